@@ -1,0 +1,270 @@
+"""What a model is and how a training runs: frozen dataclasses that are written as JSON beside the weights.
+
+Unknown keys and values outside their range are refused, so that a file made by a newer version, or by hand,
+never runs as something else than it says.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ClamSegLib.errors import InputError
+
+FORMAT_VERSION = 1
+PLANES = ("axial", "coronal", "sagittal")
+MODALITIES = ("CT", "MR", "XR")
+
+_Config = TypeVar("_Config")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise InputError(message)
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """A twin of UNet++ networks (METHOD: docs/explanation.md).
+
+    Attributes:
+        features: channels of the backbone per level, shallow to deep; depth = len(features) - 1.
+        kernel_sizes: odd kernel size of the convolutions per level, same length as features.
+        repeat_levels: levels whose backbone node is followed by a second block of the same map size.
+        in_channels: channels of the image.
+        classes: background and conditions, at least 2.
+        normalisation: 'batch' or 'instance' (instance normalisation leaks context; for ablation only).
+        shells: networks trained together; 2 for the twin, 1 for an organ network.
+    """
+
+    features: tuple[int, ...] = (16, 32, 64, 128, 256)
+    kernel_sizes: tuple[int, ...] = (3, 3, 3, 5, 5)
+    repeat_levels: tuple[int, ...] = ()
+    in_channels: int = 1
+    classes: int = 2
+    normalisation: str = "batch"
+    shells: int = 2
+
+    def __post_init__(self) -> None:
+        depth = len(self.features) - 1
+        _require(depth >= 1, f"features {self.features} gives no level; name at least two numbers.")
+        _require(all(1 <= f <= 4096 for f in self.features), f"features {self.features} must lie in 1..4096.")
+        _require(
+            len(self.kernel_sizes) == len(self.features)
+            and all(k % 2 == 1 and 1 <= k <= 15 for k in self.kernel_sizes),
+            f"kernel_sizes {self.kernel_sizes} must be {len(self.features)} odd numbers up to 15, one per level.",
+        )
+        _require(
+            all(0 <= i <= depth for i in self.repeat_levels),
+            f"repeat_levels {self.repeat_levels} must lie in 0..{depth}.",
+        )
+        _require(2 <= self.classes <= 64, f"classes {self.classes} must be 2 to 64: background and conditions.")
+        _require(
+            self.normalisation in ("batch", "instance"),
+            f"normalisation '{self.normalisation}' must be batch or instance.",
+        )
+        _require(self.shells in (1, 2) and self.in_channels >= 1, "shells must be 1 or 2 and in_channels at least 1.")
+
+    @property
+    def depth(self) -> int:
+        """Deepest level; heads are numbered 1..depth."""
+        return len(self.features) - 1
+
+
+@dataclass(frozen=True)
+class IntensityConfig:
+    """How values become network input.
+
+    kind 'window_hu': low..high HU become 0..1 in 256 steps, so that a CT and its windowed 8-bit slices are
+    the same input. kind 'organ_robust': minus the median inside the organ, divided by the spread inside the
+    organ (1.4826 x median absolute deviation), both per volume, clipped to low..high of that unit.
+    """
+
+    kind: str = "organ_robust"
+    low: float = -4.0
+    high: float = 8.0
+
+    def __post_init__(self) -> None:
+        _require(
+            self.kind in ("window_hu", "organ_robust"), f"intensity '{self.kind}' must be window_hu or organ_robust."
+        )
+        _require(self.low < self.high, f"intensity low {self.low} must be below high {self.high}.")
+
+
+@dataclass(frozen=True)
+class OrganConfig:
+    """How the organ is found and cropped.
+
+    Attributes:
+        method: 'lungs_ct', 'brain_mr', 'body', 'whole', or 'model:NAME' (an organ model by its name).
+        name: what the organ is called in reports and segments.
+        margin_mm: margin around the organ's box where spacing is known.
+        margin_fraction: margin as a share of the box's side where it is not.
+        keep_background: false sets pixels outside the organ to the background value (METHOD section 7 says why not).
+    """
+
+    method: str = "body"
+    name: str = "organ"
+    margin_mm: float = 10.0
+    margin_fraction: float = 0.06
+    keep_background: bool = True
+    terminology: str = ""
+    colour: tuple[int, int, int] = (128, 174, 128)
+
+    def __post_init__(self) -> None:
+        known = ("lungs_ct", "brain_mr", "body", "whole")
+        _require(
+            self.method in known or self.method.startswith("model:"),
+            f"organ method '{self.method}' must be one of {', '.join(known)} or model:NAME.",
+        )
+        _require(
+            0 <= self.margin_mm <= 200 and 0 <= self.margin_fraction <= 1, "organ margins must be 0..200 mm and 0..1."
+        )
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One thing the model outlines: a lesion class, or the organ of an organ model.
+
+    terminology is Slicer's segment tag, e.g.
+    'SCT^49755003^Morphologically Altered Structure~SCT^4147007^Mass~^^'.
+    """
+
+    name: str = "lesion"
+    colour: tuple[int, int, int] = (230, 90, 30)
+    terminology: str = ""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """All that is needed to rebuild and run a model; stands as config.json in its folder.
+
+    Attributes:
+        plane: slices run along it; 'axial' unless said.
+        odds_normal: o_N per shell, head (level 1 first) and condition: the median odds lesion : background on
+            normal validation pixels. Empty for organ models.
+        head_weights: weight of each head, level 1 first, in the mean of log odds ratios; running at level L
+            uses the first L, renormalised.
+        slice_score_normal: 95th percentile of the top-k score on normal validation slices; None if not measured.
+        weights_sha256: of weights.safetensors.
+    """
+
+    name: str
+    task: str = "lesion"
+    modality: str = "MR"
+    sequence: str = ""
+    body_part: str = ""
+    plane: str = "axial"
+    image_size: int = 256
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    intensity: IntensityConfig = field(default_factory=IntensityConfig)
+    organ: OrganConfig = field(default_factory=OrganConfig)
+    conditions: tuple[Condition, ...] = (Condition(),)
+    odds_normal: tuple[tuple[tuple[float, ...], ...], ...] = ()
+    head_weights: tuple[float, ...] = ()
+    threshold: float = 0.5
+    minimum_volume_ml: float = 0.0
+    slice_score_normal: float | None = None
+    licence: str = ""
+    weights_sha256: str = ""
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        _require(
+            self.format_version <= FORMAT_VERSION,
+            f"The model has format version {self.format_version}, this ClamSeg reads up to {FORMAT_VERSION}; update ClamSeg.",
+        )
+        _require(self.task in ("lesion", "organ"), f"task '{self.task}' must be lesion or organ.")
+        _require(self.modality in MODALITIES, f"modality '{self.modality}' must be one of {', '.join(MODALITIES)}.")
+        _require(self.plane in PLANES, f"plane '{self.plane}' must be one of {', '.join(PLANES)}.")
+        step = 2**self.network.depth
+        _require(
+            16 <= self.image_size <= 4096 and self.image_size % step == 0,
+            f"image_size {self.image_size} must be 16..4096 and a multiple of {step} for {self.network.depth} levels.",
+        )
+        _require(
+            len(self.conditions) == self.network.classes - 1,
+            f"{len(self.conditions)} conditions do not fit {self.network.classes} classes (background is one).",
+        )
+        _require(0 < self.threshold < 1, f"threshold {self.threshold} must lie between 0 and 1.")
+        if self.task == "lesion" and self.odds_normal:
+            shape_fits = len(self.odds_normal) == self.network.shells and all(
+                len(shell) == self.network.depth and all(len(head) == len(self.conditions) for head in shell)
+                for shell in self.odds_normal
+            )
+            _require(shape_fits, "odds_normal must hold one number per shell, head and condition.")
+        _require(
+            not self.head_weights or len(self.head_weights) == self.network.depth,
+            f"head_weights must hold {self.network.depth} numbers, one per head.",
+        )
+
+
+def _from_json_value(kind: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        return from_json(typing.cast(type, kind), value, where)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in arguments:
+            return None
+        return _from_json_value(next(a for a in arguments if a is not type(None)), value, where)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise InputError(f"{where} must be a list, came {value!r}.")
+        inner = [arguments[0]] * len(value) if len(arguments) == 2 and arguments[1] is Ellipsis else list(arguments)
+        if len(inner) != len(value):
+            raise InputError(f"{where} must hold {len(inner)} values, came {len(value)}.")
+        return tuple(_from_json_value(k, v, f"{where}[{n}]") for n, (k, v) in enumerate(zip(inner, value, strict=True)))
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(kind, type) and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    raise InputError(f"{where} must be of type {getattr(kind, '__name__', kind)}, came {value!r}.")
+
+
+def from_json(kind: type[_Config], values: Any, where: str = "config") -> _Config:
+    """Builds the frozen dataclass `kind` from JSON values.
+
+    Raises:
+        InputError: not an object, an unknown key, a missing key, a wrong type, or a value out of range.
+    """
+    if not isinstance(values, dict):
+        raise InputError(f"{where} must be a JSON object, came {type(values).__name__}.")
+    fields = {f.name: f for f in dataclasses.fields(typing.cast(Any, kind))}
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise InputError(f"{where} has unknown keys {', '.join(unknown)}; allowed are {', '.join(fields)}.")
+    hints = typing.get_type_hints(kind)
+    converted = {key: _from_json_value(hints[key], value, f"{where}.{key}") for key, value in values.items()}
+    missing = [
+        name
+        for name, f in fields.items()
+        if name not in converted and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise InputError(f"{where} lacks {', '.join(missing)}.")
+    return kind(**converted)
+
+
+def to_json(config: Any) -> dict[str, Any]:
+    """The dataclass as JSON values (tuples become lists when dumped)."""
+    return dataclasses.asdict(config)
+
+
+def read_json(kind: type[_Config], path: Path) -> _Config:
+    """Reads `kind` from a JSON file.
+
+    Raises:
+        InputError: unreadable, not JSON, or what `from_json` refuses.
+    """
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not a JSON file ({error}).") from error
+    return from_json(kind, values, Path(path).name)

@@ -1,0 +1,51 @@
+"""The device that computes: chosen by name, refused when absent, its memory asked and its exhaustion recognised."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ClamSegLib.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The torch device for `--device`.
+
+    Args:
+        name: 'auto' (first CUDA GPU if any, else the CPU), 'cpu', 'cuda' or 'cuda:N'.
+
+    Raises:
+        InputError: the name is unknown, or a GPU was asked for that is not there.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    kind, _, number = name.partition(":")
+    if kind != "cuda" or (number and not number.isdigit()):
+        raise InputError(f"Device '{name}' is unknown; allowed are auto, cpu, cuda and cuda:N.")
+    index, count = int(number or 0), torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if index >= count:
+        found = "no CUDA GPU was found" if count == 0 else f"only cuda:0 to cuda:{count - 1} were found"
+        raise InputError(f"Device '{name}' was asked for, but {found}; use --device auto or cpu.")
+    return torch.device("cuda", index)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that the device, or the machine, ran out of memory."""
+    import torch
+
+    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def free_memory_bytes(device: torch.device) -> int | None:
+    """Free memory of a CUDA device in bytes; None for the CPU."""
+    import torch
+
+    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None

@@ -1,0 +1,96 @@
+"""Outputs appear whole or not at all: written aside under another name, renamed when complete."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ClamSegLib.errors import InputError, OutputError
+
+
+def _aside(target: Path, word: str) -> Path:
+    return target.with_name(f".{target.name}.{word}-{uuid.uuid4().hex[:8]}")
+
+
+def _output_error(target: Path, error: OSError) -> OutputError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OutputError(
+            f"No space left while writing {target}; free some space and run again. Nothing was left there."
+        )
+    return OutputError(f"Cannot write {target}: {error.strerror or error}. Choose a folder you may write to.")
+
+
+def refuse_existing(target: Path, overwrite: bool) -> None:
+    """Raises InputError when `target` exists and may not be replaced."""
+    if target.exists() and not overwrite:
+        raise InputError(f"{target} exists already; choose another output or pass --overwrite to replace it.")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _put_in_place(written: Path, target: Path) -> None:
+    old = _aside(target, "old")
+    if target.exists():
+        os.replace(target, old)
+    try:
+        os.replace(written, target)
+    except OSError:
+        if old.exists():
+            os.replace(old, target)
+        raise
+    _remove(old)
+
+
+@contextmanager
+def whole_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
+    """Yields an empty folder beside `target` that becomes `target` when the block ends without an error.
+
+    With an error, a kill of the block or a full disk, `target` is as it was before.
+
+    Raises:
+        InputError: `target` exists and `overwrite` is false.
+        OutputError: the folder cannot be written.
+    """
+    target = Path(target)
+    refuse_existing(target, overwrite)
+    written = _aside(target, "part")
+    try:
+        written.mkdir(parents=True)
+        yield written
+        _put_in_place(written, target)
+    except OSError as error:
+        raise _output_error(target, error) from error
+    finally:
+        _remove(written)
+
+
+@contextmanager
+def whole_file(target: Path, overwrite: bool = True) -> Iterator[Path]:
+    """Yields a path beside `target`, with its suffixes, that becomes `target` when the block ends well.
+
+    Raises:
+        InputError: `target` exists and `overwrite` is false.
+        OutputError: the file cannot be written.
+    """
+    target = Path(target)
+    refuse_existing(target, overwrite)
+    # The suffix stays last so that writers that choose the format by it still do.
+    written = target.with_name(f".part-{uuid.uuid4().hex[:8]}-{target.name}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield written
+        _put_in_place(written, target)
+    except OSError as error:
+        raise _output_error(target, error) from error
+    finally:
+        _remove(written)

@@ -1,0 +1,227 @@
+"""A scan in memory: values with their place in the patient, and the canonical orientation slices are cut in.
+
+Coordinates are LPS in mm (left, posterior, superior grow), as in ITK and DICOM. Arrays are (slice, row,
+column). The canonical orientation of the axial plane has row 0 anterior, column 0 at the patient's right and
+slice 0 at the feet; it is reached by permuting and flipping only, so undoing it is exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ClamSegLib.errors import InputError
+
+if TYPE_CHECKING:
+    import SimpleITK
+
+Array = NDArray[Any]
+
+# For each plane: the patient axis (0 = L, 1 = P, 2 = S) and sign along which slices, rows and columns grow.
+_CANONICAL_AXES = {
+    "axial": ((2, 1), (1, 1), (0, 1)),
+    "coronal": ((1, 1), (2, -1), (0, 1)),
+    "sagittal": ((0, 1), (2, -1), (1, 1)),
+}
+MAXIMUM_IN_PLANE_ANISOTROPY = 3.0
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A scan: values and geometry.
+
+    Attributes:
+        array: (slice, row, column), the file's own value type (float for fractional slopes); grey values only.
+        spacing_mm: (x, y, z): distance between columns, rows, slices.
+        origin: LPS mm of voxel (0, 0, 0).
+        direction: 3x3 row-major, as SimpleITK's: column k is the LPS direction of axis k of (x, y, z).
+        spacing_known: false for pictures and X-rays without calibrated spacing; then mm figures are not given.
+        modality: 'CT', 'MR', 'XR' or '' where the file does not tell.
+        already_windowed: an 8-bit picture: 0..255 is what a window left.
+        is_picture: a single projection or picture (X-ray, PNG): row and column as seen, no patient orientation.
+        source: the file or folder it was read from.
+        slice_files: DICOM files in the order of the slices of `array`, empty otherwise.
+        warnings: what the user should know about the reading.
+        description: harmless words from the header for choosing a model (series description, protocol); no names.
+    """
+
+    array: Array
+    spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+    spacing_known: bool = True
+    modality: str = ""
+    already_windowed: bool = False
+    is_picture: bool = False
+    source: Path | None = None
+    slice_files: tuple[Path, ...] = ()
+    warnings: tuple[str, ...] = ()
+    description: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel in ml."""
+        x, y, z = self.spacing_mm
+        return x * y * z / 1000.0
+
+    @property
+    def pixel_mm(self) -> tuple[float, float]:
+        """In-plane spacing (row distance, column distance) in mm."""
+        return self.spacing_mm[1], self.spacing_mm[0]
+
+    def to_lps(self, index_zyx: Array) -> Array:
+        """Patient coordinates of voxel indices.
+
+        Args:
+            index_zyx: (..., 3) indices (slice, row, column), fractions allowed.
+
+        Returns:
+            (..., 3) LPS in mm.
+        """
+        index_xyz = np.asarray(index_zyx, dtype=float)[..., ::-1]
+        direction = np.asarray(self.direction, dtype=float).reshape(3, 3)
+        return np.asarray(self.origin) + (index_xyz * np.asarray(self.spacing_mm)) @ direction.T
+
+    def with_array(self, array: Array) -> Volume:
+        """Another array on the same grid."""
+        if array.shape != self.array.shape:
+            raise ValueError(f"array {array.shape} does not fit the grid {self.array.shape}")
+        return replace(self, array=array)
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """The permutation and flips between a volume's own axes and the canonical ones."""
+
+    permutation: tuple[int, int, int]
+    flips: tuple[bool, bool, bool]
+
+    def apply(self, array: Array) -> Array:
+        """Own (slice, row, column) -> canonical, a view."""
+        turned = np.transpose(array, self.permutation)
+        return turned[tuple(slice(None, None, -1) if flip else slice(None) for flip in self.flips)]
+
+    def undo(self, array: Array) -> Array:
+        """Canonical -> own, a view; exactly the inverse of `apply`."""
+        unflipped = array[tuple(slice(None, None, -1) if flip else slice(None) for flip in self.flips)]
+        return np.transpose(unflipped, np.argsort(self.permutation))
+
+
+def canonical_orientation(volume: Volume, plane: str = "axial") -> Orientation:
+    """How the volume's axes must be permuted and flipped so that slices lie in `plane`.
+
+    Oblique axes go to the patient axis they are nearest to, each to a different one. Pictures stay as they are.
+    """
+    if volume.is_picture:
+        return Orientation((0, 1, 2), (False, False, False))
+    direction = np.asarray(volume.direction, dtype=float).reshape(3, 3)
+    # cosines[a, k]: patient axis a against array axis k (0 = slice, 1 = row, 2 = column)
+    cosines = direction[:, ::-1]
+    array_axis_of: dict[int, int] = {}
+    remaining = np.abs(cosines).copy()
+    for _ in range(3):
+        patient_axis, array_axis = divmod(int(np.argmax(remaining)), 3)
+        array_axis_of[patient_axis] = array_axis
+        remaining[patient_axis, :] = -1.0
+        remaining[:, array_axis] = -1.0
+    permutation: list[int] = []
+    flips: list[bool] = []
+    for axis, sign in _CANONICAL_AXES[plane]:
+        permutation.append(array_axis_of[axis])
+        flips.append(bool(cosines[axis, array_axis_of[axis]] * sign < 0))
+    return Orientation((permutation[0], permutation[1], permutation[2]), (flips[0], flips[1], flips[2]))
+
+
+def canonical(volume: Volume, plane: str = "axial") -> tuple[Volume, Orientation]:
+    """The volume in canonical orientation of `plane`, and how to undo it.
+
+    The geometry is carried along: the same voxel keeps its patient coordinates.
+    """
+    orientation = canonical_orientation(volume, plane)
+    array = orientation.apply(volume.array)
+    axes = orientation.permutation
+    corner = [0, 0, 0]
+    for canonical_axis, own_axis in enumerate(axes):
+        if orientation.flips[canonical_axis]:
+            corner[own_axis] = volume.array.shape[own_axis] - 1
+    direction = np.asarray(volume.direction, dtype=float).reshape(3, 3)
+    spacing, columns = [], []
+    for canonical_axis in (2, 1, 0):  # x, y, z of the canonical volume
+        own_xyz = 2 - axes[canonical_axis]
+        spacing.append(volume.spacing_mm[own_xyz])
+        columns.append(direction[:, own_xyz] * (-1.0 if orientation.flips[canonical_axis] else 1.0))
+    origin = volume.to_lps(np.asarray(corner))
+    turned = replace(
+        volume,
+        array=array,
+        spacing_mm=(spacing[0], spacing[1], spacing[2]),
+        origin=(float(origin[0]), float(origin[1]), float(origin[2])),
+        direction=tuple(float(v) for v in np.stack(columns, axis=1).ravel()),
+    )
+    return turned, orientation
+
+
+def check_plane(volume: Volume, plane: str) -> None:
+    """Refuses a plane whose in-plane voxels are more anisotropic than 3:1, naming the plane that fits.
+
+    Raises:
+        InputError: as said; nothing is ever resampled through-plane to make a plane fit.
+    """
+    if volume.is_picture:
+        return
+
+    def anisotropy(candidate: str) -> float:
+        turned, _ = canonical(volume, candidate)
+        row_mm, column_mm = turned.pixel_mm
+        return max(row_mm, column_mm) / min(row_mm, column_mm)
+
+    if anisotropy(plane) <= MAXIMUM_IN_PLANE_ANISOTROPY:
+        return
+    best = min(_CANONICAL_AXES, key=anisotropy)
+    raise InputError(
+        f"The {plane} slices of this volume have pixels {anisotropy(plane):.1f} times longer than wide "
+        f"(up to {MAXIMUM_IN_PLANE_ANISOTROPY:.0f} is allowed): it was acquired in {best} slices. "
+        f"Use a model for {best} slices, or a volume acquired in {plane} slices."
+    )
+
+
+def from_sitk(image: SimpleITK.Image) -> Volume:
+    """The volume of a 2-D or 3-D SimpleITK image with one component; 2-D becomes one slice.
+
+    Raises:
+        InputError: another dimension, or several components.
+    """
+    import SimpleITK as sitk
+
+    if image.GetDimension() not in (2, 3):
+        raise InputError(f"The image has {image.GetDimension()} dimensions; a 3-D volume or a 2-D picture is needed.")
+    if image.GetNumberOfComponentsPerPixel() != 1:
+        raise InputError(
+            f"The image has {image.GetNumberOfComponentsPerPixel()} components a pixel; grey values are needed."
+        )
+    array = sitk.GetArrayFromImage(image)
+    if image.GetDimension() == 3:
+        x, y, z = image.GetSpacing()
+        origin = image.GetOrigin()
+        return Volume(array, (x, y, z), (origin[0], origin[1], origin[2]), tuple(image.GetDirection()))
+    x, y = image.GetSpacing()
+    origin = image.GetOrigin()
+    d = image.GetDirection()
+    direction = (d[0], d[1], 0.0, d[2], d[3], 0.0, 0.0, 0.0, 1.0)
+    return Volume(array[np.newaxis], (x, y, 1.0), (origin[0], origin[1], 0.0), direction, is_picture=True)
+
+
+def to_sitk(array: Array, volume: Volume) -> SimpleITK.Image:
+    """`array` (slice, row, column) as a SimpleITK image on the grid of `volume`."""
+    import SimpleITK as sitk
+
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array))
+    image.SetSpacing(volume.spacing_mm)
+    image.SetOrigin(volume.origin)
+    image.SetDirection(volume.direction)
+    return image
