@@ -1,0 +1,166 @@
+"""Model folders: config.json, weights.safetensors, card.md, run.json; loading executes no code and trusts nothing.
+
+A model is only loaded when its format version is known, its SHA-256 is the one the configuration names and
+its tensors have exactly the names and shapes that the configuration's network has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ClamSegLib.clam import Clam
+from ClamSegLib.config import ModelConfig, read_json, to_json
+from ClamSegLib.errors import InputError
+from ClamSegLib.outputs import whole_file
+
+CONFIG, WEIGHTS, CARD, RUN = "config.json", "weights.safetensors", "card.md", "run.json"
+_LARGEST_JSON_BYTES = 4_000_000
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to run: its configuration, the network in evaluation mode on the CPU, and its folder."""
+
+    config: ModelConfig
+    clam: Clam
+    folder: Path
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file as a hexadecimal string."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """The configuration of a model folder, without touching the weights.
+
+    Raises:
+        InputError: no folder, no config.json, unreadable, unknown keys, newer format version.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a model folder; name a folder with {CONFIG} and {WEIGHTS}.")
+    path = folder / CONFIG
+    if not path.is_file():
+        raise InputError(f"{folder} holds no {CONFIG}, so it is not a model folder of ClamSeg.")
+    if path.stat().st_size > _LARGEST_JSON_BYTES:
+        raise InputError(f"{path} is larger than any configuration of a model; the folder is damaged or not a model.")
+    _refuse_newer_format(path)
+    return read_json(ModelConfig, path)
+
+
+def _refuse_newer_format(path: Path) -> None:
+    """A newer format may have keys that this version does not know: say that, not 'unknown key'."""
+    try:
+        version = json.loads(path.read_text(encoding="utf-8")).get("format_version", 0)
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return  # read_json says what is wrong
+    if isinstance(version, int):
+        from ClamSegLib.config import FORMAT_VERSION
+
+        if version > FORMAT_VERSION:
+            raise InputError(
+                f"The model in {path.parent} has format version {version}, this ClamSeg reads up to {FORMAT_VERSION}; "
+                "update ClamSeg."
+            )
+
+
+def _check_tensors(path: Path, config: ModelConfig) -> None:
+    """Compares names and shapes in the file's header with the network's, before anything is allocated."""
+    from safetensors import SafetensorError, safe_open
+
+    with torch.device("meta"):
+        expected = {name: tuple(tensor.shape) for name, tensor in Clam(config.network).state_dict().items()}
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path} is not a readable safetensors file ({error}); copy the model again.") from error
+    if found != expected:
+        names = sorted(set(found.items()) ^ set(expected.items()))[:2]
+        raise InputError(f"{path} does not hold the weights of the network in {CONFIG} (differs at {names}).")
+
+
+def load_model(folder: Path) -> LoadedModel:
+    """Loads a model folder.
+
+    Raises:
+        InputError: anything missing, damaged, of a newer format, or not what the configuration says.
+    """
+    from safetensors.torch import load_file
+
+    folder = Path(folder)
+    config = read_config(folder)
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise InputError(f"{folder} holds no {WEIGHTS}; copy the whole model folder again.")
+    if sha256_of(path) != config.weights_sha256:
+        raise InputError(
+            f"{path} is not the file that {CONFIG} names (its SHA-256 differs): it was changed or damaged; copy the model again."
+        )
+    _check_tensors(path, config)
+    state = load_file(path)
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
+        raise InputError(f"{path} holds values that are not finite; the model is damaged.")
+    clam = Clam(config.network)
+    clam.load_state_dict({name: tensor.to(torch.float32) for name, tensor in state.items()})
+    return LoadedModel(config, clam.eval(), folder)
+
+
+def _half(tensor: torch.Tensor) -> torch.Tensor:
+    # Running variances of wide layers can leave the range of float16; such a tensor stays float32.
+    if not tensor.is_floating_point() or tensor.numel() == 0 or tensor.abs().max() > 6e4:
+        return tensor
+    return tensor.half()
+
+
+def save_model(
+    folder: Path, config: ModelConfig, state_dict: dict[str, torch.Tensor], card: str, run: dict[str, Any], half: bool = True
+) -> ModelConfig:
+    """Writes a model folder, each file whole, config.json last so that a killed save leaves no false model.
+
+    Args:
+        folder: created if needed; model files in it are replaced.
+        state_dict: of the Clam of `config.network`.
+        card: Markdown; data, licence, figures, limits.
+        run: versions, seed, command, hashes; written as run.json.
+        half: store float16.
+
+    Returns:
+        The configuration as written, with the hash of the weights.
+
+    Raises:
+        OutputError: not writable, disk full.
+    """
+    from safetensors.torch import save_file
+
+    folder = Path(folder)
+    tensors = {name: (_half(t) if half else t).detach().cpu().contiguous().clone() for name, t in state_dict.items()}
+    (folder / CONFIG).unlink(missing_ok=True)
+    with whole_file(folder / WEIGHTS) as path:
+        save_file(tensors, path)
+    config = replace(config, weights_sha256=sha256_of(folder / WEIGHTS))
+    with whole_file(folder / CARD) as path:
+        path.write_text(card, encoding="utf-8")
+    with whole_file(folder / RUN) as path:
+        path.write_text(json.dumps(run, indent=1, default=str), encoding="utf-8")
+    with whole_file(folder / CONFIG) as path:
+        path.write_text(json.dumps(to_json(config), indent=1), encoding="utf-8")
+    return config
+
+
+def parameter_count(config: ModelConfig) -> int:
+    """Number of parameters of the network of `config`, both shells."""
+    with torch.device("meta"):
+        return sum(math.prod(p.shape) for p in Clam(config.network).parameters())
