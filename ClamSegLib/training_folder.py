@@ -1,0 +1,178 @@
+"""The folder of a running training: lock, events, stop and pause, the table of figures and its curves.
+
+The panel finds a training by `run.lock`, follows it by `events.jsonl`, and steers it by creating the empty
+files `stop` (finish now, keep the best) and `pause` (wait until the file is gone).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+from ClamSegLib.errors import InputError
+from ClamSegLib.outputs import whole_file
+from ClamSegLib.progress import JsonReporter, Reporter
+
+LOCK, EVENTS, METRICS, CURVES, STOP, PAUSE = "run.lock", "events.jsonl", "metrics.csv", "curves.png", "stop", "pause"
+
+
+def _process_start(pid: int) -> str:
+    """Start time of a process as the system counts it, '' where it is unknown; tells a reused pid apart."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name == "nt":
+        import ctypes
+
+        handle = ctypes.windll.kernel32.OpenProcess(0x1000, False, pid)  # type: ignore[attr-defined, unused-ignore]
+        if handle:
+            ctypes.windll.kernel32.CloseHandle(handle)  # type: ignore[attr-defined, unused-ignore]
+        return bool(handle)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def running_training(folder: Path) -> dict[str, Any] | None:
+    """The lock of the training that runs in `folder` on this machine or another, None when none does.
+
+    A lock left behind by a killed process of this machine counts as none.
+    """
+    try:
+        lock = json.loads((Path(folder) / LOCK).read_text(encoding="utf-8"))
+        pid = int(lock["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if lock.get("host") != socket.gethostname():
+        return dict(lock)
+    same_process = _is_alive(pid) and lock.get("process_start", "") == _process_start(pid)
+    return dict(lock) if same_process else None
+
+
+class TrainingFolder:
+    """Owns the folder while a training runs; use as a context manager.
+
+    Raises:
+        InputError: another training runs there.
+    """
+
+    def __init__(self, folder: Path, resume: bool) -> None:
+        self.folder = Path(folder)
+        other = running_training(self.folder)
+        if other is not None:
+            raise InputError(
+                f"A training already runs in {self.folder} (process {other['pid']} on {other['host']}); "
+                "stop it by creating a file named 'stop' there, or choose another output."
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._events: TextIO | None = None
+        self._resume = resume
+        self.rows: list[dict[str, Any]] = []
+
+    def __enter__(self) -> TrainingFolder:
+        for name in (STOP, PAUSE):
+            (self.folder / name).unlink(missing_ok=True)
+        with whole_file(self.folder / LOCK) as path:
+            pid = os.getpid()
+            lock = {
+                "pid": pid,
+                "started": time.time(),
+                "host": socket.gethostname(),
+                "process_start": _process_start(pid),
+            }
+            path.write_text(json.dumps(lock), encoding="utf-8")
+        self._events = (self.folder / EVENTS).open("a" if self._resume else "w", encoding="utf-8")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._events is not None:
+            self._events.close()
+        (self.folder / LOCK).unlink(missing_ok=True)
+
+    def reporter(self, shown: Reporter) -> Reporter:
+        """A reporter that writes events.jsonl and passes everything on to `shown`."""
+        if self._events is None:
+            raise RuntimeError("the folder is not entered")
+        return _Both(JsonReporter(self._events), shown)
+
+    def stop_requested(self) -> bool:
+        """Whether someone asked to finish; waits here while a `pause` file exists."""
+        while (self.folder / PAUSE).exists() and not (self.folder / STOP).exists():
+            time.sleep(0.5)
+        return (self.folder / STOP).exists()
+
+    def write_metrics(self) -> None:
+        """Writes metrics.csv and curves.png from `rows`."""
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        with whole_file(self.folder / METRICS) as path, path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        self._write_curves()
+
+    def _write_curves(self) -> None:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(9, 3.6), layout="constrained")
+        FigureCanvasAgg(figure)
+        left, right = figure.subplots(1, 2)
+        for axes, names in (
+            (left, ("loss", "hybrid")),
+            (right, ("criterion", "localisation_auc", "slice_auc", "dice")),
+        ):
+            for name in names:
+                points = [(row["step"], row[name]) for row in self.rows if isinstance(row.get(name), float)]
+                if points:
+                    axes.plot(*zip(*points, strict=True), label=name.replace("_", " "))
+            axes.set_xlabel("step")
+            if axes.lines:
+                axes.legend(frameon=False)
+        with whole_file(self.folder / CURVES) as path:
+            figure.savefig(path, dpi=110)
+
+
+class _Both(Reporter):
+    def __init__(self, *reporters: Reporter) -> None:
+        self._reporters = reporters
+
+    def progress(self, done: int, total: int, stage: str) -> None:
+        for reporter in self._reporters:
+            reporter.progress(done, total, stage)
+
+    def metric(self, **values: Any) -> None:
+        for reporter in self._reporters:
+            reporter.metric(**values)
+
+    def preview(self, **values: Any) -> None:
+        for reporter in self._reporters:
+            reporter.preview(**values)
+
+    def warning(self, message: str) -> None:
+        for reporter in self._reporters:
+            reporter.warning(message)
+
+    def note(self, message: str) -> None:
+        for reporter in self._reporters:
+            reporter.note(message)
+
+    def done(self, **values: Any) -> None:
+        for reporter in self._reporters:
+            reporter.done(**values)
+
+    def error(self, message: str, **values: Any) -> None:
+        for reporter in self._reporters:
+            reporter.error(message, **values)
