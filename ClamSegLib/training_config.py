@@ -30,6 +30,7 @@ class TrainingConfig:
         steps: optimiser steps of each round; 0 lets `minutes` decide.
         minutes: time for all rounds; the number of steps follows from the measured time of the first ones.
         rounds: trainings from scratch; every later one learns from the maps of the one before.
+        teacher: maps of the round before as 'hard' (P_L > 0.5) or 'soft' targets.
         batch_pairs: pairs of slices in a step, over all processes and shards.
         shards_per_process: parts a process splits its share into to save memory; gradients are averaged.
         whole_share: share of a batch that shows whole slices for the pair terms 2, 3, 4 and 6.
@@ -51,6 +52,7 @@ class TrainingConfig:
     steps: int = 600
     minutes: float = 0.0
     rounds: int = 2
+    teacher: str = "hard"
     batch_pairs: int = 16
     shards_per_process: int = 1
     learning_rate: float = 2e-3
@@ -81,6 +83,7 @@ class TrainingConfig:
         _one_of("risk", self.risk, RISKS)
         _one_of("supervision", self.supervision, SUPERVISIONS)
         _one_of("mosaic", self.mosaic, MOSAICS)
+        _one_of("teacher", self.teacher, ("hard", "soft"))
         _one_of("mixed_precision", self.mixed_precision, ("auto", "off", "bf16"))
         ranges = {
             "eta": (self.eta, 0.001, 1.0),

@@ -1,0 +1,183 @@
+"""The objective of a step: the terms of docs/explanation.md, each with its weight, each off at weight 0.
+
+1 hybrid loss on what the pixels are taught; 2 positive pairs agree under the paper's distortions; 3 normal
+slices have no high scores; 4 a diseased slice scores above a normal one; 5 one shell learns from the other's
+maps; 6 the lesion area of diseased slices stays in a loose band. Objective 'paper': 1 on whole slices with
+labels broadcast, 2, and pixel-wise separation of negative pairs.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ClamSegLib.clam import Clam, lesion_posterior
+from ClamSegLib.distortions import PairDistortion
+from ClamSegLib.losses import (
+    AreaBandLoss,
+    HybridLoss,
+    NonNegativeRisk,
+    NormalNormalLoss,
+    PixelwiseSeparation,
+    RankingLoss,
+)
+from ClamSegLib.training_batches import Batch, Slices
+from ClamSegLib.training_config import TrainingConfig
+
+Logits = list[Tensor]  # of one shell, deepest head first
+
+
+def _lesion_log_odds(logits: Logits) -> Tensor:
+    """Mean over the heads of the largest log odds lesion : background, (B,H,W)."""
+    return torch.stack([(head[:, 1:].amax(1) - head[:, 0]).float() for head in logits]).mean(0)
+
+
+def _mean_probability(logits: Logits) -> Tensor:
+    """Mean over the heads of the softmax, (B,C,H,W), float32."""
+    return torch.stack([head.float().softmax(1) for head in logits]).mean(0)
+
+
+def _cut(logits: Logits, start: int, stop: int) -> Logits:
+    return [head[start:stop] for head in logits]
+
+
+class Objective:
+    """Computes the loss of one shard.
+
+    Args:
+        training: which terms and weights.
+        odds_normal: (shells, depth, K) o_N of the last validation, or None before the first; term 5 waits for it.
+        head_weights: (depth,) for term 5's decoding.
+    """
+
+    def __init__(self, training: TrainingConfig, head_weights: Tensor) -> None:
+        self.training, self.head_weights = training, head_weights
+        self.odds_normal: Tensor | None = None
+        self.hybrid, self.separation = HybridLoss(), PixelwiseSeparation()
+        self.risk = NonNegativeRisk(training.eta * training.area_share)
+        self.normal_normal, self.ranking = NormalNormalLoss(training.top_share), RankingLoss(training.top_share)
+        self.area_band = AreaBandLoss()
+
+    def loss(
+        self, clam: Clam, batch: Batch, progress: float, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Forward passes and the weighted sum of the terms.
+
+        Args:
+            clam: in training mode.
+            batch: of this shard.
+            progress: share of the training done, 0..1.
+            generator: for the distortions.
+
+        Returns:
+            A scalar and the value of each term that was computed.
+        """
+        use_pairs = batch.diseased is not None and progress >= self.training.warmup_share
+        if not use_pairs:
+            logits = [shell(taught.image) for shell, taught in zip(clam.shells, batch.taught, strict=True)]
+            terms = {"hybrid": self._taught(clam, batch.taught, logits, progress)}
+        else:
+            terms = self._with_pairs(clam, batch, progress, generator)
+        total = torch.stack(list(terms.values())).sum()
+        return total, {name: float(value.detach()) for name, value in terms.items()}
+
+    def _with_pairs(self, clam: Clam, batch: Batch, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
+        diseased, normal = batch.diseased, batch.normal
+        assert diseased is not None
+        assert normal is not None
+        whole = torch.cat([diseased.image, normal.image])
+        organ = torch.cat([diseased.organ, normal.organ])
+        distortion = PairDistortion.sample(len(whole), whole.shape[-1], generator, whole.device)
+        distorted = distortion.image(whole)
+        # One pass for all images of a shell, so that batch statistics come from both classes and from mosaics.
+        logits, n = [], len(batch.taught[0].image)
+        for shell, taught in zip(clam.shells, batch.taught, strict=True):
+            logits.append(shell(torch.cat([taught.image, whole, distorted])))
+        m = len(whole)
+        on_taught = [_cut(shell, 0, n) for shell in logits]
+        on_whole = [_cut(shell, n, n + m) for shell in logits]
+        on_distorted = [_cut(shell, n + m, n + 2 * m) for shell in logits]
+        terms = {"hybrid": self._taught(clam, batch.taught, on_taught, progress)}
+        t, d = self.training, len(diseased.image)
+        if t.weight_positive and len(logits) == 2:
+            terms["positive"] = t.weight_positive * self._positive(on_whole, on_distorted, organ, distortion)
+        if t.objective == "paper":
+            if t.weight_separation:
+                terms["separation"] = t.weight_separation * self._separation(on_whole, diseased, normal)
+            return terms
+        scores = [_lesion_log_odds(shell) for shell in on_whole]
+        if t.weight_normal:
+            terms["normal"] = (
+                t.weight_normal * torch.stack([self.normal_normal(s[d:], normal.organ) for s in scores]).mean()
+            )
+        if t.weight_ranking:
+            other = scores[::-1]  # S_A(d) against S_B(n) and the other way round
+            terms["ranking"] = (
+                t.weight_ranking
+                * torch.stack(
+                    [
+                        self.ranking(a[:d], diseased.organ, b[d:], normal.organ, diseased.eta)
+                        for a, b in zip(scores, other, strict=True)
+                    ]
+                ).mean()
+            )
+        if t.weight_area:
+            lesion = torch.stack([1 - _mean_probability(_cut(shell, 0, d))[:, 0] for shell in on_whole]).mean(0)
+            terms["area"] = t.weight_area * self.area_band(lesion, diseased.organ)
+        return terms
+
+    def _taught(self, clam: Clam, taught: tuple[Slices, ...], logits: list[Logits], progress: float) -> Tensor:
+        """Term 1, and term 5 where it is on, mean over shells and heads."""
+        losses = []
+        for number, (slices, heads) in enumerate(zip(taught, logits, strict=True)):
+            target = self._cross_target(clam, slices, number, progress)
+            for head in heads:
+                probability = head.float().softmax(1)
+                if self.training.risk == "nnpu" and self.training.supervision == "labels":
+                    lesion, from_diseased = 1 - probability[:, 0], target[:, 0] < 0.5
+                    losses.append(self.risk(lesion, from_diseased, slices.organ))
+                else:
+                    losses.append(self.hybrid(probability, target, slices.weight, slices.organ))
+        return torch.stack(losses).mean()
+
+    def _cross_target(self, clam: Clam, slices: Slices, number: int, progress: float) -> Tensor:
+        """The target with pixels of diseased origin replaced, in the second half, by the other shell's P_L."""
+        ramp = self.training.weight_cross * min(1.0, max(0.0, (progress - 0.5) / 0.25))
+        if ramp == 0 or self.odds_normal is None or len(clam.shells) != 2:
+            return slices.target
+        other = clam.shells[1 - number]
+        with torch.no_grad():
+            posterior = lesion_posterior(other(slices.image), self.odds_normal[1 - number], self.head_weights)
+        soft = torch.cat([1 - posterior.amax(1, keepdim=True), posterior], dim=1)
+        soft = soft / soft.sum(1, keepdim=True)
+        from_diseased = (slices.target[:, :1] < 0.5).float()
+        return slices.target * (1 - ramp * from_diseased) + soft * (ramp * from_diseased)
+
+    def _positive(
+        self, on_whole: list[Logits], on_distorted: list[Logits], organ: Tensor, distortion: PairDistortion
+    ) -> Tensor:
+        """Term 2: T p_A(x) agrees with sg p_B(T x), and the other way round."""
+        valid = distortion.valid & (distortion.map(organ[:, None].float())[:, 0] > 0.5)
+        losses = []
+        for own in (0, 1):
+            moved = distortion.map(_mean_probability(on_whole[own]))
+            # Padding moves zeros in: there the map is no distribution, and `valid` leaves it out.
+            target = _mean_probability(on_distorted[1 - own]).detach()
+            losses.append(self.hybrid(moved.clamp(1e-6, 1.0), target, None, valid))
+        return torch.stack(losses).mean()
+
+    def _separation(self, on_whole: list[Logits], diseased: Slices, normal: Slices) -> Tensor:
+        """The paper's negative pairs: the two shells differ, pixel by pixel, on slices of different class."""
+        d = len(diseased.image)
+        both = diseased.organ & normal.organ
+        losses = (
+            [
+                self.separation(
+                    _mean_probability(_cut(a, 0, d)), _mean_probability(_cut(b, d, 2 * d)), both, diseased.eta
+                )
+                for a, b in (on_whole, on_whole[::-1])
+            ]
+            if len(on_whole) == 2
+            else [torch.zeros((), device=both.device)]
+        )
+        return torch.stack(losses).mean()

@@ -1,0 +1,386 @@
+"""The training loop: both shells on every step, judged without masks, resumable, one file to read.
+
+`torchrun` starts it unchanged on several processes: each computes its own shards of the batch, the gradients
+are averaged, and process 0 validates and writes.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as distributed
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ClamSegLib.clam import Clam
+from ClamSegLib.config import ModelConfig
+from ClamSegLib.crops import CropSet
+from ClamSegLib.errors import InputError
+from ClamSegLib.objective import Objective
+from ClamSegLib.progress import Reporter
+from ClamSegLib.teacher import write_teacher_maps
+from ClamSegLib.training_batches import BatchMaker, CropSource, step_generator
+from ClamSegLib.training_config import TrainingConfig
+from ClamSegLib.training_folder import TrainingFolder
+from ClamSegLib.training_state import (
+    load_training_state,
+    optimizer_tensors,
+    restore_optimizer,
+    save_training_state,
+)
+from ClamSegLib.validation import Validation, recalibrated, validate
+
+STATE = "state.safetensors"
+TEACHER = "teacher-{}.npy"
+_STEPS_TO_MEASURE = 8
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those of a distributed training; one of one without torchrun."""
+
+    rank: int = 0
+    count: int = 1
+
+    @staticmethod
+    def join() -> Processes:
+        """Joins the group torchrun describes in the environment, if any."""
+        count = int(os.environ.get("WORLD_SIZE", "1"))
+        if count == 1:
+            return Processes()
+        if not distributed.is_initialized():
+            distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        return Processes(int(os.environ["RANK"]), count)
+
+    def average_gradients(self, parameters: list[torch.nn.Parameter]) -> None:
+        """Replaces each gradient by its mean over the processes, in one message."""
+        if self.count == 1:
+            return
+        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
+        flat = torch.cat([g.reshape(-1) for g in gradients])
+        distributed.all_reduce(flat)
+        flat /= self.count
+        for p, g in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+            p.grad = g.view_as(p)
+
+    def agree(self, value: float) -> float:
+        """Process 0's value on all processes."""
+        if self.count == 1:
+            return value
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        message = torch.tensor([value], dtype=torch.float64, device=device)
+        distributed.broadcast(message, 0)
+        return float(message.item())
+
+    def agree_on(self, tensor: Tensor) -> Tensor:
+        """Process 0's tensor on all processes, in place."""
+        if self.count > 1:
+            distributed.broadcast(tensor, 0)
+        return tensor
+
+
+@dataclass
+class Progress:
+    """Where a training stands; everything but tensors that a resumed training needs."""
+
+    round: int = 0
+    step: int = 0
+    steps: int = 0
+    best_criterion: float = -1e9
+    best_step: int = -1
+    best: dict[str, Any] = field(default_factory=dict)
+    held_area: list[float] | None = None
+    odds_normal: list[Any] | None = None
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+    finished: bool = False
+
+
+def head_weights_of(depth: int) -> NDArray[np.float64]:
+    """Weight of each head in decoding, level 1 first: equal, as METHOD measured no better rule (docs/results.md)."""
+    return np.full(depth, 1.0 / depth)
+
+
+def learning_rate_factor(progress: float, warmup_share: float) -> float:
+    """Linear warm-up, then cosine to 1 %."""
+    if progress < warmup_share:
+        return max(progress / warmup_share, 0.01)
+    x = (progress - warmup_share) / max(1e-9, 1 - warmup_share)
+    return 0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * min(1.0, x))))
+
+
+def shard_gradient(
+    clam: Clam, maker: BatchMaker, objective: Objective, training: TrainingConfig, where: tuple[int, int, int, int]
+) -> dict[str, float]:
+    """Adds the gradient of one shard to the parameters, divided by the shards this process computes.
+
+    Args:
+        where: (round, step, shard, number of shards); together with the seed they decide everything drawn.
+    """
+    number, step, shard, shards = where
+    generator = step_generator(training.seed, 3, number, step, shard)
+    batch = maker.draw(training.batch_pairs // shards, generator)
+    device = batch.taught[0].image.device
+    precision = _precision(training.mixed_precision, device)
+    with torch.autocast(device.type, dtype=precision or torch.bfloat16, enabled=precision is not None):
+        loss, parts = objective.loss(clam, batch, step / training.steps, generator)
+    (loss / training.shards_per_process).backward()  # type: ignore[no-untyped-call]
+    return {"loss": float(loss.detach()), **parts}
+
+
+def _precision(choice: str, device: torch.device) -> torch.dtype | None:
+    if choice == "off" or (choice == "auto" and device.type != "cuda"):
+        return None
+    # bfloat16 needs no loss scaling; GPUs without it compute in float32 rather than in a fragile float16.
+    supported = device.type != "cuda" or torch.cuda.is_bf16_supported()
+    return torch.bfloat16 if supported else None
+
+
+class Trainer:
+    """Runs all rounds of a training.
+
+    Args:
+        config: of the model to make (odds and hash are filled in at the end).
+        training: with `steps` > 0 once `measure_steps` has run.
+        crops: of training and validation slices.
+        split: places in `crops` of training and of validation.
+        folder: entered TrainingFolder of process 0, None on others.
+        initial: weights to start round 0 from (fine-tuning), or None.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        training: TrainingConfig,
+        crops: CropSet,
+        split: tuple[NDArray[np.int64], NDArray[np.int64]],
+        *,
+        folder: TrainingFolder | None,
+        state_folder: Path,
+        device: torch.device,
+        processes: Processes,
+        reporter: Reporter,
+        initial: dict[str, Tensor] | None = None,
+    ) -> None:
+        self.config, self.training, self.crops, self.split = config, training, crops, split
+        self.folder, self.state_folder, self.device = folder, state_folder, device
+        self.processes, self.reporter, self.initial = processes, reporter, initial
+        self.head_weights = head_weights_of(config.network.depth)
+        self.at = Progress()
+        self.best_weights: dict[str, Tensor] = {}
+        shards = processes.count * training.shards_per_process
+        if training.batch_pairs % shards or training.batch_pairs // shards < 2:
+            raise InputError(
+                f"batch_pairs {training.batch_pairs} cannot be shared by {shards} shards; use a multiple of {shards}, at least {2 * shards}."
+            )
+
+    # -- one round ---------------------------------------------------------------------------------------
+
+    def _new_round(self) -> None:
+        """Fresh networks, averages, optimiser and batches of round `self.at.round`."""
+        t, number = self.training, self.at.round
+        teacher_path = self.state_folder / TEACHER.format(number)
+        teacher = np.load(teacher_path, mmap_mode="r", allow_pickle=False) if number > 0 else None
+        classes = self.config.network.classes
+        self.source = CropSource(self.crops, self.split[0], t, classes, self.device, teacher)
+        self.held_out = CropSource(self.crops, self.split[1], t, classes, self.device)
+        self.maker = BatchMaker(self.source, t, self.config.network.shells)
+        self.clam = Clam(self.config.network, seed=t.seed + 1000 * number)
+        if self.initial is not None and number == 0:
+            self.clam.load_state_dict(self.initial)
+        self.clam.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.processes.count > 1 and self.device.type == "cuda":
+            self.clam = torch.nn.SyncBatchNorm.convert_sync_batchnorm(self.clam)
+        self.parameters = list(self.clam.parameters())
+        self.average = {name: value.detach().clone() for name, value in self.clam.state_dict().items()}
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=t.learning_rate, weight_decay=t.weight_decay)
+        self.objective = Objective(t, torch.from_numpy(self.head_weights).float().to(self.device))
+
+    def _step(self) -> dict[str, float]:
+        t, at = self.training, self.at
+        self.clam.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = t.learning_rate * learning_rate_factor(at.step / t.steps, t.warmup_share)
+        self.optimizer.zero_grad(set_to_none=True)
+        shards = self.processes.count * t.shards_per_process
+        parts: dict[str, float] = {}
+        for own in range(t.shards_per_process):
+            shard = self.processes.rank * t.shards_per_process + own
+            found = shard_gradient(self.clam, self.maker, self.objective, t, (at.round, at.step, shard, shards))
+            parts = {name: parts.get(name, 0.0) + value / t.shards_per_process for name, value in found.items()}
+        self.processes.average_gradients(self.parameters)
+        torch.nn.utils.clip_grad_norm_(self.parameters, 5.0)
+        self.optimizer.step()
+        at.step += 1
+        self._update_average()
+        return parts
+
+    def _update_average(self) -> None:
+        # Early on the average would remember the random start: let it follow faster.
+        decay = min(self.training.ema_decay, (1 + self.at.step) / (10 + self.at.step))
+        with torch.no_grad():
+            for name, value in self.clam.state_dict().items():
+                if value.is_floating_point():
+                    self.average[name].lerp_(value, 1 - decay)
+                else:
+                    self.average[name].copy_(value)
+
+    def _validate(self) -> None:
+        """Judges the averaged weights and keeps them when they are the best so far (process 0)."""
+        if self.folder is None:
+            return
+        t, at = self.training, self.at
+        clam = Clam(self.config.network).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        clam.load_state_dict(self.average)
+        clam = recalibrated(clam, self.source, t, at.round, at.step)
+        held = None if at.held_area is None else np.asarray(at.held_area)
+        found = validate(clam, self.held_out, t, self.head_weights, held)
+        at.odds_normal = found.odds_normal.tolist()
+        at.rows[-1].update(found.figures)
+        self.reporter.metric(round=at.round, step=at.step, **{k: round(v, 4) for k, v in found.figures.items()})
+        if found.figures["criterion"] > at.best_criterion:
+            at.best_criterion, at.best_step = found.figures["criterion"], at.step
+            at.best = _kept(found)
+            self.best_weights = {name: value.detach().cpu().clone() for name, value in clam.state_dict().items()}
+        self.folder.rows = at.rows
+        self.folder.write_metrics()
+
+    def _share_odds(self) -> None:
+        """Gives process 0's odds to all processes and to the objective (term 5)."""
+        network = self.config.network
+        if self.training.task != "lesion" or not self.training.weight_cross:
+            return
+        shape = (network.shells, network.depth, network.classes - 1)
+        known = self.processes.agree(float(self.at.odds_normal is not None))
+        if known:
+            odds = torch.zeros(shape) if self.at.odds_normal is None else torch.tensor(self.at.odds_normal)
+            self.objective.odds_normal = self.processes.agree_on(odds.float().to(self.device))
+
+    # -- all rounds --------------------------------------------------------------------------------------
+
+    def run(self, resume: bool) -> bool:
+        """Trains until the last round is done or a stop is asked for.
+
+        Returns:
+            Whether the training ran to its end (False: stopped; the best so far is kept).
+        """
+        self._new_round_or_resume(resume)
+        t, at = self.training, self.at
+        while not at.finished:
+            started = time.monotonic()
+            stopped = False
+            while at.step < t.steps and not stopped:
+                parts = self._step()
+                if at.step % 10 == 0 or at.step == t.steps:
+                    self._tell(parts, started)
+                    stopped = bool(
+                        self.processes.agree(float(self.folder is not None and self.folder.stop_requested()))
+                    )
+                if at.step % t.validate_every == 0 or at.step == t.steps or stopped:
+                    self._row(parts)
+                    self._validate()
+                    self._share_odds()
+                    self._save()
+            at.finished = at.round + 1 >= t.rounds
+            if stopped:
+                return False
+            if not at.finished:
+                self._hand_over()
+        self._save()
+        return True
+
+    def _row(self, parts: dict[str, float]) -> None:
+        row = {"round": self.at.round, "step": self.at.round * self.training.steps + self.at.step}
+        self.at.rows.append({**row, **{name: round(value, 6) for name, value in parts.items()}})
+
+    def _tell(self, parts: dict[str, float], started: float) -> None:
+        t, at = self.training, self.at
+        self.reporter.progress(at.round * t.steps + at.step, t.rounds * t.steps, "training")
+        if at.step % 50 == 0:
+            values = {name: round(value, 4) for name, value in parts.items()}
+            self.reporter.metric(round=at.round, step=at.step, **values)
+
+    def _hand_over(self) -> None:
+        """Makes this round's best model the teacher of the next one."""
+        at = self.at
+        if self.folder is not None:
+            clam = self.best_model().to(self.device)
+            path = self.state_folder / TEACHER.format(at.round + 1)
+            everything = CropSource(
+                self.crops, np.arange(len(self.crops.label)), self.training, self.config.network.classes, self.device
+            )
+            odds = np.asarray(at.best["odds_normal"], np.float32)
+            write_teacher_maps(path, clam, everything, odds, self.head_weights, self.reporter)
+            at.held_area = at.best["area"]
+        if self.processes.count > 1:
+            distributed.barrier()
+        at.round, at.step, at.odds_normal = at.round + 1, 0, None
+        at.best_criterion, at.best_step = -1e9, -1
+        self._new_round()
+        self._save()
+
+    def best_model(self) -> Clam:
+        """The best network so far, in evaluation mode on the CPU (process 0)."""
+        clam = Clam(self.config.network)
+        clam.load_state_dict(self.best_weights)
+        return clam.eval()
+
+    # -- going on after a kill ---------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        if self.folder is None:
+            return
+        groups = {
+            "model": dict(self.clam.state_dict()),
+            "average": self.average,
+            "optimizer": optimizer_tensors(self.optimizer),
+            "best": self.best_weights,
+        }
+        save_training_state(self.state_folder / STATE, groups, vars(self.at))
+
+    def _new_round_or_resume(self, resume: bool) -> None:
+        path = self.state_folder / STATE
+        if not resume or not path.is_file():
+            self.at.steps = self.training.steps
+            self._new_round()
+            return
+        groups, values = load_training_state(path)
+        self.at = Progress(**values)
+        self._new_round()
+        self.clam.load_state_dict(groups["model"])
+        self.average = {name: value.to(self.device) for name, value in groups["average"].items()}
+        self.best_weights = groups.get("best", {})
+        if "optimizer" in groups:
+            restore_optimizer(self.optimizer, groups["optimizer"])
+        self._share_odds()
+        self.reporter.note(f"going on from round {self.at.round + 1}, step {self.at.step}")
+
+
+def _kept(found: Validation) -> dict[str, Any]:
+    return {
+        "figures": found.figures,
+        "odds_normal": found.odds_normal.tolist(),
+        "area": found.area.tolist(),
+        "slice_score_normal": found.slice_score_normal,
+    }
+
+
+def measure_steps(make_trainer: Callable[[int], Trainer], minutes: float, rounds: int) -> int:
+    """Steps per round that fit into `minutes`, from the measured time of the first steps of a throw-away run."""
+    trainer = make_trainer(10**6)
+    trainer._new_round()
+    trainer._step()  # the first step compiles and allocates
+    started = time.monotonic()
+    for _ in range(_STEPS_TO_MEASURE):
+        trainer._step()
+    seconds = (time.monotonic() - started) / _STEPS_TO_MEASURE
+    # A fifth of the time goes to validations and teacher maps.
+    steps = int(trainer.processes.agree(float(int(0.8 * minutes * 60 / seconds / rounds))))
+    return max(20, steps)

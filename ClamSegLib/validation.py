@@ -1,0 +1,236 @@
+"""Choosing without masks: what a training is judged by on held-out patients, and the odds of normal tissue.
+
+No lesion mask is read here unless masks are the supervision. The figures (docs/explanation.md): localisation
+AUC of pixels of diseased against normal origin in mosaics of held-out slices, the leak gap (healthy tissue
+pasted beside diseased against beside normal tissue), slice AUC, and the lesion area on diseased slices.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ClamSegLib.clam import Clam
+from ClamSegLib.metrics import dice, roc_auc
+from ClamSegLib.mosaics import mosaic
+from ClamSegLib.pairs import PairSampler
+from ClamSegLib.training_batches import CropSource, step_generator
+from ClamSegLib.training_config import TrainingConfig
+
+MAXIMUM_SLICES = 240
+MOSAIC_PAIRS = 48
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Figures of one validation and what decoding needs.
+
+    Attributes:
+        figures: criterion (larger is better) and the parts it is made of.
+        odds_normal: (shells, depth, K), level 1 first; empty for organ networks.
+        area: (K,) mean share of organ with P_L > 0.5 on diseased slices, the area later rounds hold.
+        slice_score_normal: 95th percentile of the slice score on normal slices, or None.
+    """
+
+    figures: dict[str, float]
+    odds_normal: NDArray[np.float32]
+    area: NDArray[np.float64]
+    slice_score_normal: float | None
+
+
+def recalibrated(clam: Clam, source: CropSource, training: TrainingConfig, *where: int) -> Clam:
+    """A copy whose batch statistics come from whole slices of both classes, as inference shows them.
+
+    Averaged weights have no statistics of their own, and those of training come from mosaics.
+    """
+    copied = copy.deepcopy(clam).train()
+    norms = [m for m in copied.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return copied.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # cumulative mean over the batches below
+    generator = step_generator(training.seed, 7, *where)
+    with torch.no_grad():
+        for _ in range(12):
+            index = torch.randint(len(source), (24,), generator=generator)
+            if len(np.unique(source.label)) > 1:
+                diseased, normal = _sampler(source, training).sample(12, generator)
+                index = torch.cat([diseased, normal])
+            copied(source.gather(index).image)
+    for norm in norms:
+        norm.momentum = 0.1
+    return copied.eval()
+
+
+def _sampler(source: CropSource, training: TrainingConfig) -> PairSampler:
+    return PairSampler(source.label, source.position, source.patient, position_tolerance=training.position_tolerance)
+
+
+def _log_odds(clam: Clam, image: Tensor) -> Tensor:
+    """Log odds condition : background, (B, shells, depth, K, H, W), level 1 first."""
+    with torch.no_grad():
+        shells = clam(image)
+    return torch.stack(
+        [torch.stack([(h[:, 1:] - h[:, :1]).float() for h in reversed(heads)], dim=1) for heads in shells], dim=1
+    )
+
+
+def _evenly(indices: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    if len(indices) <= most:
+        return indices
+    return indices[np.linspace(0, len(indices) - 1, most).round().astype(int)]
+
+
+class _Scores:
+    """Log odds of the organ pixels of held-out slices, kept in float16, and what follows from them."""
+
+    def __init__(self, clam: Clam, source: CropSource, head_weights: NDArray[np.float64]) -> None:
+        self.head_weights = head_weights / head_weights.sum()
+        normal = np.flatnonzero(source.label == 0)
+        diseased = np.flatnonzero(source.label > 0)
+        self.index = np.concatenate([_evenly(normal, MAXIMUM_SLICES // 2), _evenly(diseased, MAXIMUM_SLICES // 2)])
+        self.label = source.label[self.index]
+        self.pixels: list[NDArray[np.float16]] = []  # per slice (n, shells, depth, K)
+        for start in range(0, len(self.index), BATCH):
+            slices = source.gather(torch.from_numpy(self.index[start : start + BATCH]))
+            odds = _log_odds(clam, slices.image).permute(0, 4, 5, 1, 2, 3).half().cpu().numpy()
+            organ = slices.organ.cpu().numpy()
+            self.pixels += [odds[k][organ[k]] for k in range(len(odds))]
+
+    def of(self, diseased: bool) -> list[NDArray[np.float16]]:
+        return [p for p, label in zip(self.pixels, self.label, strict=True) if (label > 0) == diseased and len(p)]
+
+    def quantile(self, diseased: bool, share: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Quantile `share` (K,) of the log odds over all pixels of the slices, (shells, depth, K)."""
+        every = self.of(diseased)
+        # Every slice counts the same number of pixels, and enough of them for a stable quantile.
+        pool = np.concatenate([p[:: max(1, len(p) // 4000)] for p in every]).astype(np.float32)
+        return np.stack([np.quantile(pool[..., k], s, axis=0) for k, s in enumerate(share)], axis=-1).astype(np.float32)
+
+    def log_ratio(self, pixels: NDArray[np.float16], log_normal: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Weighted mean over the heads of log(o / o_N): (n, shells, K)."""
+        return np.einsum("nshk,h->nsk", pixels.astype(np.float32) - log_normal, self.head_weights)
+
+
+def posterior_of(log_ratio: NDArray[np.float32]) -> NDArray[np.float32]:
+    """P_L = max(0, 1 - exp(-log ratio))."""
+    return np.maximum(0.0, -np.expm1(-np.clip(log_ratio, 0.0, 60.0))).astype(np.float32)
+
+
+def slice_score(log_ratio: NDArray[np.float32], top_share: float) -> float:
+    """Mean over the shells of the mean of the top share of pixels of a slice, (n, shells, K) -> score."""
+    strongest = log_ratio.max(axis=2)
+    k = max(1, int(top_share * len(strongest)))
+    return float(np.partition(strongest, -k, axis=0)[-k:].mean())
+
+
+def validate(
+    clam: Clam,
+    source: CropSource,
+    training: TrainingConfig,
+    head_weights: NDArray[np.float64],
+    held_area: NDArray[np.float64] | None,
+) -> Validation:
+    """Judges `clam` (in evaluation mode) on held-out slices of both classes.
+
+    Args:
+        held_area: (K,) lesion area share that a later round must keep; then o_N follows from it, because
+            a network taught by its predecessor's maps has almost no odds on normal pixels. None in round one.
+    """
+    if training.task == "organ" or training.supervision == "masks":
+        return _validate_with_masks(clam, source, training, head_weights)
+    scores = _Scores(clam, source, head_weights)
+    n_conditions = source.classes - 1
+    if held_area is None:
+        log_normal = scores.quantile(False, np.full(n_conditions, 0.5))
+    else:
+        # P_L > 0.5 means o > 2 o_N: hold the share of diseased pixels above it.
+        log_normal = scores.quantile(True, 1.0 - np.clip(held_area, 1e-4, 0.9)) - np.float32(np.log(2.0))
+    ratios = [scores.log_ratio(p, log_normal) for p in scores.pixels]
+    by_slice = np.array([slice_score(r, training.top_share) if len(r) else -np.inf for r in ratios])
+    finite = np.isfinite(by_slice)
+    area = np.zeros(n_conditions)
+    diseased = [
+        posterior_of(r).mean(axis=1) > 0.5
+        for r, label in zip(ratios, scores.label, strict=True)
+        if label > 0 and len(r)
+    ]
+    if diseased:
+        area = np.mean([d.mean(axis=0) for d in diseased], axis=0)
+    localisation, leak = _on_mosaics(clam, source, training, scores, log_normal)
+    auc = roc_auc(by_slice[finite], scores.label[finite] > 0)
+    auc = 0.5 if auc is None else auc
+    figures = {
+        "criterion": localisation + 0.5 * auc - max(0.0, leak - 0.5),
+        "localisation_auc": localisation,
+        "leak_auc": leak,
+        "slice_auc": float(auc),
+        "lesion_area": float(area.sum()),
+    }
+    normal_scores = by_slice[finite & (scores.label == 0)]
+    limit = float(np.quantile(normal_scores, 0.95)) if len(normal_scores) else None
+    return Validation(figures, np.exp(log_normal).astype(np.float32), area, limit)
+
+
+def _on_mosaics(
+    clam: Clam, source: CropSource, training: TrainingConfig, scores: _Scores, log_normal: NDArray[np.float32]
+) -> tuple[float, float]:
+    """Localisation AUC and leak AUC on superpixel mosaics of held-out pairs."""
+    generator = step_generator(training.seed, 11)
+    sampler = _sampler(source, training)
+    from_diseased, beside_diseased, beside_normal = [], [], []
+    for mixed_classes in (True, False):
+        first, second = sampler.sample(MOSAIC_PAIRS, generator)
+        if not mixed_classes:
+            first = sampler.sample(MOSAIC_PAIRS, generator)[1]
+        for start in range(0, MOSAIC_PAIRS, BATCH):
+            a, b = (source.gather(index[start : start + BATCH]) for index in (first, second))
+            mix = mosaic("superpixel", a.image, b.image, a.regions, b.regions, a.organ, b.organ, generator=generator)
+            odds = _log_odds(clam, mix.image).permute(0, 4, 5, 1, 2, 3).half().cpu().numpy()
+            organ, origin = mix.organ.cpu().numpy(), mix.from_first.cpu().numpy()
+            for k in range(len(odds)):
+                ratio = scores.log_ratio(odds[k][organ[k]], log_normal).max(axis=2).mean(axis=1)[::7]
+                first_origin = origin[k][organ[k]][::7]
+                if mixed_classes:
+                    from_diseased.append(ratio[first_origin])
+                    beside_diseased.append(ratio[~first_origin])
+                else:
+                    beside_normal.append(ratio)
+    diseased, healthy, normal = (np.concatenate(v) for v in (from_diseased, beside_diseased, beside_normal))
+    return _auc(diseased, healthy), _auc(healthy, normal)
+
+
+def _auc(positive: NDArray[np.float32], negative: NDArray[np.float32]) -> float:
+    value = roc_auc(
+        np.concatenate([positive, negative]),
+        np.concatenate([np.ones(len(positive), bool), np.zeros(len(negative), bool)]),
+    )
+    return 0.5 if value is None else float(value)
+
+
+def _validate_with_masks(
+    clam: Clam, source: CropSource, training: TrainingConfig, head_weights: NDArray[np.float64]
+) -> Validation:
+    """Mean Dice of p > 0.5 over held-out slices with a mask: for organ networks and for the ceiling."""
+    index = _evenly(np.arange(len(source)), MAXIMUM_SLICES)
+    weights = torch.from_numpy(head_weights / head_weights.sum()).float()
+    values = []
+    for start in range(0, len(index), BATCH):
+        slices = source.gather(torch.from_numpy(index[start : start + BATCH]))
+        odds = torch.einsum("bshkyx,h->bkyx", _log_odds(clam, slices.image).cpu(), weights) / len(clam.shells)
+        found = (odds.amax(1) > 0).numpy() & slices.organ.cpu().numpy()
+        target = (slices.target[:, 0] < 0.5).cpu().numpy() & slices.organ.cpu().numpy()
+        known = slices.weight.flatten(1).amax(1).cpu().numpy() > 0
+        values += [dice(f, t) for f, t, k in zip(found, target, known, strict=True) if k and t.any()]
+    figure = float(np.mean(values)) if values else 0.0
+    shape = (len(clam.shells), len(head_weights), source.classes - 1)
+    # The network's own probability is the posterior: o_N = 1/2 makes P_L > 0.5 the same as p > 0.5.
+    odds_normal = np.full(shape, 0.5, np.float32) if training.task == "lesion" else np.zeros((0,), np.float32)
+    return Validation({"criterion": figure, "dice": figure}, odds_normal, np.zeros(source.classes - 1), None)

@@ -1,0 +1,148 @@
+"""`clamseg train DATA --output DIR`: from labelled folders to a model; fine-tunes with --init, runs under torchrun."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ClamSegLib.errors import InputError
+from ClamSegLib.progress import Reporter
+
+NAME = "train"
+HELP = "train or fine-tune a model from images that are only labelled normal or diseased"
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.replace(",", " ").split())
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a list of numbers such as 16,32,64") from error
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `train`; those left out come from --config, the starting model or the defaults."""
+    parser.add_argument("data", type=Path, help="labelled folder: one folder per class, or with a labels.csv")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the model to make")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing model at --output")
+    parser.add_argument("--init", help="model to fine-tune: a name from `models`, or a folder")
+    parser.add_argument("--config", type=Path, help="JSON file with parts 'model' and 'training'")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the training that was stopped or killed there"
+    )
+    parser.add_argument(
+        "--task", choices=("lesion", "organ"), help="organ learns from organ_mask_path (default lesion)"
+    )
+    parser.add_argument("--objective", choices=("clam", "paper"))
+    parser.add_argument("--risk", choices=("broadcast", "nnpu"))
+    parser.add_argument("--supervision", choices=("labels", "masks"))
+    parser.add_argument("--mosaic", choices=("superpixel", "tile", "mixed", "cutmix", "none"))
+    parser.add_argument("--eta", help="probability that a diseased slice shows the lesion, or 'tune'")
+    parser.add_argument("--rounds", type=int, help="trainings from scratch, each taught by the maps of the one before")
+    parser.add_argument("--features", type=_numbers, help="channels per level, e.g. 16,32,64,128,256")
+    parser.add_argument("--image-size", type=int, help="side of the crop in pixels (default 256)")
+    parser.add_argument("--steps", type=int, help="optimiser steps of each round")
+    parser.add_argument("--minutes", type=float, help="time for the whole training instead of --steps")
+    parser.add_argument("--batch-pairs", type=int, help="pairs of slices in a step, over all processes")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all cores)")
+    parser.add_argument("--normal-class", help="name of the class without disease")
+    parser.add_argument("--modality", choices=("CT", "MR", "XR"), help="where the images do not tell")
+    parser.add_argument("--sequence", help="MR sequence, e.g. FLAIR")
+    parser.add_argument("--plane", choices=("axial", "coronal", "sagittal"))
+    parser.add_argument("--organ", help="organ method: lungs_ct, brain_mr, body, whole, or model:NAME")
+    parser.add_argument("--name", help="name of the model (default: the output folder's)")
+    parser.add_argument("--about-data", help="words on the data for the card")
+    parser.add_argument("--licence", help="licence of the model for the card")
+    parser.add_argument("--limits", help="known limits for the card")
+
+
+def _given(arguments: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+
+
+def _training_values(arguments: argparse.Namespace, from_file: dict[str, Any]) -> dict[str, Any]:
+    names = ("task", "objective", "risk", "supervision", "mosaic", "rounds", "steps", "minutes", "batch_pairs", "seed")
+    values = {**from_file, **_given(arguments, names)}
+    if arguments.steps is not None and arguments.minutes is None:
+        values["minutes"] = 0.0
+    if arguments.init and "rounds" not in values:
+        values["rounds"] = 1  # a second round starts from scratch and would forget the starting model
+    if arguments.task == "organ":
+        values["rounds"] = 1
+    if arguments.eta and arguments.eta != "tune":
+        try:
+            values["eta"] = float(arguments.eta)
+        except ValueError as error:
+            raise InputError(f"--eta {arguments.eta} must be a number in 0..1, or 'tune'.") from error
+    return values
+
+
+def _model_changes(arguments: argparse.Namespace, from_file: dict[str, Any]) -> dict[str, Any]:
+    changes = {**from_file, **_given(arguments, ("plane", "sequence", "image_size"))}
+    if arguments.organ:
+        changes["organ"] = {**changes.get("organ", {}), "method": arguments.organ}
+    return changes
+
+
+def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
+    """Trains; exit code 0."""
+    import torch
+
+    from ClamSegLib.checkpoint import CONFIG, load_model
+    from ClamSegLib.config import from_json
+    from ClamSegLib.dataset import read_labelled_folder
+    from ClamSegLib.device import choose_device
+    from ClamSegLib.outputs import refuse_existing
+    from ClamSegLib.registry import find_model
+    from ClamSegLib.training_config import TrainingConfig
+    from ClamSegLib.training_run import TrainingRequest, run_training
+    from ClamSegLib.training_setup import fine_tuning_config, new_model_config, read_config_file
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    if not arguments.resume:
+        refuse_existing(arguments.output / CONFIG, arguments.overwrite)
+    device = choose_device(arguments.device)
+    for_model, for_training = read_config_file(arguments.config) if arguments.config else ({}, {})
+    training = from_json(TrainingConfig, _training_values(arguments, for_training), "training options")
+    folder = read_labelled_folder(
+        arguments.data, normal_class=arguments.normal_class, both_classes=training.task == "lesion"
+    )
+    name = arguments.name or arguments.output.resolve().name
+    initial = None
+    if arguments.init:
+        if arguments.features or arguments.image_size:
+            raise InputError("--features and --image-size belong to the starting model; leave them out with --init.")
+        initial = find_model(arguments.init)
+        config = fine_tuning_config(load_model(initial).config, folder, name, training.task)
+    else:
+        changes = _model_changes(arguments, for_model)
+        config = new_model_config(folder, name, arguments.modality or "", changes, training.task, arguments.features)
+    about = {"data": arguments.about_data or "", "licence": arguments.licence or "", "limits": arguments.limits or ""}
+    request = TrainingRequest(
+        folder,
+        config,
+        training,
+        arguments.output,
+        device,
+        initial,
+        arguments.resume,
+        {key: value for key, value in about.items() if value},
+        ("clamseg", *_told(sys.argv[1:])),
+    )
+    if arguments.eta == "tune":
+        from ClamSegLib.tune import tune_eta
+
+        request = replace(request, training=replace(training, eta=tune_eta(request, reporter)))
+    run_training(request, reporter)
+    reporter.note(f"model written to {arguments.output}")
+    return 0
+
+
+def _told(words: list[str]) -> list[str]:
+    """The command for the card, without the folders of this machine."""
+    return [Path(word).name if "/" in word or "\\" in word else word for word in words]
