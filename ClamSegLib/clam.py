@@ -1,0 +1,101 @@
+"""The clam: two identical UNet++ shells, and how their logits become a lesion probability without masks.
+
+Decoding (docs/explanation.md): o = p_c / p_0 are the odds of condition c against background, o_N their median on
+normal tissue; lesion posterior P_L = max(0, 1 - o_N / o). Heads are combined by the weighted mean of their
+log odds ratios, shells by the mean of their posteriors; the shells' difference is the disagreement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ClamSegLib.config import ModelConfig, NetworkConfig
+from ClamSegLib.unetplusplus import UNetPlusPlus
+
+# exp of larger log ratios is 1 in float32 anyway
+_LARGEST_LOG_RATIO = 60.0
+
+
+class Clam(nn.Module):
+    """Shells of the same architecture with their own initialisation.
+
+    Args:
+        network: architecture and number of shells.
+        seed: decides the initial weights of every shell; the global random state stays untouched.
+        level: build pruned shells of this level; None builds all nodes.
+    """
+
+    def __init__(self, network: NetworkConfig, seed: int = 0, level: int | None = None) -> None:
+        super().__init__()
+        self.network = network
+        shells = []
+        with torch.random.fork_rng(devices=[]):
+            for number in range(network.shells):
+                torch.manual_seed(seed * 7919 + number)
+                shells.append(UNetPlusPlus(network, level))
+        self.shells = nn.ModuleList(shells)
+
+    def forward(self, image: Tensor, level: int | None = None) -> list[list[Tensor]]:
+        """Per shell the logits (B,classes,H,W) of the heads, deepest first; image (B,1,H,W)."""
+        return [shell(image, level) for shell in self.shells]
+
+    def pruned(self, level: int) -> Clam:
+        """A copy that holds only the nodes `level` needs."""
+        smaller = Clam(self.network, level=level)
+        smaller.shells = nn.ModuleList([shell.pruned(level) for shell in self.shells])  # type: ignore[operator]
+        return smaller.train(self.training)
+
+
+def lesion_posterior(logits: Sequence[Tensor], odds_normal: Tensor, head_weights: Tensor) -> Tensor:
+    """P_L of one shell.
+
+    Args:
+        logits: (B, 1 + K, H, W) per head, deepest first, heads L..1.
+        odds_normal: (depth, K), level 1 first.
+        head_weights: (depth,), level 1 first; the weights of the heads present are made to sum to 1.
+
+    Returns:
+        (B, K, H, W) float32 in 0..1.
+    """
+    present = len(logits)
+    weights = head_weights[:present].float()
+    weights = weights / weights.sum()
+    log_ratio: Tensor | None = None
+    for level, head in zip(range(present, 0, -1), logits, strict=True):
+        head = head.float()  # noqa: PLW2901
+        log_odds = head[:, 1:] - head[:, :1]
+        log_normal = odds_normal[level - 1].float().clamp_min(1e-30).log()[None, :, None, None]
+        part = weights[level - 1] * (log_odds - log_normal)
+        log_ratio = part if log_ratio is None else log_ratio + part
+    if log_ratio is None:
+        raise ValueError("no logits given")
+    return -torch.expm1(-log_ratio.clamp(0.0, _LARGEST_LOG_RATIO))
+
+
+def decode(clam_logits: Sequence[Sequence[Tensor]], config: ModelConfig) -> tuple[Tensor, Tensor]:
+    """Probability and disagreement of the clam.
+
+    Args:
+        clam_logits: per shell, per head (deepest first) the logits (B, 1 + K, H, W).
+        config: of the model; lesion models need `odds_normal`.
+
+    Returns:
+        probability (B, K, H, W), mean over the shells of P_L (organ task: of the softmax of the deepest head
+        present), and disagreement (B, K, H, W) = |A - B|, 0 for one shell; float32 in 0..1.
+    """
+    if config.task == "organ":
+        maps = [heads[0].float().softmax(1)[:, 1:] for heads in clam_logits]
+    else:
+        device = clam_logits[0][0].device
+        odds = torch.tensor(config.odds_normal, dtype=torch.float32, device=device)
+        if odds.numel() == 0:
+            raise ValueError(f"model '{config.name}' has no odds of normal tissue, so its outputs cannot be decoded")
+        depth = config.network.depth
+        weights = torch.tensor(config.head_weights or (1.0,) * depth, device=device)
+        maps = [lesion_posterior(heads, odds[n], weights) for n, heads in enumerate(clam_logits)]
+    if len(maps) == 1:
+        return maps[0], torch.zeros_like(maps[0])
+    return (maps[0] + maps[1]) / 2, (maps[0] - maps[1]).abs()
