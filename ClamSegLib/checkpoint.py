@@ -126,7 +126,12 @@ def _half(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def save_model(
-    folder: Path, config: ModelConfig, state_dict: dict[str, torch.Tensor], card: str, run: dict[str, Any], half: bool = True
+    folder: Path,
+    config: ModelConfig,
+    state_dict: dict[str, torch.Tensor],
+    card: str,
+    run: dict[str, Any],
+    half: bool = True,
 ) -> ModelConfig:
     """Writes a model folder, each file whole, config.json last so that a killed save leaves no false model.
 

@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as distributed
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, distributed
 
 from ClamSegLib.clam import Clam
 from ClamSegLib.config import ModelConfig

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as distributed
-from torch import Tensor
+from torch import Tensor, distributed
 
 from ClamSegLib import RESEARCH_ONLY, __version__
 from ClamSegLib.checkpoint import load_model, parameter_count, save_model
