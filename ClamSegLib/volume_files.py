@@ -1,0 +1,250 @@
+"""Reading scans and pictures, writing volumes: NIfTI, NRRD, MetaImage, PNG, JPEG, TIFF; DICOM by dicom_files.
+
+A file is looked at before it is read: what it claims to hold must fit the file and the memory, so that a
+damaged or hostile header ends in one clear line instead of an exhausted machine.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ClamSegLib.errors import InputError
+from ClamSegLib.volume import Array, Volume, from_sitk, to_sitk
+
+if TYPE_CHECKING:
+    import SimpleITK
+
+VOLUME_ENDINGS = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+DICOM_ENDINGS = (".dcm", ".dicom", ".ima")
+ALLOWED = "NIfTI (.nii, .nii.gz), NRRD, MHA, DICOM, PNG, JPEG or TIFF"
+# Sides, spacings and voxels beyond these belong to damaged headers, not to patients.
+_LARGEST_VOXELS = 4_000_000_000
+_LARGEST_SPACING_MM = 1000.0
+# gzip can shrink zeros a thousandfold, real scans hardly tenfold.
+_LARGEST_COMPRESSION = 1100
+
+
+def ending_of(path: Path) -> str:
+    """The ending in lower case that decides the format, '.nii.gz' as one."""
+    name = path.name.lower()
+    return ".nii.gz" if name.endswith(".nii.gz") else path.suffix.lower()
+
+
+def is_image_file(path: Path) -> bool:
+    """Whether the ending names a format that `read_volume` reads."""
+    return ending_of(path) in VOLUME_ENDINGS + PICTURE_ENDINGS + DICOM_ENDINGS
+
+
+def read_volume(path: Path, *, series: str | None = None) -> Volume:
+    """Reads a scan or picture.
+
+    Args:
+        path: a file, or a folder with a DICOM series.
+        series: number (from 1) or UID of the DICOM series where a folder holds several; None takes the
+            largest and says so in the warnings.
+
+    Returns:
+        The volume with the file's own value type and frame.
+
+    Raises:
+        InputError: missing, empty, truncated, damaged, of an unknown format, with impossible geometry, or
+            with values that are not grey.
+    """
+    from ClamSegLib.dicom_files import read_dicom
+    from ClamSegLib.dicom_series import is_dicom_file
+
+    path = Path(path)
+    if path.is_dir():
+        return read_dicom(path, series=series)
+    _check_file(path)
+    ending = ending_of(path)
+    if ending in VOLUME_ENDINGS:
+        return replace(_read_scan(path), source=path)
+    if ending in PICTURE_ENDINGS:
+        return replace(_read_picture(path), source=path)
+    if ending in DICOM_ENDINGS or is_dicom_file(path):
+        return read_dicom(path, series=series)
+    raise InputError(f"{path} is not an image ClamSeg reads; allowed are {ALLOWED}.")
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        raise InputError(f"{path} does not exist; check the name and the folder.")
+    if not path.is_file():
+        raise InputError(f"{path} is neither a file nor a folder.")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path} cannot be read; you lack the permission.")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes); copy or export it again.")
+
+
+def _one_line(error: Exception) -> str:
+    """The part of an ITK message a person can use."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [
+        line for line in lines if not line.startswith(("Exception thrown", "sitk::ERROR")) and "/" not in line[:4]
+    ]
+    return (telling or lines or ["unknown error"])[-1].split("): ")[-1][:160]
+
+
+def _image_io(path: Path) -> str:
+    return {
+        ".nii": "NiftiImageIO", ".nii.gz": "NiftiImageIO", ".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO",
+        ".mha": "MetaImageIO", ".mhd": "MetaImageIO",
+    }[ending_of(path)]  # fmt: skip
+
+
+def _read_scan(path: Path) -> Volume:
+    import SimpleITK as sitk
+
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.SetImageIO(_image_io(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise InputError(
+            f"{path} cannot be read as {ending_of(path)} ({_one_line(error)}); it is damaged or another kind of file."
+        ) from error
+    _check_header(path, reader)
+    if ending_of(path) == ".nii.gz":
+        _check_gzip(path)
+    dimension = reader.GetDimension()
+    size = list(reader.GetSize())
+    if dimension == 4 and size[3] == 1:
+        reader.SetExtractSize([*size[:3], 0])  # a single time point stored as 4-D
+    try:
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise InputError(f"{path} is truncated or damaged ({_one_line(error)}); copy or export it again.") from error
+    return from_sitk(image)
+
+
+def _check_header(path: Path, reader: SimpleITK.ImageFileReader) -> None:
+    """Refuses dimensions, components, spacings and sizes that cannot be a scan that fits this file."""
+    import SimpleITK as sitk
+
+    dimension, size = reader.GetDimension(), list(reader.GetSize())
+    if dimension not in (2, 3) and not (dimension == 4 and size[3] == 1):
+        raise InputError(
+            f"{path} has {dimension} dimensions ({' x '.join(map(str, size))}); one 3-D volume is needed. "
+            "Export a single time point or contrast."
+        )
+    if reader.GetNumberOfComponents() != 1:
+        raise InputError(
+            f"{path} has {reader.GetNumberOfComponents()} values per voxel (colour or vectors); grey values are needed."
+        )
+    spacing = list(reader.GetSpacing())[:3]
+    if not all(np.isfinite(s) and 0 < s <= _LARGEST_SPACING_MM for s in spacing):
+        raise InputError(
+            f"{path} has the voxel spacing {spacing} mm; each must be above 0 and at most {_LARGEST_SPACING_MM:.0f} mm."
+        )
+    if not all(np.isfinite(v) for v in (*reader.GetOrigin(), *reader.GetDirection())):
+        raise InputError(f"{path} has a position or orientation that is not a number; export it again.")
+    voxels = int(np.prod([float(s) for s in size]))
+    bytes_each = {sitk.sitkUInt8: 1, sitk.sitkInt8: 1, sitk.sitkUInt16: 2, sitk.sitkInt16: 2, sitk.sitkFloat64: 8}.get(
+        reader.GetPixelID(), 4
+    )
+    stored = path.stat().st_size
+    detached = ending_of(path) in (".mhd", ".nhdr")
+    if voxels > _LARGEST_VOXELS or (not detached and voxels * bytes_each > stored * _LARGEST_COMPRESSION):
+        raise InputError(
+            f"{path} claims {' x '.join(map(str, size))} voxels ({voxels * bytes_each / 1e9:.1f} GB), "
+            f"which a file of {stored} bytes cannot hold; its header is damaged."
+        )
+
+
+def _check_gzip(path: Path) -> None:
+    """Reads the stream to its end: ITK fills what a truncated file lacks with zeros."""
+    try:
+        with gzip.open(path) as stream:
+            while stream.read(1 << 22):
+                pass
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path} is truncated or damaged ({error}); copy or export it again.") from error
+
+
+def _read_picture(path: Path) -> Volume:
+    import SimpleITK as sitk
+
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        size = list(reader.GetSize())
+        if np.prod([float(s) for s in size]) > _LARGEST_VOXELS / 8:
+            raise InputError(f"{path} claims {' x '.join(map(str, size))} pixels; its header is damaged.")
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise InputError(
+            f"{path} cannot be read as a picture ({_one_line(error)}); it is damaged or another kind of file."
+        ) from error
+    if ending_of(path) == ".png":
+        _check_png_is_whole(path)
+    if image.GetDimension() == 3 and image.GetSize()[2] == 1:
+        image = image[:, :, 0]
+    if image.GetDimension() != 2:
+        raise InputError(
+            f"{path} holds {image.GetSize()[2]} pictures; save each as a file of its own, or a volume as NRRD or NIfTI."
+        )
+    return picture_volume(_grey(path, sitk.GetArrayFromImage(image), image.GetNumberOfComponentsPerPixel()))
+
+
+def _check_png_is_whole(path: Path) -> None:
+    """The last chunk of a PNG is IEND; libpng fills what is missing with black."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 64))
+        if b"IEND" not in file.read():
+            raise InputError(f"{path} is truncated; copy or export it again.")
+
+
+def _grey(path: Path, array: Array, components: int) -> Array:
+    """One channel; colour pictures whose channels agree are grey in truth."""
+    if components == 1:
+        return array
+    colours = array[..., :3] if components in (3, 4) else array[..., :1]
+    if components == 2 or all(np.array_equal(colours[..., 0], colours[..., k]) for k in (1, 2)):
+        return np.ascontiguousarray(colours[..., 0])
+    raise InputError(f"{path} is a colour picture; ClamSeg needs grey values (an X-ray saved in grey).")
+
+
+def picture_volume(array: Array) -> Volume:
+    """A single picture (row, column) as a one-slice volume without known spacing."""
+    windowed = array.dtype == np.uint8
+    return Volume(array[np.newaxis], spacing_known=False, already_windowed=windowed, is_picture=True)
+
+
+def write_volume(array: Array, volume: Volume, path: Path, *, compress: bool = True) -> None:
+    """Writes `array` (slice, row, column) on the grid of `volume`; the ending of `path` decides the format.
+
+    Raises:
+        OSError: not writable, disk full (callers write aside with outputs.whole_folder or whole_file).
+    """
+    import SimpleITK as sitk
+
+    if array.dtype == bool:
+        array = array.astype(np.uint8)
+    try:
+        sitk.WriteImage(to_sitk(array, volume), str(path), useCompression=compress)
+    except RuntimeError as error:
+        raise as_os_error(path) from error
+
+
+def as_os_error(path: Path) -> OSError:
+    """ITK reports a full disk as a RuntimeError without a reason: ask the file system."""
+    import errno
+    import shutil
+
+    free = shutil.disk_usage(path.parent).free if path.parent.is_dir() else None
+    number = errno.ENOSPC if free is not None and free < 1 << 20 else errno.EIO
+    return OSError(number, os.strerror(number), str(path))
