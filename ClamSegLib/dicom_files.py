@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.dicom_series import Series, make_series, read_header, slice_normal
+from ClamSegLib.dicom_series import Series, choose_series, list_series, make_series, read_header, slice_normal
 from ClamSegLib.errors import InputError
 from ClamSegLib.volume import Array, Volume
 
@@ -32,7 +32,7 @@ def read_dicom(path: Path, *, series: str | None = None) -> Volume:
     """
     path = Path(path)
     if path.is_dir():
-        chosen, notes = choosemake_series(listmake_series(path), series, path)
+        chosen, notes = choose_series(list_series(path), series, path)
     else:
         header = read_header(path)
         if header is None:

@@ -68,7 +68,7 @@ def read_header(path: Path) -> Any | None:
     return header if "Rows" in header else None
 
 
-def listmake_series(folder: Path) -> list[Series]:
+def list_series(folder: Path) -> list[Series]:
     """The image series of a folder and its subfolders, largest first.
 
     Raises:
@@ -109,7 +109,7 @@ def slice_normal(header: Any) -> NDArray[np.float64] | None:
     return np.cross(row, column)
 
 
-def choosemake_series(found: list[Series], wanted: str | None, folder: Path) -> tuple[Series, list[str]]:
+def choose_series(found: list[Series], wanted: str | None, folder: Path) -> tuple[Series, list[str]]:
     """The wanted series (number from 1, or UID), else the largest with a note that names the others."""
     listing = "; ".join(f"{n}: {s.modality or 'other'} {s.description} ({s.n_slices})" for n, s in enumerate(found, 1))
     if wanted is not None:
