@@ -1,0 +1,228 @@
+"""One command sets ClamSeg up in its own folder `.venv` and runs it; only Python 3.11 or newer is needed before.
+
+    python3 run.py demo     segment the shipped samples and name the pictures
+    python3 run.py test     lint, types and all tests
+    python3 run.py shell    set up only, and say how to call clamseg
+
+Options: --cpu takes a torch without CUDA although an NVIDIA GPU is there. Words after the first go on to the demo
+or to pytest. The set-up is done once; it is repeated when pyproject.toml or constraints.txt change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+OLDEST = (3, 11)
+HOME = Path(__file__).resolve().parent
+ENVIRONMENT = HOME / ".venv"
+STAMP = ENVIRONMENT / "clamseg-ready.json"
+PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+TORCH = "2.13.0"
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+EXTRAS = {"demo": ("dicom",), "shell": ("dicom",), "test": ("all", "test", "dev")}
+
+
+def say(line: str) -> None:
+    """Tells the user what happens now."""
+    print(f"[clamseg] {line}", flush=True)
+
+
+def call(command: list[str], **more: object) -> int:
+    """Runs a command in the checkout and returns its exit code."""
+    return subprocess.run(command, cwd=HOME, check=False, **more).returncode  # type: ignore[call-overload]
+
+
+def pip(*words: str) -> int:
+    """Runs pip of the own environment."""
+    return call([str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input", *words])
+
+
+def ensure_python() -> None:
+    """Goes on with a newer Python where this one is too old: the first in PATH is often the system's old one."""
+    if sys.version_info >= OLDEST:
+        return
+    for minor in range(14, OLDEST[1] - 1, -1):
+        newer = shutil.which(f"python3.{minor}")
+        if newer:
+            os.execv(newer, [newer, *sys.argv])
+    came = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    sys.exit(f"ClamSeg needs Python 3.11 or newer, this is {came}; install a newer Python and run again.")
+
+
+def ensure_venv_module() -> None:
+    """Debian ships ensurepip apart; names the one apt line, and as root runs it."""
+    if importlib.util.find_spec("ensurepip"):
+        return
+    package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
+    line = f"apt-get install -y {package}"
+    if not shutil.which("apt-get"):
+        sys.exit(
+            "This Python lacks the modules venv and ensurepip; install them with your package manager and run again."
+        )
+    if os.geteuid() != 0:
+        sys.exit(f"This Python lacks ensurepip; run 'sudo {line}' and then this command again.")
+    say(f"Python lacks ensurepip, running: {line}")
+    if call(["apt-get", "install", "-y", package]) and (
+        call(["apt-get", "update"]) or call(["apt-get", "install", "-y", package])
+    ):
+        sys.exit(f"'{line}' failed; install that package by hand and run again.")
+    # A new process sees the new package for certain.
+    os.execv(sys.executable, [sys.executable, *sys.argv])
+
+
+def nvidia_gpu() -> bool:
+    """True where the NVIDIA driver lists a GPU."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return False
+    listed = subprocess.run([tool, "-L"], capture_output=True, text=True, check=False)
+    return listed.returncode == 0 and "GPU" in listed.stdout
+
+
+def cuda_packages(requirement: str) -> list[str]:
+    """Names of the CUDA packages that pip would install for `requirement` from the configured index."""
+    command = [str(PYTHON), "-m", "pip", "install", "--dry-run", "--quiet", "--report", "-", requirement]
+    report = subprocess.run(command, capture_output=True, text=True, check=False, cwd=HOME)
+    if report.returncode:
+        return []
+    names = [item["metadata"]["name"].lower() for item in json.loads(report.stdout)["install"]]
+    return [name for name in names if name.startswith(("nvidia-", "cuda-", "triton"))]
+
+
+def install_torch(cpu: bool) -> None:
+    """Installs the pinned torch: with CUDA only where there is an NVIDIA GPU.
+
+    An open `torch` from PyPI pulls gigabytes of CUDA on Linux. Where the index of the CPU builds cannot be reached
+    (a hospital's mirror), the configured index is taken instead, but only if it holds a build without CUDA.
+    """
+    plain = f"torch=={TORCH}"
+    constraints = ("-c", str(HOME / "constraints.txt"))
+    if platform.system() == "Darwin" or (nvidia_gpu() and not cpu):
+        failed = pip("install", *constraints, plain)
+    else:
+        quick = ("--retries", "1", "--timeout", "15")
+        failed = pip("install", *quick, *constraints, "--extra-index-url", CPU_INDEX, f"{plain}+cpu")
+        if failed:
+            say(f"{CPU_INDEX} gave no torch; trying the configured package index.")
+            cuda = cuda_packages(plain)
+            if cuda:
+                sys.exit(
+                    f"The configured index only has a torch with CUDA ({len(cuda)} more packages, gigabytes) and no GPU is here; "
+                    f"make {CPU_INDEX} reachable, or install torch {TORCH} into {ENVIRONMENT} yourself and run again."
+                )
+            failed = pip("install", *constraints, plain)
+    if failed:
+        sys.exit(f"torch {TORCH} could not be installed; the lines above say why. Then run this command again.")
+
+
+def wanted_state(extras: tuple[str, ...]) -> dict[str, object]:
+    """What the environment must have been made from to be taken as it is."""
+    digest = hashlib.sha256()
+    for name in ("pyproject.toml", "constraints.txt"):
+        digest.update((HOME / name).read_bytes())
+    return {"hash": digest.hexdigest(), "home": str(HOME), "python": sys.version.split()[0], "extras": list(extras)}
+
+
+def is_ready(wanted: dict[str, object]) -> bool:
+    """True where the environment is complete for `wanted`."""
+    try:
+        found = json.loads(STAMP.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    # The test set holds everything the demo needs.
+    larger = {**wanted, "extras": list(EXTRAS["test"])}
+    return PYTHON.exists() and found in (wanted, larger)
+
+
+def set_up(extras: tuple[str, ...], cpu: bool) -> None:
+    """Makes or completes the environment; leaves a stamp last, so that a broken set-up is repeated."""
+    wanted = wanted_state(extras)
+    if is_ready(wanted):
+        return
+    ensure_venv_module()
+    import venv
+
+    say(f"Setting up {ENVIRONMENT} (once, some minutes, about 4 GB of disk at most) ...")
+    STAMP.unlink(missing_ok=True)
+    try:
+        venv.EnvBuilder(with_pip=True, clear=not usable()).create(ENVIRONMENT)
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.exit(
+            f"The environment {ENVIRONMENT} could not be made ({error}); remove that folder, check disk and rights, run again."
+        )
+    install_torch(cpu)
+    if pip("install", "-c", str(HOME / "constraints.txt"), "-e", f"{HOME}[{','.join(extras)}]"):
+        sys.exit("The packages could not be installed; the lines above say why. Then run this command again.")
+    STAMP.write_text(json.dumps(wanted), encoding="utf-8")
+    say("Set-up complete.")
+
+
+def usable() -> bool:
+    """True where an environment of this Python version is there already and its pip runs."""
+    ask = "import sys, pip; print(sys.version.split()[0])"
+    try:
+        told = subprocess.run([str(PYTHON), "-c", ask], capture_output=True, text=True, check=False)
+    except OSError:
+        return False
+    return told.returncode == 0 and told.stdout.strip() == sys.version.split()[0]
+
+
+def demo(words: list[str]) -> int:
+    """Runs the demo and names its pictures."""
+    output = HOME / "clamseg-demo"
+    failed = call([str(PYTHON), "-m", "ClamSegLib", "demo", "--output", str(output), "--overwrite", *words])
+    pictures = sorted(output.rglob("stages.png"))
+    if not failed and pictures:
+        say("Pictures of every stage, to open with any viewer:")
+        for picture in pictures:
+            print(f"    {picture}")
+    return failed
+
+
+def test(words: list[str]) -> int:
+    """Lint, types and tests; the first that fails ends it."""
+    processes = str(min(4, os.cpu_count() or 1))
+    # One thread a process: two test processes that each take all cores slow each other down.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    for step in (
+        ["ruff", "format", "--check", "."],
+        ["ruff", "check", "."],
+        ["mypy"],
+        ["pytest", "-q", "-n", processes, "--dist", "loadfile", *words],
+    ):
+        say(" ".join(step))
+        failed = call([str(PYTHON), "-m", *step], env=environment)
+        if failed:
+            return failed
+    say("All checks passed.")
+    return 0
+
+
+def shell(_words: list[str]) -> int:
+    """Says how to call the command line of the environment."""
+    say(f"Call the command line as: {PYTHON} -m ClamSegLib --help")
+    return 0
+
+
+def main(words: list[str]) -> int:
+    """Entry point."""
+    actions = {"demo": demo, "test": test, "shell": shell}
+    if not words or words[0] not in actions:
+        print(__doc__)
+        return 0 if words and words[0] in ("-h", "--help") else 2
+    ensure_python()
+    cpu = "--cpu" in words
+    set_up(EXTRAS[words[0]], cpu)
+    return actions[words[0]]([word for word in words[1:] if word != "--cpu"])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
