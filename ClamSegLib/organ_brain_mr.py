@@ -1,0 +1,143 @@
+"""Brain in MR: what a stripped image kept, or the large bright part at the centre of the head."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ClamSegLib.organ_morphology import close, dilate, erode, largest_component, smooth_upsample, working_grid
+from ClamSegLib.volume import Array, Volume
+
+NAME = "brain_mr"
+_STRIPPED_ZERO_SHARE = 0.30
+_OPENING_MM, _CLOSING_MM, _GROWTH_MM = 6.0, 14.0, 4.0
+_SMALLEST_L, _LARGEST_L = 0.6, 2.4
+
+
+def find_brain(volume: Volume) -> tuple[Array, float, str]:
+    """The brain of a canonical MR volume.
+
+    Returns:
+        mask (slice, row, column) bool, quality 0..1 (1 plausible, 0.5 doubtful, 0 nothing), and what is wrong.
+    """
+    if is_stripped(volume.array):
+        mask = _filled(largest_parts(volume.array != 0))
+    else:
+        grid = working_grid(volume, 2.0, "MR")
+        small = grid.subsample(volume.array).astype(np.float32)
+        mask = smooth_upsample(_coarse(small, grid.spacing_mm), grid, volume.array.shape) >= 0.5
+    if not mask.any():
+        return mask, 0.0, "no brain was found in this MR"
+    litres = float(mask.sum()) * volume.voxel_ml / 1000
+    whole = volume.spacing_known and volume.array.shape[0] * volume.spacing_mm[2] > 100
+    if whole and not _SMALLEST_L <= litres <= _LARGEST_L:
+        return (
+            mask,
+            0.5,
+            f"the brain found is doubtful: its volume is {litres:.2f} l ({_SMALLEST_L} to {_LARGEST_L} expected)",
+        )
+    return mask, 1.0, ""
+
+
+def is_stripped(array: Array) -> bool:
+    """Whether the skull was removed: more than 30 % exact zeros, which reach every border of the picture."""
+    zero = array == 0
+    if zero.mean() <= _STRIPPED_ZERO_SHARE:
+        return False
+    borders = (zero[:, 0], zero[:, -1], zero[:, :, 0], zero[:, :, -1])
+    return all(bool(border.mean() > 0.95) for border in borders)
+
+
+def largest_parts(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The largest part and others of at least a tenth of it."""
+    labels, count = ndimage.label(mask)
+    if count <= 1:
+        return mask
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.asarray(np.isin(labels, np.flatnonzero(sizes >= 0.1 * sizes.max())))
+
+
+def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    for k in range(len(mask)):
+        mask[k] = ndimage.binary_fill_holes(ndimage.binary_closing(mask[k], iterations=2) | mask[k])
+    return mask
+
+
+def otsu_threshold(values: NDArray[np.float32]) -> float:
+    """The value that splits the histogram into two classes with the largest variance between them."""
+    counts, edges = np.histogram(values, bins=256)
+    centres = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts)
+    above = below[-1] - below
+    sums = np.cumsum(counts * centres)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
+    return float(centres[int(np.nanargmax(between))])
+
+
+def tissue_threshold(values: NDArray[np.float32]) -> float:
+    """Splits brain and other soft tissue from air and bone.
+
+    Scalp fat is so bright that Otsu's threshold on all values would split it from the brain: values are
+    clipped a little above the median of what is not air, which in a head is brain.
+    """
+    not_air = values[values > 0.1 * float(np.percentile(values, 99.5))]
+    if not_air.size == 0:
+        return otsu_threshold(values.ravel())
+    return otsu_threshold(np.minimum(values, 1.3 * float(np.median(not_air))).ravel())
+
+
+def _coarse(values: NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> NDArray[np.bool_]:
+    head = values > tissue_threshold(values)
+    in_plane = spacing_mm[1:]
+    opened = np.zeros_like(head)
+    for k in range(len(head)):
+        # In plane only: slices of clinical MR lie too far apart for a ball.
+        filled = ndimage.binary_fill_holes(head[k])
+        core = erode(head[k], _OPENING_MM, in_plane)
+        opened[k] = dilate(core, _OPENING_MM, in_plane) & filled if core.any() else False
+    if not opened.any():
+        opened = largest_component(head)
+    brain = _followed(opened, head, in_plane)
+    closed = np.zeros_like(brain)
+    for k in np.flatnonzero(brain.any(axis=(1, 2))):
+        closed[k] = ndimage.binary_fill_holes(close(brain[k : k + 1], _CLOSING_MM, (1e3, *in_plane))[0])
+    return closed
+
+
+def _followed(opened: NDArray[np.bool_], head: NDArray[np.bool_], in_plane_mm: tuple[float, ...]) -> NDArray[np.bool_]:
+    """From the slice where the central part is largest, up and down: a brain grows little from slice to slice.
+
+    Face and scalp touch the brain in some slices; following keeps them out.
+    """
+    n = len(opened)
+    middle = range(n // 3, max(n // 3 + 1, n - n // 3))
+    parts = {k: _central_part(opened[k], head[k]) for k in middle}
+    start = max(parts, key=lambda k: int(parts[k].sum()))
+    brain = np.zeros_like(opened)
+    brain[start] = parts[start]
+    for step in (1, -1):
+        for k in range(start + step, n if step > 0 else -1, step):
+            allowed = dilate(brain[k - step], _GROWTH_MM, in_plane_mm)
+            labels, count = ndimage.label(opened[k] & allowed)
+            if count == 0:
+                break
+            sizes = np.bincount(labels.ravel())
+            sizes[0] = 0
+            brain[k] = np.isin(labels, np.flatnonzero(sizes >= 0.1 * sizes.max()))
+    return brain
+
+
+def _central_part(opened: NDArray[np.bool_], head: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Of the large parts of a slice, the one whose centre is nearest the centre of mass of the head."""
+    labels, count = ndimage.label(opened)
+    if count <= 1:
+        return opened
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    large = np.flatnonzero(sizes >= 0.2 * sizes.max())
+    centre = np.asarray(ndimage.center_of_mass(head))
+    centres = np.asarray(ndimage.center_of_mass(opened, labels, large))
+    return np.asarray(labels == large[int(np.argmin(np.linalg.norm(centres - centre, axis=1)))])

@@ -1,0 +1,123 @@
+"""Lungs in CT by density: air inside the body, without trachea, closed so that consolidations stay inside.
+
+Found on a grid of about 2.5 mm, where distances of 12 mm are cheap, and refined at full resolution.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ClamSegLib.organ_morphology import close, largest_component, smooth_upsample, working_grid
+from ClamSegLib.volume import Array, Volume
+
+NAME = "lungs_ct"
+_LOW_HU, _HIGH_HU = -1024, 600
+_BODY_HU, _AIR_HU = -400, -320
+_CLOSING_MM = 12.0
+_SMALLEST_L, _LARGEST_L = 1.0, 9.0
+_LOWEST_MEAN_HU, _HIGHEST_MEAN_HU = -920.0, -550.0
+
+
+def find_lungs(volume: Volume, window_hu: tuple[float, float] | None) -> tuple[Array, float, str]:
+    """The lungs of a canonical CT.
+
+    Args:
+        volume: HU, or an 8-bit picture stack cut by `window_hu`.
+        window_hu: the window of an 8-bit picture.
+
+    Returns:
+        mask (slice, row, column) bool, quality 0..1 (share of the plausibility checks that hold), and what is
+        wrong in words ('' when nothing is).
+    """
+    grid = working_grid(volume, 2.5)
+    small = grid.subsample(volume.array).astype(np.float32)
+    if volume.already_windowed and window_hu is not None:
+        small = window_hu[0] + small / 255 * (window_hu[1] - window_hu[0])
+    small = np.clip(small, _LOW_HU, _HIGH_HU)
+    lungs = _coarse(small, grid.spacing_mm)
+    if not lungs.any():
+        return np.zeros(volume.array.shape, bool), 0.0, "no lungs were found in this CT"
+    mask = _refined(volume, window_hu, smooth_upsample(lungs, grid, volume.array.shape))
+    quality, problem = _plausible(lungs, small, grid.spacing_mm, volume)
+    return mask, quality, problem
+
+
+def _coarse(hu: NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> NDArray[np.bool_]:
+    body = largest_component(hu > _BODY_HU)
+    for k in range(len(body)):
+        body[k] = ndimage.binary_fill_holes(body[k])
+    air = (hu < _AIR_HU) & body
+    # Air that reaches the picture's border lies outside a body cut by the field of view.
+    labels, count = ndimage.label(air)
+    if count == 0:
+        return air
+    border = np.unique(
+        np.concatenate([labels[:, 0].ravel(), labels[:, -1].ravel(), labels[..., 0].ravel(), labels[..., -1].ravel()])
+    )
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    sizes[border] = 0
+    order = np.argsort(sizes)[::-1]
+    kept = [order[0]]
+    # A second lung of its own; where both are joined the next component is something small.
+    if count > 1 and sizes[order[1]] > 0.1 * sizes[order[0]]:
+        kept.append(order[1])
+    if sizes[order[0]] * np.prod(spacing_mm) < 20_000:  # 20 ml: bowel gas or noise
+        return np.zeros_like(air)
+    lungs = _without_trachea(np.isin(labels, kept), hu, body, spacing_mm)
+    closed = close(lungs, _CLOSING_MM, spacing_mm)
+    for k in range(len(closed)):
+        closed[k] = ndimage.binary_fill_holes(closed[k])
+    return np.asarray(closed & body)
+
+
+def _without_trachea(
+    lungs: NDArray[np.bool_], hu: NDArray[np.float32], body: NDArray[np.bool_], spacing_mm: tuple[float, float, float]
+) -> NDArray[np.bool_]:
+    """Drops small, nearly empty, central parts of each slice: trachea and main bronchi."""
+    kept = lungs.copy()
+    pixel_cm2 = spacing_mm[1] * spacing_mm[2] / 100
+    for k in np.flatnonzero(lungs.any(axis=(1, 2))):
+        columns = np.flatnonzero(body[k].any(axis=0))
+        if len(columns) == 0:
+            continue
+        low, high = np.quantile(columns, [0.33, 0.67])
+        labels, count = ndimage.label(lungs[k])
+        for number, place in enumerate(ndimage.find_objects(labels), 1):
+            if place is None or count == 0:
+                continue
+            part = labels[place] == number
+            centre = (place[1].start + place[1].stop - 1) / 2
+            small = part.sum() * pixel_cm2 < 6.0
+            if small and low < centre < high and hu[k][place][part].mean() < -880:
+                kept[k][place][part] = False
+    return kept
+
+
+def _refined(volume: Volume, window_hu: tuple[float, float] | None, share: NDArray[np.float16]) -> NDArray[np.bool_]:
+    """Sharp edges: near the coarse border the full-resolution air decides."""
+    limit = float(_AIR_HU)
+    if volume.already_windowed and window_hu is not None:
+        limit = (limit - window_hu[0]) / (window_hu[1] - window_hu[0]) * 255
+    mask = share >= 0.75
+    for k in range(len(mask)):
+        mask[k] |= (share[k] > 0.25) & (volume.array[k] < limit)
+    return mask
+
+
+def _plausible(
+    lungs: NDArray[np.bool_], hu: NDArray[np.float32], spacing_mm: tuple[float, float, float], volume: Volume
+) -> tuple[float, str]:
+    litres = float(lungs.sum() * np.prod(spacing_mm)) / 1e6
+    mean_hu = float(hu[lungs].mean())
+    problems = []
+    # A few slices, or pictures without spacing, hold only a part of the lungs.
+    whole = volume.spacing_known and volume.array.shape[0] * volume.spacing_mm[2] > 150
+    if whole and not _SMALLEST_L <= litres <= _LARGEST_L:
+        problems.append(f"their volume is {litres:.1f} l ({_SMALLEST_L:.0f} to {_LARGEST_L:.0f} expected)")
+    if not _LOWEST_MEAN_HU <= mean_hu <= _HIGHEST_MEAN_HU:
+        problems.append(f"their mean is {mean_hu:.0f} HU ({_LOWEST_MEAN_HU:.0f} to {_HIGHEST_MEAN_HU:.0f} expected)")
+    quality = 1.0 - len(problems) / 2
+    return quality, "the lungs found are doubtful: " + " and ".join(problems) if problems else ""

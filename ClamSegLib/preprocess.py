@@ -1,0 +1,256 @@
+"""From a canonical volume and its organ mask to network input, and the exact way back.
+
+One in-plane box serves the whole volume; slices are cropped and resized when asked for, so that no float copy
+of a scan is ever made. Resizing maps pixel areas (no half-pixel shift), so pasting undoes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ClamSegLib.config import IntensityConfig, ModelConfig, OrganConfig
+from ClamSegLib.errors import InputError
+from ClamSegLib.volume import Array, Volume
+
+SMALLEST_SIDE_PX = 16
+_LOWEST_HU, _HIGHEST_HU = -32768, 32767
+
+
+@dataclass(frozen=True)
+class Box:
+    """In-plane pixels of the crop, half-open."""
+
+    row_start: int
+    row_stop: int
+    column_start: int
+    column_stop: int
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.row_stop - self.row_start
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.column_stop - self.column_start
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice]:
+        """Index of the box in a (slice, row, column) array."""
+        return slice(None), slice(self.row_start, self.row_stop), slice(self.column_start, self.column_stop)
+
+
+def organ_box(mask: Array, volume: Volume, organ: OrganConfig) -> Box:
+    """The in-plane box of the organ over all slices, with margin, clipped to the image.
+
+    Args:
+        mask: (slice, row, column) bool; an empty mask gives the whole image.
+        volume: canonical; its spacing decides the margin where it is known.
+        organ: margin in mm, and as a share of the box's side where spacing is unknown.
+    """
+    flat = mask.any(axis=0)
+    if not flat.any():
+        return Box(0, mask.shape[1], 0, mask.shape[2])
+    sides = []
+    for axis, pixel_mm in ((1, volume.pixel_mm[0]), (0, volume.pixel_mm[1])):
+        found = np.flatnonzero(flat.any(axis=axis))
+        start, stop = int(found[0]), int(found[-1]) + 1
+        margin = organ.margin_mm / pixel_mm if volume.spacing_known else organ.margin_fraction * (stop - start)
+        size = flat.shape[1 - axis]
+        start, stop = max(0, start - round(margin)), min(size, stop + round(margin))
+        sides.append(_at_least(start, stop, size))
+    return Box(*sides[0], *sides[1])
+
+
+def _at_least(start: int, stop: int, size: int) -> tuple[int, int]:
+    """Grows a side to the smallest the network can use."""
+    lacking = SMALLEST_SIDE_PX - (stop - start)
+    if lacking > 0:
+        start = max(0, min(start - lacking // 2, size - SMALLEST_SIDE_PX))
+        stop = min(size, start + SMALLEST_SIDE_PX)
+    return start, stop
+
+
+def clean_values(volume: Volume) -> tuple[Volume, list[str]]:
+    """Replaces values that are not finite by the background value.
+
+    Returns:
+        The volume (the same one when nothing was wrong) and warnings.
+
+    Raises:
+        InputError: no finite value, one value everywhere, or smaller than 16 pixels in plane.
+    """
+    array = volume.array
+    if min(array.shape[1:]) < SMALLEST_SIDE_PX:
+        raise InputError(
+            f"The slices are {array.shape[1]} x {array.shape[2]} pixels; at least {SMALLEST_SIDE_PX} in each direction are needed."
+        )
+    notes = []
+    if array.dtype.kind == "f":
+        finite = np.isfinite(array)
+        if not finite.all():
+            if not finite.any():
+                raise InputError("The image holds no number at all (all values are NaN); export it again.")
+            lowest = array[finite].min()
+            missing = int(array.size - np.count_nonzero(finite))
+            array = np.where(finite, array, lowest)
+            notes.append(f"{missing} of {array.size} voxels are not numbers; they count as background ({lowest:g}).")
+            volume = volume.with_array(array)
+    if array.min() == array.max():
+        raise InputError(f"The image has the same value ({array.flat[0]:g}) everywhere; there is nothing to segment.")
+    return volume, notes
+
+
+def check_intensity(volume: Volume, config: ModelConfig) -> None:
+    """Refuses values that cannot be Hounsfield units for a model that expects them.
+
+    Raises:
+        InputError: said with what came and what is expected.
+    """
+    if config.intensity.kind != "window_hu" or volume.already_windowed:
+        return
+    if volume.modality not in ("", "CT"):
+        raise InputError(
+            f"Model '{config.name}' needs CT values in HU; this image is {volume.modality}. Choose another model."
+        )
+    low, high = float(volume.array.min()), float(volume.array.max())
+    # Air around or inside a patient lies near -1000 HU, and no tissue or implant beyond 16 bit.
+    if low > -200 or high < -100 or low < _LOWEST_HU or high > _HIGHEST_HU:
+        raise InputError(
+            f"Model '{config.name}' needs CT values in HU (air near -1000), but this image runs from {low:g} to {high:g}; "
+            "apply the rescale slope and intercept, or choose a model for this modality."
+        )
+
+
+@dataclass(frozen=True)
+class IntensityScale:
+    """What turns values into network input: `kind` and limits of the model, centre and spread of the organ."""
+
+    kind: str
+    low: float
+    high: float
+    centre: float = 0.0
+    spread: float = 1.0
+    already_windowed: bool = False
+
+
+def intensity_scale(volume: Volume, mask: Array, intensity: IntensityConfig) -> IntensityScale:
+    """Measures the organ's median and spread (1.4826 x median absolute deviation), per volume.
+
+    Args:
+        mask: (slice, row, column) bool; an empty mask measures the whole image.
+    """
+    scale = IntensityScale(intensity.kind, intensity.low, intensity.high, already_windowed=volume.already_windowed)
+    if intensity.kind == "window_hu":
+        return scale
+    values = volume.array[mask] if mask.any() else volume.array.ravel()
+    # A million voxels settle a median to far below the spread.
+    values = values[:: max(1, values.size // 1_000_000)].astype(np.float32)
+    centre = float(np.median(values))
+    spread = 1.4826 * float(np.median(np.abs(values - centre)))
+    if spread <= 0:
+        spread = float(values.std()) or 1.0
+    return replace(scale, centre=centre, spread=spread)
+
+
+def normalise(slices: Array, scale: IntensityScale) -> NDArray[np.float32]:
+    """Values as the network sees them, any shape.
+
+    A CT window is cut into 256 steps, so that a CT and its windowed 8-bit slices are the same input.
+    """
+    values = slices.astype(np.float32)
+    if scale.kind == "window_hu":
+        if scale.already_windowed:
+            return values / np.float32(255)
+        share = np.clip((values - scale.low) / (scale.high - scale.low), 0, 1)
+        return np.round(share * 255) / np.float32(255)
+    return np.clip((values - scale.centre) / scale.spread, scale.low, scale.high)
+
+
+def crop_resize(slices: Array, box: Box, image_size: int) -> NDArray[np.float32]:
+    """Crops and resizes (S,H,W) to (S,size,size), bilinear, with smoothing where it shrinks."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    cropped = torch.from_numpy(np.ascontiguousarray(slices[box.slices], dtype=np.float32))[:, None]
+    shrinks = max(box.height, box.width) > image_size
+    resized = interpolate(
+        cropped, size=(image_size, image_size), mode="bilinear", align_corners=False, antialias=shrinks
+    )
+    result: NDArray[np.float32] = resized[:, 0].numpy()
+    return result
+
+
+def crop_mask(mask: Array, box: Box, image_size: int) -> NDArray[np.bool_]:
+    """Crops and resizes a mask (S,H,W) to (S,size,size): what covers at least half of the new pixel."""
+    return crop_resize(mask, box, image_size) >= 0.5
+
+
+def paste_resized(maps: Array, box: Box, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Undoes `crop_resize` in geometry: (S,size,size) -> (S,H,W), 0 outside the box."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    resized = interpolate(
+        torch.from_numpy(np.ascontiguousarray(maps, dtype=np.float32))[:, None],
+        size=(box.height, box.width),
+        mode="bilinear",
+        align_corners=False,
+        antialias=min(box.height, box.width) < maps.shape[-1],
+    )
+    pasted = np.zeros((len(maps), *shape), np.float32)
+    pasted[box.slices] = resized[:, 0].numpy()
+    return pasted
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """A canonical volume ready for the network; slices are made when asked for.
+
+    Attributes:
+        mask: (slice, row, column) bool, organ.
+    """
+
+    volume: Volume
+    mask: Array
+    box: Box
+    scale: IntensityScale
+    config: ModelConfig
+
+    @property
+    def n_slices(self) -> int:
+        """Slices of the volume, all of which are analysed."""
+        return int(self.volume.array.shape[0])
+
+    def network_input(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(B,1,size,size) of the slices `indices`."""
+        values = self.volume.array[indices][self.box.slices]
+        prepared = normalise(values, self.scale)
+        if not self.config.organ.keep_background:
+            background = normalise(np.asarray([self.volume.array.min()]), self.scale)[0]
+            prepared = np.where(self.mask[indices][self.box.slices], prepared, background)
+        whole = Box(0, self.box.height, 0, self.box.width)
+        return crop_resize(prepared, whole, self.config.image_size)[:, None]
+
+    def organ_input(self, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(B,size,size) organ of the slices `indices`."""
+        return crop_mask(self.mask[indices], self.box, self.config.image_size)
+
+    def paste(self, maps: Array) -> NDArray[np.float32]:
+        """(B,size,size) maps back into the plane of the volume, (B,row,column)."""
+        return paste_resized(maps, self.box, (self.volume.array.shape[1], self.volume.array.shape[2]))
+
+
+def prepare(volume: Volume, organ_mask: Array, config: ModelConfig) -> Preparation:
+    """Box and intensity of a canonical volume.
+
+    Raises:
+        InputError: values that the model cannot work on.
+    """
+    check_intensity(volume, config)
+    box = organ_box(organ_mask, volume, config.organ)
+    return Preparation(volume, organ_mask, box, intensity_scale(volume, organ_mask, config.intensity), config)
