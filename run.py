@@ -4,8 +4,8 @@
     python3 run.py test     lint, types and all tests
     python3 run.py shell    set up only, and say how to call clamseg
 
-Options: --cpu takes a torch without CUDA although an NVIDIA GPU is there. Words after the first go on to the demo
-or to pytest. The set-up is done once; it is repeated when pyproject.toml or constraints.txt change.
+Options: --cpu takes a torch without CUDA although an NVIDIA GPU is there; --allow-cuda takes the large CUDA build
+without a GPU where no other can be reached. Other words go on to the demo or to pytest. The set-up is done once; it is repeated when pyproject.toml or constraints.txt change.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def cuda_packages(requirement: str) -> list[str]:
     return [name for name in names if name.startswith(("nvidia-", "cuda-", "triton"))]
 
 
-def install_torch(cpu: bool) -> None:
+def install_torch(options: set[str]) -> None:
     """Installs the pinned torch: with CUDA only where there is an NVIDIA GPU.
 
     An open `torch` from PyPI pulls gigabytes of CUDA on Linux. Where the index of the CPU builds cannot be reached
@@ -105,18 +105,18 @@ def install_torch(cpu: bool) -> None:
     """
     plain = f"torch=={TORCH}"
     constraints = ("-c", str(HOME / "constraints.txt"))
-    if platform.system() == "Darwin" or (nvidia_gpu() and not cpu):
+    if platform.system() == "Darwin" or (nvidia_gpu() and "--cpu" not in options):
         failed = pip("install", *constraints, plain)
     else:
         quick = ("--retries", "1", "--timeout", "15")
         failed = pip("install", *quick, *constraints, "--extra-index-url", CPU_INDEX, f"{plain}+cpu")
         if failed:
             say(f"{CPU_INDEX} gave no torch; trying the configured package index.")
-            cuda = cuda_packages(plain)
+            cuda = [] if "--allow-cuda" in options else cuda_packages(plain)
             if cuda:
                 sys.exit(
-                    f"The configured index only has a torch with CUDA ({len(cuda)} more packages, gigabytes) and no GPU is here; "
-                    f"make {CPU_INDEX} reachable, or install torch {TORCH} into {ENVIRONMENT} yourself and run again."
+                    f"Without a GPU, the configured index offers torch only with {len(cuda)} CUDA packages (gigabytes). "
+                    f"Make {CPU_INDEX} reachable, or run again with --allow-cuda."
                 )
             failed = pip("install", *constraints, plain)
     if failed:
@@ -142,7 +142,7 @@ def is_ready(wanted: dict[str, object]) -> bool:
     return PYTHON.exists() and found in (wanted, larger)
 
 
-def set_up(extras: tuple[str, ...], cpu: bool) -> None:
+def set_up(extras: tuple[str, ...], options: set[str]) -> None:
     """Makes or completes the environment; leaves a stamp last, so that a broken set-up is repeated."""
     wanted = wanted_state(extras)
     if is_ready(wanted):
@@ -158,7 +158,7 @@ def set_up(extras: tuple[str, ...], cpu: bool) -> None:
         sys.exit(
             f"The environment {ENVIRONMENT} could not be made ({error}); remove that folder, check disk and rights, run again."
         )
-    install_torch(cpu)
+    install_torch(options)
     if pip("install", "-c", str(HOME / "constraints.txt"), "-e", f"{HOME}[{','.join(extras)}]"):
         sys.exit("The packages could not be installed; the lines above say why. Then run this command again.")
     STAMP.write_text(json.dumps(wanted), encoding="utf-8")
@@ -219,9 +219,9 @@ def main(words: list[str]) -> int:
         print(__doc__)
         return 0 if words and words[0] in ("-h", "--help") else 2
     ensure_python()
-    cpu = "--cpu" in words
-    set_up(EXTRAS[words[0]], cpu)
-    return actions[words[0]]([word for word in words[1:] if word != "--cpu"])
+    options = {"--cpu", "--allow-cuda"} & set(words)
+    set_up(EXTRAS[words[0]], options)
+    return actions[words[0]]([word for word in words[1:] if word not in options])
 
 
 if __name__ == "__main__":
