@@ -1,0 +1,168 @@
+"""The rows of a labelled folder as cases: stacks of slices with one organ, one box and one intensity scale each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ClamSegLib.dataset import LabelledFolder, Row
+from ClamSegLib.errors import InputError
+from ClamSegLib.volume import Array, Volume, canonical, check_plane
+from ClamSegLib.volume_files import PICTURE_ENDINGS, ending_of, read_volume
+
+UNKNOWN = 255
+_MODALITIES = {"CT": "CT", "MR": "MR", "CR": "XR", "DX": "XR", "XR": "XR"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A canonical stack of slices.
+
+    Attributes:
+        slice_rows: the row of each slice to use, as (slice of the stack, row number); slices of a volume that no row
+            names are context for organ and intensity only.
+        organ_mask: (slice, row, column) bool, or None where the rows give none.
+        lesion: (slice, row, column) uint8 condition numbers, 255 unknown; None when nothing is known of any.
+        positions: relative height of each used slice in 0..1, None where the stack itself decides.
+    """
+
+    patient_id: str
+    volume: Volume
+    slice_rows: tuple[tuple[int, int], ...]
+    organ_mask: Array | None
+    lesion: Array | None
+    positions: tuple[float | None, ...]
+
+
+def read_cases(folder: LabelledFolder, row_indices: Sequence[int], *, plane: str = "axial") -> Iterator[Case]:
+    """Yields the cases of the rows, one at a time, so that memory holds one.
+
+    Pictures with a slice_index form one stack per patient and size; other pictures are cases of their own; volumes
+    give the slices their rows name, or all of them.
+
+    Raises:
+        InputError: an unreadable file, or masks of another size than their image.
+    """
+    groups: dict[tuple[str, str], list[int]] = {}
+    for number in row_indices:
+        row = folder.rows[number]
+        if ending_of(row.image_path) in PICTURE_ENDINGS:
+            key = ("stack", row.patient_id) if row.slice_index is not None else ("picture", row.relative_path)
+        else:
+            key = ("volume", row.relative_path)
+        groups.setdefault(key, []).append(number)
+    for (kind, _), numbers in groups.items():
+        if kind == "volume":
+            yield _volume_case(folder, numbers, plane)
+        else:
+            yield from _picture_cases(folder, numbers)
+
+
+def _modality(row: Row, volume: Volume) -> str:
+    return volume.modality or _MODALITIES.get(row.extra.get("modality", "")[:2].upper(), "")
+
+
+def _mask_plane(path: Path, shape: tuple[int, ...], image: Path) -> Array:
+    mask = read_volume(path).array
+    if mask.shape[1:] != tuple(shape):
+        raise InputError(
+            f"{path} is {mask.shape[1]} x {mask.shape[2]} pixels, its image {image.name} {shape[0]} x {shape[1]}."
+        )
+    return np.asarray(mask[0] > 0)
+
+
+def _picture_cases(folder: LabelledFolder, numbers: list[int]) -> Iterator[Case]:
+    """Stacks of one patient's pictures; pictures of another size start another stack."""
+    by_size: dict[tuple[int, ...], list[tuple[int, Volume]]] = {}
+    for number in sorted(numbers, key=lambda k: folder.rows[k].slice_index or 0):
+        volume = read_volume(folder.rows[number].image_path)
+        by_size.setdefault(volume.array.shape[1:], []).append((number, volume))
+    for size, members in by_size.items():
+        rows = [folder.rows[number] for number, _ in members]
+        first = members[0][1]
+        volume = replace(
+            first,
+            array=np.concatenate([v.array for _, v in members]),
+            modality=_modality(rows[0], first),
+            already_windowed=all(v.already_windowed for _, v in members),
+        )
+        organ = None
+        if all(row.organ_mask_path is not None for row in rows):
+            organ = np.stack(
+                [_mask_plane(row.organ_mask_path, size, row.image_path) for row in rows if row.organ_mask_path]
+            )
+        yield Case(
+            rows[0].patient_id,
+            volume,
+            tuple((place, number) for place, (number, _) in enumerate(members)),
+            organ,
+            np.stack([_lesion_plane(row, size) for row in rows]),
+            tuple(_told_position(row) for row in rows),
+        )
+
+
+def _told_position(row: Row) -> float | None:
+    if row.slice_index is None or not row.n_slices or row.n_slices < 2:
+        return None if row.slice_index is not None else 0.5
+    return min(1.0, row.slice_index / (row.n_slices - 1))
+
+
+def _lesion_plane(row: Row, size: tuple[int, ...]) -> Array:
+    """Condition numbers of a picture: known empty when normal, unknown without an outline."""
+    plane = np.full(size, 0 if row.label == 0 else UNKNOWN, np.uint8)
+    if row.lesion_mask_path is not None and row.lesion_mask_kind == "mask":
+        plane = np.where(_mask_plane(row.lesion_mask_path, size, row.image_path), max(row.label, 1), 0).astype(np.uint8)
+    return plane
+
+
+def _volume_case(folder: LabelledFolder, numbers: list[int], plane: str) -> Case:
+    first = folder.rows[numbers[0]]
+    own = read_volume(first.image_path)
+    check_plane(own, plane)
+    volume, _ = canonical(own, plane)
+    volume = replace(volume, modality=_modality(first, volume))
+    n = volume.array.shape[0]
+    used: list[tuple[int, int]] = []
+    for number in numbers:
+        index = folder.rows[number].slice_index
+        if index is not None and index >= n:
+            raise InputError(f"{first.image_path} has {n} slices, but slice_index {index} is asked for.")
+        used += [(k, number) for k in (range(n) if index is None else [index])]
+    organ = _mask_volume(first.organ_mask_path, volume, plane)
+    return Case(
+        first.patient_id,
+        volume,
+        tuple(sorted(used)),
+        None if organ is None else organ > 0,
+        _lesion_volume(folder, numbers, volume, plane),
+        (None,) * len(used),
+    )
+
+
+def _mask_volume(path: Path | None, volume: Volume, plane: str) -> Array | None:
+    if path is None:
+        return None
+    mask = read_volume(path)
+    turned = mask if volume.is_picture else canonical(mask, plane)[0]
+    if turned.array.shape != volume.array.shape:
+        raise InputError(
+            f"{path} has the shape {turned.array.shape}, its image {volume.array.shape}; masks must be drawn on the image."
+        )
+    return turned.array
+
+
+def _lesion_volume(folder: LabelledFolder, numbers: list[int], volume: Volume, plane: str) -> Array:
+    lesion = np.full(volume.array.shape, UNKNOWN, np.uint8)
+    for number in numbers:
+        row = folder.rows[number]
+        place = slice(None) if row.slice_index is None else slice(row.slice_index, row.slice_index + 1)
+        if row.label == 0:
+            lesion[place] = 0
+        if row.lesion_mask_path is not None and row.lesion_mask_kind == "mask":
+            mask = _mask_volume(row.lesion_mask_path, volume, plane)
+            if mask is not None:
+                lesion[place] = np.where(mask[place] > 0, max(row.label, 1), 0)
+    return lesion

@@ -1,0 +1,81 @@
+"""Which models there are: shipped ones, the user's own, and any folder named directly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ClamSegLib.errors import InputError
+from ClamSegLib.resources import resources_folder, user_models_folder
+
+
+def _roots() -> list[tuple[str, Path]]:
+    roots = [("user", user_models_folder())]
+    try:
+        roots.append(("shipped", resources_folder() / "Models"))
+    except InputError:
+        pass  # a library without resources still runs models named by folder
+    return roots
+
+
+def _installed() -> dict[str, tuple[str, Path]]:
+    """Model folders by name; a user's model hides a shipped one of the same name."""
+    found: dict[str, tuple[str, Path]] = {}
+    for origin, root in _roots():
+        if root.is_dir():
+            for folder in sorted(root.iterdir()):
+                if (folder / "config.json").is_file():
+                    found.setdefault(folder.name, (origin, folder))
+    return found
+
+
+def find_model(name_or_folder: str | Path) -> Path:
+    """The folder of a model named by its name or its folder.
+
+    Raises:
+        InputError: no such model; names those there are.
+    """
+    installed = _installed()
+    if str(name_or_folder) in installed:
+        return installed[str(name_or_folder)][1]
+    folder = Path(name_or_folder)
+    if folder.is_dir():
+        return folder
+    names = ", ".join(sorted(installed)) or "none"
+    raise InputError(f"There is no model '{name_or_folder}'; installed are {names}, or name a model folder.")
+
+
+def list_models() -> list[dict[str, Any]]:
+    """One entry per installed model; a damaged one says so under 'problem' instead of failing."""
+    from ClamSegLib.checkpoint import WEIGHTS, read_config
+
+    entries = []
+    for name, (origin, folder) in sorted(_installed().items()):
+        entry: dict[str, Any] = {"name": name, "origin": origin, "folder": str(folder)}
+        try:
+            config = read_config(folder)
+            entry |= {
+                "task": config.task,
+                "modality": config.modality,
+                "sequence": config.sequence,
+                "body_part": config.body_part,
+                "plane": config.plane,
+                "conditions": [c.name for c in config.conditions],
+                "levels": config.network.depth,
+                "threshold": config.threshold,
+                "organ": config.organ.method,
+                "licence": config.licence,
+                "size_mb": round((folder / WEIGHTS).stat().st_size / 1e6, 2),
+                "problem": "",
+            }
+        except (InputError, OSError) as error:
+            entry |= {
+                "task": "",
+                "modality": "",
+                "conditions": [],
+                "licence": "",
+                "size_mb": 0.0,
+                "problem": str(error),
+            }
+        entries.append(entry)
+    return entries
