@@ -126,7 +126,7 @@ def _open(place: Path) -> CropSet | None:
     return CropSet(**arrays, patients=tuple(patients))
 
 
-def _slices_of(folder: LabelledFolder, row_indices: list[int], config: ModelConfig) -> int:
+def _slices_of(folder: LabelledFolder, row_indices: list[int]) -> int:
     """An upper bound of the slices the rows give, for the size of the arrays."""
     from ClamSegLib.volume_files import PICTURE_ENDINGS, ending_of, read_volume
 
@@ -193,7 +193,7 @@ def _make(
     reporter: Reporter,
     organ_request: str,
 ) -> None:
-    writer = _Writer(part, _slices_of(folder, row_indices, config), config.image_size)
+    writer = _Writer(part, _slices_of(folder, row_indices), config.image_size)
     for case in read_cases(folder, row_indices, plane=config.plane):
         volume, notes = clean_values(case.volume)
         for note in notes:

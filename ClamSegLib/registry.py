@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,8 @@ from ClamSegLib.resources import resources_folder, user_models_folder
 
 def _roots() -> list[tuple[str, Path]]:
     roots = [("user", user_models_folder())]
-    try:
+    with contextlib.suppress(InputError):  # a library without resources still runs models named by folder
         roots.append(("shipped", resources_folder() / "Models"))
-    except InputError:
-        pass  # a library without resources still runs models named by folder
     return roots
 
 

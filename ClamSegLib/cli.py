@@ -1,0 +1,83 @@
+"""The command line: one verb, one exit code, one clear line for every mistake.
+
+Exit codes: 0 done, 2 bad input or options, 1 failed for another reason, 130 cancelled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+from ClamSegLib import RESEARCH_ONLY, __version__
+from ClamSegLib.errors import Cancelled, ClamSegError
+from ClamSegLib.progress import Reporter, make_reporter
+
+VERBS = ("segment", "train", "evaluate", "check", "models", "export", "demo", "benchmark", "worker")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser with all verbs; verb files import nothing heavy before they run."""
+    parser = argparse.ArgumentParser(prog="clamseg", description=f"Organ and lesions over medical images. {RESEARCH_ONLY}")
+    parser.add_argument("--version", action="version", version=f"clamseg {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name in VERBS:
+        verb = importlib.import_module(f"ClamSegLib.verbs.{name}")
+        own = verbs.add_parser(name, help=verb.HELP, description=f"{verb.HELP[0].upper()}{verb.HELP[1:]}. {RESEARCH_ONLY}")
+        own.add_argument("--progress", choices=("bar", "json", "none"), default="bar", help="how progress is shown")
+        verb.add_arguments(own)
+        own.set_defaults(run=verb.run)
+    return parser
+
+
+def _on_terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a verb.
+
+    Args:
+        arguments: words after the program's name; None takes the process's.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        parsed = make_parser().parse_args(arguments)
+    except SystemExit as stop:  # argparse printed the reason
+        return int(stop.code or 0)
+    if hasattr(signal, "SIGTERM") and arguments is None:
+        signal.signal(signal.SIGTERM, _on_terminate)
+    reporter = make_reporter(parsed.progress)
+    try:
+        return int(parsed.run(parsed, reporter))
+    except (KeyboardInterrupt, Cancelled):
+        return _ended(reporter, "cancelled; nothing half-written was left", 130)
+    except ClamSegError as error:
+        return _ended(reporter, str(error), error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: no noise at exit
+        return 1
+    except MemoryError:
+        return _ended(reporter, "Memory ran out; close other programs, or use a smaller --batch-size.", 1)
+    except Exception as error:
+        if os.environ.get("CLAMSEG_DEBUG") == "1":
+            traceback.print_exc()
+        words = " ".join(str(error).split())[:300]
+        return _ended(
+            reporter, f"Internal error ({type(error).__name__}: {words}); please report it. CLAMSEG_DEBUG=1 shows more.", 1
+        )
+
+
+def _ended(reporter: Reporter, message: str, code: int) -> int:
+    reporter.error(message)
+    if type(reporter) is Reporter:  # --progress none silences progress, not the reason of a failure
+        sys.stderr.write(f"error: {message}\n")
+    return code
