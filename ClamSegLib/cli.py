@@ -24,12 +24,16 @@ VERBS = ("segment", "train", "evaluate", "check", "models", "export", "demo", "b
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser with all verbs; verb files import nothing heavy before they run."""
-    parser = argparse.ArgumentParser(prog="clamseg", description=f"Organ and lesions over medical images. {RESEARCH_ONLY}")
+    parser = argparse.ArgumentParser(
+        prog="clamseg", description=f"Organ and lesions over medical images. {RESEARCH_ONLY}"
+    )
     parser.add_argument("--version", action="version", version=f"clamseg {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name in VERBS:
         verb = importlib.import_module(f"ClamSegLib.verbs.{name}")
-        own = verbs.add_parser(name, help=verb.HELP, description=f"{verb.HELP[0].upper()}{verb.HELP[1:]}. {RESEARCH_ONLY}")
+        own = verbs.add_parser(
+            name, help=verb.HELP, description=f"{verb.HELP[0].upper()}{verb.HELP[1:]}. {RESEARCH_ONLY}"
+        )
         own.add_argument("--progress", choices=("bar", "json", "none"), default="bar", help="how progress is shown")
         verb.add_arguments(own)
         own.set_defaults(run=verb.run)
@@ -72,7 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         words = " ".join(str(error).split())[:300]
         return _ended(
-            reporter, f"Internal error ({type(error).__name__}: {words}); please report it. CLAMSEG_DEBUG=1 shows more.", 1
+            reporter,
+            f"Internal error ({type(error).__name__}: {words}); please report it. CLAMSEG_DEBUG=1 shows more.",
+            1,
         )
 
 

@@ -1,0 +1,291 @@
+"""A volume through a model: organ, crop, both shells in batches, probability and disagreement pasted back.
+
+Maps are uint8 in steps of 1/255 from the moment they leave the network, so memory is that of the volume and
+every front sees the same numbers: a pixel is lesion when its stored value / 255 lies above the threshold.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ClamSegLib.checkpoint import LoadedModel
+from ClamSegLib.clam import Clam, decode
+from ClamSegLib.device import choose_device, is_out_of_memory
+from ClamSegLib.errors import ClamSegError, InputError, OutOfMemoryError
+from ClamSegLib.lesions import Lesion, lesion_mask, measure_lesions
+from ClamSegLib.organ import OrganResult, find_organ
+from ClamSegLib.preprocess import Preparation, clean_values, prepare
+from ClamSegLib.progress import Reporter
+from ClamSegLib.volume import Array, Volume, canonical, canonical_orientation, check_plane
+
+DEFAULT_BATCH = 8
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class SegmentOptions:
+    """How to run a model on a volume; see the command line for the meaning of each.
+
+    Attributes:
+        level: 1..depth, or None for the deepest.
+        threshold: of P_L; None for the model's.
+        minimum_volume_ml: smaller lesions are dropped; None for the model's.
+    """
+
+    device: str = "auto"
+    level: int | None = None
+    organ: str = "auto"
+    threshold: float | None = None
+    batch_size: int = DEFAULT_BATCH
+    minimum_volume_ml: float | None = None
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """A segmented volume. All arrays lie in the volume's own frame unless said.
+
+    Attributes:
+        volume: as read.
+        canonical_volume: the same turned to the model's plane; lesions and pictures use its slices.
+        organ: in the canonical frame.
+        probability: (K, slice, row, column) uint8, P_L in 1/255 steps, canonical.
+        disagreement: same shape, |P_L^A - P_L^B| in 1/255 steps, canonical.
+        labels: (slice, row, column) uint8 condition numbers after clean-up, canonical.
+        components: (slice, row, column) int32 lesion numbers, canonical.
+        n_slices: slices analysed; always all of them.
+        seconds: time of each stage.
+    """
+
+    volume: Volume
+    canonical_volume: Volume
+    model: LoadedModel
+    options: SegmentOptions
+    organ: OrganResult
+    preparation: Preparation
+    probability: NDArray[np.uint8]
+    disagreement: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    components: NDArray[np.int32]
+    lesions: tuple[Lesion, ...]
+    threshold: float
+    level: int
+    device: str
+    n_slices: int
+    seconds: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def in_own_frame(self, array: Array) -> Array:
+        """A canonical (slice, row, column) array in the frame of the input file."""
+        return canonical_orientation(self.volume, self.model.config.plane).undo(array)
+
+    def summary(self) -> str:
+        """One line that says what was found, also when nothing was."""
+        analysed = f"{self.n_slices} of {self.canonical_volume.array.shape[0]} slices analysed"
+        if not self.lesions:
+            return f"no lesion above threshold, {analysed}"
+        count = len(self.lesions)
+        return f"{count} lesion{'s' if count > 1 else ''} above threshold, {analysed}"
+
+
+class _Collector(Reporter):
+    """Passes everything on and keeps the warnings for the report."""
+
+    def __init__(self, shown: Reporter) -> None:
+        self.shown, self.warnings = shown, []  # type: Reporter, list[str]
+
+    def progress(self, done: int, total: int, stage: str) -> None:
+        self.shown.progress(done, total, stage)
+
+    def warning(self, message: str) -> None:
+        self.warnings.append(message)
+        self.shown.warning(message)
+
+
+def predict(
+    preparation: Preparation,
+    model: LoadedModel,
+    *,
+    device: str = "auto",
+    level: int | None = None,
+    batch_size: int = DEFAULT_BATCH,
+    reporter: Reporter | None = None,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Probability and disagreement of every slice, canonical.
+
+    Runs out of memory gracefully: smaller batches first, then the CPU, each said through the reporter.
+
+    Args:
+        preparation: of the canonical volume.
+        model: lesion or organ model.
+        device: as `device.choose_device` takes it.
+        level: 1..depth, None for the deepest.
+        batch_size: slices at once.
+        reporter: told about progress and fall-backs.
+
+    Returns:
+        (K, slice, row, column) uint8 each, in steps of 1/255, 0 outside the box.
+
+    Raises:
+        InputError: a level the model does not have.
+        OutOfMemoryError: not even one slice fits on the CPU.
+    """
+    import torch
+
+    reporter = reporter or Reporter()
+    depth = model.config.network.depth
+    level = depth if level is None else level
+    if not 1 <= level <= depth:
+        raise InputError(f"Level {level} is not there; model '{model.config.name}' has the levels 1 to {depth}.")
+    chosen = choose_device(device)
+    clam = model.clam if level == depth else model.clam.pruned(level)
+    while True:
+        try:
+            placed = clam.to(chosen, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            return _all_slices(preparation, model, placed, batch_size, reporter)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if batch_size > 1:
+                batch_size = max(1, batch_size // 2)
+                reporter.warning(f"Memory of {chosen} ran out; going on with {batch_size} slice(s) at once.")
+            elif chosen.type != "cpu":
+                chosen, batch_size = torch.device("cpu"), 1
+                reporter.warning("Memory of the GPU ran out even for one slice; going on on the CPU, which is slower.")
+            else:
+                raise OutOfMemoryError(
+                    "Memory ran out even for one slice at a time; close other programs and run again."
+                ) from error
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+
+def _all_slices(
+    preparation: Preparation, model: LoadedModel, clam: Clam, batch_size: int, reporter: Reporter
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    import torch
+
+    device = next(clam.parameters()).device
+    n, k = preparation.n_slices, len(model.config.conditions)
+    probability = np.zeros((k, *preparation.volume.array.shape), np.uint8)
+    disagreement = np.zeros_like(probability)
+    analysed = 0
+    reporter.progress(0, n, "segmenting slices")
+    for start in range(0, n, batch_size):
+        indices = np.arange(start, min(start + batch_size, n))
+        image = torch.from_numpy(preparation.network_input(indices)).to(device)
+        with torch.inference_mode():
+            found, differs = decode(clam(image.contiguous(memory_format=torch.channels_last)), model.config)
+        for condition in range(k):
+            for maps, into in ((found, probability), (differs, disagreement)):
+                pasted = preparation.paste(maps[:, condition].float().cpu().numpy())
+                into[condition, indices] = np.round(np.clip(pasted, 0, 1) * 255).astype(np.uint8)
+        analysed += len(indices)
+        reporter.progress(analysed, n, "segmenting slices")
+    if analysed != n:
+        raise ClamSegError(f"Only {analysed} of {n} slices were analysed; the result is not given out.")
+    return probability, disagreement
+
+
+def segment_volume(
+    volume: Volume, model: LoadedModel, options: SegmentOptions, reporter: Reporter | None = None
+) -> CaseResult:
+    """Segments a volume.
+
+    Args:
+        volume: as read, in its own frame.
+        model: a lesion or organ model.
+        options: device, level, organ request, threshold.
+        reporter: progress and warnings.
+
+    Raises:
+        InputError: the volume cannot be worked on by this model.
+    """
+    told = _Collector(reporter or Reporter())
+    seconds: dict[str, float] = {}
+    stage = _Stopwatch(seconds)
+    for note in volume.warnings:
+        told.warning(note)
+    _check_match(volume, model, told)
+    check_plane(volume, model.config.plane)
+    volume, notes = clean_values(volume)
+    for note in notes:
+        told.warning(note)
+    turned, _ = canonical(volume, model.config.plane)
+    config = model.config
+    organ = stage("organ", lambda: _organ(turned, model, options, told))
+    preparation = stage("crop", lambda: prepare(turned, organ.mask, config))
+    probability, disagreement = stage(
+        "network",
+        lambda: predict(
+            preparation, model, device=options.device, level=options.level, batch_size=options.batch_size, reporter=told
+        ),
+    )
+    threshold = config.threshold if options.threshold is None else options.threshold
+    minimum = config.minimum_volume_ml if options.minimum_volume_ml is None else options.minimum_volume_ml
+    labels, components = stage("lesions", lambda: lesion_mask(probability, threshold, turned, minimum))
+    names = [c.name for c in config.conditions]
+    lesions = stage("lesions", lambda: measure_lesions(labels, components, probability, disagreement, turned, names))
+    return CaseResult(
+        volume=volume,
+        canonical_volume=turned,
+        model=model,
+        options=options,
+        organ=organ,
+        preparation=preparation,
+        probability=probability,
+        disagreement=disagreement,
+        labels=labels,
+        components=components,
+        lesions=tuple(lesions),
+        threshold=threshold,
+        level=options.level or config.network.depth,
+        device=str(choose_device(options.device)),
+        n_slices=int(probability.shape[1]),
+        seconds=seconds,
+        warnings=tuple(told.warnings),
+    )
+
+
+def _organ(volume: Volume, model: LoadedModel, options: SegmentOptions, reporter: Reporter) -> OrganResult:
+    config = model.config
+    if config.task == "organ" and options.organ == "auto":
+        return OrganResult(np.ones(volume.array.shape, bool), "whole", 1.0)
+    device = str(choose_device(options.device))
+    return find_organ(
+        replace(volume, modality=volume.modality or config.modality),
+        config.organ,
+        request=options.organ,
+        device=device,
+        reporter=reporter,
+        intensity=config.intensity,
+    )
+
+
+def _check_match(volume: Volume, model: LoadedModel, reporter: Reporter) -> None:
+    """Says what does not fit between image and model; HU and plane are refused elsewhere."""
+    config = model.config
+    if volume.modality and volume.modality != config.modality:
+        reporter.warning(
+            f"The image is {volume.modality}, model '{config.name}' was made for {config.modality}; the result means little."
+        )
+    if config.sequence and volume.description and config.sequence.lower() not in volume.description.lower():
+        reporter.warning(
+            f"Model '{config.name}' was made for {config.sequence}; the series is called '{volume.description}'."
+        )
+
+
+class _Stopwatch:
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self._seconds = seconds
+
+    def __call__(self, name: str, work: Callable[[], _T]) -> _T:
+        started = time.perf_counter()
+        result = work()
+        self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - started
+        return result
