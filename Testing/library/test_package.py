@@ -1,0 +1,377 @@
+"""The package as it is installed and as it is built: what it imports, carries, and promises."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from tiny_model import tiny_model
+
+HEAVY = ("torch", "SimpleITK", "scipy", "matplotlib", "monai", "pydicom", "highdicom", "onnx", "openvino", "optuna")
+
+
+def sources(repository: Path) -> list[Path]:
+    return sorted((repository / "ClamSegLib").rglob("*.py"))
+
+
+def module_name(repository: Path, path: Path) -> str:
+    return ".".join(path.relative_to(repository).with_suffix("").parts)
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Every module named in an import statement, wherever it stands."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+# -- the house ---------------------------------------------------------------------------------------------
+
+
+def floors(repository: Path) -> dict[str, int]:
+    """File name to floor, as docs/explanation.md draws it: lines 'N  name name ...' in the first block."""
+    text = (repository / "docs" / "explanation.md").read_text(encoding="utf-8")
+    block = text.split("```")[1]
+    found: dict[str, int] = {}
+    floor = None
+    for line in block.splitlines():
+        match = re.match(r"^(\d)?\s+((?:[\w*]+\s*)+)$", line)
+        if match:
+            floor = int(match[1]) if match[1] else floor
+            assert floor is not None, line
+            found |= dict.fromkeys(match[2].split(), floor)
+    return found
+
+
+def floor_of(module: str, drawn: dict[str, int]) -> int | None:
+    parts = module.split(".")[1:]
+    if not parts:
+        return 0  # the package itself holds the version and one sentence
+    name = "verbs" if parts[0] == "verbs" else parts[0]
+    return drawn.get(name)
+
+
+def test_every_file_has_a_floor_in_the_drawing_and_the_drawing_names_no_file_that_is_gone(repository: Path) -> None:
+    drawn = floors(repository)
+    files = {path.relative_to(repository / "ClamSegLib").parts[0].removesuffix(".py") for path in sources(repository)}
+    assert files - set(drawn) - {"__init__"} == set()
+    assert set(drawn) - files == set()
+
+
+def test_imports_only_point_downwards_and_in_no_circle(repository: Path) -> None:
+    drawn = floors(repository)
+    names = {module_name(repository, path): path for path in sources(repository)}
+    graph: dict[str, set[str]] = {}
+    upward = []
+    for name, path in names.items():
+        own = name.removesuffix(".__init__")
+        used = imported(ast.parse(path.read_text(encoding="utf-8"))) & (set(names) | {"ClamSegLib"})
+        graph[own] = used - {own, "ClamSegLib"}
+        for other in graph[own]:
+            here, there = floor_of(own, drawn), floor_of(other, drawn)
+            if here is not None and there is not None and there > here:
+                upward.append(f"{own} (floor {here}) imports {other} (floor {there})")
+    assert upward == []
+    done: set[str] = set()
+    while len(done) < len(graph):
+        free = {name for name, used in graph.items() if name not in done and used & set(graph) <= done}
+        assert free, f"a circle of imports among {sorted(set(graph) - done)}"
+        done |= free
+
+
+def test_the_library_knows_neither_slicer_nor_qt_nor_torchvision(repository: Path) -> None:
+    foreign = {"slicer", "qt", "ctk", "vtk", "vtkmodules", "torchvision", "PythonQt", "ClamSeg"}
+    for path in sources(repository):
+        used = {name.split(".")[0] for name in imported(ast.parse(path.read_text(encoding="utf-8")))}
+        assert not used & foreign, path
+
+
+def test_nothing_is_pickled_or_executed(repository: Path) -> None:
+    for path in sources(repository):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        used = {name.split(".")[0] for name in imported(tree)}
+        assert not used & {"pickle", "cPickle", "dill", "joblib", "shelve", "marshal", "runpy"}, path
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                assert called not in {"eval", "exec", "torch.save"}, f"{path}:{node.lineno}"
+                unsafe = {"torch.load": "weights_only=True", "np.load": "allow_pickle=False"}
+                if called in unsafe and called == "torch.load":
+                    assert unsafe[called] in ast.unparse(node), f"{path}:{node.lineno}"
+                assert "allow_pickle=True" not in ast.unparse(node), f"{path}:{node.lineno}"
+
+
+def test_the_library_prints_nothing_outside_the_command_line(repository: Path) -> None:
+    for path in sources(repository):
+        if "verbs" in path.parts or path.stem in ("cli", "progress", "worker"):
+            continue
+        calls = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Call)]
+        assert not [n.lineno for n in calls if ast.unparse(n.func) == "print"], path
+
+
+def test_no_file_of_the_library_is_long_enough_to_hold_two_steps(repository: Path) -> None:
+    long = {str(path): n for path in sources(repository) if (n := len(path.read_text("utf-8").splitlines())) > 350}
+    assert long == {}
+
+
+def test_no_tracked_text_names_the_folders_of_one_machine(repository: Path) -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=repository, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    # Written apart so that this file does not name them itself.
+    traces = re.compile("|".join(("/wor" + "k/", "/roo" + "t/", "/tmp/" + "bash_jobs", "/hom" + r"e/\w+")))
+    for name in listed.stdout.splitlines():
+        path = repository / name
+        if path.suffix in {".png", ".gz", ".nrrd", ".safetensors", ".ico"} or not path.is_file():
+            continue
+        assert not traces.search(path.read_text(encoding="utf-8", errors="replace")), name
+
+
+# -- imports at run time -----------------------------------------------------------------------------------
+
+
+def test_importing_the_package_the_command_line_and_the_verbs_loads_nothing_heavy(repository: Path) -> None:
+    verbs = [module_name(repository, path) for path in sources(repository) if "verbs" in path.parts]
+    modules = ["ClamSegLib", "ClamSegLib.cli", *verbs]
+    code = f"import sys, importlib; [importlib.import_module(m) for m in {modules!r}]; "
+    code += f"print(sorted(set({HEAVY!r}) & set(sys.modules)))"
+    told = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"
+
+
+# -- the wheel and the extension ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def installed_wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder outside the checkout with the wheel unpacked as pip does it."""
+    pytest.importorskip("setuptools")
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    for name in ("ClamSegLib", "Resources"):
+        shutil.copytree(repository / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(repository / name, source / name)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    build = [*pip, "wheel", "--quiet", "--no-build-isolation", "--no-deps", "--wheel-dir", str(folder), str(source)]
+    subprocess.run(build, check=True, capture_output=True, text=True)
+    (wheel,) = folder.glob("clamseg-*.whl")
+    target = folder / "site"
+    install = [*pip, "install", "--quiet", "--no-deps", "--no-index", "--target", str(target), str(wheel)]
+    subprocess.run(install, check=True, capture_output=True, text=True)
+    shutil.rmtree(source)
+    return target
+
+
+@pytest.fixture(scope="module")
+def installed_extension(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as Slicer installs scripted modules: ClamSegLib beside the module, Resources inside ClamSegLib."""
+    folder = tmp_path_factory.mktemp("extension") / "lib" / "Slicer-5.12" / "qt-scripted-modules"
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(repository / "ClamSegLib", folder / "ClamSegLib", ignore=ignore)
+    shutil.copytree(repository / "Resources", folder / "ClamSegLib" / "Resources", ignore=ignore)
+    # The module's own icons and panels lie in a folder of the same name beside the library.
+    (folder / "Resources" / "Icons").mkdir(parents=True)
+    return folder
+
+
+def call(library: Path, words: list[object], cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    known = {name: value for name, value in os.environ.items() if not name.startswith("CLAMSEG_RES")}
+    variables = {**known, "PYTHONPATH": str(library), "OMP_NUM_THREADS": "1", **environment}
+    command = [sys.executable, "-m", "ClamSegLib", *map(str, words)]
+    return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("layout", ["installed_wheel", "installed_extension"])
+def test_an_installed_copy_outside_the_checkout_segments_its_own_sample(
+    layout: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    library = request.getfixturevalue(layout)
+    model = tiny_model(tmp_path / "tiny", "XR")
+    sample = library / "ClamSegLib" / "Resources" / "Samples" / "xray_chest.png"
+    assert sample.is_file()
+    where = [
+        sys.executable,
+        "-c",
+        "import ClamSegLib, ClamSegLib.resources as r; print(ClamSegLib.__file__, r.resources_folder())",
+    ]
+    told = subprocess.run(
+        where, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(library)}, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.split() == [
+        str(library / "ClamSegLib" / "__init__.py"),
+        str(library / "ClamSegLib" / "Resources"),
+    ]
+    done = call(library, ["segment", sample, "--model", model, "--output", tmp_path / "out"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "out").rglob("segmentation.seg.nrrd"))) == 1
+
+
+@pytest.mark.parametrize("layout", ["installed_wheel", "installed_extension"])
+def test_an_installed_copy_carries_every_resource_of_the_checkout(
+    layout: str, request: pytest.FixtureRequest, repository: Path
+) -> None:
+    carried = request.getfixturevalue(layout) / "ClamSegLib" / "Resources"
+    names = {str(p.relative_to(repository / "Resources")) for p in (repository / "Resources").rglob("*") if p.is_file()}
+    assert {str(p.relative_to(carried)) for p in carried.rglob("*") if p.is_file()} == names
+
+
+def test_an_installed_copy_lists_the_shipped_models(installed_wheel: Path, repository: Path, tmp_path: Path) -> None:
+    listed = call(installed_wheel, ["models", "--json"], tmp_path, CLAMSEG_MODELS=str(tmp_path / "none"))
+    assert listed.returncode == 0, listed.stderr
+    shipped = {path.parent.name for path in (repository / "Resources" / "Models").glob("*/config.json")}
+    assert {entry["name"] for entry in json.loads(listed.stdout)["models"]} == shipped
+
+
+def test_the_resources_named_in_the_environment_come_first(installed_wheel: Path, tmp_path: Path) -> None:
+    tiny_model(tmp_path / "resources" / "Models" / "mine", "MR")
+    named = {"CLAMSEG_RESOURCES": str(tmp_path / "resources"), "CLAMSEG_MODELS": str(tmp_path / "none")}
+    listed = call(installed_wheel, ["models", "--json"], tmp_path, **named)
+    assert [entry["name"] for entry in json.loads(listed.stdout)["models"]] == ["mine"]
+
+
+def test_a_wrong_resources_folder_in_the_environment_is_named(installed_wheel: Path, tmp_path: Path) -> None:
+    named = {"CLAMSEG_RESOURCES": str(tmp_path / "gone"), "CLAMSEG_MODELS": str(tmp_path / "none")}
+    done = call(installed_wheel, ["demo", "--output", tmp_path / "out"], tmp_path, **named)
+    assert done.returncode == 2
+    assert "CLAMSEG_RESOURCES" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# -- what is promised --------------------------------------------------------------------------------------
+
+
+def test_the_reference_names_every_verb_and_every_option(repository: Path) -> None:
+    from ClamSegLib.cli import make_parser
+
+    text = (repository / "docs" / "reference.md").read_text(encoding="utf-8")
+    (verbs,) = [
+        action for action in make_parser()._actions if hasattr(action, "choices") and isinstance(action.choices, dict)
+    ]
+    for verb, parser in verbs.choices.items():
+        section = re.search(rf"^### {verb}$(.*?)(?=^##|\Z)", text, re.M | re.S)
+        assert section, verb
+        options = {option for action in parser._actions for option in action.option_strings if option.startswith("--")}
+        named = set(re.findall(r"--[a-z][a-z-]*", section[1]))
+        assert options - {"--help", "--progress"} <= named, f"{verb} lacks {sorted(options - named)}"
+        assert named <= options, f"{verb} has no {sorted(named - options)}"
+
+
+def test_links_in_the_documents_lead_to_files_that_are_there(repository: Path) -> None:
+    for path in [
+        *repository.glob("*.md"),
+        *(repository / "docs").glob("*.md"),
+        *(repository / "Resources").rglob("README.md"),
+    ]:
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (path.parent / target).exists(), f"{path.name} -> {target}"
+
+
+def test_pins_fit_the_ranges_and_hold_no_cuda_package(repository: Path) -> None:
+    from packaging.requirements import Requirement
+
+    lines = (repository / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    assert not [name for name in pins if name.startswith(("nvidia", "cuda", "triton", "torchvision"))]
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)]
+    for requirement in map(Requirement, wanted):
+        if requirement.name != "clamseg":
+            name = re.sub(r"[-_.]+", "-", requirement.name).lower()
+            assert name in pins, f"{name} is not pinned"
+            assert requirement.specifier.contains(pins[name]), f"{requirement} against {pins[name]}"
+
+
+def test_every_sample_has_a_source_a_licence_and_a_place_in_the_patient(repository: Path) -> None:
+    from ClamSegLib.volume_files import read_volume
+
+    folder = repository / "Resources" / "Samples"
+    samples = json.loads((folder / "samples.json").read_text(encoding="utf-8"))
+    assert {sample["modality"] for sample in samples} == {"CT", "MR", "XR"}
+    for sample in samples:
+        assert all(
+            sample[key] for key in ("name", "model", "description", "source", "licence", "attribution", "citation")
+        )
+        volume = read_volume(folder / sample["file"])
+        assert volume.spacing_known == (sample["modality"] != "XR")
+        assert (folder / sample["file"]).stat().st_size < 3_000_000
+    ct = read_volume(folder / "ct_chest.nrrd")
+    assert ct.array.shape == (48, 256, 256)
+    assert ct.spacing_mm == pytest.approx((1.40625, 1.40625, 2.5))
+    # Feet to head: the arch of the aorta lies above the base of the heart, 48 slices from z = -170 mm on.
+    assert ct.to_lps([47, 0, 0])[2] == pytest.approx(-170 + 47 * 2.5)
+
+
+def test_each_sample_is_the_part_of_its_source_that_its_table_names(repository: Path, real_data: Path) -> None:
+    import numpy as np
+
+    from ClamSegLib.volume_files import read_volume
+
+    folder = repository / "Resources" / "Samples"
+    pairs = {
+        "ct_chest.nrrd": ("lidc_ct/volumes/LIDC-IDRI-0001_ct.nii.gz", 68),
+        "mr_flair_brain.nii.gz": ("open_ms_flair/volumes/patient07_flair.nii.gz", 56),
+    }
+    for name, (source, first) in pairs.items():
+        part, whole = read_volume(folder / name), read_volume(real_data / source)
+        corner = part.to_lps([0, 0, 0])
+        index = np.linalg.solve(
+            np.asarray(whole.direction).reshape(3, 3) * np.asarray(whole.spacing_mm), corner - np.asarray(whole.origin)
+        )
+        x, y, z = np.rint(index).astype(int)
+        assert np.abs(index - np.rint(index)).max() < 1e-3
+        assert z == first
+        s, r, c = part.array.shape
+        np.testing.assert_array_equal(part.array, whole.array[z : z + s, y : y + r, x : x + c])
+
+
+def test_the_terminology_is_a_context_slicer_reads_with_codes_that_exist(repository: Path) -> None:
+    from pydicom.sr._concepts_dict import concepts
+
+    text = (repository / "Resources" / "Terminology" / "ClamSeg.term.json").read_text(encoding="utf-8")
+    context = json.loads(text)
+    assert context["SegmentationCategoryTypeContextName"]
+    known = {value: set(meanings) for values in concepts["SCT"].values() for value, meanings in values.items()}
+    # Not in the DICOM context groups: 'Infarct' (morphologic abnormality).
+    known["55641003"] = {"Infarct"}
+    for category in context["SegmentationCodes"]["Category"]:
+        for code in (category, *category["Type"]):
+            assert code["CodingSchemeDesignator"] == "SCT"
+            assert code["CodeValue"] in known, code["CodeMeaning"]
+        for kind in category["Type"]:
+            assert all(0 <= channel <= 255 for channel in kind["recommendedDisplayRGBValue"])
+
+
+def test_shipped_models_speak_the_shipped_terminology_and_carry_a_card(repository: Path) -> None:
+    from ClamSegLib.checkpoint import load_model
+
+    context = json.loads((repository / "Resources" / "Terminology" / "ClamSeg.term.json").read_text(encoding="utf-8"))
+    codes = {
+        (category["CodeValue"], kind["CodeValue"])
+        for category in context["SegmentationCodes"]["Category"]
+        for kind in category["Type"]
+    }
+    folders = [path.parent for path in (repository / "Resources" / "Models").glob("*/config.json")]
+    if not folders:
+        pytest.skip("no model is shipped yet")
+    for folder in folders:
+        config = load_model(folder).config
+        assert config.name == folder.name
+        assert config.licence
+        card = (folder / "card.md").read_text(encoding="utf-8")
+        assert "research" in card.lower()
+        assert len(card) > 500
+        for tag in (condition.terminology for condition in config.conditions):
+            category, kind = (part.split("^") for part in tag.split("~")[:2])
+            assert (category[1], kind[1]) in codes, f"{folder.name}: {tag}"
