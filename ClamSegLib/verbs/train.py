@@ -91,13 +91,13 @@ def _model_changes(arguments: argparse.Namespace, from_file: dict[str, Any]) -> 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Trains; exit code 0."""
     import torch
-    from ClamSegLib.dataset import read_labelled_folder
-    from ClamSegLib.registry import find_model
 
     from ClamSegLib.checkpoint import CONFIG, load_model
     from ClamSegLib.config import from_json
+    from ClamSegLib.dataset import read_labelled_folder
     from ClamSegLib.device import choose_device
     from ClamSegLib.outputs import refuse_existing
+    from ClamSegLib.registry import find_model
     from ClamSegLib.training_config import TrainingConfig
     from ClamSegLib.training_run import TrainingRequest, run_training
     from ClamSegLib.training_setup import fine_tuning_config, new_model_config, read_config_file

@@ -1,0 +1,130 @@
+"""The folder of a case: masks, maps, table, pictures and report, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ClamSegLib import RESEARCH_ONLY, __version__
+from ClamSegLib.inference import CaseResult
+from ClamSegLib.lesions import write_lesions
+from ClamSegLib.outputs import whole_folder
+from ClamSegLib.segmentation_file import Segment, write_segmentation
+from ClamSegLib.volume_files import write_volume
+
+SEGMENTATION, PROBABILITY, DISAGREEMENT = "segmentation.seg.nrrd", "probability.nrrd", "disagreement.nrrd"
+LESIONS, OVERLAY, STAGES, REPORT, DICOM_SEG = (
+    "lesions.csv",
+    "overlay.png",
+    "stages.png",
+    "report.json",
+    "segmentation.dcm",
+)
+
+
+def segments_of(result: CaseResult) -> list[Segment]:
+    """Organ and one segment per condition, in the frame of the input; ids are stable over runs."""
+    config = result.model.config
+    segments = []
+    if config.task == "lesion":
+        mask = result.in_own_frame(result.organ.mask)
+        segments.append(Segment("organ", config.organ.name, mask, config.organ.colour, config.organ.terminology))
+    prefix = "lesion-" if config.task == "lesion" else "organ-"
+    for number, condition in enumerate(config.conditions, 1):
+        mask = result.in_own_frame(result.labels == number)
+        segments.append(Segment(prefix + condition.name, condition.name, mask, condition.colour, condition.terminology))
+    return segments
+
+
+def peak_memory_mb() -> float | None:
+    """Largest memory of this process so far; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(used / (1e6 if sys.platform == "darwin" else 1e3), 1)
+
+
+def report_of(result: CaseResult) -> dict[str, Any]:
+    """What report.json says; the geometry is the input's own."""
+    config, volume = result.model.config, result.volume
+    return {
+        "summary": result.summary(),
+        "notice": RESEARCH_ONLY,
+        "clamseg": __version__,
+        "input": volume.source.name if volume.source else "",
+        "model": {
+            "name": config.name,
+            "weights_sha256": config.weights_sha256,
+            "level": result.level,
+            "levels": config.network.depth,
+            "threshold": result.threshold,
+            "plane": config.plane,
+        },
+        "device": result.device,
+        "organ": {
+            "name": config.organ.name,
+            "method": result.organ.method,
+            "quality": round(result.organ.quality, 3),
+            "problem": result.organ.problem,
+            "fell_back": result.organ.fell_back,
+        },
+        "geometry": {
+            "shape_slice_row_column": list(volume.array.shape),
+            "spacing_mm_xyz": list(volume.spacing_mm),
+            "spacing_known": volume.spacing_known,
+            "origin_lps_mm": list(volume.origin),
+            "direction": list(volume.direction),
+            "crop_rows": [result.preparation.box.row_start, result.preparation.box.row_stop],
+            "crop_columns": [result.preparation.box.column_start, result.preparation.box.column_stop],
+        },
+        "slices": {"total": int(result.canonical_volume.array.shape[0]), "analysed": result.n_slices},
+        "lesions": [asdict(lesion) for lesion in result.lesions],
+        "warnings": list(result.warnings),
+        "seconds": {name: round(value, 3) for name, value in result.seconds.items()},
+        "peak_memory_mb": peak_memory_mb(),
+    }
+
+
+def write_case(result: CaseResult, folder: Path, *, dicom_seg: bool = False, overwrite: bool = False) -> Path:
+    """Writes the folder of a case.
+
+    Args:
+        folder: becomes visible when complete.
+        dicom_seg: also write segmentation.dcm (an empty result has none, and says so in the report).
+
+    Raises:
+        InputError: the folder exists and `overwrite` is false, or DICOM SEG cannot be written for this input.
+        OutputError: not writable, disk full.
+    """
+    from ClamSegLib.pictures import write_overlay, write_stages
+
+    with whole_folder(folder, overwrite) as part:
+        started = time.perf_counter()
+        segments = segments_of(result)
+        write_segmentation(part / SEGMENTATION, segments, result.volume)
+        for name, maps in ((PROBABILITY, result.probability), (DISAGREEMENT, result.disagreement)):
+            # Several conditions: the larger value of each voxel; the condition stands in the segmentation.
+            strongest = np.ascontiguousarray(result.in_own_frame(maps.max(axis=0)))
+            write_volume(strongest, result.volume, part / name)
+        write_lesions(part / LESIONS, result.lesions)
+        if dicom_seg and any(s.mask.any() for s in segments):
+            from ClamSegLib.dicom_seg import write_dicom_seg
+
+            write_dicom_seg(
+                part / DICOM_SEG, segments, result.volume, series_description=f"ClamSeg {result.model.config.name}"
+            )
+        result.seconds["write"] = time.perf_counter() - started
+        started = time.perf_counter()
+        write_overlay(part / OVERLAY, result, folder.name)
+        write_stages(part / STAGES, result)
+        result.seconds["pictures"] = time.perf_counter() - started
+        (part / REPORT).write_text(json.dumps(report_of(result), indent=1), encoding="utf-8")
+    return folder

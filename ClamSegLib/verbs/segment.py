@@ -1,0 +1,171 @@
+"""`clamseg segment INPUT... --model M --output DIR`: scans to masks, one folder a case; a bad case stops no other."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ClamSegLib.errors import InputError
+from ClamSegLib.progress import Reporter
+
+if TYPE_CHECKING:
+    from ClamSegLib.checkpoint import LoadedModel
+    from ClamSegLib.inference import SegmentOptions
+
+NAME = "segment"
+HELP = "outline organ and lesions in scans: NIfTI, NRRD, MHA, DICOM folders, PNG, JPEG or TIFF pictures"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `segment`."""
+    parser.add_argument("input", type=Path, nargs="+", help="scan, picture, DICOM folder, or folder of scans")
+    parser.add_argument("--model", required=True, help="name from `models`, or a model folder")
+    parser.add_argument("--output", type=Path, required=True, help="folder that gets one folder per case")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--level", default="auto", help="1 (fast) to the model's depth (accurate), or auto")
+    parser.add_argument("--engine", default="auto", choices=("auto", "torch"), help="what computes")
+    parser.add_argument("--organ", default="auto", help="auto, none, a method, model:NAME, or a mask file")
+    parser.add_argument("--threshold", type=float, help="of the lesion probability, 0..1 (default: the model's)")
+    parser.add_argument("--minimum-volume-ml", type=float, help="drop smaller lesions (default: the model's)")
+    parser.add_argument("--batch-size", type=int, default=8, help="slices at once (default 8)")
+    parser.add_argument("--series", help="number or UID where a DICOM folder holds several series")
+    parser.add_argument("--dicom-seg", action="store_true", help="also write a DICOM SEG (input must be DICOM)")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all cores)")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing results")
+
+
+def find_inputs(paths: list[Path]) -> list[Path]:
+    """Files and DICOM folders; a folder that holds scans or DICOM folders stands for all of them.
+
+    Raises:
+        InputError: a path that does not exist, or a folder without images.
+    """
+    from ClamSegLib.volume_files import DICOM_ENDINGS, ending_of, is_image_file
+
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        members = sorted(p for p in path.iterdir() if not p.name.startswith("."))
+        scans = [p for p in members if p.is_file() and is_image_file(p) and ending_of(p) not in DICOM_ENDINGS]
+        folders = [p for p in members if p.is_dir()]
+        holds_dicom = any(p.is_file() and p not in scans for p in members)
+        if scans:
+            found += scans
+        elif folders and not holds_dicom:
+            found += folders
+        else:
+            found.append(path)
+    return found
+
+
+def case_name(path: Path) -> str:
+    """The input's name without its ending."""
+    name = path.resolve().name
+    for ending in (".nii.gz", ".seg.nrrd"):
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return name if path.is_dir() else (path.stem or name)
+
+
+def case_folders(inputs: list[Path], output: Path) -> list[Path]:
+    """One folder per input; equal names get numbers."""
+    taken: dict[str, int] = {}
+    folders = []
+    for path in inputs:
+        name = case_name(path)
+        taken[name] = taken.get(name, 0) + 1
+        folders.append(output / (name if taken[name] == 1 else f"{name}-{taken[name]}"))
+    return folders
+
+
+def options_of(arguments: argparse.Namespace) -> SegmentOptions:
+    """The options, refused where out of range.
+
+    Raises:
+        InputError: said with what is allowed.
+    """
+    from ClamSegLib.device import choose_device
+    from ClamSegLib.inference import SegmentOptions
+
+    level: int | None = None
+    if str(arguments.level) != "auto":
+        if not str(arguments.level).isdigit():
+            raise InputError(f"--level {arguments.level} must be 1 to the model's depth, or auto.")
+        level = int(arguments.level)
+    if arguments.threshold is not None and not 0 < arguments.threshold < 1:
+        raise InputError(f"--threshold {arguments.threshold} must lie between 0 and 1.")
+    if arguments.batch_size < 1:
+        raise InputError(f"--batch-size {arguments.batch_size} must be at least 1.")
+    choose_device(arguments.device)
+    return SegmentOptions(
+        device=arguments.device,
+        level=level,
+        organ=arguments.organ,
+        threshold=arguments.threshold,
+        batch_size=arguments.batch_size,
+        minimum_volume_ml=arguments.minimum_volume_ml,
+    )
+
+
+def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
+    """Segments all inputs; 0, or 1 if any case failed, else 2 if any was bad."""
+    import torch
+
+    from ClamSegLib.checkpoint import load_model
+    from ClamSegLib.errors import ClamSegError
+    from ClamSegLib.outputs import refuse_existing
+    from ClamSegLib.registry import find_model
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    model = load_model(find_model(arguments.model))
+    options = options_of(arguments)
+    if options.level is not None and not 1 <= options.level <= model.config.network.depth:
+        raise InputError(
+            f"--level {options.level} is not there; '{model.config.name}' has 1 to {model.config.network.depth}."
+        )
+    inputs = find_inputs(arguments.input)
+    folders = case_folders(inputs, arguments.output)
+    codes = []
+    for number, (path, folder) in enumerate(zip(inputs, folders, strict=True), 1):
+        if len(inputs) > 1:
+            reporter.note(f"case {number} of {len(inputs)}: {path.name}")
+        try:
+            refuse_existing(folder, arguments.overwrite)
+            summary = segment_case(path, folder, model, options, arguments, reporter)
+            reporter.done(case=folder.name, folder=str(folder), summary=summary)
+            reporter.note(f"{folder.name}: {summary}\n  {folder / 'overlay.png'}")
+            codes.append(0)
+        except ClamSegError as error:
+            reporter.error(str(error), case=folder.name)
+            codes.append(error.exit_code)
+    return 1 if 1 in codes else max(codes, default=0)
+
+
+def segment_case(
+    path: Path,
+    folder: Path,
+    model: LoadedModel,
+    options: SegmentOptions,
+    arguments: argparse.Namespace,
+    reporter: Reporter,
+) -> str:
+    """Reads, segments and writes one case; returns its summary line."""
+    import time
+
+    from ClamSegLib.inference import segment_volume
+    from ClamSegLib.report import write_case
+    from ClamSegLib.volume_files import read_volume
+
+    started = time.perf_counter()
+    volume = read_volume(path, series=arguments.series)
+    reading_s = time.perf_counter() - started
+    if arguments.dicom_seg and not volume.slice_files:
+        raise InputError(f"--dicom-seg needs a DICOM series, but {path.name} is none; leave the option out.")
+    result = segment_volume(volume, model, options, reporter)
+    result.seconds["read"] = reading_s
+    write_case(result, folder, dicom_seg=arguments.dicom_seg, overwrite=arguments.overwrite)
+    return result.summary()
