@@ -7,7 +7,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ClamSegLib.errors import InputError, OutputError
@@ -35,7 +35,9 @@ def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        # Below a file, or in a folder that went away, there is nothing to remove; the first error is the one to tell.
+        with suppress(OSError):
+            path.unlink()
 
 
 def _put_in_place(written: Path, target: Path) -> None:
