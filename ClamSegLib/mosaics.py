@@ -1,7 +1,8 @@
 """Mosaics: images whose regions come from two slices at random, so that only local evidence tells the origin.
 
 A network that sees whole slices learns "this slice is diseased" and paints all of it. In a mosaic the seams
-follow superpixels of the slices, so that neither a seam nor the surroundings give the origin away.
+follow superpixels of the slices, so that neither a seam nor the surroundings give the origin away. Seams are
+hard: a blend would make pixels of no origin, and nothing showed that it helps.
 """
 
 from __future__ import annotations
@@ -12,8 +13,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ClamSegLib.errors import InputError
+
+MOSAIC_KINDS = ("superpixel", "tile", "mixed", "cutmix", "none")
+TILE_SIDES = (0.125, 0.375)  # shares of the image's side
 _LOWEST_SHARE, _HIGHEST_SHARE = 0.3, 0.7
-_IDS = 256
+_IDS = 256  # region numbers are uint8
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,12 @@ def _shares(n: int, generator: torch.Generator) -> Tensor:
 
 
 def superpixel_origin(first_regions: Tensor, second_regions: Tensor, generator: torch.Generator) -> Tensor:
-    """(B,S,S) bool: every superpixel of either slice's map, drawn per sample, comes from the first slice or not."""
+    """(B,S,S) bool: each superpixel comes from the first slice or not; one slice's map, drawn per sample, cuts."""
     n, device = len(first_regions), first_regions.device
-    cut_by_first = torch.rand(n, generator=generator) < 0.5
-    from_first = torch.rand(n, _IDS, generator=generator) < _shares(n, generator)
-    regions = torch.where(cut_by_first.to(device)[:, None, None], first_regions, second_regions)
-    table = from_first.to(device)
-    return table.gather(1, regions.long().flatten(1)).view_as(regions)
+    cut_by_first = (torch.rand(n, generator=generator) < 0.5).to(device)
+    from_first = (torch.rand(n, _IDS, generator=generator) < _shares(n, generator)).to(device)
+    regions = torch.where(cut_by_first[:, None, None], first_regions, second_regions)
+    return from_first.gather(1, regions.flatten(1).long()).view(regions.shape)
 
 
 def tile_origin(
@@ -56,30 +60,42 @@ def tile_origin(
     size: int,
     generator: torch.Generator,
     device: torch.device,
-    side_range: tuple[float, float] = (0.125, 0.375),
+    side_range: tuple[float, float] = TILE_SIDES,
 ) -> Tensor:
-    """(B,S,S) bool: rectangular tiles with sides of `side_range` of the image, at a random offset."""
-    sides = (side_range[0] + (side_range[1] - side_range[0]) * torch.rand(n, 2, generator=generator)) * size
-    sides = sides.clamp_min(1.0)
+    """(B,S,S) bool: rectangular tiles at a random offset, each from the first slice or not.
+
+    Args:
+        side_range: smallest and largest side of a tile as shares of the image's side; height and width are drawn apart.
+
+    Raises:
+        InputError: `side_range` is not 0 < smallest <= largest <= 1.
+    """
+    smallest, largest = side_range
+    if not 0 < smallest <= largest <= 1:
+        raise InputError(f"Tile sides {side_range} must be two rising shares of the image's side, above 0 up to 1.")
+    sides = ((smallest + (largest - smallest) * torch.rand(n, 2, generator=generator)) * size).clamp_min(1.0)
     offset = torch.rand(n, 2, generator=generator) * sides
-    line = torch.arange(size)[None, None]
-    tile = ((line + offset[..., None]) / sides[..., None]).floor().long() % 16  # (n, 2, size)
-    from_first = torch.rand(n, _IDS, generator=generator) < _shares(n, generator)
-    ids = (tile[:, 0, :, None] * 16 + tile[:, 1, None, :]).flatten(1)
-    return from_first.gather(1, ids).view(n, size, size).to(device)
+    # Tile numbers along rows and columns, (n, 2, size): worked out on the CPU, where rounding is the same for all.
+    tile = ((torch.arange(size) + offset[..., None]) / sides[..., None]).floor().long()
+    across = int(size / max(1.0, smallest * size)) + 2
+    from_first = (torch.rand(n, across * across, generator=generator) < _shares(n, generator)).to(device)
+    rows, columns = tile.to(device).unbind(1)
+    return from_first.gather(1, (rows[:, :, None] * across + columns[:, None, :]).flatten(1)).view(n, size, size)
 
 
 def rectangle_origin(n: int, size: int, generator: torch.Generator, device: torch.device) -> Tensor:
     """(B,S,S) bool: CutMix, one rectangle of 20 to 80 % of the area comes from the second slice."""
     random = torch.rand(n, 4, generator=generator)
-    area = 0.2 + 0.6 * random[:, 0]
+    side = (0.2 + 0.6 * random[:, 0]).sqrt()
     stretch = torch.exp((random[:, 1] - 0.5) * 1.2)
-    height, width = (area.sqrt() * stretch).clamp(max=1.0), (area.sqrt() / stretch).clamp(max=1.0)
+    # A side that would leave the image is cut to it, and the other grows: the share stays as drawn.
+    height = (side * stretch).clamp(min=side.square(), max=torch.ones(n))
+    width = side.square() / height
     top, left = random[:, 2] * (1 - height), random[:, 3] * (1 - width)
     line = (torch.arange(size) + 0.5)[None] / size
-    rows = (line >= top[:, None]) & (line < (top + height)[:, None])
-    columns = (line >= left[:, None]) & (line < (left + width)[:, None])
-    return ~(rows[:, :, None] & columns[:, None, :]).to(device)
+    rows = ((line >= top[:, None]) & (line < (top + height)[:, None])).to(device)
+    columns = ((line >= left[:, None]) & (line < (left + width)[:, None])).to(device)
+    return ~(rows[:, :, None] & columns[:, None, :])
 
 
 def mosaic(
@@ -92,6 +108,7 @@ def mosaic(
     second_organ: Tensor,
     *,
     generator: torch.Generator,
+    side_range: tuple[float, float] = TILE_SIDES,
 ) -> Mosaic:
     """Mixes two batches of slices.
 
@@ -104,14 +121,15 @@ def mosaic(
         first_organ: (B,S,S) bool.
         second_organ: (B,S,S) bool.
         generator: on the CPU; the same state gives the same mosaic on every device.
+        side_range: sides of tiles, see `tile_origin`.
 
     Raises:
-        ValueError: unknown kind.
+        InputError: unknown kind, or tile sides out of range.
     """
     n, size, device = len(first), first.shape[-1], first.device
     origins: dict[str, Callable[[], Tensor]] = {
         "superpixel": lambda: superpixel_origin(first_regions, second_regions, generator),
-        "tile": lambda: tile_origin(n, size, generator, device),
+        "tile": lambda: tile_origin(n, size, generator, device, side_range),
         "cutmix": lambda: rectangle_origin(n, size, generator, device),
         "none": lambda: torch.ones(n, size, size, dtype=torch.bool, device=device),
     }
@@ -121,6 +139,6 @@ def mosaic(
     elif kind in origins:
         from_first = origins[kind]()
     else:
-        raise ValueError(f"mosaic '{kind}' is unknown; allowed are {', '.join(origins)} and mixed")
+        raise InputError(f"Mosaic '{kind}' is unknown; allowed are {', '.join(MOSAIC_KINDS)}.")
     image = torch.where(from_first[:, None], first, second)
     return Mosaic(image, from_first, torch.where(from_first, first_organ, second_organ))

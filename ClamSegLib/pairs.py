@@ -13,18 +13,24 @@ from torch import Tensor
 
 from ClamSegLib.errors import InputError
 
+# Draws of a partner until one is of another patient; the last resort is the same patient, which is allowed.
+_TRIES = 4
+
 
 class PairSampler:
-    """Draws position-matched pairs; patients, and conditions, are equally likely.
+    """Draws position-matched pairs; conditions, and patients within a condition, are equally likely.
+
+    Normal slices are drawn evenly among those at the right height, of another patient where there is one. The
+    same patient's are allowed: negatives from the volumes that show disease keep the scanner from telling.
 
     Args:
         label: (N,) 0 normal, c condition.
-        position: (N,) relative height of the slice in its organ, 0..1.
+        position: (N,) relative height of the slice in its organ, 0..1; 0.5 for single images.
         patient: (N,) patient numbers.
-        position_tolerance: largest difference of positions; beyond it the nearest slices serve.
+        position_tolerance: largest difference of positions; beyond it the nearest slice serves.
 
     Raises:
-        InputError: only one class is present.
+        InputError: only one class is present, or the three lists do not fit.
     """
 
     def __init__(
@@ -33,59 +39,86 @@ class PairSampler:
         self._label = np.asarray(label)
         self._position = np.asarray(position, dtype=np.float64)
         self._patient = np.asarray(patient)
-        self._tolerance = position_tolerance
-        normal, diseased = np.flatnonzero(self._label == 0), np.flatnonzero(self._label > 0)
-        if len(normal) == 0 or len(diseased) == 0:
-            came = "normal" if len(normal) else "diseased"
-            raise InputError(f"All slices are {came}; pairs need normal and diseased slices.")
-        self._normal = _ByPosition(normal, self._position)
-        self._diseased = _ByPosition(diseased, self._position)
+        self._check(position_tolerance)
+        self._of_class = {
+            int(c): _ByPosition(np.flatnonzero(self._label == c), self._position, self._patient, position_tolerance)
+            for c in np.unique(self._label)
+        }
         # A diseased slice is drawn by condition, then patient, then slice.
-        key = np.stack([self._label[diseased], self._patient[diseased]], axis=1)
+        self._diseased = np.flatnonzero(self._label > 0)
+        key = np.stack([self._label[self._diseased], self._patient[self._diseased]], axis=1)
         groups, group_of = np.unique(key, axis=0, return_inverse=True)
         group_of = group_of.ravel()
-        per_condition = np.array([np.sum(groups[:, 0] == g[0]) for g in groups])
-        weight = 1.0 / (per_condition[group_of] * np.bincount(group_of)[group_of])
-        self._diseased_slices = diseased
-        self._diseased_cumulative = np.cumsum(weight) / weight.sum()
+        patients_of_condition = np.bincount(groups[:, 0])[groups[:, 0]]
+        weight = 1.0 / (patients_of_condition[group_of] * np.bincount(group_of)[group_of])
+        self._cumulative = np.cumsum(weight) / weight.sum()
+
+    def _check(self, tolerance: float) -> None:
+        shapes = {self._label.shape, self._position.shape, self._patient.shape}
+        if len(shapes) != 1 or self._label.ndim != 1:
+            raise InputError(f"Labels, positions and patients must be lists of one length; came {sorted(shapes)}.")
+        if not np.isfinite(self._position).all():
+            raise InputError("A slice position is not a number; positions lie in 0..1, and 0.5 stands for unknown.")
+        if not tolerance >= 0:
+            raise InputError(f"position_tolerance {tolerance} must not be negative.")
+        n_normal, n_diseased = int((self._label == 0).sum()), int((self._label > 0).sum())
+        if n_normal == 0 or n_diseased == 0:
+            raise InputError(
+                f"Pairs need normal and diseased slices; came {n_normal} normal and {n_diseased} diseased ones."
+            )
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """`n` pairs: indices (n,) of diseased slices and of normal slices at their height."""
-        random = torch.rand(2, n, generator=generator, dtype=torch.float64).numpy()
-        place = np.searchsorted(self._diseased_cumulative, random[0]).clip(max=len(self._diseased_slices) - 1)
-        diseased = self._diseased_slices[place]
-        normal = self._normal.near(self._position[diseased], self._tolerance, random[1])
+        """`n` pairs: indices (n,) int64 of diseased slices and of normal slices at their height, on the CPU."""
+        random = torch.rand(1 + _TRIES, n, generator=generator, dtype=torch.float64).numpy()
+        place = np.searchsorted(self._cumulative, random[0], side="right").clip(max=len(self._diseased) - 1)
+        diseased = self._diseased[place]
+        normal = self._of_class[0].near(self._position[diseased], self._patient[diseased], random[1:])
         return torch.from_numpy(diseased), torch.from_numpy(normal)
 
     def same_class(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """`n` position-matched pairs of one class each, half of them normal; never teaches that a seam means disease."""
+        """`n` position-matched pairs of one class each, on average half of them normal: at their seams no label changes.
+
+        The only slice of a class is paired with itself.
+        """
         diseased, normal = self.sample(n, generator)
-        random = torch.rand(2, n, generator=generator, dtype=torch.float64).numpy()
-        take_normal = random[0] < 0.5
-        first = np.where(take_normal, normal.numpy(), diseased.numpy())
-        position = self._position[first]
-        among_normal = self._normal.near(position, self._tolerance, random[1])
-        among_diseased = self._diseased.near(position, self._tolerance, random[1])
-        # A second slice of another condition would carry a label at the seam: then the slice meets itself.
-        among_diseased = np.where(self._label[among_diseased] == self._label[first], among_diseased, first)
-        return torch.from_numpy(first), torch.from_numpy(np.where(take_normal, among_normal, among_diseased))
+        random = torch.rand(1 + _TRIES, n, generator=generator, dtype=torch.float64).numpy()
+        first = np.where(random[0] < 0.5, normal.numpy(), diseased.numpy())
+        position, patient, second = self._position[first], self._patient[first], first.copy()
+        for c, slices in self._of_class.items():
+            of_class = self._label[first] == c
+            second[of_class] = slices.near(position[of_class], patient[of_class], random[1:, of_class])
+        return torch.from_numpy(first), torch.from_numpy(second)
 
 
 class _ByPosition:
-    """Slices sorted by position, to draw one near a given position without a loop."""
+    """Slices of one class sorted by position, to draw one near a given position without a loop."""
 
-    def __init__(self, slices: NDArray[np.int64], position: NDArray[np.float64]) -> None:
-        order = np.argsort(position[slices], kind="stable")
-        self._slices, self._sorted = slices[order], position[slices][order]
-
-    def near(self, position: NDArray[np.float64], tolerance: float, random: NDArray[np.float64]) -> NDArray[np.int64]:
-        """A slice within `tolerance` of each position, chosen by `random` in 0..1, else the nearest one."""
+    def __init__(
+        self, slices: NDArray[np.int64], position: NDArray[np.float64], patient: NDArray[np.int64], tolerance: float
+    ) -> None:
+        self._slices = slices[np.argsort(position[slices], kind="stable")]
+        self._sorted, self._patient = position[self._slices], patient[self._slices]
         # The small addition keeps a slice at exactly the tolerance, whatever the rounding.
-        low = np.searchsorted(self._sorted, position - tolerance - 1e-9, side="left")
-        high = np.searchsorted(self._sorted, position + tolerance + 1e-9, side="right")
-        inside = low + np.floor(random * (high - low)).astype(np.int64)
-        right = np.searchsorted(self._sorted, position).clip(max=len(self._sorted) - 1)
+        self._tolerance = tolerance + 1e-9
+
+    def near(
+        self, position: NDArray[np.float64], patient: NDArray[np.int64], random: NDArray[np.float64]
+    ) -> NDArray[np.int64]:
+        """A slice within the tolerance of each position (n,), of another patient where a try finds one.
+
+        Args:
+            position: (n,) wanted.
+            patient: (n,) to avoid.
+            random: (tries, n) in 0..1, each a draw of a slice; without a slice near enough the nearest is taken.
+        """
+        low = np.searchsorted(self._sorted, position - self._tolerance, side="left")
+        high = np.searchsorted(self._sorted, position + self._tolerance, side="right")
+        last = len(self._sorted) - 1
+        drawn = np.minimum(low + np.floor(random * (high - low)).astype(np.int64), last)
+        found = np.argmax(self._patient[drawn] != patient, axis=0)  # 0, the first try, when none is of another patient
+        inside = np.take_along_axis(drawn, found[None], axis=0)[0]
+        right = np.searchsorted(self._sorted, position).clip(max=last)
         left = (right - 1).clip(min=0)
         nearest = np.where(np.abs(self._sorted[left] - position) < np.abs(self._sorted[right] - position), left, right)
-        chosen: NDArray[np.int64] = self._slices[np.where(high > low, inside.clip(max=len(self._sorted) - 1), nearest)]
+        chosen: NDArray[np.int64] = self._slices[np.where(high > low, inside, nearest)]
         return chosen

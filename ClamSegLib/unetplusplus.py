@@ -82,8 +82,10 @@ class UNetPlusPlus(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         for head in self.heads.values():
-            # Near zero, so that the first probabilities are equal and the first gradients calm.
-            nn.init.normal_(head.weight, std=0.01)
+            # Logits near zero, yet of both signs over the channels: with weights that start at zero all channels
+            # learn the same class, and the other one can never be certain (seen on X-ray lungs).
+            assert isinstance(head, nn.Conv2d)
+            nn.init.normal_(head.weight, std=0.5 * self.network.features[0] ** -0.5)
 
     def forward(self, image: Tensor, level: int | None = None) -> list[Tensor]:
         """Logits of the heads `level` .. 1, deepest first.
