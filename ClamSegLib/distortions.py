@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample, interpolate
+from torch.nn.functional import grid_sample, interpolate
 
 from ClamSegLib.errors import InputError
 
@@ -74,10 +74,16 @@ class _Geometry:
     """
 
     def __init__(self, theta: Tensor, size: int, bend: Tensor | None = None) -> None:
-        self._grid = affine_grid(theta, [len(theta), 1, size, size], align_corners=False)
+        centres = _pixel_centres(size).to(theta.device)
+        of_columns = theta[:, None, None, :, 0] * centres[:, None]  # (B,1,S,2)
+        of_rows = theta[:, None, None, :, 1] * centres[:, None, None] + theta[:, None, None, :, 2]  # (B,S,1,2)
+        self._grid = of_columns + of_rows
         if bend is not None:
-            smooth = interpolate(bend, size=(size, size), mode="bicubic", align_corners=True)
-            self._grid = self._grid + smooth.permute(0, 2, 3, 1)
+            # Cubic weights of the nodes along one side; as a product over both sides they cost far less than
+            # interpolating every pixel.
+            nodes = torch.eye(bend.shape[-1], device=bend.device)[None, None]
+            weights = interpolate(nodes, size=(size, bend.shape[-1]), mode="bicubic", align_corners=True)[0, 0]
+            self._grid = self._grid + torch.einsum("yi,bkij,xj->byxk", weights, bend, weights)
 
     def resample(self, values: Tensor, mode: str, padding: str) -> Tensor:
         """(B,S,S) or (B,K,S,S) of any type, resampled in at least float32 and given back in its own type."""
@@ -92,6 +98,10 @@ class _Geometry:
             moved = moved.round()
         moved = moved.to(flat.dtype)
         return moved if values.dim() == 4 else moved[:, 0]
+
+
+def _pixel_centres(size: int) -> Tensor:
+    return (torch.arange(size) * 2 + 1) / size - 1
 
 
 def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -205,8 +215,7 @@ class PairDistortion:
         theta = torch.zeros(n, 2, 3)
         theta[:, 0, 0], theta[:, 1, 1] = scale[:, 1], scale[:, 0]
         # Between the centres of the outermost pixels interpolation reads nothing but the original.
-        line = (torch.arange(size) * 2 + 1) / size - 1
-        inside = (line.abs() * scale[..., None] <= 1 - 1 / size + 1e-6).to(device)  # (n, 2, size)
+        inside = (_pixel_centres(size).abs() * scale[..., None] <= 1 - 1 / size + 1e-6).to(device)  # (n, 2, size)
         valid = inside[:, 0, :, None] & inside[:, 1, None, :]
         return PairDistortion(_Geometry(theta.to(device), size), valid, resolution.to(device))
 
@@ -228,4 +237,5 @@ class PairDistortion:
         down = interpolate(sharp, size=(small, small), mode="bilinear", align_corners=False, antialias=True)
         blurred = interpolate(down, size=(size, size), mode="bilinear", align_corners=False)
         share = ((1 - self._resolution) / (1 - _LOWEST_RESOLUTION))[:, None, None, None].to(sharp.dtype)
-        return torch.lerp(sharp, blurred, share)
+        mixed: Tensor = sharp + share * (blurred - sharp)
+        return mixed
