@@ -87,10 +87,11 @@ class CaseResult:
     def summary(self) -> str:
         """One line that says what was found, also when nothing was."""
         analysed = f"{self.n_slices} of {self.canonical_volume.array.shape[0]} slices analysed"
+        what = "lesion" if self.model.config.task == "lesion" else "organ part"
         if not self.lesions:
-            return f"no lesion above threshold, {analysed}"
+            return f"no {what} above threshold, {analysed}"
         count = len(self.lesions)
-        return f"{count} lesion{'s' if count > 1 else ''} above threshold, {analysed}"
+        return f"{count} {what}{'s' if count > 1 else ''} above threshold, {analysed}"
 
 
 class _Collector(Reporter):

@@ -133,3 +133,84 @@ def _write_nrrd(path: Path, stack: NDArray[np.uint8], volume: Volume, keys: dict
     with path.open("wb") as file:
         file.write(("\n".join(header) + "\n\n").encode("utf-8"))
         file.write(gzip.compress(np.ascontiguousarray(data).tobytes(), compresslevel=1, mtime=0))
+
+
+def read_segmentation(path: Path, volume: Volume) -> list[Segment]:
+    """Reads the segments of a .seg.nrrd back onto the grid of `volume`.
+
+    Files saved by Slicer may hold only the part of the grid that segments fill.
+
+    Args:
+        path: .seg.nrrd.
+        volume: the grid; the file's frame must be the same up to whole voxels.
+
+    Raises:
+        InputError: unreadable, without segments, or on another grid.
+    """
+    import SimpleITK as sitk
+
+    from ClamSegLib.errors import InputError
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.SetImageIO("NrrdImageIO")
+    try:
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise InputError(
+            f"{path} cannot be read as a segmentation; it is missing, damaged or another kind of file."
+        ) from error
+    stack = sitk.GetArrayFromImage(image)
+    stack = stack[..., np.newaxis] if image.GetNumberOfComponentsPerPixel() == 1 else stack
+    start = _offset(path, image, volume)
+    whole = np.zeros((*volume.array.shape, stack.shape[-1]), stack.dtype)
+    place = tuple(slice(o, o + n) for o, n in zip(start, stack.shape[:3], strict=True))
+    if any(o < 0 for o in start) or whole[place].shape != stack.shape:
+        raise InputError(f"{path} reaches beyond the grid of the image; save it with the image as reference geometry.")
+    whole[place] = stack
+    segments = []
+    keys = set(image.GetMetaDataKeys())
+    number = 0
+    while f"Segment{number}_ID" in keys:
+        head = f"Segment{number}_"
+        layer, value = (
+            int(image.GetMetaData(head + name)) if head + name in keys else default
+            for name, default in (("Layer", 0), ("LabelValue", 1))
+        )
+        colour = (
+            [round(255 * float(c)) for c in image.GetMetaData(head + "Color").split()]
+            if head + "Color" in keys
+            else [200, 200, 200]
+        )
+        tags = image.GetMetaData(head + "Tags") if head + "Tags" in keys else ""
+        entry = next((t for t in tags.split("|") if t.startswith("TerminologyEntry:")), "")
+        terminology = "~".join(entry.split("~")[1:4]) if entry else ""
+        name = image.GetMetaData(head + "Name") if head + "Name" in keys else f"segment {number + 1}"
+        segments.append(
+            Segment(
+                image.GetMetaData(head + "ID"),
+                name,
+                whole[..., layer] == value,
+                (colour[0], colour[1], colour[2]),
+                terminology,
+            )
+        )
+        number += 1
+    if not segments:
+        raise InputError(f"{path} holds no segments.")
+    return segments
+
+
+def _offset(path: Path, image: Any, volume: Volume) -> tuple[int, int, int]:
+    """Voxel (slice, row, column) of the volume at which the file's grid starts."""
+    from ClamSegLib.errors import InputError
+
+    direction = np.asarray(volume.direction).reshape(3, 3)
+    same = np.allclose(image.GetSpacing(), volume.spacing_mm, atol=1e-3) and np.allclose(
+        image.GetDirection(), volume.direction, atol=1e-4
+    )
+    shift = direction.T @ (np.asarray(image.GetOrigin()) - np.asarray(volume.origin)) / np.asarray(volume.spacing_mm)
+    if not same or not np.allclose(shift, np.round(shift), atol=1e-2):
+        raise InputError(f"{path} lies on another grid than the image; export it with the image as reference geometry.")
+    x, y, z = (int(v) for v in np.round(shift))
+    return z, y, x

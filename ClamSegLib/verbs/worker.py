@@ -1,0 +1,28 @@
+"""`clamseg worker`: the inference process behind the panel; the protocol stands in ClamSegLib/worker.py."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ClamSegLib.progress import Reporter
+
+NAME = "worker"
+HELP = "answer JSON requests on standard input, for programs such as the Slicer panel"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `worker`."""
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all cores)")
+
+
+def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
+    """Answers until told to end; exit code 0."""
+    from ClamSegLib.worker import Worker, claim_stdout
+
+    answers = claim_stdout()
+    if arguments.threads:
+        import torch
+
+        torch.set_num_threads(arguments.threads)
+    return Worker(sys.stdin, answers).run()
