@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from ClamSegLib.errors import InputError
@@ -37,9 +38,9 @@ def check_nifti(path: Path) -> None:
         )
 
 
-def _rest(read: object) -> int:
+def _rest(read: Callable[[int], bytes]) -> int:
     total = 0
-    while part := read(_CHUNK_BYTES):  # type: ignore[operator]
+    while part := read(_CHUNK_BYTES):
         total += len(part)
     return total
 
@@ -65,4 +66,4 @@ def _promised_bytes(head: bytes, path: Path) -> int:
     voxels = 1
     for size in sizes[:rank]:
         voxels *= int(size)
-    return int(offset) + voxels * bits // 8
+    return int(offset) + voxels * int(bits) // 8

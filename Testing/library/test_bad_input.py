@@ -119,6 +119,32 @@ def truncated_dicom(folder: Path) -> Path:
     return cut(write_dicom(folder / "cut.dcm", image()[0]))
 
 
+def truncated_mha(folder: Path) -> Path:
+    return cut(write(folder / "cut.mha", image()))
+
+
+def truncated_jpeg(folder: Path) -> Path:
+    return cut(write(folder / "cut.jpg", image()[0].astype(np.uint8)))
+
+
+def truncated_tiff(folder: Path) -> Path:
+    return cut(write(folder / "cut.tif", image()[0].astype(np.uint8)))
+
+
+def whole_gzip_of_a_truncated_nifti(folder: Path) -> Path:
+    plain = cut(write(folder / "plain.nii", image()))
+    (folder / "cut.nii.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    return folder / "cut.nii.gz"
+
+
+def negative_size_nifti(folder: Path) -> Path:
+    path = write(folder / "negative.nii", image())
+    data = bytearray(path.read_bytes())
+    data[42:44] = struct.pack("<h", -40)
+    path.write_bytes(bytes(data))
+    return path
+
+
 def corrupt_png(folder: Path) -> Path:
     path = write(folder / "corrupt.png", image()[0].astype(np.uint8))
     data = bytearray(path.read_bytes())
@@ -230,6 +256,11 @@ BAD_SCANS: list[tuple[Files, str]] = [
     (truncated_nrrd, "cut"),
     (truncated_png, "cut"),
     (truncated_dicom, "cut"),
+    (truncated_mha, "cut"),
+    (truncated_jpeg, "cut"),
+    (truncated_tiff, "cut"),
+    (whole_gzip_of_a_truncated_nifti, "cut"),
+    (negative_size_nifti, "negative"),
     (corrupt_png, "corrupt"),
     (corrupt_nifti, "corrupt"),
     (terabytes_nrrd, "huge"),
