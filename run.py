@@ -176,15 +176,9 @@ def usable() -> bool:
 
 
 def demo(words: list[str]) -> int:
-    """Runs the demo and names its pictures."""
+    """Runs the demo, which names its pictures."""
     output = HOME / "clamseg-demo"
-    failed = call([str(PYTHON), "-m", "ClamSegLib", "demo", "--output", str(output), "--overwrite", *words])
-    pictures = sorted(output.rglob("stages.png"))
-    if not failed and pictures:
-        say("Pictures of every stage, to open with any viewer:")
-        for picture in pictures:
-            print(f"    {picture}")
-    return failed
+    return call([str(PYTHON), "-m", "ClamSegLib", "demo", "--output", str(output), *words])
 
 
 def test(words: list[str]) -> int:
