@@ -176,7 +176,7 @@ class Augmentation:
         gain, offset, curve, noise = (v[:, None, None, None] for v in self._values)
         z = (values - centre) / spread
         # The slope of the curve lies in 1 - |curve| .. 1 + |curve|, so that the order of values stays.
-        changed = gain * (z + curve * ((1 + z * z).sqrt() - 1)) + offset
+        changed: Tensor = gain * (z + curve * ((1 + z * z).sqrt() - 1)) + offset
         if self._noise is not None:
             changed = changed + noise * self._noise
         return (changed * spread + centre).to(x.dtype)
@@ -237,5 +237,4 @@ class PairDistortion:
         down = interpolate(sharp, size=(small, small), mode="bilinear", align_corners=False, antialias=True)
         blurred = interpolate(down, size=(size, size), mode="bilinear", align_corners=False)
         share = ((1 - self._resolution) / (1 - _LOWEST_RESOLUTION))[:, None, None, None].to(sharp.dtype)
-        mixed: Tensor = sharp + share * (blurred - sharp)
-        return mixed
+        return sharp + share * (blurred - sharp)
