@@ -634,6 +634,17 @@ def test_a_labelled_folder_that_cannot_teach_is_refused_in_one_line(
     assert tree(tmp_path) == before
 
 
+@pytest.mark.parametrize("make", [make for make, _ in BAD_FOLDERS], ids=lambda make: make.__name__)
+def test_the_doctor_names_what_a_training_would_refuse(
+    make: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = make(tmp_path)
+    assert main(["check", str(data)]) == 2
+    told = capsys.readouterr()
+    assert len(told.out + told.err) > 40
+    assert "Traceback" not in told.out + told.err
+
+
 def test_boxes_are_refused_where_masks_are_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     columns = "image_path,label,patient_id,split,lesion_mask_path,lesion_mask_kind"
     rows = [
