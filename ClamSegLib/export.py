@@ -1,0 +1,172 @@
+"""A model for other programs: the pruned twin with its decoding as ONNX or OpenVINO, compared with torch."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ClamSegLib import RESEARCH_ONLY, __version__
+from ClamSegLib.checkpoint import LoadedModel
+from ClamSegLib.clam import decode
+from ClamSegLib.config import ModelConfig, to_json
+from ClamSegLib.errors import ClamSegError, InputError
+from ClamSegLib.outputs import whole_folder
+
+FORMATS = ("onnx", "openvino")
+LARGEST_DIFFERENCE = 1e-3
+_BATCHES = (1, 3)
+
+
+class DecodedClam(nn.Module):
+    """Image (B,1,S,S) -> probability and disagreement (B,K,S,S)."""
+
+    def __init__(self, clam: nn.Module, config: ModelConfig) -> None:
+        super().__init__()
+        self.clam, self.config = clam, config
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Runs the shells and decodes."""
+        return decode(self.clam(image), self.config)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: the folder, and the largest difference of a probability from torch's."""
+
+    folder: Path
+    largest_difference: float
+
+
+def export_model(
+    model: LoadedModel, kind: str, folder: Path, *, level: int | None = None, overwrite: bool = False
+) -> Exported:
+    """Exports a model and compares it with torch on random images.
+
+    Args:
+        kind: 'onnx' or 'openvino'.
+        folder: becomes visible when complete and compared.
+        level: 1..depth; None for the deepest.
+
+    Raises:
+        InputError: the level is not there, a package is missing, or the folder exists.
+        ClamSegError: the exported network answers differently.
+    """
+    depth = model.config.network.depth
+    level = depth if level is None else level
+    if not 1 <= level <= depth:
+        raise InputError(f"Level {level} is not there; model '{model.config.name}' has the levels 1 to {depth}.")
+    network = DecodedClam(model.clam.pruned(level), model.config).eval()
+    with whole_folder(folder, overwrite) as part:
+        if kind == "onnx":
+            run = _write_onnx(network, model.config, part)
+        elif kind == "openvino":
+            run = _write_openvino(network, model.config, part)
+        else:
+            raise InputError(f"Format '{kind}' is unknown; allowed are {', '.join(FORMATS)}.")
+        difference = _compare(network, run, model.config)
+        if difference > LARGEST_DIFFERENCE:
+            raise ClamSegError(
+                f"The {kind} network differs from torch by {difference:.2g} (up to {LARGEST_DIFFERENCE} is allowed); nothing was written."
+            )
+        _describe(part, model.config, kind, level, difference)
+    return Exported(folder, difference)
+
+
+def _example(config: ModelConfig, batch: int) -> Tensor:
+    generator = torch.Generator().manual_seed(batch)
+    return torch.randn(batch, config.network.in_channels, config.image_size, config.image_size, generator=generator)
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """The exporters print progress and notes that tell a user nothing."""
+    levels = {name: logging.getLogger(name).level for name in ("torch.onnx", "onnxscript", "onnx_ir")}
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for name, value in levels.items():
+            logging.getLogger(name).setLevel(value)
+
+
+def _write_onnx(network: nn.Module, config: ModelConfig, folder: Path) -> Any:
+    try:
+        import onnxruntime
+        import onnxscript  # noqa: F401 - torch's exporter needs it and fails late without
+    except ImportError as error:
+        raise InputError(
+            "ONNX needs onnx, onnxscript and onnxruntime; install them with pip install 'clamseg[onnx]'."
+        ) from error
+    path = folder / "model.onnx"
+    with _quiet(), torch.no_grad():
+        torch.onnx.export(
+            network,
+            (_example(config, 2),),
+            str(path),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+            input_names=["image"],
+            output_names=["probability", "disagreement"],
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+        )
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return lambda image: session.run(None, {"image": image})
+
+
+def _write_openvino(network: nn.Module, config: ModelConfig, folder: Path) -> Any:
+    try:
+        import openvino
+    except ImportError as error:
+        raise InputError("OpenVINO is missing; install it with pip install 'clamseg[openvino]'.") from error
+    shape = [-1, config.network.in_channels, config.image_size, config.image_size]
+    with _quiet(), torch.no_grad():
+        converted = openvino.convert_model(network, example_input=_example(config, 2), input=[("image", shape)])
+        openvino.save_model(converted, folder / "model.xml", compress_to_fp16=False)
+        compiled = openvino.Core().compile_model(folder / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda image: list(compiled(image).values())
+
+
+def _compare(network: nn.Module, run: Any, config: ModelConfig) -> float:
+    """Largest absolute difference of both outputs over batches of several sizes."""
+    largest = 0.0
+    for batch in _BATCHES:
+        image = _example(config, batch)
+        with torch.no_grad():
+            expected = network(image)
+        given: list[NDArray[np.float32]] = run(image.numpy())
+        for reference, other in zip(expected, given, strict=True):
+            if tuple(reference.shape) != other.shape:
+                raise ClamSegError(
+                    f"The exported network answers with shape {other.shape} instead of {tuple(reference.shape)}."
+                )
+            largest = max(largest, float(np.abs(reference.numpy() - other).max()))
+    return largest
+
+
+def _describe(folder: Path, config: ModelConfig, kind: str, level: int, difference: float) -> None:
+    about = {
+        "notice": RESEARCH_ONLY,
+        "clamseg": __version__,
+        "format": kind,
+        "level": level,
+        "input": "image: float32 (batch, 1, size, size), an organ crop after the model's intensity step",
+        "outputs": "probability and disagreement: float32 (batch, conditions, size, size), 0..1",
+        "largest_difference_from_torch": difference,
+        "model": to_json(config),
+    }
+    (folder / "model.json").write_text(json.dumps(about, indent=1), encoding="utf-8")

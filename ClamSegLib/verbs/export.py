@@ -1,0 +1,33 @@
+"""`clamseg export MODEL --format onnx --output DIR`: a pruned network for other programs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ClamSegLib.progress import Reporter
+
+NAME = "export"
+HELP = "write a model as ONNX or OpenVINO, compared with torch"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `export`."""
+    parser.add_argument("model", help="name from `models`, or a model folder")
+    parser.add_argument("--format", choices=("onnx", "openvino"), required=True)
+    parser.add_argument("--output", type=Path, required=True, help="folder to write")
+    parser.add_argument("--level", type=int, help="1 (fast) to the model's depth (default: the deepest)")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing folder")
+
+
+def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
+    """Exports; exit code 0."""
+    from ClamSegLib.checkpoint import load_model
+    from ClamSegLib.export import export_model
+    from ClamSegLib.registry import find_model
+
+    model = load_model(find_model(arguments.model))
+    done = export_model(model, arguments.format, arguments.output, level=arguments.level, overwrite=arguments.overwrite)
+    reporter.note(f"{arguments.output} written; largest difference from torch {done.largest_difference:.1e}")
+    reporter.done(folder=str(arguments.output), largest_difference=done.largest_difference)
+    return 0
