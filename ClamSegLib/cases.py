@@ -65,7 +65,8 @@ def _modality(row: Row, volume: Volume) -> str:
     return volume.modality or _MODALITIES.get(row.extra.get("modality", "")[:2].upper(), "")
 
 
-def _mask_plane(path: Path, shape: tuple[int, ...], image: Path) -> Array:
+def mask_plane(path: Path, shape: tuple[int, ...], image: Path) -> Array:
+    """The mask picture of a picture, (row, column) bool; refused when its size differs from `shape`."""
     mask = read_volume(path).array
     if mask.shape[1:] != tuple(shape):
         raise InputError(
@@ -92,7 +93,7 @@ def _picture_cases(folder: LabelledFolder, numbers: list[int]) -> Iterator[Case]
         organ = None
         if all(row.organ_mask_path is not None for row in rows):
             organ = np.stack(
-                [_mask_plane(row.organ_mask_path, size, row.image_path) for row in rows if row.organ_mask_path]
+                [mask_plane(row.organ_mask_path, size, row.image_path) for row in rows if row.organ_mask_path]
             )
         yield Case(
             rows[0].patient_id,
@@ -114,7 +115,7 @@ def _lesion_plane(row: Row, size: tuple[int, ...]) -> Array:
     """Condition numbers of a picture: known empty when normal, unknown without an outline."""
     plane = np.full(size, 0 if row.label == 0 else UNKNOWN, np.uint8)
     if row.lesion_mask_path is not None and row.lesion_mask_kind == "mask":
-        plane = np.where(_mask_plane(row.lesion_mask_path, size, row.image_path), max(row.label, 1), 0).astype(np.uint8)
+        plane = np.where(mask_plane(row.lesion_mask_path, size, row.image_path), max(row.label, 1), 0).astype(np.uint8)
     return plane
 
 

@@ -1,0 +1,75 @@
+"""What a model must beat: the best intensity threshold, and Grad-CAM of its own encoder."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ClamSegLib.clam import Clam
+from ClamSegLib.losses import top_k_score
+from ClamSegLib.preprocess import Preparation, normalise
+
+_LOWEST_SPREADS, _HIGHEST_SPREADS = -4.0, 8.0
+_BATCH = 8
+
+
+def intensity_map(preparation: Preparation) -> NDArray[np.uint8]:
+    """Brightness inside the organ's own scale as a map in 256 steps, (slice, row, column).
+
+    The threshold on it that `evaluate` reports is the best possible one for this very split: an honest floor,
+    not a method.
+    """
+    values = preparation.volume.array
+    if preparation.scale.kind == "window_hu":
+        return np.round(normalise(values, preparation.scale) * 255).astype(np.uint8)
+    spreads = (values.astype(np.float32) - preparation.scale.centre) / preparation.scale.spread
+    share = (spreads - _LOWEST_SPREADS) / (_HIGHEST_SPREADS - _LOWEST_SPREADS)
+    return np.round(np.clip(share, 0, 1) * 255).astype(np.uint8)
+
+
+class GradCam:
+    """Grad-CAM (arXiv 1610.02391) of the deepest backbone node, mean over the shells.
+
+    The classification score is the mean of the highest hundredth of the lesion log odds of the deepest head: the
+    networks have no other image-level output. Maps are squashed by 1 - exp(-value / scale), the scale being the
+    mean of the first case, which orders pixels as the raw map does.
+    """
+
+    def __init__(self, clam: Clam) -> None:
+        self._clam = clam.float().eval()
+        self._scale: float | None = None
+
+    def maps(self, preparation: Preparation) -> NDArray[np.uint8]:
+        """(slice, row, column) in 256 steps."""
+        crops = []
+        for start in range(0, preparation.n_slices, _BATCH):
+            indices = np.arange(start, min(start + _BATCH, preparation.n_slices))
+            image = torch.from_numpy(preparation.network_input(indices))
+            organ = torch.from_numpy(preparation.organ_input(indices))
+            cams = [self._shell(shell, image, organ) for shell in self._clam.shells]
+            crops.append(torch.stack(cams).mean(0).numpy())
+        raw = np.concatenate(crops)
+        if self._scale is None:
+            self._scale = max(float(raw[raw > 0].mean()) if (raw > 0).any() else 0.0, 1e-12)
+        squashed = 1 - np.exp(-raw / self._scale)
+        return np.round(preparation.paste(squashed) * 255).astype(np.uint8)
+
+    def _shell(self, shell: torch.nn.Module, image: torch.Tensor, organ: torch.Tensor) -> torch.Tensor:
+        depth = self._clam.network.depth
+        kept: list[torch.Tensor] = []
+
+        def keep(_module: torch.nn.Module, _inputs: object, output: torch.Tensor) -> None:
+            kept.append(output)
+
+        handle = shell.nodes[f"x_{depth}_0"].register_forward_hook(keep)  # type: ignore[index, union-attr]
+        try:
+            deepest = shell(image)[0]
+        finally:
+            handle.remove()
+        log_odds = deepest[:, 1:].amax(1) - deepest[:, 0]
+        score = top_k_score(log_odds, organ, 0.01).sum()
+        (gradient,) = torch.autograd.grad(score, kept[0])
+        cam = (gradient.mean(dim=(2, 3), keepdim=True) * kept[0]).sum(1, keepdim=True).relu().detach()
+        full = torch.nn.functional.interpolate(cam, size=image.shape[-2:], mode="bilinear", align_corners=False)
+        return full[:, 0]

@@ -1,0 +1,211 @@
+"""Figures of a model on a labelled folder, by the very path that `segment` takes, beside its baselines."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ClamSegLib import RESEARCH_ONLY, __version__
+from ClamSegLib.baselines import GradCam, intensity_map
+from ClamSegLib.cases import UNKNOWN, Case, mask_plane, read_cases
+from ClamSegLib.checkpoint import LoadedModel
+from ClamSegLib.dataset import LabelledFolder
+from ClamSegLib.errors import InputError
+from ClamSegLib.evaluation_picture import Example, write_montage
+from ClamSegLib.inference import predict
+from ClamSegLib.lesions import above_threshold
+from ClamSegLib.organ import find_organ
+from ClamSegLib.outputs import whole_folder
+from ClamSegLib.preprocess import Preparation, clean_values, normalise, prepare
+from ClamSegLib.progress import Reporter
+from ClamSegLib.scoring import Scoreboard
+from ClamSegLib.volume import Volume
+
+Maps = Callable[[Preparation], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """How to evaluate; `split` '' takes all rows."""
+
+    split: str = ""
+    baselines: bool = False
+    device: str = "auto"
+    level: int | None = None
+    batch_size: int = 8
+    seed: int = 0
+
+
+@dataclass
+class _Method:
+    """A row of the table: its model (preparation and threshold) and its maps."""
+
+    board: Scoreboard
+    model: LoadedModel
+    maps: Maps
+
+
+def evaluate(
+    folder: LabelledFolder,
+    models: Sequence[LoadedModel],
+    options: EvaluationOptions,
+    output: Path,
+    reporter: Reporter | None = None,
+    *,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Evaluates models and baselines and writes metrics.json, cases.csv and montage.png.
+
+    Args:
+        folder: the labelled folder.
+        models: the first is the one evaluated, others are compared in the same table.
+        options: split, baselines, device.
+        output: becomes visible when complete.
+
+    Returns:
+        What metrics.json holds.
+
+    Raises:
+        InputError: no rows in the split, models of different tasks, or an image that cannot be read.
+    """
+    reporter = reporter or Reporter()
+    rows = [n for n, row in enumerate(folder.rows) if not options.split or row.split == options.split]
+    if not rows:
+        splits = ", ".join(sorted({row.split or "(none)" for row in folder.rows}))
+        raise InputError(f"No row has the split '{options.split}'; there are {splits}.")
+    if len({m.config.task for m in models}) > 1:
+        raise InputError("Organ and lesion models cannot stand in one table; compare models of the same task.")
+    methods = _methods(models, options)
+    with whole_folder(output, overwrite) as part:
+        examples = _run(folder, rows, methods, reporter)
+        table = [m.board.figures(options.seed) for m in methods]
+        metrics = {
+            "notice": RESEARCH_ONLY,
+            "clamseg": __version__,
+            "data": folder.root.name,
+            "split": options.split or "all",
+            "rows": len(rows),
+            "patients": len({folder.rows[n].patient_id for n in rows}),
+            "seed": options.seed,
+            "table": table,
+        }
+        (part / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
+        _write_cases(part / "cases.csv", folder, methods)
+        write_montage(part / "montage.png", examples, models[0].config)
+    return metrics
+
+
+def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[_Method]:
+    def of(model: LoadedModel) -> Maps:
+        def maps(preparation: Preparation) -> NDArray[np.uint8]:
+            probability, _ = predict(
+                preparation, model, device=options.device, level=options.level, batch_size=options.batch_size
+            )
+            return np.asarray(probability.max(axis=0))
+
+        return maps
+
+    methods = [_Method(Scoreboard(m.config.name, m.config.threshold), m, of(m)) for m in models]
+    if options.baselines and models[0].config.task == "lesion":
+        methods.append(_Method(Scoreboard("intensity threshold", None), models[0], intensity_map))
+        methods.append(_Method(Scoreboard("Grad-CAM", None), models[0], GradCam(models[0].clam).maps))
+    return methods
+
+
+def _run(folder: LabelledFolder, rows: list[int], methods: list[_Method], reporter: Reporter) -> list[Example]:
+    examples: list[Example] = []
+    done = 0
+    plane = methods[0].model.config.plane
+    for case in read_cases(folder, rows, plane=plane):
+        volume, notes = clean_values(case.volume)
+        for note in notes:
+            reporter.warning(note)
+        prepared: dict[int, Preparation] = {}
+        for number, method in enumerate(methods):
+            key = id(method.model)
+            if key not in prepared:
+                prepared[key] = _prepared(case, volume, method.model, reporter)
+            shown = method.maps(prepared[key])
+            found = _score_case(folder, case, method, prepared[key], shown)
+            if number == 0:
+                examples += found
+        done += len(case.slice_rows)
+        reporter.progress(done, max(done, len(rows)), "evaluating slices")
+    return examples
+
+
+def _prepared(case: Case, volume: Volume, model: LoadedModel, reporter: Reporter) -> Preparation:
+    config = model.config
+    if config.task == "organ":
+        organ = np.ones(volume.array.shape, bool)
+    elif case.organ_mask is not None and case.organ_mask.any():
+        organ = case.organ_mask
+    else:
+        organ = find_organ(volume, config.organ, reporter=reporter, intensity=config.intensity).mask
+    return prepare(volume, organ, config)
+
+
+def _score_case(
+    folder: LabelledFolder, case: Case, method: _Method, preparation: Preparation, shown: NDArray[np.uint8]
+) -> list[Example]:
+    board, examples = method.board, []
+    board.spacing_known = case.volume.spacing_known
+    is_organ = method.model.config.task == "organ"
+    # Boxed organs count pixels inside the crop; the organ itself is the support of lesion figures.
+    references = _references(case, is_organ)
+    for k, number in case.slice_rows:
+        row = folder.rows[number]
+        reference = references[k]
+        boxes = None
+        if row.lesion_mask_kind == "box" and row.lesion_mask_path is not None and case.volume.is_picture:
+            boxes = mask_plane(row.lesion_mask_path, case.volume.array.shape[1:], row.image_path)
+        figures = board.add_slice(
+            shown[k],
+            preparation.mask[k],
+            reference,
+            boxes,
+            patient=case.patient_id,
+            row=number,
+            diseased=row.label > 0,
+            pixel_mm=case.volume.pixel_mm if case.volume.spacing_known else (1.0, 1.0),
+        )
+        if figures.dice is not None and reference is not None:
+            grey = normalise(case.volume.array[k], preparation.scale)
+            found = above_threshold(shown[k], board.threshold or 0.5) & preparation.mask[k]
+            examples.append(Example(figures.dice, row.relative_path, grey.astype(np.float16), found, reference))
+    used = [k for k, _ in case.slice_rows if references[k] is not None]
+    if len(used) == len(case.slice_rows) and board.threshold is not None and len(used) > 1:
+        found = above_threshold(shown[used], board.threshold) & preparation.mask[used]
+        board.add_volume(case.patient_id, found, np.stack([r for r in (references[k] for k in used) if r is not None]))
+    return examples
+
+
+def _references(case: Case, is_organ: bool) -> list[NDArray[np.bool_] | None]:
+    """Outline per slice of the stack, None where unknown."""
+    if is_organ:
+        masks = case.organ_mask
+        return [None] * case.volume.array.shape[0] if masks is None else [np.asarray(m) for m in masks]
+    lesion = case.lesion
+    if lesion is None:
+        return [None] * case.volume.array.shape[0]
+    return [None if (plane == UNKNOWN).all() else np.asarray((plane > 0) & (plane != UNKNOWN)) for plane in lesion]
+
+
+def _write_cases(path: Path, folder: LabelledFolder, methods: list[_Method]) -> None:
+    names = ("score", "dice", "false_positive_area", "hd95", "pointing", "box_iou", "energy_in_box")
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["method", "image", "patient", "class", *names])
+        for method in methods:
+            for figures in method.board.slices:
+                row = folder.rows[figures.row]
+                values = [getattr(figures, name) for name in names]
+                texts = ["" if v is None else int(v) if isinstance(v, bool) else f"{v:.4f}" for v in values]
+                writer.writerow([method.board.name, row.relative_path, row.patient_id, row.class_name, *texts])

@@ -1,0 +1,54 @@
+"""`clamseg benchmark`: speed and memory of this machine, with peers where they are installed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from ClamSegLib.progress import Reporter
+
+NAME = "benchmark"
+HELP = "measure speed and memory: a chest CT from file to result, the network per level, peers, training"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `benchmark`."""
+    parser.add_argument("--output", type=Path, default=Path("clamseg-benchmark"), help="folder for JSON and plot")
+    parser.add_argument("--model", default="ct-infection", help="CT model to measure")
+    parser.add_argument("--case", type=Path, help="chest CT to enlarge (default: the shipped sample)")
+    parser.add_argument("--slices", type=int, default=133, help="slices of the enlarged CT")
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all cores)")
+    parser.add_argument("--quick", action="store_true", help="a small case, once: only to see that it runs")
+    parser.add_argument("--overwrite", action="store_true")
+
+
+def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
+    """Measures and prints; exit code 0."""
+    import torch
+
+    from ClamSegLib.benchmark import BenchmarkOptions, run_benchmark
+    from ClamSegLib.device import choose_device
+    from ClamSegLib.errors import InputError
+    from ClamSegLib.outputs import whole_folder
+
+    choose_device(arguments.device)
+    if arguments.repetitions < 1 or arguments.slices < 2:
+        raise InputError("--repetitions must be at least 1 and --slices at least 2.")
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    options = BenchmarkOptions(
+        device=arguments.device,
+        model=arguments.model,
+        case=arguments.case,
+        slices=arguments.slices,
+        repetitions=arguments.repetitions,
+        quick=arguments.quick,
+    )
+    with whole_folder(arguments.output, arguments.overwrite) as part:
+        result = run_benchmark(options, part, reporter)
+    sys.stdout.write(json.dumps(result, indent=1) + "\n")
+    return 0

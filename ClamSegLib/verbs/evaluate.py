@@ -1,0 +1,82 @@
+"""`clamseg evaluate DATA --model M --output DIR`: figures against outlines, boxes or labels, beside baselines."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from ClamSegLib.progress import Reporter
+
+NAME = "evaluate"
+HELP = "measure a model on a labelled folder, with intervals and baselines"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `evaluate`."""
+    parser.add_argument("data", type=Path, help="labelled folder")
+    parser.add_argument("--model", required=True, help="name from `models`, or a model folder")
+    parser.add_argument("--compare", nargs="*", default=[], help="more models for the same table")
+    parser.add_argument("--output", type=Path, required=True, help="folder for metrics.json, cases.csv, montage.png")
+    parser.add_argument("--split", default="", help="rows of this split only, e.g. dev")
+    parser.add_argument("--baselines", action="store_true", help="add the best intensity threshold and Grad-CAM")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--level", type=int, help="1 to the model's depth (default: the deepest)")
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    parser.add_argument("--normal-class", help="name of the class without disease")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all cores)")
+    parser.add_argument("--overwrite", action="store_true")
+
+
+def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
+    """Evaluates and prints the table; exit code 0."""
+    import torch
+
+    from ClamSegLib.checkpoint import load_model
+    from ClamSegLib.dataset import read_labelled_folder
+    from ClamSegLib.evaluate import EvaluationOptions, evaluate
+    from ClamSegLib.outputs import refuse_existing
+    from ClamSegLib.registry import find_model
+
+    refuse_existing(arguments.output, arguments.overwrite)
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    models = [load_model(find_model(name)) for name in (arguments.model, *arguments.compare)]
+    folder = read_labelled_folder(arguments.data, normal_class=arguments.normal_class, both_classes=False)
+    options = EvaluationOptions(
+        split=arguments.split,
+        baselines=arguments.baselines,
+        device=arguments.device,
+        level=arguments.level,
+        batch_size=arguments.batch_size,
+        seed=arguments.seed,
+    )
+    metrics = evaluate(folder, models, options, arguments.output, reporter, overwrite=arguments.overwrite)
+    sys.stdout.write(_table(metrics))
+    reporter.done(folder=str(arguments.output))
+    return 0
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, dict):
+        inner = _text(value.get("value"))
+        interval = value.get("interval_95")
+        return inner + (f" [{interval[0]:.2f} {interval[1]:.2f}]" if interval else "")
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _table(metrics: dict[str, Any]) -> str:
+    table = metrics["table"]
+    names = [name for name in table[0] if name != "name" and any(row.get(name) is not None for row in table)]
+    lines = [f"{metrics['data']}, split {metrics['split']}: {metrics['rows']} rows, {metrics['patients']} patients"]
+    columns = [["", *names]] + [[row["name"], *(_text(row.get(name)) for name in names)] for row in table]
+    widths = [max(len(cell) for cell in column) for column in columns]
+    lines += [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in zip(*columns, strict=True)
+    ]
+    return "\n".join(lines) + "\n"
