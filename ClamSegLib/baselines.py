@@ -22,10 +22,10 @@ def intensity_map(preparation: Preparation) -> NDArray[np.uint8]:
     """
     values = preparation.volume.array
     if preparation.scale.kind == "window_hu":
-        return np.round(normalise(values, preparation.scale) * 255).astype(np.uint8)
+        return np.asarray(np.round(normalise(values, preparation.scale) * 255), np.uint8)
     spreads = (values.astype(np.float32) - preparation.scale.centre) / preparation.scale.spread
     share = (spreads - _LOWEST_SPREADS) / (_HIGHEST_SPREADS - _LOWEST_SPREADS)
-    return np.round(np.clip(share, 0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.round(np.clip(share, 0, 1) * 255), np.uint8)
 
 
 class GradCam:

@@ -95,8 +95,8 @@ def _count(folder: LabelledFolder, found: Examination) -> None:
     patients: dict[str, set[str]] = defaultdict(set)
     for row in folder.rows:
         patients[row.split or "all"].add(row.patient_id)
-    for split, names in patients.items():
-        found.counts[split]["patients"] = len(names)
+    for place, names in patients.items():
+        found.counts[place]["patients"] = len(names)
 
 
 def _read_all(folder: LabelledFolder, found: Examination, reporter: Reporter) -> dict[Path, _Seen]:

@@ -122,7 +122,7 @@ def _fall_back(volume: Volume, found: OrganResult, reporter: Reporter) -> OrganR
 def central_box(volume: Volume) -> Array:
     """The central 80 % of the picture in both directions, where lungs usually lie in an X-ray."""
     mask = np.zeros(volume.array.shape, bool)
-    rows, columns = mask.shape[1:]
+    rows, columns = volume.array.shape[1], volume.array.shape[2]
     mask[:, rows // 10 : rows - rows // 10, columns // 10 : columns - columns // 10] = True
     return mask
 

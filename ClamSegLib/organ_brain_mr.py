@@ -102,8 +102,8 @@ def _coarse(values: NDArray[np.float32], spacing_mm: tuple[float, float, float])
         opened = largest_component(head)
     brain = _followed(opened, head, in_plane)
     closed = np.zeros_like(brain)
-    for k in np.flatnonzero(brain.any(axis=(1, 2))):
-        closed[k] = ndimage.binary_fill_holes(close(brain[k : k + 1], _CLOSING_MM, (1e3, *in_plane))[0])
+    for shown in np.flatnonzero(brain.any(axis=(1, 2))):
+        closed[shown] = ndimage.binary_fill_holes(close(brain[shown : shown + 1], _CLOSING_MM, (1e3, *in_plane))[0])
     return closed
 
 

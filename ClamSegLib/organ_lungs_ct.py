@@ -34,8 +34,8 @@ def find_lungs(volume: Volume, window_hu: tuple[float, float] | None) -> tuple[A
     grid = working_grid(volume, 2.5)
     small = grid.subsample(volume.array).astype(np.float32)
     if volume.already_windowed and window_hu is not None:
-        small = window_hu[0] + small / 255 * (window_hu[1] - window_hu[0])
-    small = np.clip(small, _LOW_HU, _HIGH_HU)
+        small = np.float32(window_hu[0]) + small * np.float32((window_hu[1] - window_hu[0]) / 255)
+    small = np.clip(small, _LOW_HU, _HIGH_HU).astype(np.float32)
     lungs = _coarse(small, grid.spacing_mm)
     if not lungs.any():
         return np.zeros(volume.array.shape, bool), 0.0, "no lungs were found in this CT"

@@ -20,7 +20,7 @@ from ClamSegLib.inference import CaseResult
 _BACKGROUND, _WORDS, _FAINT = "#101214", "#e8e8e8", "#9aa0a6"
 _SHOWN_SLICES = 6
 # Letters at the left, right, top and bottom of a canonical slice.
-_SIDES = {"axial": "RLAP", "coronal": "RLSI", "sagittal": "APSI"}
+_SIDES = {"axial": ("R", "L", "A", "P"), "coronal": ("R", "L", "S", "I"), "sagittal": ("A", "P", "S", "I")}
 
 
 def _rgb(colour: tuple[int, int, int]) -> tuple[float, float, float]:
@@ -38,7 +38,7 @@ def grey(result: CaseResult, k: int) -> NDArray[np.float32]:
     else:
         low, high = scale.centre - 2.5 * scale.spread, scale.centre + 4.0 * scale.spread
         low, high = max(low, float(values.min())), min(high, max(float(values.max()), low + 1e-3))
-    return np.clip((values - low) / max(high - low, 1e-6), 0, 1)
+    return np.asarray(np.clip((values - low) / max(high - low, 1e-6), 0, 1), np.float32)
 
 
 def telling_slices(result: CaseResult, count: int = _SHOWN_SLICES) -> list[int]:
@@ -215,4 +215,4 @@ def _stage_slice(result: CaseResult) -> int:
     ):
         if areas.max() > 0:
             return int(np.argmax(areas))
-    return result.canonical_volume.array.shape[0] // 2
+    return int(result.canonical_volume.array.shape[0]) // 2

@@ -52,7 +52,7 @@ def organ_box(mask: Array, volume: Volume, organ: OrganConfig) -> Box:
         volume: canonical; its spacing decides the margin where it is known.
         organ: margin in mm, and as a share of the box's side where spacing is unknown.
     """
-    flat = mask.any(axis=0)
+    flat: NDArray[np.bool_] = np.asarray(mask.any(axis=0))
     if not flat.any():
         return Box(0, mask.shape[1], 0, mask.shape[2])
     sides = []
@@ -167,8 +167,8 @@ def normalise(slices: Array, scale: IntensityScale) -> NDArray[np.float32]:
         if scale.already_windowed:
             return values / np.float32(255)
         share = np.clip((values - scale.low) / (scale.high - scale.low), 0, 1)
-        return np.round(share * 255) / np.float32(255)
-    return np.clip((values - scale.centre) / scale.spread, scale.low, scale.high)
+        return np.asarray(np.round(share * 255) / np.float32(255), np.float32)
+    return np.asarray(np.clip((values - scale.centre) / scale.spread, scale.low, scale.high), np.float32)
 
 
 def crop_resize(slices: Array, box: Box, image_size: int) -> NDArray[np.float32]:

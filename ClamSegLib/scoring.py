@@ -104,7 +104,7 @@ class Scoreboard:
             self.unknown_slices += 1
         if boxes is not None and boxes.any():
             overlap = box_overlap(inside.astype(np.float64), found, boxes)
-            values["pointing"] = pointing_hit(inside, boxes) if inside.any() else False
+            values["pointing"] = pointing_hit(inside.astype(np.float64), boxes) if inside.any() else False
             values["box_iou"] = overlap.iou if overlap else None
             values["energy_in_box"] = overlap.energy_inside if overlap else None
         figures = SliceFigures(patient, row, diseased, score, **values)

@@ -66,7 +66,7 @@ class Processes:
         flat = torch.cat([g.reshape(-1) for g in gradients])
         distributed.all_reduce(flat)
         flat /= self.count
-        for p, g in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+        for p, g in zip(parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True):
             p.grad = g.view_as(p)
 
     def agree(self, value: float) -> float:
@@ -196,7 +196,7 @@ class Trainer:
             self.clam.load_state_dict(self.initial)
         self.clam.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.processes.count > 1 and self.device.type == "cuda":
-            self.clam = torch.nn.SyncBatchNorm.convert_sync_batchnorm(self.clam)
+            self.clam = torch.nn.SyncBatchNorm.convert_sync_batchnorm(self.clam)  # type: ignore[no-untyped-call]
         self.parameters = list(self.clam.parameters())
         self.average = {name: value.detach().clone() for name, value in self.clam.state_dict().items()}
         self.optimizer = torch.optim.AdamW(self.parameters, lr=t.learning_rate, weight_decay=t.weight_decay)

@@ -77,7 +77,7 @@ def _same_as_before(request: TrainingRequest, state_folder: Path) -> dict[str, A
         return dict(before)
     with whole_file(path) as part:
         part.write_text(json.dumps(described, indent=1), encoding="utf-8")
-    return described
+    return dict(described)
 
 
 def _steps(request: TrainingRequest, setup: TrainingSetup, processes: Processes, state_folder: Path) -> TrainingConfig:

@@ -85,7 +85,7 @@ def _log_odds(clam: Clam, image: Tensor) -> Tensor:
 def _evenly(indices: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     if len(indices) <= most:
         return indices
-    return indices[np.linspace(0, len(indices) - 1, most).round().astype(int)]
+    return np.asarray(indices[np.linspace(0, len(indices) - 1, most).round().astype(int)])
 
 
 class _Scores:
@@ -116,7 +116,8 @@ class _Scores:
 
     def log_ratio(self, pixels: NDArray[np.float16], log_normal: NDArray[np.float32]) -> NDArray[np.float32]:
         """Weighted mean over the heads of log(o / o_N): (n, shells, K)."""
-        return np.einsum("nshk,h->nsk", pixels.astype(np.float32) - log_normal, self.head_weights)
+        ratio = np.einsum("nshk,h->nsk", pixels.astype(np.float32) - log_normal, self.head_weights)
+        return np.asarray(ratio, np.float32)
 
 
 def posterior_of(log_ratio: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -85,7 +85,8 @@ class Volume:
         """
         index_xyz = np.asarray(index_zyx, dtype=float)[..., ::-1]
         direction = np.asarray(self.direction, dtype=float).reshape(3, 3)
-        return np.asarray(self.origin) + (index_xyz * np.asarray(self.spacing_mm)) @ direction.T
+        moved: Array = np.asarray(self.origin) + (index_xyz * np.asarray(self.spacing_mm)) @ direction.T
+        return moved
 
     def with_array(self, array: Array) -> Volume:
         """Another array on the same grid."""
