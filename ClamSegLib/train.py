@@ -174,6 +174,7 @@ class Trainer:
         self.head_weights = head_weights_of(config.network.depth)
         self.at = Progress()
         self.best_weights: dict[str, Tensor] = {}
+        self._since_row: list[dict[str, float]] = []
         shards = processes.count * training.shards_per_process
         if training.batch_pairs % shards or training.batch_pairs // shards < 2:
             raise InputError(
@@ -277,13 +278,14 @@ class Trainer:
             stopped = False
             while at.step < t.steps and not stopped:
                 parts = self._step()
+                self._since_row.append(parts)
                 if at.step % 10 == 0 or at.step == t.steps:
                     self._tell(parts, started)
                     stopped = bool(
                         self.processes.agree(float(self.folder is not None and self.folder.stop_requested()))
                     )
                 if at.step % t.validate_every == 0 or at.step == t.steps or stopped:
-                    self._row(parts)
+                    self._row()
                     self._validate()
                     self._share_odds()
                     self._save()
@@ -295,9 +297,13 @@ class Trainer:
         self._save()
         return True
 
-    def _row(self, parts: dict[str, float]) -> None:
-        row = {"round": self.at.round, "step": self.at.round * self.training.steps + self.at.step}
-        self.at.rows.append({**row, **{name: round(value, 6) for name, value in parts.items()}})
+    def _row(self) -> None:
+        """A row of metrics.csv: the mean of each term since the row before."""
+        row: dict[str, Any] = {"round": self.at.round, "step": self.at.round * self.training.steps + self.at.step}
+        for name in dict.fromkeys(name for parts in self._since_row for name in parts):
+            row[name] = round(float(np.mean([parts[name] for parts in self._since_row if name in parts])), 6)
+        self._since_row = []
+        self.at.rows.append(row)
 
     def _tell(self, parts: dict[str, float], started: float) -> None:
         t, at = self.training, self.at

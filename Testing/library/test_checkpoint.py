@@ -1,0 +1,124 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_model import tiny_model
+
+from ClamSegLib.checkpoint import load_model, save_model, sha256_of
+from ClamSegLib.config import FORMAT_VERSION
+from ClamSegLib.errors import InputError
+
+
+def change_config(folder: Path, **values: object) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **values}))
+
+
+def test_a_saved_model_gives_the_same_outputs_within_half_precision(tmp_path):
+    model = load_model(tiny_model(tmp_path / "m"))
+    again = load_model(tiny_model(tmp_path / "again"))
+    image = torch.randn(2, 1, 32, 32)
+    with torch.no_grad():
+        for a, b in zip(model.clam(image), again.clam(image), strict=True):
+            for x, y in zip(a, b, strict=True):
+                assert torch.equal(x, y)
+    assert not model.clam.training
+
+
+def test_saving_float32_loses_nothing(tmp_path):
+    model = load_model(tiny_model(tmp_path / "m"))
+    state = {name: t + 1e-6 if t.is_floating_point() else t for name, t in model.clam.state_dict().items()}
+    save_model(tmp_path / "full", model.config, state, "# card", {}, half=False)
+    found = load_model(tmp_path / "full").clam.state_dict()
+    assert all(torch.equal(found[name], state[name]) for name in state)
+
+
+def test_values_beyond_half_precision_are_kept(tmp_path):
+    model = load_model(tiny_model(tmp_path / "m"))
+    state = model.clam.state_dict()
+    name = next(n for n in state if n.endswith("running_var"))
+    state[name] = state[name] + 1e6
+    save_model(tmp_path / "big", model.config, state, "# card", {})
+    assert torch.isfinite(load_model(tmp_path / "big").clam.state_dict()[name]).all()
+
+
+def test_changed_weights_are_refused(tmp_path):
+    folder = tiny_model(tmp_path / "m")
+    weights = bytearray((folder / "weights.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (folder / "weights.safetensors").write_bytes(weights)
+    with pytest.raises(InputError, match="SHA-256"):
+        load_model(folder)
+
+
+def test_weights_of_another_network_are_refused_even_with_the_right_hash(tmp_path):
+    folder, other = tiny_model(tmp_path / "m"), tmp_path / "other.safetensors"
+    from safetensors.torch import save_file
+
+    save_file({"nodes": torch.zeros(3)}, other)
+    (folder / "weights.safetensors").write_bytes(other.read_bytes())
+    change_config(folder, weights_sha256=sha256_of(other))
+    with pytest.raises(InputError, match="does not hold the weights"):
+        load_model(folder)
+
+
+def test_a_pickle_in_place_of_weights_is_refused_and_never_run(tmp_path):
+    import pickle
+
+    class Hostile:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "it-ran",))
+
+    folder = tiny_model(tmp_path / "m")
+    path = folder / "weights.safetensors"
+    path.write_bytes(pickle.dumps(Hostile()))
+    change_config(folder, weights_sha256=sha256_of(path))
+    with pytest.raises(InputError, match="not a readable safetensors"):
+        load_model(folder)
+    assert not (tmp_path / "it-ran").exists()
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    model = load_model(tiny_model(tmp_path / "m"))
+    state = model.clam.state_dict()
+    next(iter(state.values())).fill_(float("nan"))
+    save_model(tmp_path / "nan", model.config, state, "# card", {})
+    with pytest.raises(InputError, match="not finite"):
+        load_model(tmp_path / "nan")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"format_version": FORMAT_VERSION + 1, "new_key": 1}, "update ClamSeg"),
+        ({"surprise": 1}, "unknown keys surprise"),
+        ({"image_size": "big"}, "image_size"),
+        ({"threshold": 1.5}, "threshold"),
+        (
+            {"network": {"features": [4096] * 9, "kernel_sizes": [15] * 9}, "image_size": 256, "odds_normal": []},
+            "does not hold the weights",
+        ),
+        ({"odds_normal": [[[1.0]]]}, "odds_normal"),
+    ],
+)
+def test_a_configuration_that_does_not_fit_is_refused_in_words(tmp_path, change, words):
+    folder = tiny_model(tmp_path / "m")
+    change_config(folder, **change)
+    with pytest.raises(InputError, match=words):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("missing", ["config.json", "weights.safetensors"])
+def test_a_folder_that_lacks_a_file_is_refused(tmp_path, missing):
+    folder = tiny_model(tmp_path / "m")
+    (folder / missing).unlink()
+    with pytest.raises(InputError, match=missing):
+        load_model(folder)
+
+
+def test_config_that_is_no_json_is_refused(tmp_path):
+    folder = tiny_model(tmp_path / "m")
+    (folder / "config.json").write_text("{" * 5000)
+    with pytest.raises(InputError, match="not a JSON file"):
+        load_model(folder)

@@ -1,0 +1,324 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from labelled_phantoms import write_phantoms
+
+from ClamSegLib.checkpoint import load_model
+from ClamSegLib.cli import main
+
+SMALL = ["--features", "4,8,8", "--image-size", "32", "--batch-pairs", "4", "--organ", "whole", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory) -> Path:
+    return write_phantoms(tmp_path_factory.mktemp("data") / "phantoms")
+
+
+def train(data: Path, output: Path, *options: str, code: int = 0) -> Path:
+    arguments = ["train", str(data), "--output", str(output), "--progress", "none", *SMALL, *options]
+    assert main(arguments) == code
+    return output
+
+
+def config_file(folder: Path, **training: object) -> str:
+    path = folder / "training.json"
+    path.write_text(json.dumps({"training": training}))
+    return str(path)
+
+
+def figures(output: Path) -> list[dict[str, str]]:
+    with (output / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def weights(output: Path) -> dict[str, torch.Tensor]:
+    return load_model(output).clam.state_dict()
+
+
+def events(output: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (output / "events.jsonl").read_text().splitlines()]
+
+
+def test_training_lowers_its_loss_and_finds_the_lesions_of_patients_it_never_saw(phantoms, tmp_path):
+    options = config_file(tmp_path, rounds=1, validate_every=30)
+    output = train(phantoms, tmp_path / "model", "--steps", "90", "--config", options)
+    losses = [float(row["hybrid"]) for row in figures(output)]
+    assert losses[-1] < losses[0]
+    report = tmp_path / "figures"
+    assert (
+        main(
+            [
+                "evaluate",
+                str(phantoms),
+                "--model",
+                str(output),
+                "--split",
+                "dev",
+                "--output",
+                str(report),
+                "--progress",
+                "none",
+            ]
+        )
+        == 0
+    )
+    row = json.loads((report / "metrics.json").read_text())["table"][0]
+    # The spots are bright and the organ flat: whoever learns anything ranks pixels well above their share of 3 %.
+    assert row["pixel_ap"] > 0.3
+
+
+def test_the_model_folder_tells_how_it_was_made(phantoms, tmp_path):
+    output = train(phantoms, tmp_path / "model", "--steps", "4", "--rounds", "1", "--seed", "5", "--licence", "CC0")
+    run = json.loads((output / "run.json").read_text())
+    assert run["training"]["seed"] == 5
+    assert run["finished"] is True
+    assert run["counts"]["training_patients"] + run["counts"]["validation_patients"] == 6
+    card = (output / "card.md").read_text()
+    assert "For research, not for diagnosis" in card
+    assert "CC0" in card
+    assert str(tmp_path) not in card + (output / "run.json").read_text()
+    assert {e["event"] for e in events(output)} >= {"progress", "metric", "done"}
+    assert not (output / "run.lock").exists()
+
+
+def test_the_same_seed_gives_the_same_model_and_another_seed_another(phantoms, tmp_path):
+    first = weights(train(phantoms, tmp_path / "a", "--steps", "6", "--rounds", "1", "--seed", "1"))
+    same = weights(train(phantoms, tmp_path / "b", "--steps", "6", "--rounds", "1", "--seed", "1"))
+    other = weights(train(phantoms, tmp_path / "c", "--steps", "6", "--rounds", "1", "--seed", "2"))
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_a_killed_training_goes_on_to_the_very_model_of_an_uninterrupted_one(phantoms, tmp_path):
+    options = ["--steps", "16", "--config", config_file(tmp_path, rounds=2, validate_every=4, weight_cross=0.5)]
+    whole = train(phantoms, tmp_path / "whole", *options)
+    killed = tmp_path / "killed"
+    command = [sys.executable, "-m", "ClamSegLib", "train", str(phantoms), "--output", str(killed), *SMALL, *options]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        rows = figures(killed) if (killed / "metrics.csv").is_file() else []
+        if len(rows) >= 5:  # inside the second round
+            break
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert (killed / "state" / "state.safetensors").is_file(), "the training was not killed in the middle"
+    assert not (killed / "config.json").exists(), "a killed training must not look like a model"
+    train(phantoms, killed, *options, "--resume")
+    expected, found = weights(whole), weights(killed)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert [row["loss"] for row in figures(whole)] == [row["loss"] for row in figures(killed)]
+
+
+def test_resuming_with_other_options_is_refused(phantoms, tmp_path, capsys):
+    output = tmp_path / "model"
+    (output / "state").mkdir(parents=True)
+    train(phantoms, output, "--steps", "4", "--rounds", "1")
+    (output / "state").mkdir()
+    (output / "state" / "request.json").write_text('{"data": "elsewhere"}')
+    train(phantoms, output, "--steps", "8", "--rounds", "1", "--resume", code=2)
+    assert "--resume must repeat the options" in capsys.readouterr().err
+
+
+def test_a_stop_file_ends_the_training_with_the_best_model_so_far(phantoms, tmp_path):
+    output = tmp_path / "model"
+    command = [sys.executable, "-m", "ClamSegLib", "train", str(phantoms), "--output", str(output), *SMALL]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(
+        [*command, "--steps", "100000", "--rounds", "1"], env=environment, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not (output / "run.lock").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    (output / "stop").touch()
+    assert process.wait(timeout=120) == 0
+    assert load_model(output).config.odds_normal
+    assert json.loads((output / "run.json").read_text())["finished"] is False
+
+
+def test_a_second_training_in_the_same_folder_is_refused_while_the_first_runs(phantoms, tmp_path, capsys):
+    from ClamSegLib.training_folder import TrainingFolder
+
+    with TrainingFolder(tmp_path / "model", resume=False):
+        train(phantoms, tmp_path / "model", "--steps", "4", code=2)
+    assert "already runs" in capsys.readouterr().err
+
+
+def test_a_lock_left_by_a_killed_process_does_not_block(phantoms, tmp_path):
+    import socket
+
+    output = tmp_path / "model"
+    output.mkdir()
+    (output / "run.lock").write_text(json.dumps({"pid": 2**22 - 1, "host": socket.gethostname(), "process_start": "1"}))
+    train(phantoms, output, "--steps", "4", "--rounds", "1")
+    assert load_model(output)
+
+
+def test_fine_tuning_starts_from_the_weights_of_the_model_it_names(phantoms, tmp_path):
+    first = train(phantoms, tmp_path / "first", "--steps", "20", "--rounds", "1")
+    arguments = [
+        "train",
+        str(phantoms),
+        "--output",
+        str(tmp_path / "tuned"),
+        "--init",
+        str(first),
+        "--steps",
+        "1",
+        "--batch-pairs",
+        "4",
+        "--progress",
+        "none",
+    ]
+    assert main([*arguments, "--config", config_file(tmp_path, learning_rate=1e-7, validate_every=1)]) == 0
+    before, after = weights(first), weights(tmp_path / "tuned")
+    learned = [name for name in before if name.endswith("weight")]
+    assert max(float((before[n] - after[n]).abs().max()) for n in learned) < 1e-3
+    assert json.loads((tmp_path / "tuned" / "run.json").read_text())["initial_model"] == "first"
+
+
+def test_an_organ_model_outlines_the_organ_and_serves_as_organ_step(phantoms, tmp_path):
+    options = ["--task", "organ", "--steps", "60", "--features", "4,8,8", "--image-size", "32", "--batch-pairs", "6"]
+    assert main(["train", str(phantoms), "--output", str(tmp_path / "organ"), *options, "--progress", "none"]) == 0
+    out = tmp_path / "figures"
+    assert (
+        main(
+            [
+                "evaluate",
+                str(phantoms),
+                "--model",
+                str(tmp_path / "organ"),
+                "--split",
+                "dev",
+                "--output",
+                str(out),
+                "--progress",
+                "none",
+            ]
+        )
+        == 0
+    )
+    assert json.loads((out / "metrics.json").read_text())["table"][0]["dice"]["value"] > 0.8
+    lesion = train(
+        phantoms, tmp_path / "lesion", "--steps", "4", "--rounds", "1", "--organ", f"model:{tmp_path / 'organ'}"
+    )
+    assert load_model(lesion).config.organ.method.startswith("model:")
+
+
+def test_supervision_by_masks_learns_outlines(phantoms, tmp_path):
+    output = train(phantoms, tmp_path / "ceiling", "--supervision", "masks", "--steps", "60", "--rounds", "1")
+    assert float(figures(output)[-1]["dice"]) > 0.5
+
+
+def test_the_objective_of_the_paper_runs_with_all_its_terms(phantoms, tmp_path):
+    output = train(
+        phantoms, tmp_path / "paper", "--objective", "paper", "--steps", "6", "--rounds", "1", "--mosaic", "none"
+    )
+    row = figures(output)[-1]
+    assert all(np.isfinite(float(row[name])) for name in ("hybrid", "positive", "separation"))
+
+
+@pytest.mark.parametrize(
+    "options", [["--risk", "nnpu"], ["--mosaic", "tile"], ["--mosaic", "cutmix"], ["--eta", "0.4"]]
+)
+def test_every_switch_of_the_objective_trains(phantoms, tmp_path, options):
+    output = train(phantoms, tmp_path / "model", "--steps", "4", "--rounds", "1", *options)
+    assert np.isfinite(float(figures(output)[-1]["loss"]))
+
+
+def test_terms_switched_off_are_not_computed(phantoms, tmp_path):
+    off = dict.fromkeys(("weight_positive", "weight_normal", "weight_ranking", "weight_area"), 0.0)
+    output = train(phantoms, tmp_path / "model", "--steps", "6", "--config", config_file(tmp_path, rounds=1, **off))
+    assert set(figures(output)[-1]) & {"positive", "normal", "ranking", "area"} == set()
+
+
+def test_corrections_teach_their_outline_where_labels_would_be_broadcast(phantoms, tmp_path):
+    from ClamSegLib.dataset import read_labelled_folder
+    from ClamSegLib.progress import Reporter
+    from ClamSegLib.training_batches import CropSource
+    from ClamSegLib.training_config import TrainingConfig
+    from ClamSegLib.training_setup import new_model_config, prepare_training
+
+    data = write_phantoms(tmp_path / "corrected", patients=6)
+    lines = (data / "labels.csv").read_text().splitlines()
+    (data / "labels.csv").write_text(
+        "\n".join([lines[0] + ",correction", lines[1] + ",1", *(line + "," for line in lines[2:])])
+    )
+    folder = read_labelled_folder(data)
+    config = new_model_config(folder, "x", "MR", {"organ": {"method": "whole"}, "image_size": 32}, "lesion", (4, 8, 8))
+    setup = prepare_training(folder, config, TrainingConfig(validation_share=0.0), Reporter())
+    source = CropSource(setup.crops, np.arange(len(setup.crops.label)), setup.training, 2, torch.device("cpu"))
+    diseased = torch.from_numpy(np.flatnonzero(source.label > 0))
+    slices = source.gather(diseased)
+    taught = (slices.target[:, 1] > 0.5).flatten(1).float().mean(1)
+    corrected = torch.from_numpy(np.asarray(setup.crops.correction)[diseased.numpy()])
+    assert corrected.sum() == 1
+    assert taught[corrected].item() < 0.2
+    assert (taught[~corrected] == 1).all()
+
+
+SHARDS = """
+import sys, torch
+from pathlib import Path
+from dataclasses import replace
+from ClamSegLib.benchmark_training import synthetic_trainer
+from ClamSegLib.train import Processes, shard_gradient
+import torch.distributed as distributed
+torch.set_num_threads(1)
+processes = Processes.join()
+trainer = synthetic_trainer(32, (4, 8, 8), "cpu")
+gradients = []
+def of(shards_here):
+    trainer.clam.zero_grad(set_to_none=True)
+    t = replace(trainer.training, shards_per_process=len(shards_here))
+    for shard in shards_here:
+        shard_gradient(trainer.clam, trainer.maker, trainer.objective, t, (0, 20, shard, 2))
+trainer.clam.train()
+of([processes.rank])
+processes.average_gradients(trainer.parameters)
+together = torch.cat([p.grad.flatten() for p in trainer.parameters])
+of([0, 1])
+alone = torch.cat([p.grad.flatten() for p in trainer.parameters])
+assert torch.allclose(together, alone, rtol=1e-4, atol=1e-6), (together - alone).abs().max()
+assert alone.abs().max() > 0
+Path(sys.argv[1], f"rank{processes.rank}").touch()
+distributed.destroy_process_group()
+"""
+
+
+def torchrun(script: list[str], folder: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *script]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, cwd=folder, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_two_processes_compute_the_mean_gradient_of_their_two_shards(tmp_path):
+    (tmp_path / "shards.py").write_text(SHARDS)
+    torchrun([str(tmp_path / "shards.py"), str(tmp_path)], tmp_path)
+    assert (tmp_path / "rank0").exists()
+    assert (tmp_path / "rank1").exists()
+
+
+def test_training_under_torchrun_gives_the_model_of_one_process_with_two_shards(phantoms, tmp_path):
+    options = ["--steps", "6", "--rounds", "1", *SMALL, "--progress", "none"]
+    torchrun(["-m", "ClamSegLib", "train", str(phantoms), "--output", str(tmp_path / "two"), *options], tmp_path)
+    single = train(
+        phantoms, tmp_path / "one", "--steps", "6", "--config", config_file(tmp_path, rounds=1, shards_per_process=2)
+    )
+    a, b = weights(tmp_path / "two"), weights(single)
+    learned = [name for name in a if name.endswith("weight")]
+    assert max(float((a[n] - b[n]).abs().max()) for n in learned) < 2e-3
