@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ClamSegLib.errors import InputError
@@ -99,6 +100,25 @@ def require_masks(folder: LabelledFolder, indices: list[int]) -> None:
     if "mask" not in kinds:
         came = "only boxes" if "box" in kinds else "none"
         raise InputError(f"Lesion outlines are needed (lesion_mask_path with kind 'mask'), but there are {came}.")
+
+
+def keep_rows(folder: LabelledFolder, wanted: list[str]) -> LabelledFolder:
+    """Only the rows whose columns match, e.g. 'view=PA' or 'image_license=CC BY [0-9]*' (shell patterns).
+
+    Raises:
+        InputError: no '=', a column the table does not have, or no row left.
+    """
+    rows = folder.rows
+    for condition in wanted:
+        column, sign, pattern = condition.partition("=")
+        if not sign or not all(column in row.extra for row in rows):
+            raise InputError(
+                f"--only '{condition}' must be COLUMN=PATTERN with a column of {_TABLE} that ClamSeg does not use itself."
+            )
+        rows = tuple(row for row in rows if fnmatchcase(row.extra[column], pattern))
+        if not rows:
+            raise InputError(f"--only '{condition}' leaves no row; check the pattern.")
+    return replace(folder, rows=rows)
 
 
 # -- form 2: a table -------------------------------------------------------------------------------------

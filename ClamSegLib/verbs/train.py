@@ -50,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all cores)")
     parser.add_argument("--normal-class", help="name of the class without disease")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="COLUMN=PATTERN", help="use rows of labels.csv that match"
+    )
     parser.add_argument("--modality", choices=("CT", "MR", "XR"), help="where the images do not tell")
     parser.add_argument("--sequence", help="MR sequence, e.g. FLAIR")
     parser.add_argument("--plane", choices=("axial", "coronal", "sagittal"))
@@ -94,7 +97,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
 
     from ClamSegLib.checkpoint import CONFIG, load_model
     from ClamSegLib.config import from_json
-    from ClamSegLib.dataset import read_labelled_folder
+    from ClamSegLib.dataset import keep_rows, read_labelled_folder
     from ClamSegLib.device import choose_device
     from ClamSegLib.outputs import refuse_existing
     from ClamSegLib.registry import find_model
@@ -112,6 +115,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     folder = read_labelled_folder(
         arguments.data, normal_class=arguments.normal_class, both_classes=training.task == "lesion"
     )
+    folder = keep_rows(folder, arguments.only)
     name = arguments.name or arguments.output.resolve().name
     initial = None
     if arguments.init:
