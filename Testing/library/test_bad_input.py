@@ -484,6 +484,41 @@ def test_a_damaged_or_hostile_model_folder_is_refused_and_never_executed(
     assert tree(tmp_path) == before
 
 
+@pytest.mark.parametrize("verb", ["segment", "train", "evaluate", "export", "benchmark"])
+def test_every_verb_names_a_model_that_is_not_there(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = labelled(tmp_path / "data")
+    scan = data / "images" / "0.png"
+    words = {
+        "segment": [scan, "--model", "atlantis"],
+        "train": [data, "--init", "atlantis"],
+        "evaluate": [data, "--model", "atlantis"],
+        "export": ["atlantis", "--format", "onnx"],
+        "benchmark": ["--model", "atlantis", "--quick"],
+    }[verb]
+    before = tree(tmp_path)
+    code, line = one_line([verb, *words, "--output", tmp_path / "out"], capsys)
+    assert code == 2
+    assert "atlantis" in line
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "export"])
+def test_every_verb_that_writes_a_folder_refuses_one_that_is_there(
+    verb: str, tmp_path: Path, mr_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = labelled(tmp_path / "data")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    words = {"evaluate": [data, "--model", mr_model], "export": [mr_model, "--format", "onnx"]}[verb]
+    before = tree(tmp_path)
+    code, line = one_line([verb, *words, "--output", tmp_path / "out"], capsys)
+    assert code == 2
+    assert "--overwrite" in line
+    assert tree(tmp_path) == before
+
+
 # -- labelled folders --------------------------------------------------------------------------------------
 
 
