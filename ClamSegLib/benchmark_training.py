@@ -9,8 +9,9 @@ import numpy as np
 from ClamSegLib.config import ModelConfig, NetworkConfig
 from ClamSegLib.crops import CropSet
 from ClamSegLib.device import choose_device
+from ClamSegLib.processes import Processes
 from ClamSegLib.progress import Reporter
-from ClamSegLib.train import Processes, Trainer
+from ClamSegLib.train import Trainer
 from ClamSegLib.training_config import TrainingConfig
 
 _SLICES = 64

@@ -6,7 +6,6 @@ are averaged, and process 0 validates and writes.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,9 +22,10 @@ from ClamSegLib.config import ModelConfig
 from ClamSegLib.crops import CropSet
 from ClamSegLib.errors import InputError
 from ClamSegLib.objective import Objective
+from ClamSegLib.processes import Processes
 from ClamSegLib.progress import Reporter
 from ClamSegLib.teacher import write_teacher_maps
-from ClamSegLib.training_batches import BatchMaker, CropSource, step_generator
+from ClamSegLib.training_batches import BatchMaker, CropSource
 from ClamSegLib.training_config import TrainingConfig
 from ClamSegLib.training_folder import TrainingFolder
 from ClamSegLib.training_state import (
@@ -34,55 +34,12 @@ from ClamSegLib.training_state import (
     restore_optimizer,
     save_training_state,
 )
+from ClamSegLib.training_step import head_weights_of, learning_rate_factor, shard_gradient
 from ClamSegLib.validation import Validation, recalibrated, validate
 
 STATE = "state.safetensors"
 TEACHER = "teacher-{}.npy"
 _STEPS_TO_MEASURE = 8
-
-
-@dataclass(frozen=True)
-class Processes:
-    """This process among those of a distributed training; one of one without torchrun."""
-
-    rank: int = 0
-    count: int = 1
-
-    @staticmethod
-    def join() -> Processes:
-        """Joins the group torchrun describes in the environment, if any."""
-        count = int(os.environ.get("WORLD_SIZE", "1"))
-        if count == 1:
-            return Processes()
-        if not distributed.is_initialized():
-            distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-        return Processes(int(os.environ["RANK"]), count)
-
-    def average_gradients(self, parameters: list[torch.nn.Parameter]) -> None:
-        """Replaces each gradient by its mean over the processes, in one message."""
-        if self.count == 1:
-            return
-        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
-        flat = torch.cat([g.reshape(-1) for g in gradients])
-        distributed.all_reduce(flat)
-        flat /= self.count
-        for p, g in zip(parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True):
-            p.grad = g.view_as(p)
-
-    def agree(self, value: float) -> float:
-        """Process 0's value on all processes."""
-        if self.count == 1:
-            return value
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        message = torch.tensor([value], dtype=torch.float64, device=device)
-        distributed.broadcast(message, 0)
-        return float(message.item())
-
-    def agree_on(self, tensor: Tensor) -> Tensor:
-        """Process 0's tensor on all processes, in place."""
-        if self.count > 1:
-            distributed.broadcast(tensor, 0)
-        return tensor
 
 
 @dataclass
@@ -100,46 +57,6 @@ class Progress:
     rows: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     finished: bool = False
-
-
-def head_weights_of(depth: int) -> NDArray[np.float64]:
-    """Weight of each head in decoding, level 1 first: equal, as METHOD measured no better rule (docs/results.md)."""
-    return np.full(depth, 1.0 / depth)
-
-
-def learning_rate_factor(progress: float, warmup_share: float) -> float:
-    """Linear warm-up, then cosine to 1 %."""
-    if progress < warmup_share:
-        return max(progress / warmup_share, 0.01)
-    x = (progress - warmup_share) / max(1e-9, 1 - warmup_share)
-    return 0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * min(1.0, x))))
-
-
-def shard_gradient(
-    clam: Clam, maker: BatchMaker, objective: Objective, training: TrainingConfig, where: tuple[int, int, int, int]
-) -> dict[str, float]:
-    """Adds the gradient of one shard to the parameters, divided by the shards this process computes.
-
-    Args:
-        where: (round, step, shard, number of shards); together with the seed they decide everything drawn.
-    """
-    number, step, shard, shards = where
-    generator = step_generator(training.seed, 3, number, step, shard)
-    batch = maker.draw(training.batch_pairs // shards, generator)
-    device = batch.taught[0].image.device
-    precision = _precision(training.mixed_precision, device)
-    with torch.autocast(device.type, dtype=precision or torch.bfloat16, enabled=precision is not None):
-        loss, parts = objective.loss(clam, batch, step / training.steps, generator)
-    (loss / training.shards_per_process).backward()  # type: ignore[no-untyped-call]
-    return {"loss": float(loss.detach()), **parts}
-
-
-def _precision(choice: str, device: torch.device) -> torch.dtype | None:
-    if choice == "off" or (choice == "auto" and device.type != "cuda"):
-        return None
-    # bfloat16 needs no loss scaling; GPUs without it compute in float32 rather than in a fragile float16.
-    supported = device.type != "cuda" or torch.cuda.is_bf16_supported()
-    return torch.bfloat16 if supported else None
 
 
 class Trainer:

@@ -20,8 +20,9 @@ from ClamSegLib.config import ModelConfig, to_json
 from ClamSegLib.dataset import LabelledFolder
 from ClamSegLib.errors import InputError
 from ClamSegLib.outputs import whole_file
+from ClamSegLib.processes import Processes
 from ClamSegLib.progress import Reporter
-from ClamSegLib.train import Processes, Trainer, measure_steps
+from ClamSegLib.train import Trainer, measure_steps
 from ClamSegLib.training_config import TrainingConfig
 from ClamSegLib.training_folder import TrainingFolder
 from ClamSegLib.training_setup import TrainingSetup, prepare_training

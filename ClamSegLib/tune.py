@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from ClamSegLib.errors import InputError
+from ClamSegLib.processes import Processes
 from ClamSegLib.progress import Reporter
-from ClamSegLib.train import Processes, Trainer
+from ClamSegLib.train import Trainer
 from ClamSegLib.training_folder import TrainingFolder
 from ClamSegLib.training_run import STATE_FOLDER, TrainingRequest
 from ClamSegLib.training_setup import prepare_training

@@ -273,7 +273,8 @@ import sys, torch
 from pathlib import Path
 from dataclasses import replace
 from ClamSegLib.benchmark_training import synthetic_trainer
-from ClamSegLib.train import Processes, shard_gradient
+from ClamSegLib.processes import Processes
+from ClamSegLib.training_step import shard_gradient
 import torch.distributed as distributed
 torch.set_num_threads(1)
 processes = Processes.join()

@@ -1,0 +1,127 @@
+"""Form 2 of a labelled folder: a table `labels.csv` with one image, or one slice of a volume, per line."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from ClamSegLib.errors import InputError
+from ClamSegLib.labelled_rows import LabelledFolder, Row, normal_and_conditions
+
+TABLE = "labels.csv"
+_KINDS = ("", "mask", "box")
+_KNOWN_COLUMNS = (
+    "image_path", "label", "label_name", "patient_id", "split", "eta", "slice_index", "n_slices",
+    "organ_mask_path", "lesion_mask_path", "lesion_mask_kind", "correction",
+)  # fmt: skip
+
+
+def _table_lines(root: Path) -> list[dict[str, str]]:
+    path = root / TABLE
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text; save it as CSV in UTF-8.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}).") from error
+    head = text.partition("\n")[0]
+    delimiter = ";" if head.count(";") > head.count(",") else "\t" if head.count("\t") > head.count(",") else ","
+    reader = csv.DictReader(text.splitlines(), delimiter=delimiter)
+    missing = [name for name in ("image_path", "label") if name not in (reader.fieldnames or ())]
+    if missing:
+        raise InputError(f"{path} lacks the column {' and '.join(missing)}; it needs image_path and label.")
+    lines = [{key: (value or "").strip() for key, value in line.items() if key} for line in reader]
+    if not lines:
+        raise InputError(f"{path} has no rows; list one image per row.")
+    return lines
+
+
+def _inside(root: Path, text: str, where: str) -> Path:
+    """The file of a table's path, refused when it leads out of the root or does not exist."""
+    path = root / text
+    if Path(text).is_absolute() or not path.resolve().is_relative_to(root.resolve()):
+        raise InputError(f"{where}: '{text}' leads out of {root}; paths must be relative to the folder of {TABLE}.")
+    if not path.exists():
+        raise InputError(f"{where}: '{text}' does not exist in {root}.")
+    return path.absolute()
+
+
+def _number(text: str, where: str, name: str) -> int | None:
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise InputError(f"{where}: {name} '{text}' is not a number.") from error
+    if value != int(value) or value < 0:
+        raise InputError(f"{where}: {name} '{text}' must be a whole number from 0.")
+    return int(value)
+
+
+def _classes(lines: list[dict[str, str]], normal_class: str | None, path: Path) -> tuple[str, list[str]]:
+    """Normal class and conditions of a table, whose labels are 0/1 or class names."""
+    values = list(dict.fromkeys(line["label"] for line in lines))
+    if set(values) <= {"0", "1"}:
+        names = {line.get("label_name", "") for line in lines if line["label"] == "1"}
+        normal = {line.get("label_name", "") for line in lines if line["label"] == "0"}
+        return (normal.pop() if len(normal) == 1 else "") or "normal", [
+            (names.pop() if len(names) == 1 else "") or "lesion"
+        ]
+    if "" in values:
+        raise InputError(f"{path} has rows without a label; give 0, 1 or a class name.")
+    return normal_and_conditions(values, normal_class, path)
+
+
+def read_table(root: Path, normal_class: str | None) -> LabelledFolder:
+    """Reads `<root>/labels.csv`; raises InputError naming the line that is wrong."""
+    lines = _table_lines(root)
+    normal, conditions = _classes(lines, normal_class, root / TABLE)
+    binary = {line["label"] for line in lines} <= {"0", "1"}
+    rows, seen = [], set()
+    for number, line in enumerate(lines, 2):
+        where = f"{root / TABLE}, line {number}"
+        row = _row(root, line, where, conditions, binary)
+        key = (row.relative_path, row.slice_index if not _is_stack_picture(row) else None)
+        if key in seen:
+            raise InputError(f"{where}: '{row.relative_path}' is listed twice; remove one of the rows.")
+        seen.add(key)
+        rows.append(row)
+    return LabelledFolder(root, tuple(rows), tuple(conditions), normal)
+
+
+def _is_stack_picture(row: Row) -> bool:
+    """A picture's slice_index is its place in the patient's stack, not a slice inside the file."""
+    return row.image_path.suffix.lower() in (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+
+
+def _row(root: Path, line: dict[str, str], where: str, conditions: list[str], binary: bool) -> Row:
+    label_text = line["label"]
+    if binary:
+        label = int(label_text)
+    elif label_text in conditions:
+        label = conditions.index(label_text) + 1
+    else:
+        label = 0
+    image = _inside(root, line["image_path"], where) if line["image_path"] else None
+    if image is None:
+        raise InputError(f"{where}: image_path is empty.")
+    eta_text = line.get("eta", "")
+    try:
+        eta = float(eta_text) if eta_text else None
+    except ValueError as error:
+        raise InputError(f"{where}: eta '{eta_text}' is not a number.") from error
+    if eta is not None and not 0 <= eta <= 1:
+        raise InputError(f"{where}: eta {eta_text} must lie in 0..1.")
+    lesion = _inside(root, line["lesion_mask_path"], where) if line.get("lesion_mask_path") else None
+    kind = line.get("lesion_mask_kind", "").lower()
+    if kind not in _KINDS:
+        raise InputError(f"{where}: lesion_mask_kind '{kind}' is unknown; allowed are mask and box.")
+    organ = _inside(root, line["organ_mask_path"], where) if line.get("organ_mask_path") else None
+    patient = line.get("patient_id") or (image.stem if "patient_id" in line else Path(line["image_path"]).stem)
+    return Row(
+        image, line["image_path"], label, conditions[label - 1] if label else "normal", patient,
+        line.get("split", "").lower(), eta, _number(line.get("slice_index", ""), where, "slice_index"),
+        _number(line.get("n_slices", ""), where, "n_slices"), organ, lesion,
+        (kind or "mask") if lesion is not None else "", line.get("correction", "") in ("1", "true", "yes"),
+        {key: value for key, value in line.items() if key not in _KNOWN_COLUMNS},
+    )  # fmt: skip
