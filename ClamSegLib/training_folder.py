@@ -9,12 +9,13 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import socket
 import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from ClamSegLib.errors import InputError
+from ClamSegLib.errors import InputError, OutputError
 from ClamSegLib.outputs import whole_file
 from ClamSegLib.progress import JsonReporter, Reporter
 
@@ -77,7 +78,13 @@ class TrainingFolder:
                 f"A training already runs in {self.folder} (process {other['pid']} on {other['host']}); "
                 "stop it by creating a file named 'stop' there, or choose another output."
             )
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._made_folder = not self.folder.exists()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"Cannot write {self.folder}: {error.strerror or error}. Choose a folder you may write to."
+            ) from error
         self._events: TextIO | None = None
         self._resume = resume
         self.rows: list[dict[str, Any]] = []
@@ -101,6 +108,18 @@ class TrainingFolder:
         if self._events is not None:
             self._events.close()
         (self.folder / LOCK).unlink(missing_ok=True)
+
+    def forget_refused(self) -> None:
+        """Leaves nothing of a training that was refused before its first step; one that goes on is kept."""
+        if self._resume:
+            return
+        if self._events is not None:
+            self._events.close()
+        (self.folder / EVENTS).unlink(missing_ok=True)
+        (self.folder / LOCK).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "state", ignore_errors=True)
+        if self._made_folder and not any(self.folder.iterdir()):
+            self.folder.rmdir()
 
     def reporter(self, shown: Reporter) -> Reporter:
         """A reporter that writes events.jsonl and passes everything on to `shown`."""

@@ -132,8 +132,12 @@ def run_training(request: TrainingRequest, reporter: Reporter) -> Path:
     with TrainingFolder(request.output, request.resume) as folder:
         told = folder.reporter(reporter)
         state_folder.mkdir(exist_ok=True)
-        _same_as_before(request, state_folder)
-        setup = prepare_training(request.folder, request.config, request.training, told)
+        try:
+            _same_as_before(request, state_folder)
+            setup = prepare_training(request.folder, request.config, request.training, told)
+        except InputError:
+            folder.forget_refused()
+            raise
         if processes.count > 1:
             distributed.barrier()
         training = _steps(request, setup, processes, state_folder)

@@ -6,9 +6,7 @@ damaged or hostile header ends in one clear line instead of an exhausted machine
 
 from __future__ import annotations
 
-import gzip
 import os
-import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ClamSegLib.errors import InputError
+from ClamSegLib.nifti_header import check_nifti
 from ClamSegLib.volume import Array, Volume, from_sitk, to_sitk
 
 if TYPE_CHECKING:
@@ -106,6 +105,8 @@ def _read_scan(path: Path) -> Volume:
     import SimpleITK as sitk
 
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    if ending_of(path) in (".nii", ".nii.gz"):
+        check_nifti(path)  # first: ITK's own complaint about another kind of file would go to the terminal
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetImageIO(_image_io(path))
@@ -116,8 +117,6 @@ def _read_scan(path: Path) -> Volume:
             f"{path} cannot be read as {ending_of(path)} ({_one_line(error)}); it is damaged or another kind of file."
         ) from error
     _check_header(path, reader)
-    if ending_of(path) == ".nii.gz":
-        _check_gzip(path)
     dimension = reader.GetDimension()
     size = list(reader.GetSize())
     if dimension == 4 and size[3] == 1:
@@ -163,16 +162,6 @@ def _check_header(path: Path, reader: SimpleITK.ImageFileReader) -> None:
         )
 
 
-def _check_gzip(path: Path) -> None:
-    """Reads the stream to its end: ITK fills what a truncated file lacks with zeros."""
-    try:
-        with gzip.open(path) as stream:
-            while stream.read(1 << 22):
-                pass
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path} is truncated or damaged ({error}); copy or export it again.") from error
-
-
 def _read_picture(path: Path) -> Volume:
     import SimpleITK as sitk
 
@@ -189,8 +178,7 @@ def _read_picture(path: Path) -> Volume:
         raise InputError(
             f"{path} cannot be read as a picture ({_one_line(error)}); it is damaged or another kind of file."
         ) from error
-    if ending_of(path) == ".png":
-        _check_png_is_whole(path)
+    _check_picture_is_whole(path)
     if image.GetDimension() == 3 and image.GetSize()[2] == 1:
         image = image[:, :, 0]
     if image.GetDimension() != 2:
@@ -200,11 +188,15 @@ def _read_picture(path: Path) -> Volume:
     return picture_volume(_grey(path, sitk.GetArrayFromImage(image), image.GetNumberOfComponentsPerPixel()))
 
 
-def _check_png_is_whole(path: Path) -> None:
-    """The last chunk of a PNG is IEND; libpng fills what is missing with black."""
+def _check_picture_is_whole(path: Path) -> None:
+    """PNG and JPEG say where they end; their libraries fill what is missing with grey and only warn."""
+    ends = {".png": b"IEND", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
+    mark = ends.get(ending_of(path))
+    if mark is None:
+        return
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 64))
-        if b"IEND" not in file.read():
+        file.seek(max(0, path.stat().st_size - 4096))
+        if mark not in file.read():
             raise InputError(f"{path} is truncated; copy or export it again.")
 
 

@@ -34,8 +34,10 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ClamSegLib.device import choose_device
     from ClamSegLib.errors import InputError
     from ClamSegLib.outputs import whole_folder
+    from ClamSegLib.registry import find_model
 
     choose_device(arguments.device)
+    find_model(arguments.model)
     if arguments.repetitions < 1 or arguments.slices < 2:
         raise InputError("--repetitions must be at least 1 and --slices at least 2.")
     if arguments.threads:
