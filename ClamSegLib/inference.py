@@ -20,7 +20,7 @@ from ClamSegLib.device import choose_device, is_out_of_memory
 from ClamSegLib.errors import ClamSegError, InputError, OutOfMemoryError
 from ClamSegLib.lesions import Lesion, lesion_mask, measure_lesions
 from ClamSegLib.organ import OrganResult, find_organ
-from ClamSegLib.preprocess import Preparation, clean_values, prepare
+from ClamSegLib.preprocess import Preparation, check_intensity, clean_values, prepare
 from ClamSegLib.progress import Reporter
 from ClamSegLib.volume import Array, Volume, canonical, canonical_orientation, check_plane
 
@@ -130,7 +130,7 @@ def predict(
         reporter: told about progress and fall-backs.
 
     Returns:
-        (K, slice, row, column) uint8 each, in steps of 1/255, 0 outside the box.
+        (K, slice, row, column) uint8 each, in steps of 1/255, 0 outside the organ.
 
     Raises:
         InputError: a level the model does not have.
@@ -185,7 +185,9 @@ def _all_slices(
         for condition in range(k):
             for maps, into in ((found, probability), (differs, disagreement)):
                 pasted = preparation.paste(maps[:, condition].float().cpu().numpy())
-                into[condition, indices] = np.round(np.clip(pasted, 0, 1) * 255).astype(np.uint8)
+                steps = np.round(np.clip(pasted, 0, 1) * 255).astype(np.uint8)
+                # Outside the organ nothing was ever taught, so there the network's answer means nothing.
+                into[condition, indices] = np.where(preparation.mask[indices], steps, 0)
         analysed += len(indices)
         reporter.progress(analysed, n, "segmenting slices")
     if analysed != n:
@@ -217,8 +219,9 @@ def segment_volume(
     volume, notes = clean_values(volume)
     for note in notes:
         told.warning(note)
-    turned, _ = canonical(volume, model.config.plane)
     config = model.config
+    check_intensity(volume, config)
+    turned, _ = canonical(volume, config.plane)
     organ = stage("organ", lambda: _organ(turned, model, options, told))
     preparation = stage("crop", lambda: prepare(turned, organ.mask, config))
     probability, disagreement = stage(

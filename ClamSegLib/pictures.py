@@ -128,10 +128,18 @@ def _legend(figure: Figure, result: CaseResult) -> None:
     if not result.organ.mask.all():
         lines.append((Line2D([], [], color=_rgb(config.organ.colour), linewidth=2), config.organ.name))
     lines += [(Line2D([], [], color=_rgb(c.colour), linewidth=2), c.name) for c in config.conditions]
-    figure.legend(
-        [line for line, _ in lines], [name for _, name in lines], loc="outside lower center", ncols=len(lines),
-        frameon=False, labelcolor=_WORDS, fontsize=10,
-    )  # fmt: skip
+    legend = figure.legend(
+        [line for line, _ in lines],
+        [name for _, name in lines],
+        loc="outside lower center",
+        ncols=len(lines),
+        frameon=False,
+        labelcolor=_WORDS,
+        fontsize=10,
+        title=f"ClamSeg, {config.name}. {RESEARCH_ONLY}",
+        title_fontsize=9,
+    )
+    legend.get_title().set_color(_FAINT)
 
 
 def _overlay(axes: Any, result: CaseResult, k: int) -> None:
@@ -158,7 +166,6 @@ def write_overlay(path: Path, result: CaseResult, title: str) -> None:
         axes.set_title(_caption(result, k), color=_WORDS, fontsize=10)
     figure.suptitle(f"{title}\n{result.summary()}", color=_WORDS, fontsize=12)
     _legend(figure, result)
-    figure.supxlabel(f"ClamSeg, {result.model.config.name}. {RESEARCH_ONLY}", color=_FAINT, fontsize=9)
     figure.savefig(path, dpi=100, facecolor=_BACKGROUND)
 
 
@@ -180,7 +187,8 @@ def write_stages(path: Path, result: CaseResult) -> None:
         Rectangle(corner, box.width, box.height, fill=False, edgecolor=_WORDS, linewidth=1, linestyle="--")
     )
     crop = result.preparation.network_input(np.array([k]))[0, 0]
-    axes[2].imshow(crop, cmap="gray", interpolation="bilinear")
+    low, high = (0.0, 1.0) if result.preparation.scale.kind == "window_hu" else (-2.5, 4.0)
+    axes[2].imshow(crop, cmap="gray", interpolation="bilinear", vmin=low, vmax=high)
     axes[2].set_axis_off()
     window = (slice(box.row_start, box.row_stop), slice(box.column_start, box.column_stop))
     for place, maps, colours in ((3, result.probability, "inferno"), (4, result.disagreement, "cividis")):

@@ -37,11 +37,13 @@ _PRESETS: dict[str, dict[str, Any]] = {
     "CT": {
         "body_part": "chest",
         "intensity": IntensityConfig("window_hu", -1000.0, 400.0),
+        "minimum_volume_ml": 0.1,
         "organ": OrganConfig("lungs_ct", "lungs", terminology=_LUNG, colour=_ORGAN_COLOUR),
     },
     "MR": {
         "body_part": "head",
         "intensity": IntensityConfig("organ_robust", -4.0, 8.0),
+        "minimum_volume_ml": 0.03,
         "organ": OrganConfig("brain_mr", "brain", terminology=_BRAIN, colour=_ORGAN_COLOUR),
     },
     "XR": {
@@ -143,6 +145,7 @@ def new_model_config(
         else IntensityConfig("organ_robust", -4.0, 4.0),
         organ=organ,
         conditions=conditions,
+        minimum_volume_ml=preset.get("minimum_volume_ml", 0.0),
     )
     return _changed(base, changes)
 
