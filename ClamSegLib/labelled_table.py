@@ -113,7 +113,7 @@ def _row(root: Path, line: dict[str, str], where: str, conditions: list[str], bi
     if eta is not None and not 0 <= eta <= 1:
         raise InputError(f"{where}: eta {eta_text} must lie in 0..1.")
     lesion = _inside(root, line["lesion_mask_path"], where) if line.get("lesion_mask_path") else None
-    kind = line.get("lesion_mask_kind", "").lower()
+    kind = line.get("lesion_mask_kind", "").lower().replace("bounding_box", "box")
     if kind not in _KINDS:
         raise InputError(f"{where}: lesion_mask_kind '{kind}' is unknown; allowed are mask and box.")
     organ = _inside(root, line["organ_mask_path"], where) if line.get("organ_mask_path") else None
