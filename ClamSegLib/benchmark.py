@@ -8,6 +8,7 @@ result says: times are those of such a scan, its picture means nothing.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -128,10 +129,12 @@ def whole_case(options: BenchmarkOptions, folder: Path) -> dict[str, Any]:
                "--output", str(folder / "result"), "--overwrite", "--progress", "none"]  # fmt: skip
     runs: list[dict[str, Any]] = []
     walls: list[float] = []
-    home = Path(__file__).resolve().parent.parent
+    home = str(Path(__file__).resolve().parent.parent)
+    # The child finds this library although relative paths, of the model or the output, are the caller's.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))}
     for _ in range(1 if options.quick else min(options.repetitions, 3)):
         started = time.perf_counter()
-        subprocess.run(command, check=True, cwd=home, stdout=subprocess.DEVNULL)
+        subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
         walls.append(time.perf_counter() - started)
         runs.append(json.loads((folder / "result" / "scan" / "report.json").read_text(encoding="utf-8")))
     stages = sorted({name for run in runs for name in run["seconds"]})
