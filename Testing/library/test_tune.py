@@ -1,0 +1,82 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from labelled_phantoms import write_phantoms
+
+from ClamSegLib.cli import main
+from ClamSegLib.dataset import read_labelled_folder
+from ClamSegLib.progress import Reporter
+from ClamSegLib.training_config import TrainingConfig
+from ClamSegLib.training_run import TrainingRequest
+from ClamSegLib.training_setup import new_model_config
+
+pytest.importorskip("optuna")
+
+
+@pytest.fixture(scope="module")
+def request_for(tmp_path_factory) -> TrainingRequest:
+    root = tmp_path_factory.mktemp("tune")
+    folder = read_labelled_folder(write_phantoms(root / "data"))
+    config = new_model_config(folder, "x", "MR", {"organ": {"method": "whole"}, "image_size": 32}, "lesion", (4, 8, 8))
+    training = TrainingConfig(steps=80, batch_pairs=4, validate_every=20)
+    return TrainingRequest(folder, config, training, root / "model", torch.device("cpu"))
+
+
+class Counting(Reporter):
+    def __init__(self) -> None:
+        self.trials = 0
+
+    def progress(self, done: int, total: int, stage: str) -> None:
+        self.trials += stage == "tuning eta"
+
+
+def test_tuning_tries_eta_without_masks_and_goes_on_where_it_was_stopped(request_for):
+    from ClamSegLib.tune import tune_eta
+
+    first = Counting()
+    tune_eta(request_for, first, trials=2)
+    assert first.trials == 2
+    second = Counting()
+    eta = tune_eta(request_for, second, trials=3)
+    assert second.trials == 1, "finished trials are not run again"
+    assert 0.1 <= eta <= 1.0
+    assert tune_eta(request_for, Counting(), trials=3) == eta
+
+
+def test_the_tuned_eta_is_the_one_the_training_used(tmp_path, monkeypatch):
+    from ClamSegLib import tune
+
+    monkeypatch.setattr(tune.tune_eta, "__defaults__", (2,))
+    data = write_phantoms(tmp_path / "data")
+    small = ["--features", "4,8,8", "--image-size", "32", "--batch-pairs", "4", "--organ", "whole", "--rounds", "1"]
+    words = ["train", str(data), "--output", str(tmp_path / "model"), "--eta", "tune", "--steps", "4", *small]
+    assert main([*words, "--progress", "none"]) == 0
+    used = json.loads((tmp_path / "model" / "run.json").read_text())["training"]["eta"]
+    assert 0.1 <= used <= 1.0
+    assert used != TrainingConfig().eta
+
+
+def test_an_eta_that_is_no_number_is_refused(tmp_path, capsys):
+    data = write_phantoms(tmp_path / "data", patients=4)
+    assert main(["train", str(data), "--output", str(tmp_path / "m"), "--eta", "often"]) == 2
+    assert "--eta often" in capsys.readouterr().err
+    assert not Path(tmp_path / "m").exists()
+
+
+def test_masks_play_no_part_in_tuning(request_for):
+    from ClamSegLib.training_setup import prepare_training
+
+    without = replace(
+        request_for.folder,
+        rows=tuple(replace(r, lesion_mask_path=None, lesion_mask_kind="") for r in request_for.folder.rows),
+    )
+    a = prepare_training(request_for.folder, request_for.config, request_for.training, Reporter())
+    b = prepare_training(without, request_for.config, request_for.training, Reporter())
+    from ClamSegLib.training_batches import CropSource
+
+    index = torch.arange(8)
+    sources = [CropSource(s.crops, s.split[0], s.training, 2, torch.device("cpu")) for s in (a, b)]
+    assert torch.equal(sources[0].gather(index).target, sources[1].gather(index).target)
