@@ -216,12 +216,11 @@ def segment_volume(
         told.warning(note)
     _check_match(volume, model, told)
     check_plane(volume, model.config.plane)
-    volume, notes = clean_values(volume)
+    config = model.config
+    turned, notes = clean_values(canonical(volume, config.plane)[0])
     for note in notes:
         told.warning(note)
-    config = model.config
-    check_intensity(volume, config)
-    turned, _ = canonical(volume, config.plane)
+    check_intensity(turned, config)
     organ = stage("organ", lambda: _organ(turned, model, options, told))
     preparation = stage("crop", lambda: prepare(turned, organ.mask, config))
     probability, disagreement = stage(
