@@ -24,7 +24,7 @@ from ClamSegLib.errors import InputError
 from ClamSegLib.objective import Objective
 from ClamSegLib.processes import Processes
 from ClamSegLib.progress import Reporter
-from ClamSegLib.teacher import write_teacher_maps
+from ClamSegLib.teacher import SMALLEST_AREA, write_teacher_maps
 from ClamSegLib.training_batches import BatchMaker, CropSource
 from ClamSegLib.training_config import TrainingConfig
 from ClamSegLib.training_folder import TrainingFolder
@@ -53,6 +53,7 @@ class Progress:
     best_step: int = -1
     best: dict[str, Any] = field(default_factory=dict)
     held_area: list[float] | None = None
+    teacher_cut: float = 0.5
     odds_normal: list[Any] | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
@@ -106,7 +107,7 @@ class Trainer:
         teacher_path = self.state_folder / TEACHER.format(number)
         teacher = np.load(teacher_path, mmap_mode="r", allow_pickle=False) if number > 0 else None
         classes = self.config.network.classes
-        self.source = CropSource(self.crops, self.split[0], t, classes, self.device, teacher)
+        self.source = CropSource(self.crops, self.split[0], t, classes, self.device, teacher, self.at.teacher_cut)
         self.held_out = CropSource(self.crops, self.split[1], t, classes, self.device)
         self.maker = BatchMaker(self.source, t, self.config.network.shells)
         self.clam = Clam(self.config.network, seed=t.seed + 1000 * number)
@@ -162,7 +163,9 @@ class Trainer:
         at.odds_normal = found.odds_normal.tolist()
         at.rows[-1].update(found.figures)
         self.reporter.metric(round=at.round, step=at.step, **{k: round(v, 4) for k, v in found.figures.items()})
-        if found.figures["criterion"] > at.best_criterion:
+        # The first half of a later round is worse than the round before it, whose best stays until then.
+        counts = at.round == 0 or 2 * at.step >= t.steps
+        if counts and found.figures["criterion"] > at.best_criterion:
             at.best_criterion, at.best_step = found.figures["criterion"], at.step
             at.best = _kept(found)
             self.best_weights = {name: value.detach().cpu().clone() for name, value in clam.state_dict().items()}
@@ -239,10 +242,17 @@ class Trainer:
                 self.crops, np.arange(len(self.crops.label)), self.training, self.config.network.classes, self.device
             )
             odds = np.asarray(at.best["odds_normal"], np.float32)
-            write_teacher_maps(path, clam, everything, odds, self.head_weights, self.reporter)
-            at.held_area = at.best["area"]
+            at.teacher_cut = write_teacher_maps(path, clam, everything, odds, self.head_weights, self.reporter)
+            at.held_area = [max(area, SMALLEST_AREA) for area in at.best["area"]]
         if self.processes.count > 1:
             distributed.barrier()
+        at.teacher_cut = self.processes.agree(at.teacher_cut)
+        if at.teacher_cut == 0:
+            self.reporter.warning(
+                "The maps of this round mark nothing, so there is nothing to teach a further round; it ends here."
+            )
+            at.finished = True
+            return
         at.round, at.step, at.odds_normal = at.round + 1, 0, None
         at.best_criterion, at.best_step = -1e9, -1
         self._new_round()

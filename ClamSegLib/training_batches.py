@@ -58,6 +58,7 @@ class CropSource:
         crops: the cached crops.
         indices: which of them this source may show.
         teacher: P_L of an earlier round in 1/255 steps, (N, K, S, S) over all crops, or None.
+        teacher_cut: above it the teacher's maps are lesion, with hard targets.
     """
 
     def __init__(
@@ -68,9 +69,10 @@ class CropSource:
         classes: int,
         device: torch.device,
         teacher: NDArray[np.uint8] | None = None,
+        teacher_cut: float = 0.5,
     ) -> None:
         self.crops, self.indices, self.training = crops, np.asarray(indices), training
-        self.classes, self.device, self.teacher = classes, device, teacher
+        self.classes, self.device, self.teacher, self.teacher_cut = classes, device, teacher, teacher_cut
         self.label = np.asarray(crops.label)[self.indices]
         self.position = np.asarray(crops.position)[self.indices]
         self.patient = np.asarray(crops.patient)[self.indices]
@@ -122,7 +124,7 @@ class CropSource:
                 torch.from_numpy(np.array(self.teacher[self.indices[place[diseased]]])).to(self.device).float() / 255
             )
             if self.training.teacher == "hard":
-                lesion = (lesion > 0.5).float()
+                lesion = (lesion > self.teacher_cut).float()
             target[rows] = torch.cat([1 - lesion.sum(1, keepdim=True).clamp(max=1), lesion], dim=1)
             weight[rows] = 1.0
         with_mask = self.use_mask[place] & (diseased | (self.training.task == "organ"))

@@ -323,3 +323,37 @@ def test_training_under_torchrun_gives_the_model_of_one_process_with_two_shards(
     a, b = weights(tmp_path / "two"), weights(single)
     learned = [name for name in a if name.endswith("weight")]
     assert max(float((a[n] - b[n]).abs().max()) for n in learned) < 2e-3
+
+
+def test_a_stop_early_in_the_second_round_keeps_the_first_rounds_model(phantoms, tmp_path, monkeypatch):
+    from ClamSegLib.training_folder import TrainingFolder
+
+    calls = []
+
+    def stop_in_round_two(self: TrainingFolder) -> bool:
+        calls.append(1)
+        return len(calls) > 4  # asked every 10 steps, so four times in the first round
+
+    first = train(
+        phantoms, tmp_path / "one", "--steps", "40", "--config", config_file(tmp_path, rounds=1, validate_every=40)
+    )
+    monkeypatch.setattr(TrainingFolder, "stop_requested", stop_in_round_two)
+    options = config_file(tmp_path, rounds=2, validate_every=40)
+    stopped = train(phantoms, tmp_path / "two", "--steps", "40", "--config", options)
+    assert json.loads((stopped / "run.json").read_text())["finished"] is False
+    assert all(torch.equal(weights(first)[name], weights(stopped)[name]) for name in weights(first))
+
+
+def test_maps_that_mark_nothing_teach_no_further_round():
+    from ClamSegLib.teacher import SMALLEST_AREA, _cut
+
+    nothing = np.zeros(256, np.int64)
+    nothing[0] = 10_000
+    assert _cut(nothing) == 0
+    little = nothing.copy()
+    little[40] = 30  # 0.3 % of the organ at P_L = 0.16: less than half, but all there is
+    assert 39 / 255 < _cut(little) < 40 / 255
+    much = nothing.copy()
+    much[200] = 3_000
+    assert _cut(much) == 0.5
+    assert SMALLEST_AREA == 0.002
