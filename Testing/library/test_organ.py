@@ -1,0 +1,226 @@
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_model import tiny_model
+
+from ClamSegLib.config import OrganConfig
+from ClamSegLib.errors import ClamSegError, InputError
+from ClamSegLib.metrics import dice
+from ClamSegLib.organ import find_organ
+from ClamSegLib.progress import Reporter
+from ClamSegLib.volume import Volume, canonical
+from ClamSegLib.volume_files import read_volume, write_volume
+
+LUNGS, BRAIN = OrganConfig("lungs_ct", "lungs"), OrganConfig("brain_mr", "brain")
+
+
+class Heard(Reporter):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warning(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+def chest(nodule: bool = False) -> tuple[Volume, np.ndarray]:
+    """A drawn chest of 3 mm voxels: body, table, two lungs, a trachea; and its lungs."""
+    z, y, x = np.mgrid[:80, :110, :130]
+    body = ((y - 50) / 42) ** 2 + ((x - 65) / 58) ** 2 < 1
+    array = np.where(body, 40, -1000).astype(np.int16)
+    array[:, 100:104, 10:120] = 200  # table
+    lungs = np.zeros(body.shape, bool)
+    for centre in (40, 90):
+        lungs |= ((y - 50) / 28) ** 2 + ((x - centre) / 18) ** 2 + ((z - 40) / 34) ** 2 < 1
+    array[lungs] = -800
+    trachea = ((y - 50) ** 2 + (x - 65) ** 2 < 9) & (z > 45)
+    array[trachea] = -990
+    if nodule:
+        array[((y - 50) ** 2 + (x - 26) ** 2 + (z - 40) ** 2) < 16] = 30  # at the pleura
+    return Volume(array, (3.0, 3.0, 3.0), modality="CT"), lungs
+
+
+def head(stripped: bool) -> tuple[Volume, np.ndarray]:
+    """A drawn head of 2 mm voxels with scalp and skull, or without; and its brain."""
+    z, y, x = np.mgrid[:70, :110, :100]
+    rng = np.random.default_rng(0)
+    radius = np.sqrt(((y - 55) / 46) ** 2 + ((x - 50) / 40) ** 2 + ((z - 30) / 36) ** 2)
+    brain = radius < 0.78
+    array = np.zeros(brain.shape, np.float32)
+    array[brain] = 300 + rng.normal(0, 15, brain.sum())
+    if not stripped:
+        scalp = (radius > 0.9) & (radius < 1)
+        array[scalp] = 700
+        array += rng.uniform(1, 12, array.shape)
+    return Volume(array, (2.0, 2.0, 2.0), modality="MR"), brain
+
+
+def test_drawn_lungs_are_found_without_trachea_and_with_a_nodule_at_the_pleura():
+    volume, lungs = chest(nodule=True)
+    found = find_organ(volume, LUNGS)
+    assert dice(found.mask, lungs) > 0.93
+    assert not found.mask[60:, 48:53, 63:68].any(), "the trachea is not lung"
+    assert found.mask[40, 50, 25:28].all(), "a nodule at the pleura stays inside"
+    assert (found.method, found.fell_back, found.problem) == ("lungs_ct", False, "")
+
+
+def test_a_windowed_picture_stack_has_the_lungs_of_its_ct():
+    from dataclasses import replace
+
+    from ClamSegLib.config import IntensityConfig
+
+    volume, _ = chest()
+    picture = np.round(np.clip((volume.array.astype(float) + 1000) / 1400, 0, 1) * 255).astype(np.uint8)
+    seen = replace(volume, array=picture, already_windowed=True)
+    found = find_organ(seen, LUNGS, intensity=IntensityConfig("window_hu", -1000, 400))
+    assert dice(found.mask, find_organ(volume, LUNGS).mask) > 0.98
+
+
+def test_a_scan_without_lungs_falls_back_to_the_body_and_says_so():
+    volume, _ = chest()
+    array = np.where(volume.array == -800, 40, volume.array)
+    heard = Heard()
+    found = find_organ(volume.with_array(array), LUNGS, reporter=heard)
+    assert (found.method, found.fell_back) == ("body", True)
+    assert 0.3 < found.mask.mean() < 0.6
+    assert "the body is used instead" in heard.warnings[0]
+
+
+def test_lungs_of_an_impossible_density_are_called_doubtful():
+    volume, lungs = chest()
+    array = volume.array.copy()
+    array[lungs] = -400
+    found = find_organ(volume.with_array(array), LUNGS)
+    assert found.quality < 1
+    assert "HU" in found.problem
+
+
+@pytest.mark.parametrize("stripped", [True, False])
+def test_a_drawn_brain_is_found_with_and_without_its_skull(stripped):
+    volume, brain = head(stripped)
+    found = find_organ(volume, BRAIN)
+    assert dice(found.mask, brain) > 0.9
+    assert found.quality == 1
+
+
+def test_real_lungs_agree_with_their_automatic_masks(real_data):
+    for name in ("LIDC-IDRI-0001", "LIDC-IDRI-0002"):
+        volume, _ = canonical(read_volume(real_data / "lidc_ct" / "volumes" / f"{name}_ct.nii.gz"))
+        mask, _ = canonical(read_volume(real_data / "lidc_ct" / "volumes" / f"{name}_lung_auto.nii.gz"))
+        assert dice(find_organ(volume, LUNGS).mask, mask.array > 0) > 0.95
+
+
+def test_a_real_stripped_brain_is_taken_as_it_is(real_data):
+    folder = real_data / "open_ms_flair" / "volumes"
+    volume, _ = canonical(read_volume(folder / "patient19_flair.nii.gz"))
+    mask, _ = canonical(read_volume(folder / "patient19_brain_auto.nii.gz"))
+    assert dice(find_organ(volume, BRAIN).mask, mask.array > 0) > 0.97
+
+
+def test_none_takes_the_whole_image_and_body_the_body():
+    volume, _ = chest()
+    assert find_organ(volume, LUNGS, request="none").mask.all()
+    body = find_organ(volume, LUNGS, request="body").mask
+    assert body[40, 50, 65]
+    assert not body[40, 2, 2]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_a_mask_file_serves_in_any_axis_order(tmp_path, order):
+    import SimpleITK as sitk
+
+    from ClamSegLib.volume import to_sitk
+
+    volume, lungs = chest()
+    stored = sitk.PermuteAxes(to_sitk(lungs.astype(np.uint8), volume), order)
+    sitk.WriteImage(stored, str(tmp_path / "mask.nrrd"))
+    found = find_organ(volume, LUNGS, request=str(tmp_path / "mask.nrrd"))
+    assert np.array_equal(found.mask, lungs)
+    assert found.method == "mask file"
+
+
+def test_a_mask_on_another_grid_is_refused(tmp_path):
+    from dataclasses import replace
+
+    volume, lungs = chest()
+    for name, other in (
+        ("moved", replace(volume, origin=(0.5, 0.0, 0.0))),
+        ("scaled", replace(volume, spacing_mm=(3.1, 3.0, 3.0))),
+        ("cut", replace(volume, array=volume.array[:-1])),
+    ):
+        path = tmp_path / f"{name}.nrrd"
+        write_volume(lungs[: len(other.array)].astype(np.uint8), other, path)
+        with pytest.raises(InputError, match="another grid"):
+            find_organ(volume, LUNGS, request=str(path))
+
+
+def test_an_empty_mask_file_is_refused(tmp_path):
+    volume, lungs = chest()
+    write_volume(np.zeros(lungs.shape, np.uint8), volume, tmp_path / "empty.nrrd")
+    with pytest.raises(InputError, match="empty"):
+        find_organ(volume, LUNGS, request=str(tmp_path / "empty.nrrd"))
+
+
+def test_an_unknown_method_names_those_there_are():
+    with pytest.raises(InputError, match="lungs_ct"):
+        find_organ(chest()[0], LUNGS, request="liver_magic")
+
+
+def test_a_missing_organ_network_falls_back_to_the_central_box(monkeypatch, tmp_path):
+    monkeypatch.setenv("CLAMSEG_MODELS", str(tmp_path))
+    picture = Volume(np.random.default_rng(0).integers(0, 255, (1, 100, 80)), is_picture=True, modality="XR")
+    heard = Heard()
+    found = find_organ(picture, OrganConfig("model:not-installed"), reporter=heard)
+    assert found.method == "central box"
+    assert found.mask[0, 50, 40]
+    assert not found.mask[0, 5, 5]
+    assert "not-installed" in heard.warnings[0]
+
+
+def test_a_lesion_model_is_no_organ_step(tmp_path):
+    folder = tiny_model(tmp_path / "lesions")
+    picture = Volume(np.random.default_rng(0).integers(0, 255, (1, 64, 64)), is_picture=True, modality="XR")
+    with pytest.raises(InputError, match="not an organ"):
+        find_organ(picture, OrganConfig("body"), request=f"model:{folder}")
+
+
+def fake_command(folder: Path, name: str, body: str) -> None:
+    """A program on the path that takes the arguments of the real one."""
+    path = folder / name
+    path.write_text(f"#!/usr/bin/env python3\nimport sys, shutil\n{body}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a fake program is a shell script")
+@pytest.mark.parametrize(
+    ("plugin", "command", "output"),
+    [
+        ("lungmask", "lungmask", "sys.argv[2]"),
+        ("totalsegmentator", "TotalSegmentator", "sys.argv[sys.argv.index('-o') + 1]"),
+        ("hd-bet", "hd-bet", "sys.argv[sys.argv.index('-o') + 1].replace('.nii.gz', '_bet.nii.gz')"),
+    ],
+)
+def test_an_installed_program_serves_as_organ_step(tmp_path, monkeypatch, plugin, command, output):
+    volume, lungs = chest()
+    write_volume(lungs.astype(np.uint8), volume, tmp_path / "answer.nii.gz")
+    fake_command(tmp_path, command, f"shutil.copy({str(tmp_path / 'answer.nii.gz')!r}, {output})")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    found = find_organ(volume, LUNGS, request=plugin)
+    assert np.array_equal(found.mask, lungs)
+    assert found.method == plugin
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a fake program is a shell script")
+def test_a_program_that_crashes_ends_in_one_line(tmp_path, monkeypatch):
+    fake_command(tmp_path, "lungmask", "sys.exit('no weights found')")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(ClamSegError, match="no weights found"):
+        find_organ(chest()[0], LUNGS, request="lungmask")
+
+
+def test_a_program_that_is_not_installed_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match="pip install lungmask"):
+        find_organ(chest()[0], LUNGS, request="lungmask")
