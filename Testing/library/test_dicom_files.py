@@ -1,0 +1,264 @@
+"""Series as scanners write them: drawn ones with every trap, and the real ones."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import (
+    CTImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+    RLELossless,
+    generate_uid,
+)
+
+from ClamSegLib.dicom_series import list_series
+from ClamSegLib.errors import InputError
+from ClamSegLib.volume_files import read_volume
+
+AXIAL = [1, 0, 0, 0, 1, 0]
+NAME = "Doe^Secret"
+
+
+def dataset(pixels: np.ndarray, series: str, number: int, **values: object) -> Dataset:
+    """A CT slice; `values` replace or add elements."""
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    ds.SOPClassUID, ds.SOPInstanceUID = CTImageStorage, generate_uid()
+    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+    ds.SeriesInstanceUID, ds.StudyInstanceUID = series, "1.2.3"
+    ds.PatientName, ds.PatientID = NAME, "id-4711"
+    ds.Modality, ds.SeriesDescription, ds.InstanceNumber = "CT", "Chest 5.0", number
+    ds.Rows, ds.Columns = pixels.shape
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, 16, 15
+    ds.PixelRepresentation = int(pixels.dtype == np.int16)
+    ds.RescaleSlope, ds.RescaleIntercept = 1, -1024
+    ds.PixelSpacing, ds.SliceThickness = [0.8, 0.7], 5
+    ds.ImagePositionPatient, ds.ImageOrientationPatient = [-10, -20, 5.0 * number], AXIAL
+    ds.PixelData = pixels.tobytes()
+    for key, value in values.items():
+        if value is None:
+            delattr(ds, key)
+        else:
+            setattr(ds, key, value)
+    return ds
+
+
+def save(folder: Path, name: str, ds: Dataset) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    ds.save_as(folder / name, enforce_file_format=True)
+    return folder / name
+
+
+def stack(folder: Path, n: int = 6, series: str = "1.2.3.4", **values: object) -> np.ndarray:
+    """Writes n slices under names that say nothing of their order; returns stored values by height."""
+    rng = np.random.default_rng(len(series))
+    pixels = rng.integers(0, 2000, (n, 20, 24)).astype(np.uint16)
+    for k in range(n):
+        save(folder, f"{(k * 7) % n:03d}_{series}", dataset(pixels[k], series, k, **values))
+    return pixels
+
+
+def test_slices_are_sorted_by_height_whatever_their_names(tmp_path):
+    pixels = stack(tmp_path)
+    volume = read_volume(tmp_path)
+    assert np.array_equal(volume.array, pixels.astype(int) - 1024)
+    assert volume.array.dtype == np.int16
+    assert volume.spacing_mm == pytest.approx((0.7, 0.8, 5.0))
+    assert volume.origin == pytest.approx((-10, -20, 0))
+    assert (volume.modality, volume.description, volume.warnings) == ("CT", "Chest 5.0", ())
+    assert [pydicom.dcmread(f).InstanceNumber for f in volume.slice_files] == list(range(6))
+
+
+def test_a_stack_that_runs_downwards_keeps_its_place_in_the_patient(tmp_path):
+    stack(tmp_path, ImageOrientationPatient=[1, 0, 0, 0, -1, 0])
+    volume = read_volume(tmp_path)
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(tmp_path)))
+    image = reader.Execute()
+    theirs = sitk.GetArrayFromImage(image)
+    for index in ((0, 0, 0), (5, 3, 7), (2, 19, 23)):
+        place = volume.to_lps(np.array(index))
+        x, y, z = image.TransformPhysicalPointToIndex(place.tolist())
+        assert theirs[z, y, x] == volume.array[index]
+
+
+def test_the_geometry_is_that_of_itk_for_an_oblique_series(tmp_path):
+    row, column = np.array([0.8, 0.6, 0.0]), np.array([-0.36, 0.48, 0.8])
+    normal = np.cross(row, column)
+    rng = np.random.default_rng(0)
+    for k in range(4):
+        place = [float(v) for v in np.array([1.0, 2.0, 3.0]) + 4.0 * k * normal]
+        pixels = rng.integers(0, 900, (20, 24)).astype(np.uint16)
+        save(
+            tmp_path,
+            f"{9 - k}",
+            dataset(pixels, "1.5", k, ImagePositionPatient=place, ImageOrientationPatient=[*row, *column]),
+        )
+    volume = read_volume(tmp_path)
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(tmp_path)))
+    image = reader.Execute()
+    assert volume.origin == pytest.approx(image.GetOrigin(), abs=1e-4)
+    assert volume.direction == pytest.approx(image.GetDirection(), abs=1e-4)
+    assert volume.spacing_mm == pytest.approx(image.GetSpacing(), abs=1e-4)
+    assert np.array_equal(volume.array, sitk.GetArrayFromImage(image))
+
+
+def test_of_several_series_the_largest_is_read_and_said_and_any_can_be_chosen(tmp_path):
+    stack(tmp_path, 3, "1.2.3.9", SeriesDescription="Scout")
+    stack(tmp_path / "deeper", 5, "1.2.3.8", SeriesDescription="Lung")
+    assert [s.n_slices for s in list_series(tmp_path)] == [5, 3]
+    volume = read_volume(tmp_path)
+    assert volume.array.shape[0] == 5
+    assert "2 series" in volume.warnings[0]
+    assert "Scout" in volume.warnings[0]
+    assert read_volume(tmp_path, series="2").array.shape[0] == 3
+    assert read_volume(tmp_path, series="1.2.3.9").array.shape[0] == 3
+    with pytest.raises(InputError, match="Scout"):
+        read_volume(tmp_path, series="3")
+
+
+def test_a_missing_slice_is_never_passed_over(tmp_path):
+    stack(tmp_path, 8)
+    next(p for p in tmp_path.iterdir() if pydicom.dcmread(p).InstanceNumber == 4).unlink()
+    volume = read_volume(tmp_path)
+    assert "unevenly spaced" in volume.warnings[0]
+    assert "missing" in volume.warnings[0]
+
+
+def test_two_slices_at_one_height_are_refused(tmp_path):
+    stack(tmp_path, 4)
+    save(tmp_path, "again", dataset(np.zeros((20, 24), np.uint16), "1.2.3.4", 2))
+    with pytest.raises(InputError, match="same position"):
+        read_volume(tmp_path)
+
+
+def test_a_localiser_inside_the_series_is_refused(tmp_path):
+    stack(tmp_path, 4)
+    save(
+        tmp_path,
+        "scout",
+        dataset(np.zeros((20, 24), np.uint16), "1.2.3.4", 9, ImageOrientationPatient=[1, 0, 0, 0, 0, -1]),
+    )
+    with pytest.raises(InputError, match="orientation"):
+        read_volume(tmp_path)
+
+
+def test_a_tilted_stack_is_refused_rather_than_sheared(tmp_path):
+    for k in range(5):
+        save(
+            tmp_path,
+            str(k),
+            dataset(np.zeros((20, 24), np.uint16) + k, "1.7", k, ImagePositionPatient=[0, 2.0 * k, 5.0 * k]),
+        )
+    with pytest.raises(InputError, match="tilted"):
+        read_volume(tmp_path)
+
+
+def test_a_fractional_slope_gives_floats(tmp_path):
+    pixels = stack(tmp_path, 3, RescaleSlope=0.5, RescaleIntercept=10)
+    volume = read_volume(tmp_path)
+    assert volume.array.dtype == np.float32
+    assert np.allclose(volume.array, pixels * 0.5 + 10)
+
+
+def xray(pixels: np.ndarray, **values: object) -> Dataset:
+    return dataset(
+        pixels, "1.9", 1, Modality="DX", SOPClassUID=DigitalXRayImageStorageForPresentation, RescaleSlope=None,
+        RescaleIntercept=None, ImagePositionPatient=None, ImageOrientationPatient=None, SliceThickness=None, **values,
+    )  # fmt: skip
+
+
+def test_an_inverted_xray_is_turned_bright_and_keeps_its_sixteen_bits(tmp_path):
+    pixels = np.random.default_rng(0).integers(100, 40000, (30, 20)).astype(np.uint16)
+    plain = read_volume(save(tmp_path, "a.dcm", xray(pixels)))
+    turned = read_volume(save(tmp_path, "b.dcm", xray(pixels, PhotometricInterpretation="MONOCHROME1")))
+    assert plain.array.dtype == np.uint16
+    assert np.array_equal(plain.array[0], pixels)
+    total = int(pixels.max()) + int(pixels.min())
+    assert np.array_equal(turned.array[0].astype(int), total - pixels.astype(int))
+    assert plain.is_picture
+    assert plain.modality == "XR"
+
+
+def test_detector_spacing_of_an_xray_is_not_the_patients(tmp_path):
+    pixels = np.arange(600, dtype=np.uint16).reshape(30, 20)
+    detector = read_volume(save(tmp_path, "a", xray(pixels, PixelSpacing=None, ImagerPixelSpacing=[0.2, 0.2])))
+    assert not detector.spacing_known
+    assert "detector" in detector.warnings[0]
+    calibrated = read_volume(save(tmp_path, "b", xray(pixels, PixelSpacingCalibrationType="GEOMETRY")))
+    assert calibrated.spacing_known
+    assert calibrated.spacing_mm[:2] == pytest.approx((0.7, 0.8))
+
+
+def test_a_compressed_series_is_read(tmp_path):
+    pixels = stack(tmp_path, 3)
+    for path in tmp_path.iterdir():
+        ds = pydicom.dcmread(path)
+        ds.compress(RLELossless)
+        ds.save_as(path)
+    assert np.array_equal(read_volume(tmp_path).array, pixels.astype(int) - 1024)
+
+
+def test_no_name_of_a_patient_reaches_a_message(tmp_path, caplog):
+    stack(tmp_path, 3)
+    volume = read_volume(tmp_path)
+    words = " ".join((*volume.warnings, volume.description, caplog.text))
+    assert "Secret" not in words
+    assert "4711" not in words
+    damaged = next(tmp_path.iterdir())
+    damaged.write_bytes(damaged.read_bytes()[:-300])
+    with pytest.raises(InputError) as refused:
+        read_volume(tmp_path)
+    assert "Secret" not in str(refused.value)
+    assert "4711" not in str(refused.value)
+
+
+def test_a_segmentation_object_is_no_scan(tmp_path):
+    ds = dataset(np.zeros((20, 24), np.uint16), "1.8", 1, Modality="SEG")
+    with pytest.raises(InputError, match="SEG object"):
+        read_volume(save(tmp_path, "seg.dcm", ds))
+
+
+@pytest.mark.parametrize(
+    ("folder", "shape"),
+    [
+        ("formats/dicom_covidctmd_P001_6slices", (6, 512, 512)),
+        ("formats/dicom_lidc0001_3slices", (3, 512, 512)),
+        ("formats/dicom_lungmask_2slices", (2, 512, 512)),
+        ("totalseg_ct/example_ct_dicom", (20, 512, 512)),
+    ],
+)
+def test_real_series_are_read_in_any_order_of_their_names(real_data, tmp_path, folder, shape):
+    source = real_data / folder
+    expected = read_volume(source)
+    assert expected.array.shape == shape
+    assert expected.array.min() < -900
+    names = sorted(p.name for p in source.iterdir())
+    for name, other in zip(names, [f"{k:05d}" for k in np.random.default_rng(0).permutation(len(names))], strict=True):
+        shutil.copy(source / name, tmp_path / other)
+    again = read_volume(tmp_path)
+    assert np.array_equal(again.array, expected.array)
+    assert again.origin == expected.origin
+
+
+def test_a_real_series_lies_on_the_grid_of_its_published_labels(real_data):
+    """The organ labels of the example CT are stored with rows the other way round."""
+    from ClamSegLib.volume import canonical
+
+    ct, _ = canonical(read_volume(real_data / "totalseg_ct" / "example_ct_dicom"))
+    labels, _ = canonical(read_volume(real_data / "totalseg_ct" / "volumes" / "example_seg_dicom.nii.gz"))
+    assert labels.array.shape == ct.array.shape
+    assert labels.origin == pytest.approx(ct.origin, abs=0.01)
+    liver, aorta = ct.array[labels.array == 5], ct.array[labels.array == 52]
+    assert 20 < np.median(liver) < 200
+    assert np.median(aorta) > 30
+    assert np.percentile(liver, 5) > -60, "liver labels would hold air or fat if they lay in the wrong place"
