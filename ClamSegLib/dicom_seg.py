@@ -14,6 +14,18 @@ from ClamSegLib.errors import InputError
 from ClamSegLib.segmentation_file import Segment
 from ClamSegLib.volume import Volume
 
+# Elements a DICOM SEG must carry although they may be empty; anonymising programs often remove them.
+_MAY_BE_EMPTY = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
 _TISSUE = ("SCT", "85756007", "Tissue")
 
 
@@ -54,6 +66,9 @@ def _source(dataset: Any) -> Any:
     if not dataset.get("SOPClassUID"):
         classes = {"CT": pydicom.uid.CTImageStorage, "MR": pydicom.uid.MRImageStorage}
         dataset.SOPClassUID = classes.get(str(dataset.get("Modality", "")), pydicom.uid.SecondaryCaptureImageStorage)
+    for name in _MAY_BE_EMPTY:
+        if name not in dataset:
+            setattr(dataset, name, "")
     return dataset
 
 

@@ -42,6 +42,7 @@ def dataset(pixels: np.ndarray, series: str, number: int, **values: object) -> D
     ds.RescaleSlope, ds.RescaleIntercept = 1, -1024
     ds.PixelSpacing, ds.SliceThickness = [0.8, 0.7], 5
     ds.ImagePositionPatient, ds.ImageOrientationPatient = [-10, -20, 5.0 * number], AXIAL
+    ds.FrameOfReferenceUID = "1.2.3.99"
     ds.PixelData = pixels.tobytes()
     for key, value in values.items():
         if value is None:
