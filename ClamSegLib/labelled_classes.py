@@ -7,7 +7,7 @@ from pathlib import Path
 from ClamSegLib.errors import InputError
 from ClamSegLib.labelled_rows import NORMAL_NAMES, LabelledFolder, Row, normal_and_conditions
 from ClamSegLib.labelled_table import TABLE
-from ClamSegLib.volume_files import ALLOWED, is_image_file
+from ClamSegLib.volume_files import ALLOWED, PICTURE_ENDINGS, VOLUME_ENDINGS, ending_of, is_image_file
 
 
 def _images_below(folder: Path) -> list[Path]:
@@ -20,9 +20,10 @@ def _images_below(folder: Path) -> list[Path]:
             continue
         if path.is_dir():
             found += _images_below(path)
-        elif is_image_file(path) or (not path.suffix and is_dicom_file(path)):
+        elif is_image_file(path) or is_dicom_file(path):  # DICOM files often end in a number or in nothing
             found.append(path)
-    dicom = [p for p in found if p.parent == folder and (p.suffix.lower() in ("", ".dcm", ".ima", ".dicom"))]
+    others = VOLUME_ENDINGS + PICTURE_ENDINGS
+    dicom = [p for p in found if p.parent == folder and ending_of(p) not in others and p.is_file()]
     if len(dicom) > 1 and _one_series(dicom):
         found = [p for p in found if p not in dicom] + [folder]
     return found
