@@ -84,6 +84,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _ended(reporter: Reporter, message: str, code: int) -> int:
     reporter.error(message)
-    if type(reporter) is Reporter:  # --progress none silences progress, not the reason of a failure
-        sys.stderr.write(f"error: {message}\n")
     return code

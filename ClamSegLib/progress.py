@@ -134,8 +134,21 @@ class TerminalReporter(Reporter):
         self._line(f"error: {message}")
 
 
+class QuietReporter(TerminalReporter):
+    """Silent about progress, never about warnings and failures."""
+
+    def progress(self, done: int, total: int, stage: str) -> None:
+        """Nothing is shown."""
+
+    def metric(self, **values: Any) -> None:
+        """Nothing is shown."""
+
+    def note(self, message: str) -> None:
+        """Nothing is shown."""
+
+
 def make_reporter(kind: str) -> Reporter:
     """The reporter for `--progress`: 'bar' (default), 'json' or 'none'."""
     if kind == "json":
         return JsonReporter()
-    return Reporter() if kind == "none" else TerminalReporter()
+    return QuietReporter() if kind == "none" else TerminalReporter()

@@ -68,6 +68,8 @@ class Worker:
         try:
             request = self._parsed(line)
             reporter = JsonReporter(self._answers, {"id": request.get("id")})
+            if request.get("command") not in _COMMANDS:
+                raise InputError(f"The request needs a 'command': one of {', '.join(_COMMANDS)}.")
             if request["command"] == "quit":
                 reporter.done()
                 return False
@@ -87,8 +89,8 @@ class Worker:
             request = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise InputError("The line is not JSON; send one JSON object a line.") from error
-        if not isinstance(request, dict) or request.get("command") not in _COMMANDS:
-            raise InputError(f"The request needs a 'command': one of {', '.join(_COMMANDS)}.")
+        if not isinstance(request, dict):
+            raise InputError("The line is no JSON object; send one JSON object a line.")
         return request
 
     def _do(self, request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:

@@ -1,0 +1,273 @@
+"""`segment`, `models` and the folder of a case, as a person meets them."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from tiny_model import tiny_model
+
+from ClamSegLib.cli import main
+from ClamSegLib.volume import Volume
+from ClamSegLib.volume_files import write_volume
+
+FILES = {
+    "segmentation.seg.nrrd",
+    "probability.nrrd",
+    "disagreement.nrrd",
+    "lesions.csv",
+    "overlay.png",
+    "stages.png",
+    "report.json",
+}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("m") / "tiny")
+
+
+def scan(path: Path, seed: int = 0) -> Path:
+    array = np.random.default_rng(seed).integers(0, 900, (5, 40, 44)).astype(np.int16)
+    write_volume(array, Volume(array, (1.0, 1.5, 4.0)), path)
+    return path
+
+
+def segment(inputs: list[Path], model: Path, output: Path, *options: str) -> int:
+    words = [
+        "segment",
+        *map(str, inputs),
+        "--model",
+        str(model),
+        "--output",
+        str(output),
+        "--device",
+        "cpu",
+        "--progress",
+        "none",
+    ]
+    return main([*words, *options])
+
+
+def pixels(path: Path) -> np.ndarray:
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+
+
+def report(folder: Path) -> dict:
+    return json.loads((folder / "report.json").read_text())
+
+
+def test_a_case_folder_is_complete_and_consistent(tmp_path, model):
+    assert segment([scan(tmp_path / "scan.nii.gz")], model, tmp_path / "out", "--threshold", "0.2") == 0
+    folder = tmp_path / "out" / "scan"
+    assert {p.name for p in folder.iterdir()} == FILES
+    told = report(folder)
+    probability = pixels(folder / "probability.nrrd")
+    segmentation = pixels(folder / "segmentation.seg.nrrd")
+    lesion = segmentation[..., 1] > 0 if segmentation.ndim == 4 else segmentation == 2
+    assert np.array_equal(lesion, probability > 0.2 * 255), "the stored map and the mask follow one rule"
+    with (folder / "lesions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(told["lesions"])
+    assert sum(float(r["volume_ml"]) for r in rows) == pytest.approx(lesion.sum() * 6 / 1000, abs=0.001 * len(rows))
+    volumes = [float(r["volume_ml"]) for r in rows]
+    assert volumes == sorted(volumes, reverse=True)
+    assert told["notice"] == "For research, not for diagnosis."
+    assert told["slices"] == {"total": 5, "analysed": 5}
+    assert told["model"]["weights_sha256"]
+    assert told["summary"] in (
+        f"{len(rows)} lesions above threshold, 5 of 5 slices analysed",
+        "1 lesion above threshold, 5 of 5 slices analysed",
+    )
+
+
+def test_an_empty_result_says_so(tmp_path, model):
+    assert segment([scan(tmp_path / "scan.nrrd")], model, tmp_path / "out", "--threshold", "0.99999") == 0
+    folder = tmp_path / "out" / "scan"
+    assert report(folder)["summary"] == "no lesion above threshold, 5 of 5 slices analysed"
+    assert len((folder / "lesions.csv").read_text().splitlines()) == 1
+    assert {p.name for p in folder.iterdir()} == FILES
+
+
+def test_a_smallest_volume_drops_specks(tmp_path, model):
+    source = scan(tmp_path / "scan.nrrd")
+    segment([source], model, tmp_path / "all", "--threshold", "0.2")
+    segment([source], model, tmp_path / "large", "--threshold", "0.2", "--minimum-volume-ml", "0.1")
+    every, large = (report(tmp_path / name / "scan")["lesions"] for name in ("all", "large"))
+    assert [x["volume_ml"] for x in large] == [x["volume_ml"] for x in every if x["volume_ml"] >= 0.1]
+    assert len(large) < len(every)
+
+
+def test_a_batch_goes_on_after_a_bad_case(tmp_path, model, capsys):
+    good, bad, other = scan(tmp_path / "a.nii.gz"), tmp_path / "b.nii.gz", scan(tmp_path / "c.nii.gz", 1)
+    bad.write_text("no scan")
+    assert segment([good, bad, other], model, tmp_path / "out") == 2
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a", "c"]
+    assert "b.nii.gz" in capsys.readouterr().err
+
+
+def test_cases_of_equal_names_get_folders_of_their_own(tmp_path, model):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "y").mkdir()
+    assert (
+        segment([scan(tmp_path / "x" / "scan.nrrd"), scan(tmp_path / "y" / "scan.nrrd", 1)], model, tmp_path / "out")
+        == 0
+    )
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["scan", "scan-2"]
+
+
+def test_a_folder_of_scans_stands_for_all_of_them(tmp_path, model):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    scan(folder / "a.nii.gz")
+    scan(folder / "b.nrrd", 1)
+    assert segment([folder], model, tmp_path / "out") == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a", "b"]
+
+
+def test_an_existing_result_is_kept_unless_overwriting_is_asked_for(tmp_path, model):
+    source = scan(tmp_path / "scan.nrrd")
+    segment([source], model, tmp_path / "out")
+    mark = tmp_path / "out" / "scan" / "mine.txt"
+    mark.write_text("a note")
+    assert segment([source], model, tmp_path / "out") == 2
+    assert mark.exists()
+    assert segment([source], model, tmp_path / "out", "--overwrite") == 0
+    assert not mark.exists()
+
+
+def test_the_same_scan_gives_the_same_files(tmp_path, model):
+    source = scan(tmp_path / "scan.nrrd")
+    for name in ("one", "two"):
+        segment([source], model, tmp_path / name)
+    for name in FILES - {"report.json", "overlay.png", "stages.png"}:
+        assert (tmp_path / "one" / "scan" / name).read_bytes() == (tmp_path / "two" / "scan" / name).read_bytes()
+
+
+def test_a_level_runs_the_shallow_part_only(tmp_path, model):
+    source = scan(tmp_path / "scan.nrrd")
+    for level in ("1", "2", "auto"):
+        assert segment([source], model, tmp_path / level, "--level", level) == 0
+    maps = {level: pixels(tmp_path / level / "scan" / "probability.nrrd") for level in ("1", "2", "auto")}
+    assert np.array_equal(maps["2"], maps["auto"])
+    assert not np.array_equal(maps["1"], maps["2"])
+    assert report(tmp_path / "1" / "scan")["model"]["level"] == 1
+    assert segment([source], model, tmp_path / "3", "--level", "3") == 2
+
+
+def test_an_organ_mask_bounds_the_lesions(tmp_path, model):
+    source = scan(tmp_path / "scan.nrrd")
+    organ = np.zeros((5, 40, 44), np.uint8)
+    organ[1:4, 10:30, 12:34] = 1
+    write_volume(organ, Volume(organ, (1.0, 1.5, 4.0)), tmp_path / "organ.nrrd")
+    assert (
+        segment([source], model, tmp_path / "out", "--organ", str(tmp_path / "organ.nrrd"), "--threshold", "0.05") == 0
+    )
+    folder = tmp_path / "out" / "scan"
+    assert (pixels(folder / "probability.nrrd")[organ == 0] == 0).all()
+    assert pixels(folder / "probability.nrrd").max() > 0
+    assert report(folder)["organ"]["method"] == "mask file"
+
+
+def test_pictures_are_large_enough_to_be_read(tmp_path, model):
+    segment([scan(tmp_path / "scan.nrrd")], model, tmp_path / "out")
+    for name in ("overlay.png", "stages.png"):
+        picture = pixels(tmp_path / "out" / "scan" / name)
+        assert min(picture.shape[:2]) >= 400
+        assert picture[..., :3].std() > 10, "not an empty page"
+
+
+def test_memory_that_runs_out_means_smaller_batches_said_aloud(tmp_path, model, monkeypatch):
+    from ClamSegLib import inference
+    from ClamSegLib.checkpoint import load_model
+    from ClamSegLib.volume_files import read_volume
+
+    volume = read_volume(scan(tmp_path / "scan.nrrd"))
+    expected = inference.segment_volume(volume, load_model(model), inference.SegmentOptions(device="cpu", batch_size=1))
+    real, largest = inference.decode, []
+
+    def small_machine(logits, config):
+        largest.append(len(logits[0][0]))
+        if largest[-1] > 1:
+            raise MemoryError
+        return real(logits, config)
+
+    heard = []
+
+    class Listener(inference.Reporter):
+        def warning(self, message):
+            heard.append(message)
+
+    monkeypatch.setattr(inference, "decode", small_machine)
+    result = inference.segment_volume(volume, load_model(model), inference.SegmentOptions(device="cpu"), Listener())
+    assert np.array_equal(result.probability, expected.probability)
+    assert [w for w in heard if "going on with 1 slice" in w]
+
+    def no_memory(logits, config):
+        raise MemoryError
+
+    monkeypatch.setattr(inference, "decode", no_memory)
+    with pytest.raises(inference.OutOfMemoryError, match="one slice"):
+        inference.segment_volume(volume, load_model(model), inference.SegmentOptions(device="cpu"))
+
+
+def test_json_progress_counts_every_slice(tmp_path, model, capsys):
+    words = [
+        "segment",
+        str(scan(tmp_path / "s.nrrd")),
+        "--model",
+        str(model),
+        "--output",
+        str(tmp_path / "o"),
+        "--progress",
+        "json",
+    ]
+    assert main(words) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [e for e in events if e["event"] == "progress" and e["stage"] == "segmenting slices"][-1]["done"] == 5
+    assert events[-2]["event"] == "done"
+    assert "slices analysed" in events[-2]["summary"]
+
+
+def test_models_lists_what_is_installed_and_what_is_damaged(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CLAMSEG_MODELS", str(tmp_path))
+    tiny_model(tmp_path / "mine")
+    broken = tiny_model(tmp_path / "broken")
+    (broken / "config.json").write_text('{"name": "x", "format_version": 99}')
+    assert main(["models", "--json"]) == 0
+    entries = {m["name"]: m for m in json.loads(capsys.readouterr().out)["models"]}
+    assert entries["mine"]["conditions"] == ["lesion"]
+    assert entries["mine"]["problem"] == ""
+    assert "update ClamSeg" in entries["broken"]["problem"]
+    assert main(["models"]) == 0
+    assert "damaged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "verb", ["segment", "train", "evaluate", "check", "models", "export", "demo", "benchmark", "worker"]
+)
+def test_every_verb_explains_itself(verb, capsys):
+    assert main([verb, "--help"]) == 0
+    assert "For research, not for diagnosis" in " ".join(capsys.readouterr().out.split())
+
+
+def test_an_unknown_verb_or_option_ends_with_two(capsys):
+    assert main(["dance"]) == 2
+    assert main(["models", "--loudly"]) == 2
+    assert "usage" in capsys.readouterr().err
+
+
+def test_a_failure_nobody_foresaw_is_one_line(tmp_path, model, monkeypatch, capsys):
+    from ClamSegLib import inference
+
+    def broken(*_arguments: object, **_options: object) -> None:
+        raise ZeroDivisionError("surprise")
+
+    monkeypatch.setattr(inference, "decode", broken)
+    assert segment([scan(tmp_path / "scan.nrrd")], model, tmp_path / "out") == 1
+    captured = capsys.readouterr()
+    assert "Internal error (ZeroDivisionError: surprise)" in captured.err
+    assert "Traceback" not in captured.err
+    assert not (tmp_path / "out" / "scan").exists()

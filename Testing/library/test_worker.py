@@ -1,0 +1,213 @@
+"""The worker as the panel runs it: a process of its own, JSON lines on its pipes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_model import tiny_model
+
+from ClamSegLib.volume import Volume
+from ClamSegLib.volume_files import write_volume
+
+
+class Panel:
+    """Starts the worker and speaks with it."""
+
+    def __init__(self) -> None:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+        command = [sys.executable, "-m", "ClamSegLib", "worker"]
+        self.process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+
+    def send(self, text: str) -> None:
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+
+    def ask(self, request: dict) -> list[dict]:
+        """All events of a request."""
+        self.send(json.dumps(request))
+        return self.answers()
+
+    def answers(self) -> list[dict]:
+        events = []
+        while not events or events[-1]["event"] not in ("done", "error"):
+            line = self.process.stdout.readline()
+            assert line, "the worker ended: " + self.process.stderr.read()[-2000:]
+            events.append(json.loads(line))
+        return events
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            stream.close()
+        self.process.wait()
+
+
+@pytest.fixture
+def panel():
+    worker = Panel()
+    yield worker
+    worker.close()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("m") / "tiny")
+
+
+def scan(folder: Path, slices: int = 4) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    array = np.random.default_rng(0).integers(0, 900, (slices, 40, 44)).astype(np.int16)
+    write_volume(array, Volume(array), folder / "scan größe.nrrd", compress=False)
+    return folder / "scan größe.nrrd"
+
+
+def test_bad_requests_never_end_the_worker_and_good_ones_are_answered(tmp_path, panel, model):
+    panel.send("no json")
+    assert panel.answers()[-1] == {"event": "error", "id": None, "message": panel_message("json"), "code": 2}
+    for request, words in (
+        ({"id": 1}, "command"),
+        ({"id": 2, "command": "dance"}, "command"),
+        ({"id": 3, "command": "segment"}, "input, model, output"),
+        ({"id": 4, "command": "segment", "input": "/nowhere.nii", "model": str(model), "output": str(tmp_path / "a")}, "does not exist"),
+        ({"id": 5, "command": "segment", "input": "x", "model": "no-such", "output": str(tmp_path / "a")}, "no model"),
+        ({"id": 6, "command": "segment", "input": "x", "model": str(model), "output": str(tmp_path / "a"), "options": {"speed": 3}}, "speed"),
+        ({"id": 7, "command": "segment", "input": "x", "model": str(model), "output": str(tmp_path / "a"), "options": {"threshold": 7}}, "threshold"),
+    ):  # fmt: skip
+        last = panel.ask(request)[-1]
+        assert (last["event"], last["id"], last["code"]) == ("error", request["id"], 2)
+        assert words in last["message"]
+    out = tmp_path / "case"
+    events = panel.ask(
+        {
+            "id": "x",
+            "command": "segment",
+            "input": str(scan(tmp_path / "ordner")),
+            "model": str(model),
+            "output": str(out),
+        }
+    )
+    assert events[-1]["event"] == "done"
+    assert events[-1]["summary"].endswith("4 of 4 slices analysed")
+    assert {e["id"] for e in events} == {"x"}
+    assert (out / "segmentation.seg.nrrd").is_file()
+
+
+def panel_message(kind: str) -> str:
+    return {"json": "The line is not JSON; send one JSON object a line."}[kind]
+
+
+def test_the_worker_says_what_it_has(panel, model, monkeypatch):
+    told = panel.ask({"id": 0, "command": "hello"})[-1]
+    assert told["devices"][0]["name"] == "cpu"
+    assert told["torch"]
+    assert isinstance(told["models"], list)
+
+
+def test_results_equal_those_of_the_command_line(tmp_path, panel, model):
+    from ClamSegLib.cli import main
+
+    source = scan(tmp_path)
+    panel.ask(
+        {
+            "id": 1,
+            "command": "segment",
+            "input": str(source),
+            "model": str(model),
+            "output": str(tmp_path / "a"),
+            "options": {"threshold": 0.2},
+        }
+    )
+    assert (
+        main(
+            [
+                "segment",
+                str(source),
+                "--model",
+                str(model),
+                "--output",
+                str(tmp_path / "b"),
+                "--threshold",
+                "0.2",
+                "--progress",
+                "none",
+            ]
+        )
+        == 0
+    )
+    for name in ("segmentation.seg.nrrd", "probability.nrrd", "lesions.csv"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / source.stem / name).read_bytes()
+
+
+def test_a_killed_worker_leaves_no_visible_output(tmp_path, panel, model):
+    source = scan(tmp_path, 400)
+    panel.send(
+        json.dumps(
+            {
+                "id": 1,
+                "command": "segment",
+                "input": str(source),
+                "model": str(model),
+                "output": str(tmp_path / "out" / "case"),
+            }
+        )
+    )
+    while json.loads(panel.process.stdout.readline()).get("stage") != "segmenting slices":
+        pass
+    panel.process.send_signal(signal.SIGKILL)
+    panel.process.wait()
+    visible = (
+        [p.name for p in (tmp_path / "out").iterdir() if not p.name.startswith(".")]
+        if (tmp_path / "out").exists()
+        else []
+    )
+    assert visible == []
+
+
+def test_the_worker_ends_with_its_panel(panel):
+    panel.ask({"id": 0, "command": "hello"})
+    panel.process.stdin.close()
+    assert panel.process.wait(timeout=30) == 0
+
+
+def test_quit_ends_the_worker(panel):
+    assert panel.ask({"id": 9, "command": "quit"})[-1] == {"event": "done", "id": 9}
+    assert panel.process.wait(timeout=30) == 0
+
+
+def test_an_existing_folder_is_kept(tmp_path, panel, model):
+    out = tmp_path / "case"
+    out.mkdir()
+    (out / "mine.txt").write_text("x")
+    last = panel.ask(
+        {"id": 1, "command": "segment", "input": str(scan(tmp_path)), "model": str(model), "output": str(out)}
+    )[-1]
+    assert last["code"] == 2
+    assert (out / "mine.txt").exists()
+
+
+def test_a_model_changed_on_disk_is_loaded_again(tmp_path, panel):
+    folder = tiny_model(tmp_path / "changing")
+    source = scan(tmp_path)
+    request = {"id": 1, "command": "segment", "input": str(source), "model": str(folder), "overwrite": True}
+    panel.ask({**request, "output": str(tmp_path / "a")})
+    time.sleep(0.01)
+    (folder / "weights.safetensors").write_bytes(b"damaged")
+    assert panel.ask({**request, "output": str(tmp_path / "b")})[-1]["event"] == "done", "the loaded model goes on"
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "weights_sha256": "0" * 64}))
+    assert "SHA-256" in panel.ask({**request, "output": str(tmp_path / "c")})[-1]["message"]
