@@ -1,0 +1,195 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from labelled_phantoms import write_phantoms
+from tiny_model import tiny_model
+
+from ClamSegLib.cli import main
+from ClamSegLib.metrics import average_precision, dice
+from ClamSegLib.scoring import Scoreboard
+
+
+def board(threshold: float | None = 0.5) -> Scoreboard:
+    return Scoreboard("x", threshold)
+
+
+def disc(row: int, column: int, radius: int = 6) -> np.ndarray:
+    y, x = np.mgrid[:40, :40]
+    return (y - row) ** 2 + (x - column) ** 2 <= radius**2
+
+
+ORGAN = disc(20, 20, 18)
+
+
+def add(
+    b: Scoreboard, shown: np.ndarray, reference: np.ndarray | None, patient: str = "a", boxes: np.ndarray | None = None
+) -> None:
+    diseased = reference is None or bool(reference.any())
+    b.add_slice(shown, ORGAN, reference, boxes, patient=patient, row=0, diseased=diseased, pixel_mm=(1.0, 1.0))
+
+
+def test_a_perfect_prediction_has_perfect_figures():
+    b = board()
+    add(b, disc(20, 20) * np.uint8(255), disc(20, 20))
+    add(b, np.zeros((40, 40), np.uint8), np.zeros((40, 40), bool))
+    row = b.figures(0)
+    assert row["dice"]["value"] == row["pixel_ap"] == row["slice_auc"] == row["best_dice_oracle"]["value"] == 1
+    assert row["false_positive_area"]["value"] == row["hd95_mm"]["value"] == 0
+
+
+def test_figures_agree_with_their_definitions_pixel_by_pixel():
+    rng = np.random.default_rng(0)
+    shown = rng.integers(0, 256, (40, 40)).astype(np.uint8)
+    reference = disc(22, 18)
+    b = board(0.3)
+    add(b, shown, reference)
+    row = b.figures(0)
+    assert row["dice"]["value"] == pytest.approx(dice((shown > 0.3 * 255) & ORGAN, reference & ORGAN))
+    assert row["pixel_ap"] == pytest.approx(average_precision(shown[ORGAN].astype(float), reference[ORGAN]))
+    every = [dice((shown > t) & ORGAN, reference & ORGAN) for t in range(256)]
+    assert row["best_dice_oracle"]["value"] == pytest.approx(max(every))
+    assert row["best_dice_oracle"]["threshold"] == pytest.approx(int(np.argmax(every)) / 255)
+
+
+def test_nothing_outside_the_organ_counts():
+    b = board()
+    everywhere = np.full((40, 40), 255, np.uint8)
+    add(b, np.where(ORGAN, disc(20, 20) * 255, 255).astype(np.uint8), disc(20, 20))
+    assert b.figures(0)["dice"]["value"] == 1
+    c = board()
+    add(c, everywhere, np.zeros((40, 40), bool))
+    assert c.figures(0)["false_positive_area"]["value"] == 1
+
+
+def test_a_missed_lesion_is_dice_zero_and_has_no_distance():
+    b = board()
+    add(b, np.zeros((40, 40), np.uint8), disc(20, 20))
+    row = b.figures(0)
+    assert row["dice"]["value"] == 0
+    assert row["hd95_mm"] is None
+
+
+def test_slices_without_an_outline_are_counted_and_left_out():
+    b = board()
+    add(b, disc(20, 20) * np.uint8(255), None)
+    row = b.figures(0)
+    assert row["dice"] is None
+    assert row["pixel_ap"] is None
+    assert row["slices_without_outline"] == 1
+
+
+def test_boxes_serve_pointing_and_overlap_only():
+    b = board()
+    box = np.zeros((40, 40), bool)
+    box[14:27, 14:27] = True
+    shown = disc(20, 20, 3) * np.uint8(200)
+    add(b, shown, None, boxes=box)
+    row = b.figures(0)
+    assert row["pointing"]["value"] == 1
+    assert row["box_iou"]["value"] == pytest.approx(disc(20, 20, 3).sum() / box.sum())
+    assert row["energy_in_box"]["value"] == 1
+    assert row["dice"] is None
+
+
+def test_intervals_need_five_patients():
+    for count, has_interval in ((4, False), (5, True)):
+        b = board()
+        for patient in range(count):
+            add(b, disc(20, 20 + patient) * np.uint8(255), disc(20, 20), patient=str(patient))
+        assert (b.figures(0)["dice"]["interval_95"] is not None) is has_interval
+
+
+def test_a_method_without_threshold_has_only_figures_that_need_none():
+    b = board(None)
+    add(b, disc(20, 20) * np.uint8(9), disc(20, 20))
+    row = b.figures(0)
+    assert row["dice"] is None
+    assert row["best_dice_oracle"]["value"] == 1
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return write_phantoms(tmp_path_factory.mktemp("d") / "data", patients=8, slices=4)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("m") / "tiny")
+
+
+def evaluate(data: Path, model: Path, output: Path, *options: str) -> int:
+    return main(["evaluate", str(data), "--model", str(model), "--output", str(output), "--progress", "none", *options])
+
+
+def test_the_verb_writes_figures_cases_and_a_picture(data, model, tmp_path, capsys):
+    assert evaluate(data, model, tmp_path / "out", "--baselines", "--compare", str(model)) == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["cases.csv", "metrics.json", "montage.png"]
+    text = (tmp_path / "out" / "metrics.json").read_text()
+    assert "NaN" not in text
+    metrics = json.loads(text)
+    names = [row["name"] for row in metrics["table"]]
+    assert names == ["tiny", "tiny", "intensity threshold", "Grad-CAM"]
+    assert (metrics["rows"], metrics["patients"]) == (32, 8)
+    # The spots of the phantoms are the brightest tissue: the floor is nearly perfect there.
+    assert metrics["table"][2]["best_dice_oracle"]["value"] > 0.8
+    with (tmp_path / "out" / "cases.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 32 * 4
+    assert {r["class"] for r in rows} == {"normal", "lesion"}
+    table = capsys.readouterr().out
+    assert "intensity threshold" in table
+    assert "Grad-CAM" in table
+
+
+def test_a_split_takes_its_rows_only_and_an_unknown_one_is_refused(data, model, tmp_path, capsys):
+    assert evaluate(data, model, tmp_path / "dev", "--split", "dev") == 0
+    assert json.loads((tmp_path / "dev" / "metrics.json").read_text())["patients"] == 2
+    assert evaluate(data, model, tmp_path / "x", "--split", "tset") == 2
+    assert "dev, train" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_evaluation_takes_the_very_path_of_segment(data, model, tmp_path):
+    """The map that is scored is the one `segment` would write for the same picture."""
+    from ClamSegLib.cases import read_cases
+    from ClamSegLib.checkpoint import load_model
+    from ClamSegLib.dataset import read_labelled_folder
+    from ClamSegLib.inference import SegmentOptions, predict, segment_volume
+    from ClamSegLib.preprocess import prepare
+
+    loaded = load_model(model)
+    case = next(iter(read_cases(read_labelled_folder(data), list(range(4)))))
+    organ = np.ones(case.volume.array.shape, bool)  # the tiny model's organ step takes the whole image
+    scored, _ = predict(prepare(case.volume, organ, loaded.config), loaded, device="cpu")
+    written = segment_volume(case.volume, loaded, SegmentOptions(device="cpu")).probability
+    assert np.array_equal(scored, written)
+
+
+def test_grad_cam_points_where_the_network_looks():
+    """With a network that answers to brightness, the map of a bright spot is highest near the spot."""
+    import torch
+
+    from ClamSegLib.baselines import GradCam
+    from ClamSegLib.clam import Clam
+    from ClamSegLib.config import ModelConfig, NetworkConfig, OrganConfig
+    from ClamSegLib.preprocess import prepare
+    from ClamSegLib.volume import Volume
+
+    network = NetworkConfig(features=(4, 4), kernel_sizes=(3, 3))
+    clam = Clam(network).eval()
+    with torch.no_grad():
+        for name, parameter in clam.named_parameters():
+            parameter.copy_(parameter.abs() if "norm" not in name else parameter)
+        for shell in clam.shells:
+            shell.heads["x_0_1"].weight[0].zero_()
+    config = ModelConfig("x", image_size=64, network=network, organ=OrganConfig("whole", margin_mm=0))
+    array = np.full((1, 64, 64), 100, np.int16)
+    array += np.random.default_rng(0).integers(0, 3, array.shape).astype(np.int16)
+    array[0, 40:50, 10:20] += 60
+    maps = GradCam(clam).maps(prepare(Volume(array, is_picture=True), np.ones(array.shape, bool), config))
+    row, column = np.unravel_index(int(maps[0].argmax()), maps[0].shape)
+    assert 36 <= row <= 54
+    assert 6 <= column <= 24
