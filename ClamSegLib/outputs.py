@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ClamSegLib.errors import InputError, OutputError
+
+_LEFTOVER_AGE_S = 24 * 3600
 
 
 def _aside(target: Path, word: str) -> Path:
@@ -53,6 +57,13 @@ def _put_in_place(written: Path, target: Path) -> None:
     _remove(old)
 
 
+def _remove_leftovers(target: Path) -> None:
+    """Parts a killed process left beside `target`; younger ones may belong to a process that still writes."""
+    for left in target.parent.glob(f".{glob.escape(target.name)}.part-*"):
+        if time.time() - left.stat().st_mtime > _LEFTOVER_AGE_S:
+            _remove(left)
+
+
 @contextmanager
 def whole_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
     """Yields an empty folder beside `target` that becomes `target` when the block ends without an error.
@@ -67,6 +78,7 @@ def whole_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
     refuse_existing(target, overwrite)
     written = _aside(target, "part")
     try:
+        _remove_leftovers(target)
         written.mkdir(parents=True)
         yield written
         _put_in_place(written, target)
