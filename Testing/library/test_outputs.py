@@ -20,9 +20,14 @@ def test_an_error_leaves_what_was_there(tmp_path):
     target = tmp_path / "case"
     target.mkdir()
     (target / "old.txt").write_text("old")
-    with pytest.raises(ZeroDivisionError), whole_folder(target, overwrite=True) as part:
-        (part / "new.txt").write_text("new")
-        raise ZeroDivisionError
+
+    def fail_halfway() -> None:
+        with whole_folder(target, overwrite=True) as part:
+            (part / "new.txt").write_text("new")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_halfway()
     assert [p.name for p in tmp_path.rglob("*")] == ["case", "old.txt"]
 
 
