@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 import shutil
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -229,7 +230,7 @@ Outlines {", ".join(c.name for c in config.conditions)} in {config.plane} {confi
 - Licence: {about.get("licence", "not stated by the person who trained it")}
 - Network: {config.network.shells} UNet++ shell(s), features {list(config.network.features)}, kernels {list(config.network.kernel_sizes)}, {parameter_count(config):,} parameters, {config.image_size} x {config.image_size} pixels
 - Starting model: {run["initial_model"] or "none"}
-- Command: `{" ".join(run["command"]) or "library call"}`, seed {request.training.seed}, {run["date"]}
+- Command: `{shlex.join(run["command"]) or "library call"}`, seed {request.training.seed}, {run["date"]}
 
 | data | |
 |---|---|
