@@ -16,6 +16,7 @@ NAME = "lungs_ct"
 _LOW_HU, _HIGH_HU = -1024, 600
 _BODY_HU, _AIR_HU = -400, -320
 _CLOSING_MM = 12.0
+_LARGEST_HOLE_CM2 = 40.0  # a large consolidation; the heart is larger
 _SMALLEST_L, _LARGEST_L = 1.0, 9.0
 _LOWEST_MEAN_HU, _HIGHEST_MEAN_HU = -920.0, -550.0
 
@@ -60,17 +61,43 @@ def _coarse(hu: NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> 
     sizes[0] = 0
     sizes[border] = 0
     order = np.argsort(sizes)[::-1]
-    kept = [order[0]]
+    kept = [int(order[0])]
     # A second lung of its own; where both are joined the next component is something small.
     if count > 1 and sizes[order[1]] > 0.1 * sizes[order[0]]:
-        kept.append(order[1])
+        kept.append(int(order[1]))
     if sizes[order[0]] * np.prod(spacing_mm) < 20_000:  # 20 ml: bowel gas or noise
         return np.zeros_like(air)
-    lungs = _without_trachea(np.isin(labels, kept), hu, body, spacing_mm)
-    closed = close(lungs, _CLOSING_MM, spacing_mm)
-    for k in range(len(closed)):
-        closed[k] = ndimage.binary_fill_holes(closed[k])
+    closed = np.zeros_like(air)
+    # Each lung by itself: closing both together would bridge the gap between them and enclose the heart.
+    for lung in _sides(labels, kept):
+        closed |= _closed(_without_trachea(lung, hu, body, spacing_mm), spacing_mm)
     return np.asarray(closed & body)
+
+
+def _sides(labels: NDArray[np.int32], kept: list[int]) -> list[NDArray[np.bool_]]:
+    """The two lungs; where they touch and form one part, its halves left and right of its middle column."""
+    if len(kept) == 2:
+        return [labels == number for number in kept]
+    both = labels == kept[0]
+    columns = np.flatnonzero(both.any(axis=(0, 1)))
+    middle = int(columns[0] + columns[-1] + 1) // 2
+    left, right = both.copy(), both.copy()
+    left[..., middle:] = False
+    right[..., :middle] = False
+    return [left, right]
+
+
+def _closed(lung: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> NDArray[np.bool_]:
+    """Closed so that vessels and consolidations lie inside, small holes of each slice filled."""
+    closed = close(lung, _CLOSING_MM, spacing_mm)
+    largest_px = _LARGEST_HOLE_CM2 * 100 / (spacing_mm[1] * spacing_mm[2])
+    for k in np.flatnonzero(closed.any(axis=(1, 2))):
+        holes, count = ndimage.label(ndimage.binary_fill_holes(closed[k]) & ~closed[k])
+        if count:
+            sizes = np.bincount(holes.ravel())
+            sizes[0] = largest_px + 1
+            closed[k] |= (sizes <= largest_px)[holes]
+    return closed
 
 
 def _without_trachea(

@@ -224,3 +224,19 @@ def test_a_program_that_is_not_installed_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="pip install lungmask"):
         find_organ(chest()[0], LUNGS, request="lungmask")
+
+
+@pytest.mark.parametrize("touching", [False, True])
+def test_the_heart_between_the_lungs_is_no_lung(touching):
+    """Lungs that nearly meet, or meet, before and behind the heart: closing must not enclose it."""
+    volume, _ = chest()
+    array = np.where((volume.array == -800) | (volume.array == -990), 40, volume.array)
+    y, x = np.mgrid[:110, :130]
+    ring = (((y - 50) / 30) ** 2 + ((x - 65) / 48) ** 2 < 1) & (((y - 50) / 24) ** 2 + ((x - 65) / 26) ** 2 > 1)
+    if not touching:
+        ring &= np.abs(x - 65) > 2  # 15 mm apart
+    array[10:70, ring] = -800
+    found = find_organ(volume.with_array(array.astype(np.int16)), LUNGS)
+    assert not found.fell_back
+    assert not found.mask[20:60, 40:60, 55:75].any()
+    assert dice(found.mask[20:60], np.broadcast_to(ring, (40, 110, 130))) > 0.85
