@@ -212,6 +212,12 @@ def _card(request: TrainingRequest, setup: TrainingSetup, config: ModelConfig, r
     about = request.about or {}
     figures = "\n".join(f"| {name.replace('_', ' ')} | {value:.3f} |" for name, value in run["validation"].items())
     counts = "\n".join(f"| {name.replace('_', ' ')} | {value} |" for name, value in setup.counts.items())
+    kind = " ".join(word for word in (config.modality, config.sequence) if word)
+    where = "X-rays" if config.modality == "XR" else f"{config.plane} {kind} slices"
+    held_out = not np.array_equal(setup.split[0], setup.split[1])
+    shown = (
+        "held-out patients of the training data" if held_out else "the training slices themselves, for lack of patients"
+    )
     judged = (
         "against organ masks"
         if config.task == "organ"
@@ -223,8 +229,7 @@ def _card(request: TrainingRequest, setup: TrainingSetup, config: ModelConfig, r
 
 {RESEARCH_ONLY}
 
-Outlines {", ".join(c.name for c in config.conditions)} in {config.plane} {config.modality} {config.sequence} slices
-({config.body_part}); task {config.task}; learned from {"organ masks" if config.task == "organ" else "image labels" if request.training.supervision == "labels" else "lesion masks"}.
+Outlines {", ".join(c.name for c in config.conditions)} in {where} ({config.body_part}); task {config.task}; learned from {"organ masks" if config.task == "organ" else "image labels" if request.training.supervision == "labels" else "lesion masks"}.
 
 - Data: {about.get("data", request.folder.root.name)}
 - Licence: {about.get("licence", "not stated by the person who trained it")}
@@ -236,7 +241,7 @@ Outlines {", ".join(c.name for c in config.conditions)} in {config.plane} {confi
 |---|---|
 {counts}
 
-Figures on held-out patients of the training data, {judged} (they chose the model, so they are optimistic):
+Figures on {shown}, {judged} (they chose the model, so they are optimistic):
 
 | figure | |
 |---|---|

@@ -148,5 +148,5 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
 
 
 def _told(words: list[str]) -> list[str]:
-    """The command for the card, without the folders of this machine."""
-    return [Path(word).name if "/" in word or "\\" in word else word for word in words]
+    """The command for the card, without the folders of this machine; sentences with a slash stay as they are."""
+    return [Path(word).name if Path(word).is_absolute() or Path(word).exists() else word for word in words]
