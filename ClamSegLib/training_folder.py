@@ -7,6 +7,7 @@ files `stop` (finish now, keep the best) and `pause` (wait until the file is gon
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 import os
 import shutil
@@ -70,8 +71,11 @@ class TrainingFolder:
         InputError: another training runs there.
     """
 
-    def __init__(self, folder: Path, resume: bool) -> None:
+    def __init__(self, folder: Path, resume: bool, *, tensorboard: bool = False) -> None:
         self.folder = Path(folder)
+        self._tensorboard = tensorboard
+        if tensorboard and importlib.util.find_spec("tensorboard") is None:
+            raise InputError("--tensorboard needs TensorBoard; install it with pip install 'clamseg[tensorboard]'.")
         other = running_training(self.folder)
         if other is not None:
             raise InputError(
@@ -141,6 +145,19 @@ class TrainingFolder:
             writer.writeheader()
             writer.writerows(self.rows)
         self._write_curves()
+        if self._tensorboard:
+            self._write_tensorboard()
+
+    def _write_tensorboard(self) -> None:
+        """Adds the last row to `tensorboard/` in the folder."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        row = self.rows[-1]
+        writer: Any = SummaryWriter(self.folder / "tensorboard")
+        for name, value in row.items():
+            if isinstance(value, float):
+                writer.add_scalar(name, value, row["step"])
+        writer.close()
 
     def _write_curves(self) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -50,6 +50,7 @@ class TrainingRequest:
     resume: bool = False
     about: dict[str, str] | None = None
     command: tuple[str, ...] = ()
+    tensorboard: bool = False
 
 
 def _initial_weights(request: TrainingRequest) -> dict[str, Tensor] | None:
@@ -130,7 +131,7 @@ def run_training(request: TrainingRequest, reporter: Reporter) -> Path:
         _trainer(request, setup, training, None, processes, Reporter()).run(request.resume)
         distributed.barrier()
         return request.output
-    with TrainingFolder(request.output, request.resume) as folder:
+    with TrainingFolder(request.output, request.resume, tensorboard=request.tensorboard) as folder:
         told = folder.reporter(reporter)
         state_folder.mkdir(exist_ok=True)
         try:

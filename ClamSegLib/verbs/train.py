@@ -57,6 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sequence", help="MR sequence, e.g. FLAIR")
     parser.add_argument("--plane", choices=("axial", "coronal", "sagittal"))
     parser.add_argument("--organ", help="organ method: lungs_ct, brain_mr, body, whole, or model:NAME")
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="also write curves for TensorBoard (extra tensorboard)"
+    )
     parser.add_argument("--name", help="name of the model (default: the output folder's)")
     parser.add_argument("--about-data", help="words on the data for the card")
     parser.add_argument("--licence", help="licence of the model for the card")
@@ -137,6 +140,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         arguments.resume,
         {key: value for key, value in about.items() if value},
         ("clamseg", *_told(sys.argv[1:])),
+        arguments.tensorboard,
     )
     if arguments.eta == "tune":
         from ClamSegLib.tune import tune_eta

@@ -357,3 +357,16 @@ def test_maps_that_mark_nothing_teach_no_further_round():
     much[200] = 3_000
     assert _cut(much) == 0.5
     assert SMALLEST_AREA == 0.002
+
+
+def test_tensorboard_gets_the_curves_when_asked(phantoms, tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    output = train(phantoms, tmp_path / "m", "--steps", "4", "--rounds", "1", "--tensorboard")
+    seen = EventAccumulator(str(output / "tensorboard"))
+    seen.Reload()
+    (point,) = seen.Scalars("hybrid")
+    assert point.step == 4
+    assert point.value == pytest.approx(float(figures(output)[-1]["hybrid"]), rel=1e-4)
+    assert not (train(phantoms, tmp_path / "n", "--steps", "4", "--rounds", "1") / "tensorboard").exists()
