@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import struct
 import zlib
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from ClamSegLib.errors import InputError
 
 _CHUNK_BYTES = 1 << 22
 _NIFTI_1_BYTES, _NIFTI_2_BYTES = 348, 540
+# Bits a voxel of the value types scans have, by NIfTI's number of the type.
+_BITS = {2: 8, 4: 16, 8: 32, 16: 32, 32: 64, 64: 64, 128: 24, 256: 8, 512: 16, 768: 32, 1024: 64, 1280: 64}
 
 
 def check_nifti(path: Path) -> None:
@@ -21,7 +24,7 @@ def check_nifti(path: Path) -> None:
         path: .nii or .nii.gz, NIfTI-1 or NIfTI-2 (nifti.nimh.nih.gov), either byte order.
 
     Raises:
-        InputError: no NIfTI header, sizes that cannot be, a damaged stream, or fewer bytes than the header promises.
+        InputError: no NIfTI header, sizes or spacings that cannot be, a damaged stream, or fewer bytes than the header promises.
     """
     try:
         with path.open("rb") as file:
@@ -50,19 +53,29 @@ def _promised_bytes(head: bytes, path: Path) -> int:
     for order in "<>":
         if len(head) >= _NIFTI_1_BYTES and struct.unpack(f"{order}i", head[:4])[0] == _NIFTI_1_BYTES:
             dimensions = struct.unpack(f"{order}8h", head[40:56])
-            bits = struct.unpack(f"{order}h", head[72:74])[0]
+            spacing = struct.unpack(f"{order}8f", head[76:108])
+            kind, bits = struct.unpack(f"{order}2h", head[70:74])
             offset = struct.unpack(f"{order}f", head[108:112])[0]
             break
         if len(head) >= _NIFTI_2_BYTES and struct.unpack(f"{order}i", head[:4])[0] == _NIFTI_2_BYTES:
-            bits = struct.unpack(f"{order}h", head[14:16])[0]
+            kind, bits = struct.unpack(f"{order}2h", head[12:16])
             dimensions = struct.unpack(f"{order}8q", head[16:80])
+            spacing = struct.unpack(f"{order}8d", head[104:168])
             offset = struct.unpack(f"{order}q", head[168:176])[0]
             break
     else:
         raise InputError(f"{path} is not a NIfTI file; it is damaged or another kind of file under that name.")
     rank, sizes = dimensions[0], dimensions[1:]
+    if _BITS.get(kind, bits) != bits:  # ITK would go by the kind and fill what is missing with zeros
+        raise InputError(f"{path} has a damaged header ({bits} bits a voxel of kind {kind}); copy or export it again.")
     if not 1 <= rank <= 7 or any(size < 1 for size in sizes[:rank]) or bits < 1 or not 0 <= offset < 2**40:
         raise InputError(f"{path} has a damaged header (sizes {list(sizes)}); copy or export it again.")
+    for size, step in list(zip(sizes, spacing[1:], strict=True))[: min(rank, 3)]:
+        # ITK takes 1 mm for such a step without a word; along a single slice nobody measures.
+        if size > 1 and not (math.isfinite(step) and step > 0):
+            raise InputError(
+                f"{path} has the voxel spacing {[round(s, 4) for s in spacing[1:4]]} mm; each must be above 0."
+            )
     voxels = 1
     for size in sizes[:rank]:
         voxels *= int(size)

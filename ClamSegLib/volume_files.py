@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ClamSegLib.errors import InputError
+from ClamSegLib.itk_messages import silenced
+from ClamSegLib.meta_image_header import check_meta_image
 from ClamSegLib.nifti_header import check_nifti
 from ClamSegLib.volume import Array, Volume, from_sitk, to_sitk
 
@@ -87,10 +89,8 @@ def _check_file(path: Path) -> None:
 
 def _one_line(error: Exception) -> str:
     """The part of an ITK message a person can use."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [
-        line for line in lines if not line.startswith(("Exception thrown", "sitk::ERROR")) and "/" not in line[:4]
-    ]
+    lines = [line.strip().removeprefix("sitk::ERROR: ") for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith("Exception thrown") and "/" not in line[:4]]
     return (telling or lines or ["unknown error"])[-1].split("): ")[-1][:160]
 
 
@@ -104,14 +104,16 @@ def _image_io(path: Path) -> str:
 def _read_scan(path: Path) -> Volume:
     import SimpleITK as sitk
 
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
     if ending_of(path) in (".nii", ".nii.gz"):
-        check_nifti(path)  # first: ITK's own complaint about another kind of file would go to the terminal
+        check_nifti(path)
+    if ending_of(path) in (".mha", ".mhd"):
+        check_meta_image(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetImageIO(_image_io(path))
     try:
-        reader.ReadImageInformation()
+        with silenced():
+            reader.ReadImageInformation()
     except RuntimeError as error:
         raise InputError(
             f"{path} cannot be read as {ending_of(path)} ({_one_line(error)}); it is damaged or another kind of file."
@@ -122,7 +124,8 @@ def _read_scan(path: Path) -> Volume:
     if dimension == 4 and size[3] == 1:
         reader.SetExtractSize([*size[:3], 0])  # a single time point stored as 4-D
     try:
-        image = reader.Execute()
+        with silenced():
+            image = reader.Execute()
     except RuntimeError as error:
         raise InputError(f"{path} is truncated or damaged ({_one_line(error)}); copy or export it again.") from error
     return from_sitk(image)
@@ -160,21 +163,39 @@ def _check_header(path: Path, reader: SimpleITK.ImageFileReader) -> None:
             f"{path} claims {' x '.join(map(str, size))} voxels ({voxels * bytes_each / 1e9:.1f} GB), "
             f"which a file of {stored} bytes cannot hold; its header is damaged."
         )
+    memory = _memory_bytes()
+    if memory is not None and voxels * bytes_each > memory:
+        raise InputError(
+            f"{path} needs {voxels * bytes_each / 1e9:.1f} GB for its {' x '.join(map(str, size))} voxels, more than "
+            f"the {memory / 1e9:.1f} GB of this machine; crop it, or export fewer slices."
+        )
+
+
+def _memory_bytes() -> int | None:
+    """All the memory of this machine, None where it does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return None
 
 
 def _read_picture(path: Path) -> Volume:
     import SimpleITK as sitk
 
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
-        reader.ReadImageInformation()
-        size = list(reader.GetSize())
-        if np.prod([float(s) for s in size]) > _LARGEST_VOXELS / 8:
-            raise InputError(f"{path} claims {' x '.join(map(str, size))} pixels; its header is damaged.")
-        image = reader.Execute()
+        with silenced():
+            reader.ReadImageInformation()
+            size = list(reader.GetSize())
+            if np.prod([float(s) for s in size]) > _LARGEST_VOXELS / 8:
+                raise InputError(f"{path} claims {' x '.join(map(str, size))} pixels; its header is damaged.")
+            image = reader.Execute()
     except RuntimeError as error:
+        if "Unknown PixelType" in str(error):
+            raise InputError(
+                f"{path} has grey values with transparency, which are not read; save it as plain grey."
+            ) from error
         raise InputError(
             f"{path} cannot be read as a picture ({_one_line(error)}); it is damaged or another kind of file."
         ) from error
@@ -204,9 +225,8 @@ def _grey(path: Path, array: Array, components: int) -> Array:
     """One channel; colour pictures whose channels agree are grey in truth."""
     if components == 1:
         return array
-    colours = array[..., :3] if components in (3, 4) else array[..., :1]
-    if components == 2 or all(np.array_equal(colours[..., 0], colours[..., k]) for k in (1, 2)):
-        return np.ascontiguousarray(colours[..., 0])
+    if components in (3, 4) and all(np.array_equal(array[..., 0], array[..., k]) for k in (1, 2)):
+        return np.ascontiguousarray(array[..., 0])
     raise InputError(f"{path} is a colour picture; ClamSeg needs grey values (an X-ray saved in grey).")
 
 
