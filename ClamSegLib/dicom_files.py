@@ -1,23 +1,41 @@
-"""Reading DICOM: series in folders in any order, X-rays, compressed transfer syntaxes.
+"""Reading DICOM: series in folders in any order, X-rays, enhanced multi-frame images, compressed transfer syntaxes.
 
-pydicom reads headers and pixels; patient names and identifiers are never looked at.
+pydicom reads headers and pixels, GDCM inside SimpleITK the pixels pydicom has no decoder for; patient names and
+identifiers are never looked at.
 """
 
 from __future__ import annotations
 
+import tempfile
 import warnings
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ClamSegLib.dicom_series import Series, choose_series, list_series, make_series, read_header, slice_normal
+from ClamSegLib.dicom_planes import Plane, StackGeometry, planes_of, positive_mm, rescale_of, stack_geometry
+from ClamSegLib.dicom_series import (
+    NO_SCANS,
+    Series,
+    choose_series,
+    frame_count,
+    list_series,
+    make_series,
+    numbers,
+    read_header,
+    scan_folder,
+)
 from ClamSegLib.errors import InputError
+from ClamSegLib.itk_messages import silenced
 from ClamSegLib.volume import Array, Volume
 
-# Parts of the largest distance between neighbouring slices that may be missing before a gap is named.
-_UNEVEN_SHARE = 0.05
+_PIXEL_TAGS = (
+    "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "BitsAllocated", "BitsStored",
+    "HighBit", "PixelRepresentation",
+)  # fmt: skip
+
+__all__ = ["Series", "list_series", "read_dicom"]
 
 
 def read_dicom(path: Path, *, series: str | None = None) -> Volume:
@@ -28,83 +46,121 @@ def read_dicom(path: Path, *, series: str | None = None) -> Volume:
         series: number (from 1, largest first) or UID; None takes the largest and warns when there are others.
 
     Raises:
-        InputError: no image, damaged, an unreadable compression, colour, uneven or missing geometry.
+        InputError: no image, damaged, an unreadable compression, colour, or no single straight stack.
     """
     path = Path(path)
+    notes: list[str] = []
     if path.is_dir():
-        chosen, notes = choose_series(list_series(path), series, path)
+        found, damaged = scan_folder(path)
+        chosen, notes = choose_series(found, series, path)
+        if damaged:
+            names = ", ".join(p.name for p in damaged[:3]) + (" ..." if len(damaged) > 3 else "")
+            notes.append(f"DICOM files too damaged to read were left out: {names}; slices may be missing.")
     else:
         header = read_header(path)
         if header is None:
             raise InputError(f"{path} is not a readable DICOM image; it is damaged or another kind of file.")
-        chosen, notes = make_series("", [(path, header)]), []
-    first = chosen.headers[0]
-    _refuse_other_kinds(chosen.files[0], first)
-    if int(first.get("NumberOfFrames") or 1) > 1 and chosen.n_slices == 1:
-        return _read_multi_frame(chosen, path, notes)
-    if chosen.modality == "XR" or (chosen.n_slices == 1 and slice_normal(first) is None):
-        if chosen.n_slices > 1:
-            notes.append(f"{chosen.n_slices} pictures in this series; only {chosen.files[0].name} is read.")
+        chosen = make_series("", [(path, header)])
+    for file, header in zip(chosen.files, chosen.headers, strict=True):
+        _refuse_other_kinds(file, header)
+    if _is_projection(chosen):
+        if len(chosen.files) > 1:
+            notes.append(f"{len(chosen.files)} pictures in this series; only {chosen.files[0].name} is read.")
         return _read_projection(chosen, path, notes)
     return _read_stack(chosen, path, notes)
 
 
 def _refuse_other_kinds(path: Path, header: Any) -> None:
     modality = str(header.get("Modality", ""))
-    if modality in ("SEG", "RTSTRUCT", "RTDOSE", "PR", "SR", "KO", "REG"):
+    if modality in NO_SCANS:
         raise InputError(f"{path} is a DICOM {modality} object, not an image; name the image series.")
-    if int(header.get("SamplesPerPixel") or 1) != 1:
+    if header.get("SamplesPerPixel") not in (None, "", 1):
         raise InputError(f"{path} is a colour DICOM image; grey values are needed.")
 
 
-def _pixels(path: Path) -> tuple[Array, Any]:
-    """Stored values of a file, decompressed, with its data set."""
+def _is_projection(chosen: Series) -> bool:
+    """An X-ray, or a lone picture without a place in the patient."""
+    first = chosen.headers[0]
+    if first.get("PerFrameFunctionalGroupsSequence") or frame_count(first) > 1:
+        return False
+    return chosen.modality == "XR" or (len(chosen.files) == 1 and not first.get("ImageOrientationPatient"))
+
+
+def _pixels(path: Path) -> Array:
+    """Stored values of a file, decompressed, (rows, columns) or with frames first."""
     import pydicom
 
+    dataset = None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             dataset = pydicom.dcmread(path)
-            return dataset.pixel_array, dataset
-    except Exception as error:
-        return _pixels_by_itk(path, error)
+            pixels: Array = dataset.pixel_array
+            _check_frames_end(dataset)
+            return pixels
+    except Exception as error:  # pydicom raises many kinds for damaged files
+        # Where a decoder was there and failed, the pixels are damaged; GDCM might make up a part of them.
+        lacks_decoder = "missing dependencies" in str(error) or isinstance(error, NotImplementedError)
+        if dataset is None or not lacks_decoder:
+            words = " ".join(str(error).split())[:160] or type(error).__name__
+            raise InputError(f"{path} cannot be decoded ({words}); it is truncated or damaged.") from error
+    return _pixels_by_itk(path, dataset)
 
 
-def _pixels_by_itk(path: Path, error: Exception) -> tuple[Array, Any]:
-    """GDCM inside SimpleITK reads what pydicom lacks a decoder for; its values are rescaled already."""
+def _check_frames_end(dataset: Any) -> None:
+    """JPEG and JPEG-LS say where they end; decoders fill what is missing with grey and say nothing.
+
+    Raises:
+        ValueError: a frame is cut off.
+    """
+    from pydicom import encaps, uid
+
+    if dataset.file_meta.TransferSyntaxUID not in (*uid.JPEGTransferSyntaxes, *uid.JPEGLSTransferSyntaxes):
+        return
+    for number, frame in enumerate(encaps.generate_frames(dataset.PixelData, number_of_frames=frame_count(dataset)), 1):
+        if b"\xff\xd9" not in frame[-16:]:  # a byte or more of padding may follow
+            raise ValueError(f"the compressed frame {number} is cut off")
+
+
+def _pixels_by_itk(path: Path, dataset: Any) -> Array:
+    """Stored values as GDCM inside SimpleITK decodes them, for compressions pydicom has no decoder for.
+
+    GDCM gets the pixels alone: it scales CT and leaves MR, and nobody's name shall lie in a temporary folder.
+    """
     import pydicom
     import SimpleITK as sitk
 
-    words = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
-    damaged = InputError(
-        f"{path} cannot be decoded ({words}); it is truncated or damaged, or compressed in a way that needs "
-        "pip install 'clamseg[dicom]'."
-    )
+    bare = pydicom.Dataset()
+    bare.file_meta = pydicom.dataset.FileMetaDataset()
+    bare.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            dataset = pydicom.dcmread(path, stop_before_pixels=True)
-        lacks_decoder = (
-            "plugin" in str(error) or "missing dependencies" in str(error) or "decoder" in str(error).lower()
-        )
-        if not lacks_decoder:
-            raise damaged from error
-        sitk.ProcessObject.SetGlobalWarningDisplay(False)
-        array = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
-    except InputError:
+        _check_frames_end(dataset)
+        for name in _PIXEL_TAGS:
+            if name in dataset:
+                setattr(bare, name, dataset[name].value)
+        bare["PixelData"] = dataset["PixelData"]
+        bare.PhotometricInterpretation = "MONOCHROME2"
+        kind = pydicom.uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage
+        bare.SOPClassUID = kind if frame_count(dataset) > 1 else pydicom.uid.SecondaryCaptureImageStorage
+        bare.SOPInstanceUID = pydicom.uid.generate_uid()
+        with tempfile.TemporaryDirectory() as folder, silenced():
+            bare.save_as(Path(folder) / "pixels.dcm", enforce_file_format=True)
+            array: Array = sitk.GetArrayFromImage(sitk.ReadImage(str(Path(folder) / "pixels.dcm")))
+    except OSError:
         raise
-    except Exception as second:
-        raise damaged from second
-    dataset.RescaleSlope, dataset.RescaleIntercept = 1, 0
-    return (array[0] if array.shape[0] == 1 else array), dataset
+    except Exception as error:  # pydicom raises many kinds for damaged files, ITK RuntimeError
+        raise InputError(
+            f"{path} cannot be decoded: it is damaged, or compressed in a way that needs more decoders "
+            "(pip install 'clamseg[dicom]')."
+        ) from error
+    return array[0] if array.ndim == 3 and array.shape[0] == 1 else array
 
 
-def _rescaled(pixels: Array, header: Any) -> Array:
+def _rescaled(pixels: Array, slope: float, intercept: float) -> Array:
     """Modality values; int16 where slope and intercept allow, else float32."""
-    slope, intercept = float(header.get("RescaleSlope") or 1), float(header.get("RescaleIntercept") or 0)
     if slope == 1 and intercept == 0:
         return pixels
-    if slope == 1 and intercept == int(intercept):
+    if slope == 1 and intercept == int(intercept) and pixels.dtype.kind in "iu":
         low, high = int(pixels.min()) + int(intercept), int(pixels.max()) + int(intercept)
         kind = np.int16 if low >= -32768 and high <= 32767 else np.int32
         return (pixels.astype(np.int32) + int(intercept)).astype(kind)
@@ -112,142 +168,66 @@ def _rescaled(pixels: Array, header: Any) -> Array:
 
 
 def _read_projection(chosen: Series, path: Path, notes: list[str]) -> Volume:
-    pixels, header = _pixels(chosen.files[0])
-    array = _rescaled(pixels, header)
+    file, header = chosen.files[0], chosen.headers[0]
+    array = _pixels(file)
+    if array.ndim != 2:
+        raise InputError(f"{file} holds {array.ndim}-dimensional pixels; one grey picture is needed.")
+    array = _rescaled(array, *rescale_of(header, file))
     if str(header.get("PhotometricInterpretation", "")) == "MONOCHROME1":
-        # White means little there: mirrored inside the stored range so that bone is bright everywhere.
-        array = (
-            (int(array.max()) + int(array.min()) - array.astype(np.int64)).astype(array.dtype)
-            if array.dtype.kind in "iu"
-            else array.max() + array.min() - array
-        )
-    spacing = header.get("PixelSpacing")
-    known = (bool(spacing) and chosen.modality != "XR") or bool(spacing and header.get("PixelSpacingCalibrationType"))
-    spacing = spacing or header.get("ImagerPixelSpacing") or (1.0, 1.0)
-    row_mm, column_mm = _positive(chosen.files[0], [float(v) for v in spacing])
+        array = _inverted(array)
+    spacing = numbers(header, "PixelSpacing", file, 2)
+    known = spacing is not None and (chosen.modality != "XR" or bool(header.get("PixelSpacingCalibrationType")))
+    row_mm, column_mm = positive_mm(file, spacing or numbers(header, "ImagerPixelSpacing", file, 2) or (1.0, 1.0))
     if chosen.modality == "XR" and not known:
         notes.append("The pixel spacing of this X-ray is the detector's, not the patient's: sizes are given in pixels.")
     return Volume(
         array[np.newaxis], (column_mm, row_mm, 1.0), spacing_known=known, modality=chosen.modality,
-        already_windowed=False, is_picture=True, source=path, slice_files=chosen.files, warnings=tuple(notes),
-        description=chosen.description,
-    )  # fmt: skip
-
-
-def _positive(path: Path, values: list[float]) -> list[float]:
-    if not all(np.isfinite(v) and 0 < v <= 1000 for v in values):
-        raise InputError(f"{path} has the pixel spacing {values} mm; each must be above 0 and at most 1000 mm.")
-    return values
-
-
-def _positions(chosen: Series) -> NDArray[np.float64]:
-    places = [h.get("ImagePositionPatient") for h in chosen.headers]
-    if any(p is None or len(p) != 3 for p in places):
-        raise InputError(
-            f"{chosen.files[0].parent} has slices without a position in the patient; export the series again."
-        )
-    return np.asarray([[float(v) for v in p] for p in places])
-
-
-def _check_stack(chosen: Series, normal: NDArray[np.float64], notes: list[str]) -> tuple[NDArray[np.float64], float]:
-    """Positions (n,3) and slice distance in mm; refuses what is not one stack, names gaps and tilt."""
-    first = chosen.headers[0]
-    for path, header in zip(chosen.files, chosen.headers, strict=True):
-        same = (header.get("Rows"), header.get("Columns")) == (first.get("Rows"), first.get("Columns"))
-        other = slice_normal(header)
-        if not same or other is None or float(np.dot(other, normal)) < 0.9999:
-            raise InputError(
-                f"{path.name} has another size or orientation than the rest of its series (a localiser?); "
-                "move such files away, or choose another series."
-            )
-    positions = _positions(chosen)
-    if len(positions) == 1:
-        thickness = float(first.get("SpacingBetweenSlices") or first.get("SliceThickness") or 1.0)
-        return positions, abs(thickness) or 1.0
-    along = positions @ normal
-    steps = np.diff(along)
-    if steps.min() < 1e-3:
-        raise InputError(
-            f"{chosen.files[0].parent} holds several slices at the same position (time points or echoes in one series); "
-            "keep one of each."
-        )
-    distance = float(np.median(steps))
-    uneven = np.flatnonzero(np.abs(steps - distance) > _UNEVEN_SHARE * distance)
-    if len(uneven):
-        notes.append(
-            f"Slices are unevenly spaced ({steps.min():.2f} to {steps.max():.2f} mm, {len(uneven)} of {len(steps)} steps differ): "
-            "some may be missing; volumes in ml and positions along the stack are approximate."
-        )
-        distance = float(along[-1] - along[0]) / (len(along) - 1)
-    shift = positions[-1] - positions[0]
-    tilt_mm = float(np.linalg.norm(shift - np.dot(shift, normal) * normal))
-    if tilt_mm > 0.05 * distance * (len(positions) - 1) and tilt_mm > 0.5:
-        raise InputError(
-            f"{chosen.files[0].parent} is a tilted (sheared) stack, shifted by {tilt_mm:.1f} mm in plane; "
-            "load it in Slicer, which straightens such a series, and export it."
-        )
-    return positions, distance
-
-
-def _read_stack(chosen: Series, path: Path, notes: list[str]) -> Volume:
-    first = chosen.headers[0]
-    normal = slice_normal(first)
-    if normal is None:
-        raise InputError(f"{chosen.files[0]} has no orientation in the patient; export the series again.")
-    positions, distance = _check_stack(chosen, normal, notes)
-    slices = []
-    for file in chosen.files:
-        pixels, header = _pixels(file)
-        if pixels.ndim != 2:
-            raise InputError(
-                f"{file} holds {pixels.ndim}-dimensional pixels among single slices; keep one kind of file."
-            )
-        slices.append(_rescaled(pixels, header))
-    kinds = {s.dtype for s in slices}
-    kind = kinds.pop() if len(kinds) == 1 else np.result_type(*(s.dtype for s in slices))
-    array = np.stack([s.astype(kind, copy=False) for s in slices])
-    row_mm, column_mm = _positive(chosen.files[0], [float(v) for v in first.get("PixelSpacing") or (1.0, 1.0)])
-    orientation = np.asarray(first.ImageOrientationPatient, float)
-    direction = np.stack([orientation[:3], orientation[3:], normal], axis=1)
-    return Volume(
-        array, (column_mm, row_mm, distance), tuple(float(v) for v in positions[0]), tuple(direction.ravel().tolist()),  # type: ignore[arg-type]
-        spacing_known=bool(first.get("PixelSpacing")), modality=chosen.modality, source=path, slice_files=chosen.files,
+        already_windowed=array.dtype == np.uint8, is_picture=True, source=path, slice_files=chosen.files,
         warnings=tuple(notes), description=chosen.description,
     )  # fmt: skip
 
 
-def _read_multi_frame(chosen: Series, path: Path, notes: list[str]) -> Volume:
-    """Enhanced CT and MR: one file, the frames sorted by their own positions."""
-    pixels, header = _pixels(chosen.files[0])
-    if pixels.ndim != 3:
-        raise InputError(f"{chosen.files[0]} holds {pixels.ndim}-dimensional pixels; frames of grey values are needed.")
-    frames = header.get("PerFrameFunctionalGroupsSequence")
-    shared = header.get("SharedFunctionalGroupsSequence")
-    try:
-        places = np.asarray([[float(v) for v in f.PlanePositionSequence[0].ImagePositionPatient] for f in frames])
-        turned = (shared[0] if "PlaneOrientationSequence" in shared[0] else frames[0]).PlaneOrientationSequence[0]
-        measures = (shared[0] if "PixelMeasuresSequence" in shared[0] else frames[0]).PixelMeasuresSequence[0]
-    except (AttributeError, IndexError, TypeError) as error:
-        raise InputError(
-            f"{chosen.files[0]} is a multi-frame image without positions of its frames; export single slices."
-        ) from error
-    orientation = np.asarray([float(v) for v in turned.ImageOrientationPatient])
-    normal = np.cross(orientation[:3], orientation[3:])
-    order = np.argsort(places @ normal, kind="stable")
-    steps = np.diff((places @ normal)[order])
-    if len(steps) and steps.min() < 1e-3:
-        raise InputError(
-            f"{chosen.files[0]} holds several frames at the same position (a time series); export one time point."
-        )
-    distance = float(np.median(steps)) if len(steps) else float(measures.get("SliceThickness") or 1.0)
-    if len(steps) and np.abs(steps - distance).max() > _UNEVEN_SHARE * distance:
-        notes.append("Frames are unevenly spaced; volumes in ml and positions along the stack are approximate.")
-    group = shared[0] if "PixelValueTransformationSequence" in shared[0] else frames[0]
-    values = group.get("PixelValueTransformationSequence")
-    array = pixels[order] if not values else _rescaled(pixels[order], values[0])
-    row_mm, column_mm = _positive(chosen.files[0], [float(v) for v in measures.PixelSpacing])
-    direction = np.stack([orientation[:3], orientation[3:], normal], axis=1)
+def _inverted(array: Array) -> Array:
+    """White means little in MONOCHROME1: mirrored inside the range it fills, so that bone is bright everywhere."""
+    if array.dtype.kind not in "iu":
+        mirrored: Array = array.max() + array.min() - array
+        return mirrored
+    return (int(array.max()) + int(array.min()) - array.astype(np.int64)).astype(array.dtype)
+
+
+def _read_stack(chosen: Series, path: Path, notes: list[str]) -> Volume:
+    planes = [
+        plane for file, header in zip(chosen.files, chosen.headers, strict=True) for plane in planes_of(file, header)
+    ]
+    geometry = stack_geometry(planes, chosen.files[0].parent if len(chosen.files) > 1 else chosen.files[0], notes)
+    one_a_file = len(chosen.files) == len(planes)
     return Volume(
-        array, (column_mm, row_mm, distance), tuple(float(v) for v in places[order[0]]), tuple(direction.ravel().tolist()),  # type: ignore[arg-type]
-        modality=chosen.modality, source=path, slice_files=chosen.files, warnings=tuple(notes), description=chosen.description,
+        _stacked(geometry), geometry.spacing_mm, geometry.origin, geometry.direction,
+        spacing_known=planes[0].pixel_mm is not None, modality=chosen.modality, source=path,
+        slice_files=tuple(p.file for p in geometry.planes) if one_a_file else chosen.files,
+        warnings=tuple(notes), description=chosen.description,
     )  # fmt: skip
+
+
+def _stacked(geometry: StackGeometry) -> Array:
+    """(slice, row, column) in the order of the planes; each file is decoded once and only its own planes are kept."""
+    numbered = sorted(enumerate(geometry.planes), key=lambda item: (str(item[1].file), item[1].frame))
+    stack: Array | None = None
+    for file, members in groupby(numbered, key=lambda item: item[1].file):
+        pixels = _pixels(file)
+        frames = pixels if pixels.ndim == 3 else pixels[np.newaxis]
+        for place, plane in members:
+            values = _frame(frames, plane)
+            if stack is None:
+                stack = np.empty((len(geometry.planes), *plane.shape), values.dtype)
+            elif not np.can_cast(values.dtype, stack.dtype):
+                stack = stack.astype(np.result_type(values.dtype, stack.dtype))
+            stack[place] = values
+    assert stack is not None, "a stack has at least one plane"
+    return stack
+
+
+def _frame(frames: Array, plane: Plane) -> Array:
+    if plane.frame >= len(frames) or frames.shape[1:] != plane.shape:
+        raise InputError(f"{plane.file} holds other pixels than its header says; it is damaged.")
+    return _rescaled(frames[plane.frame], plane.slope, plane.intercept)

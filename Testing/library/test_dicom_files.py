@@ -164,6 +164,148 @@ def test_a_tilted_stack_is_refused_rather_than_sheared(tmp_path):
         read_volume(tmp_path)
 
 
+def test_even_a_slight_tilt_is_refused_when_it_moves_slices_by_more_than_a_pixel(tmp_path):
+    for k in range(40):
+        place = [0, 0.05 * k, 5.0 * k]  # half a degree: 2 mm over the stack
+        save(tmp_path, str(k), dataset(np.zeros((20, 24), np.uint16), "1.7", k, ImagePositionPatient=place))
+    with pytest.raises(InputError, match=r"tilted.*2\.0 mm"):
+        read_volume(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("odd", "word"),
+    [
+        ({"ImageOrientationPatient": [0, 1, 0, -1, 0, 0]}, "orientation"),  # turned in its own plane
+        ({"PixelSpacing": [2, 2]}, "pixel spacing"),
+        ({"ImageOrientationPatient": [2, 0, 0, 0, 1, 0]}, "no direction"),
+        ({"ImageOrientationPatient": [0] * 6}, "no direction"),
+    ],
+)
+def test_a_slice_unlike_the_others_is_named(tmp_path, odd, word):
+    stack(tmp_path, 4)
+    save(tmp_path, "odd", dataset(np.zeros((20, 24), np.uint16), "1.2.3.4", 9, **odd))
+    with pytest.raises(InputError, match=f"odd.*{word}"):
+        read_volume(tmp_path)
+
+
+def damage(path: Path, name: str, old: bytes, new: bytes) -> None:
+    data = path.read_bytes()
+    assert data.count(old) == 1, name
+    path.write_bytes(data.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("ImagePositionPatient", b"-10.0\\-20.0\\5.0", b"-10.0\\?20.0\\5.0"),
+        ("ImagePositionPatient", b"-10.0\\-20.0\\5.0", b"-10.0\\-20.0 5.0"),
+        ("PixelSpacing", b"0.8\\0.7", b"0.8\\nan"),
+        ("ImageOrientationPatient", b"1.0\\0.0\\0.0\\0.0\\1.0", b"1.0\\0.0\\0.0\\x.0\\1.0"),
+        ("RescaleIntercept", b"-1024", b"-10-4"),
+    ],
+)
+def test_numbers_that_are_none_are_a_damaged_file(tmp_path, name, old, new):
+    path = save(tmp_path, "a.dcm", dataset(np.zeros((20, 24), np.uint16), "1.2", 1))
+    damage(path, name, old, new)
+    with pytest.raises(InputError, match=f"a.dcm has a damaged {name}"):
+        read_volume(path)
+
+
+def test_a_file_too_damaged_to_belong_to_the_series_is_said_even_at_its_end(tmp_path):
+    stack(tmp_path, 6)
+    last = next(p for p in tmp_path.iterdir() if pydicom.dcmread(p).InstanceNumber == 5)
+    last.write_bytes(last.read_bytes()[:400])
+    volume = read_volume(tmp_path)
+    assert volume.array.shape[0] == 5
+    assert last.name in volume.warnings[0]
+    assert "damaged" in volume.warnings[0]
+    (tmp_path / "notes.txt").write_text("no image, and no damage either")
+    assert "notes" not in " ".join(read_volume(tmp_path).warnings)
+
+
+def test_a_scan_is_read_although_a_larger_segmentation_lies_beside_it(tmp_path):
+    pixels = stack(tmp_path, 3)
+    for k in range(5):
+        save(tmp_path, f"seg{k}", dataset(np.zeros((20, 24), np.uint16), "1.9.9", k, Modality="SEG"))
+    assert np.array_equal(read_volume(tmp_path).array, pixels.astype(int) - 1024)
+
+
+def enhanced(n: int = 5, slopes: bool = True, step: float = 4.0) -> tuple[Dataset, np.ndarray]:
+    """An enhanced image whose frames lie in no order, each with a slope of its own; and its values by height."""
+    rng = np.random.default_rng(1)
+    values = rng.integers(0, 500, (n, 20, 24)).astype(np.uint16)
+    heights = rng.permutation(n)
+    ds = dataset(
+        values[0], "1.6", 1, Modality="MR", SeriesDescription="T1", RescaleSlope=None, RescaleIntercept=None,
+        ImagePositionPatient=None, ImageOrientationPatient=None, PixelSpacing=None, SliceThickness=None,
+    )  # fmt: skip
+    ds.NumberOfFrames = n
+    ds.PixelData = values[heights].tobytes()
+    shared, turn, measures = Dataset(), Dataset(), Dataset()
+    turn.ImageOrientationPatient = [0, 1, 0, 0, 0, -1]  # sagittal
+    measures.PixelSpacing, measures.SliceThickness = [0.9, 0.6], 3
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [turn], [measures]
+    ds.SharedFunctionalGroupsSequence = [shared]
+    frames = []
+    for height in heights:
+        frame, place, rescale = Dataset(), Dataset(), Dataset()
+        # the normal of (P, I) points to the patient's right: -L
+        place.ImagePositionPatient = [-step * float(height), -50, 60]
+        rescale.RescaleSlope, rescale.RescaleIntercept = (int(height) + 1 if slopes else 1), 0
+        frame.PlanePositionSequence, frame.PixelValueTransformationSequence = [place], [rescale]
+        frames.append(frame)
+    ds.PerFrameFunctionalGroupsSequence = frames
+    scale = np.arange(1, n + 1)[:, None, None] if slopes else 1
+    return ds, values.astype(int) * scale
+
+
+@pytest.mark.parametrize("slopes", [True, False])
+def test_the_frames_of_an_enhanced_image_are_sorted_and_scaled_each_by_its_own_slope(tmp_path, slopes):
+    ds, expected = enhanced(slopes=slopes)
+    volume = read_volume(save(tmp_path, "e.dcm", ds))
+    assert np.allclose(volume.array, expected)
+    assert volume.spacing_mm == pytest.approx((0.6, 0.9, 4.0))
+    assert volume.origin == pytest.approx((0, -50, 60))
+    assert np.allclose(np.reshape(volume.direction, (3, 3)).T, [[0, 1, 0], [0, 0, -1], [-1, 0, 0]])
+    assert (volume.modality, volume.is_picture) == ("MR", False)
+
+
+def test_an_enhanced_image_of_one_frame_is_a_slice_in_the_patient(tmp_path):
+    volume = read_volume(save(tmp_path, "e.dcm", enhanced(1)[0]))
+    assert not volume.is_picture
+    assert volume.spacing_mm == pytest.approx((0.6, 0.9, 3.0))
+
+
+def test_frames_count_as_slices_when_the_largest_series_is_looked_for(tmp_path):
+    stack(tmp_path, 2, SeriesDescription="Scout")
+    save(tmp_path, "e.dcm", enhanced(5)[0])
+    volume = read_volume(tmp_path)
+    assert volume.array.shape[0] == 5
+    assert "Scout (2)" in volume.warnings[0]
+
+
+def test_frames_that_make_no_stack_are_refused_as_slices_are(tmp_path):
+    ds, _ = enhanced(4)
+    ds.PerFrameFunctionalGroupsSequence[1].PlanePositionSequence[0].ImagePositionPatient = [-4.0, -50, 80]
+    with pytest.raises(InputError, match=r"tilted|same position"):
+        read_volume(save(tmp_path, "tilted.dcm", ds))
+    ds, _ = enhanced(4, step=0.0)
+    with pytest.raises(InputError, match="same position"):
+        read_volume(save(tmp_path, "times.dcm", ds))
+    ds, _ = enhanced(4)
+    del ds.PerFrameFunctionalGroupsSequence
+    with pytest.raises(InputError, match="without positions"):
+        read_volume(save(tmp_path, "cine.dcm", ds))
+
+
+def test_slices_of_one_series_may_have_different_slopes(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 500, (3, 20, 24)).astype(np.uint16)
+    for k in range(3):
+        save(tmp_path, str(k), dataset(pixels[k], "1.7", k, RescaleSlope=[1, 0.5, 2][k], RescaleIntercept=0))
+    expected = pixels * np.array([1, 0.5, 2])[:, None, None]
+    assert np.allclose(read_volume(tmp_path).array, expected)
+
+
 def test_a_fractional_slope_gives_floats(tmp_path):
     pixels = stack(tmp_path, 3, RescaleSlope=0.5, RescaleIntercept=10)
     volume = read_volume(tmp_path)
@@ -207,6 +349,68 @@ def test_a_compressed_series_is_read(tmp_path):
         ds.compress(RLELossless)
         ds.save_as(path)
     assert np.array_equal(read_volume(tmp_path).array, pixels.astype(int) - 1024)
+
+
+def test_an_eight_bit_xray_counts_as_windowed(tmp_path):
+    pixels = np.arange(600, dtype=np.uint8).reshape(30, 20)
+    ds = xray(pixels, BitsAllocated=8, BitsStored=8, HighBit=7)
+    assert read_volume(save(tmp_path, "a.dcm", ds)).already_windowed
+    assert not read_volume(save(tmp_path, "b.dcm", xray(pixels.astype(np.uint16)))).already_windowed
+
+
+def without_decoders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine where only pydicom and SimpleITK are installed."""
+
+    def nothing(self: Dataset) -> np.ndarray:
+        raise RuntimeError("Unable to decompress because all plugins are missing dependencies:\n  pylibjpeg")
+
+    monkeypatch.setattr(Dataset, "pixel_array", property(nothing))
+
+
+def test_what_pydicom_has_no_decoder_for_gdcm_reads_to_the_same_values(tmp_path, monkeypatch):
+    stack(tmp_path / "series", 3)
+    ds, _ = enhanced()
+    save(tmp_path, "e.dcm", ds)
+    expected = [read_volume(tmp_path / name).array for name in ("series", "e.dcm")]
+    without_decoders(monkeypatch)
+    assert np.array_equal(read_volume(tmp_path / "series").array, expected[0])
+    assert np.allclose(read_volume(tmp_path / "e.dcm").array, expected[1])
+
+
+@pytest.mark.parametrize("folder", ["formats/dicom_covidctmd_P001_6slices", "totalseg_ct/example_ct_dicom"])
+def test_real_compressed_slices_are_read_without_extra_decoders(real_data, monkeypatch, folder):
+    path = sorted((real_data / folder).iterdir())[0]
+    expected = read_volume(path)
+    without_decoders(monkeypatch)
+    assert np.array_equal(read_volume(path).array, expected.array)
+
+
+def test_where_nothing_can_decode_the_package_to_install_is_named(tmp_path, capfd):
+    from pydicom import encaps
+
+    ds = dataset(np.zeros((20, 24), np.uint16), "1.2", 1)
+    ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.100"  # MPEG-2
+    ds.PixelData = encaps.encapsulate([b"\0\0\1\xb3" + bytes(96)])
+    ds["PixelData"].is_undefined_length = True
+    with pytest.raises(InputError, match=r"clamseg\[dicom\]"):
+        read_volume(save(tmp_path, "a.dcm", ds))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("decoders", [True, False])
+@pytest.mark.parametrize("share", [0.5, 0.99])
+def test_a_compressed_frame_that_is_cut_off_is_refused(real_data, tmp_path, monkeypatch, share, decoders):
+    """The decoder would fill the rest with grey."""
+    from pydicom import encaps
+
+    ds = pydicom.dcmread(sorted((real_data / "formats" / "dicom_covidctmd_P001_6slices").iterdir())[0])
+    frame = next(encaps.generate_frames(ds.PixelData, number_of_frames=1))
+    ds.PixelData = encaps.encapsulate([frame[: int(len(frame) * share)]])
+    ds.save_as(tmp_path / "cut.dcm")
+    if not decoders:
+        without_decoders(monkeypatch)
+    with pytest.raises(InputError, match="cut off" if decoders else "damaged"):
+        read_volume(tmp_path / "cut.dcm")
 
 
 def test_no_name_of_a_patient_reaches_a_message(tmp_path, caplog):
