@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,9 @@ class Lesion:
 
 def above_threshold(probability: NDArray[np.uint8], threshold: float) -> NDArray[np.bool_]:
     """Stored value / 255 above the threshold: the one rule every front uses."""
-    return probability.astype(np.int16) > threshold * 255
+    # For whole numbers, v > t * 255 is the same as v > floor(t * 255); this needs no wider copy of the map.
+    above: NDArray[np.bool_] = probability > np.uint8(min(255, math.floor(threshold * 255)))
+    return above
 
 
 def lesion_mask(
@@ -65,41 +68,46 @@ def lesion_mask(
     Returns:
         labels (slice, row, column) uint8, 0 none; components (slice, row, column) int32, 0 none.
     """
-    strongest = (
-        probability.argmax(axis=0).astype(np.uint8)
-        if len(probability) > 1
-        else np.zeros(probability.shape[1:], np.uint8)
-    )
-    labels = np.where(above_threshold(probability.max(axis=0), threshold), strongest + 1, 0).astype(np.uint8)
+    highest = probability[0] if len(probability) == 1 else probability.max(axis=0)
+    above = above_threshold(highest, threshold)
+    labels = above.view(np.uint8)
+    if len(probability) > 1:
+        labels = np.where(above, probability.argmax(axis=0).astype(np.uint8) + 1, 0).astype(np.uint8)
     components = np.zeros(labels.shape, np.int32)
     sizes: list[int] = []
     for condition in range(1, len(probability) + 1):
-        parts, count = ndimage.label(labels == condition, _FULL)
-        components[parts > 0] = parts[parts > 0] + len(sizes)
-        sizes += np.bincount(parts.ravel(), minlength=count + 1)[1:].tolist()
+        parts, count = ndimage.label(labels == condition if len(probability) > 1 else above, _FULL)
+        for number, place in enumerate(ndimage.find_objects(parts), 1):
+            sizes.append(int(np.count_nonzero(parts[place] == number)))
+        if condition == 1:
+            components = parts
+        else:
+            np.add(parts, len(sizes) - count, out=components, where=parts > 0)
     smallest = minimum_volume_ml / volume.voxel_ml if volume.spacing_known else 0.0
     kept = [n for n in np.argsort(sizes, kind="stable")[::-1] if sizes[n] >= max(1.0, smallest)]
     renumber = np.zeros(len(sizes) + 1, np.int32)
     renumber[np.asarray(kept, dtype=int) + 1] = np.arange(1, len(kept) + 1)
     components = renumber[components]
-    labels[components == 0] = 0
+    if len(kept) < len(sizes):
+        labels[components == 0] = 0
     return labels, components
 
 
 def _longest_diameter_mm(part: NDArray[np.bool_], pixel_mm: tuple[float, float]) -> float:
-    """Largest extent in any slice (slice, row, column), from the corners of the pixels on the convex hull."""
-    from scipy.spatial import ConvexHull
+    """Largest extent in any slice (slice, row, column), from the corners of the outermost pixels of each row."""
     from scipy.spatial.distance import pdist
 
     longest = 0.0
     for plane in part:
-        rows, columns = np.nonzero(plane)
+        rows = np.flatnonzero(plane.any(axis=1))
         if len(rows) == 0:
             continue
-        corners = np.concatenate([np.stack([rows + a, columns + b], 1) for a in (0, 1) for b in (0, 1)])
-        corners = np.unique(corners, axis=0) * np.asarray(pixel_mm)
-        corners = corners[ConvexHull(corners).vertices]  # pixel corners always span a square
-        longest = max(longest, float(pdist(corners).max()))
+        first = plane[rows].argmax(axis=1)
+        beyond = plane.shape[1] - plane[rows, ::-1].argmax(axis=1)
+        # Two points of a lesion that are farthest apart are always a left end of one row and a right end of another,
+        # or both of the same kind: the ends of the rows are enough.
+        ends = [np.stack([rows + a, columns], 1) for a in (0, 1) for columns in (first, beyond)]
+        longest = max(longest, float(pdist(np.concatenate(ends) * np.asarray(pixel_mm)).max()))
     return longest
 
 
