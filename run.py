@@ -27,7 +27,11 @@ STAMP = ENVIRONMENT / "clamseg-ready.json"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 TORCH = "2.13.0"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-EXTRAS = {"demo": ("dicom",), "shell": ("dicom",), "test": ("all", "test", "dev")}
+# What the panel's tests need below Qt, as Debian and Ubuntu name it.
+DISPLAY_PACKAGES = (
+    "libegl1", "libgl1", "libxkbcommon0", "libdbus-1-3", "libfontconfig1", "libglib2.0-0", "fonts-dejavu-core",
+)  # fmt: skip
+EXTRAS = {"demo": ("dicom",), "shell": ("dicom",), "test": ("all", "test", "panel", "dev")}
 
 
 def say(line: str) -> None:
@@ -165,6 +169,32 @@ def set_up(extras: tuple[str, ...], options: set[str]) -> None:
     say("Set-up complete.")
 
 
+def display_works() -> bool:
+    """True where Qt finds its libraries and a font, and the scene of Slicer loads."""
+    ask = (
+        "from PySide6 import QtGui, QtWidgets\nimport slicer\napplication = QtWidgets.QApplication([])\n"
+        "raise SystemExit(0 if QtGui.QFontDatabase.families() else 1)"
+    )
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    return not subprocess.run([str(PYTHON), "-c", ask], capture_output=True, check=False, env=environment).returncode
+
+
+def ensure_display_libraries() -> None:
+    """Names the one apt line for the panel's tests, and as root runs it."""
+    if display_works():
+        return
+    line = f"apt-get install -y --no-install-recommends {' '.join(DISPLAY_PACKAGES)}"
+    if not shutil.which("apt-get"):
+        sys.exit("The panel's tests need the libraries of Qt (EGL, GL, xkbcommon, D-Bus, fontconfig) and a font.")
+    if os.geteuid() != 0:
+        sys.exit(f"The panel's tests need libraries of the system; run 'sudo {line}' and then this command again.")
+    say(f"Qt lacks libraries, running: {line}")
+    if call(line.split()) and (call(["apt-get", "update"]) or call(line.split())):
+        sys.exit(f"'{line}' failed; install these packages by hand and run again.")
+    if not display_works():
+        sys.exit("Qt or slicer-core still does not start; run: .venv/bin/python -c 'import PySide6.QtWidgets, slicer'")
+
+
 def usable() -> bool:
     """True where an environment of this Python version is there already and its pip runs."""
     ask = "import sys, pip; print(sys.version.split()[0])"
@@ -183,6 +213,7 @@ def demo(words: list[str]) -> int:
 
 def test(words: list[str]) -> int:
     """Lint, types and tests; the first that fails ends it."""
+    ensure_display_libraries()
     processes = str(min(4, os.cpu_count() or 1))
     # One thread a process: two test processes that each take all cores slow each other down.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}

@@ -1,0 +1,1 @@
+"""The two kinds of process behind the panel: the inference worker, and trainings that outlive Slicer."""

@@ -1,0 +1,79 @@
+"""Where the reader looks: the volume behind, a point in all slice views, the model's window, surfaces in 3-D."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import slicer
+
+from ClamSegScene.geometry import matrix_of, world_transform
+
+
+def _all(scene: Any, kind: str) -> list[Any]:
+    nodes = scene.GetNodesByClass(kind)
+    nodes.UnRegister(None)
+    return [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]
+
+
+def show_behind(scene: Any, volume: Any) -> None:
+    """Shows the volume as background of every slice view."""
+    for composite in _all(scene, "vtkMRMLSliceCompositeNode"):
+        composite.SetBackgroundVolumeID(volume.GetID())
+
+
+def jump_to(scene: Any, ras: Sequence[float]) -> None:
+    """Centres all slice views on a point of the world; the zoom stays the reader's."""
+    slicer.vtkMRMLSliceNode.JumpAllSlices(
+        scene, float(ras[0]), float(ras[1]), float(ras[2]), slicer.vtkMRMLSliceNode.CenteredJumpSlice
+    )
+    for crosshair in _all(scene, "vtkMRMLCrosshairNode"):
+        crosshair.SetCrosshairRAS(float(ras[0]), float(ras[1]), float(ras[2]))
+
+
+def set_window(volume: Any, low: float, high: float) -> None:
+    """The model's window, in the volume's own units."""
+    display = volume.GetDisplayNode()
+    if display is not None and display.IsA("vtkMRMLScalarVolumeDisplayNode"):
+        display.SetAutoWindowLevel(0)
+        display.SetWindowLevelMinMax(low, high)
+
+
+def show_segments(segmentation: Any, visible: bool) -> None:
+    """Before and after: all segments of a result at once."""
+    display = segmentation.GetDisplayNode()
+    if display is not None:
+        display.SetVisibility(visible)
+
+
+def show_surfaces(segmentation: Any, visible: bool) -> None:
+    """Surfaces in 3-D; they are computed when first asked for, because a large volume takes seconds."""
+    if visible:
+        segmentation.CreateClosedSurfaceRepresentation()
+    display = segmentation.GetDisplayNode()
+    if display is not None:
+        display.SetVisibility3D(visible)
+
+
+def outline_opacity(segmentation: Any, opacity: float) -> None:
+    """Fill of the segments in slices; outlines stay fully visible."""
+    display = segmentation.GetDisplayNode()
+    if display is not None:
+        display.SetOpacity2DFill(opacity)
+
+
+def voxel_at_view(scene: Any, volume: Any, view: str) -> tuple[float, float, float] | None:
+    """Voxel position (i, j, k) under the centre of a slice view; None without that view.
+
+    Args:
+        view: name of the slice view, e.g. 'Red'.
+    """
+    node = scene.GetNodeByID(f"vtkMRMLSliceNode{view}")
+    if node is None:
+        return None
+    matrix = node.GetSliceToRAS()
+    from_world = world_transform(volume).GetInverse()
+    own = from_world.TransformPoint(*(matrix.GetElement(row, 3) for row in range(3)))
+    i, j, k = (np.linalg.inv(matrix_of(volume)) @ np.array([*own, 1.0]))[:3]
+    return float(i), float(j), float(k)

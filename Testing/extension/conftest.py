@@ -1,0 +1,41 @@
+"""What the tests of the extension stand on: the real MRML scene of slicer-core, and the modules on the path."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+for folder in (REPOSITORY, REPOSITORY / "ClamSeg", REPOSITORY / "Testing"):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
+@pytest.fixture
+def scene() -> Iterator[Any]:
+    """A fresh scene with the logics that a segmentation needs."""
+    import slicer
+
+    fresh = slicer.vtkMRMLScene()
+    slicer.mrmlScene = fresh
+    logic = slicer.vtkSlicerSegmentationsModuleLogic()
+    logic.SetMRMLScene(fresh)
+    for colour in ("Red", "Green", "Yellow"):
+        node = slicer.vtkMRMLSliceNode()
+        node.SetSingletonTag(colour)
+        node.SetLayoutName(colour)
+        node.SetName(colour)
+        fresh.AddNode(node)
+        composite = slicer.vtkMRMLSliceCompositeNode()
+        composite.SetSingletonTag(colour)
+        fresh.AddNode(composite)
+    fresh.AddNode(slicer.vtkMRMLCrosshairNode())
+    yield fresh
+    fresh.Clear(True)
+    logic.SetMRMLScene(None)
