@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
 from ClamSegScene.facts import VolumeFacts
 
 # Words of series and volume names that tell the body part, per part as models name it.

@@ -10,6 +10,9 @@ import json
 from typing import Any
 
 import numpy as np
+
+from ClamSegPanel.lesion_list import LesionList
+from ClamSegPanel.lesion_row import FROZEN, Decision, LesionRow
 from ClamSegScene import SceneError
 from ClamSegScene.certificate import Certificate, certify
 from ClamSegScene.geometry import GeometryRecord, record_geometry, to_world, unchanged
@@ -22,9 +25,6 @@ from ClamSegScene.segments import (
     segment_time,
     write_provenance,
 )
-
-from ClamSegPanel.lesion_list import LesionList
-from ClamSegPanel.lesion_row import FROZEN, Decision, LesionRow
 
 REVIEW = "ClamSeg.review"
 

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from ClamSegPanel.lesion_list import LesionList
+from ClamSegPanel.lesion_row import Decision
+from ClamSegPanel.result import REVIEW, Result
 from ClamSegScene import SceneError
 from ClamSegScene.certificate import Certificate
 from ClamSegScene.geometry import GeometryRecord, record_geometry, unchanged
 from ClamSegScene.overlays import DISAGREEMENT, PROBABILITY, STRONGEST, add_map, map_array, map_of
 from ClamSegScene.segments import SegmentLook, add_segmentation, put_segment, segment_mask, write_provenance
-
-from ClamSegPanel.lesion_list import LesionList
-from ClamSegPanel.lesion_row import Decision
-from ClamSegPanel.result import REVIEW, Result
 
 VOLUME = "ClamSeg.volume"
 

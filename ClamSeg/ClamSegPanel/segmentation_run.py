@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ClamSegScene import SceneError
-from ClamSegScene.facts import facts_of
-from ClamSegScene.geometry import GeometryRecord, matrix_of, record_geometry
-from ClamSegScene.regions import mask_of_roi, mask_of_segment
-from ClamSegScene.volumes import problem_of_volume, voxels_of, write_in_steps, write_picture
 
 from ClamSegPanel.fit import mismatches, organ_doubts
 from ClamSegPanel.job import Job, State
 from ClamSegPanel.result import Result
 from ClamSegPanel.result_import import import_result
+from ClamSegScene import SceneError
+from ClamSegScene.facts import facts_of
+from ClamSegScene.geometry import GeometryRecord, matrix_of, record_geometry
+from ClamSegScene.regions import mask_of_roi, mask_of_segment
+from ClamSegScene.volumes import problem_of_volume, voxels_of, write_in_steps, write_picture
 
 Later = Callable[[Callable[[], None]], None]
 

@@ -10,6 +10,8 @@ import pytest
 import SimpleITK as sitk
 import slicer
 import vtk
+from volumes_in_scene import GEOMETRIES, add_volume, blob, grid_transform, linear_transform, matrix, oblique, plain
+
 from ClamSegLib.volume_files import read_volume
 from ClamSegScene import SceneError
 from ClamSegScene.certificate import certify
@@ -29,7 +31,6 @@ from ClamSegScene.segments import (
 )
 from ClamSegScene.views import jump_to, set_window, show_behind, voxel_at_view
 from ClamSegScene.volumes import problem_of_volume, voxels_of, write_in_steps, write_picture
-from volumes_in_scene import GEOMETRIES, add_volume, blob, grid_transform, linear_transform, matrix, oblique, plain
 
 SHAPE = (9, 14, 17)
 LOOK = SegmentLook(
@@ -51,13 +52,14 @@ def world_of_mask(segmentation: Any, segment_id: str) -> np.ndarray:
     slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(parent, None, chain)
     to_ras = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(to_ras)
-    found = []
     i0, i1, j0, j1, k0, k1 = image.GetExtent()
-    for k in range(k0, k1 + 1):
-        for j in range(j0, j1 + 1):
-            for i in range(i0, i1 + 1):
-                if image.GetScalarComponentAsDouble(i, j, k, 0) > 0:
-                    found.append(chain.TransformPoint(*to_ras.MultiplyPoint((i, j, k, 1))[:3]))
+    found = [
+        chain.TransformPoint(*to_ras.MultiplyPoint((i, j, k, 1))[:3])
+        for k in range(k0, k1 + 1)
+        for j in range(j0, j1 + 1)
+        for i in range(i0, i1 + 1)
+        if image.GetScalarComponentAsDouble(i, j, k, 0) > 0
+    ]
     return np.array(sorted(found))
 
 
