@@ -16,12 +16,10 @@ from typing import Any
 import torch
 
 from ClamSegLib.clam import Clam
-from ClamSegLib.config import ModelConfig, read_json, to_json
+from ClamSegLib.config import ModelConfig, to_json
 from ClamSegLib.errors import InputError
+from ClamSegLib.model_folder import CARD, CONFIG, RUN, WEIGHTS, read_config
 from ClamSegLib.outputs import whole_file
-
-CONFIG, WEIGHTS, CARD, RUN = "config.json", "weights.safetensors", "card.md", "run.json"
-_LARGEST_JSON_BYTES = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -40,40 +38,6 @@ def sha256_of(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def read_config(folder: Path) -> ModelConfig:
-    """The configuration of a model folder, without touching the weights.
-
-    Raises:
-        InputError: no folder, no config.json, unreadable, unknown keys, newer format version.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a model folder; name a folder with {CONFIG} and {WEIGHTS}.")
-    path = folder / CONFIG
-    if not path.is_file():
-        raise InputError(f"{folder} holds no {CONFIG}, so it is not a model folder of ClamSeg.")
-    if path.stat().st_size > _LARGEST_JSON_BYTES:
-        raise InputError(f"{path} is larger than any configuration of a model; the folder is damaged or not a model.")
-    _refuse_newer_format(path)
-    return read_json(ModelConfig, path)
-
-
-def _refuse_newer_format(path: Path) -> None:
-    """A newer format may have keys that this version does not know: say that, not 'unknown key'."""
-    try:
-        version = json.loads(path.read_text(encoding="utf-8")).get("format_version", 0)
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return  # read_json says what is wrong
-    if isinstance(version, int):
-        from ClamSegLib.config import FORMAT_VERSION
-
-        if version > FORMAT_VERSION:
-            raise InputError(
-                f"The model in {path.parent} has format version {version}, this ClamSeg reads up to {FORMAT_VERSION}; "
-                "update ClamSeg."
-            )
 
 
 def _check_tensors(path: Path, config: ModelConfig) -> None:

@@ -195,8 +195,51 @@ def _all_slices(
     return probability, disagreement
 
 
+@dataclass(frozen=True)
+class FirstLook:
+    """What is known of a volume before the network runs.
+
+    Attributes:
+        volume: as read, in its own frame.
+        turned: canonical, values cleaned.
+        organ: canonical.
+        warnings: what the user should know.
+        seconds: time of the organ step.
+    """
+
+    volume: Volume
+    turned: Volume
+    organ: OrganResult
+    warnings: tuple[str, ...]
+    seconds: dict[str, float]
+
+
+def look_at(volume: Volume, model: LoadedModel, options: SegmentOptions, reporter: Reporter | None = None) -> FirstLook:
+    """Checks whether the model can work on the volume, and finds the organ.
+
+    Raises:
+        InputError: the volume cannot be worked on by this model.
+    """
+    told = _Collector(reporter or Reporter())
+    seconds: dict[str, float] = {}
+    for note in volume.warnings:
+        told.warning(note)
+    _check_match(volume, model, told)
+    check_plane(volume, model.config.plane)
+    turned, notes = clean_values(canonical(volume, model.config.plane)[0])
+    for note in notes:
+        told.warning(note)
+    check_intensity(turned, model.config)
+    organ = _Stopwatch(seconds)("organ", lambda: _organ(turned, model, options, told))
+    return FirstLook(volume, turned, organ, tuple(told.warnings), seconds)
+
+
 def segment_volume(
-    volume: Volume, model: LoadedModel, options: SegmentOptions, reporter: Reporter | None = None
+    volume: Volume,
+    model: LoadedModel,
+    options: SegmentOptions,
+    reporter: Reporter | None = None,
+    look: FirstLook | None = None,
 ) -> CaseResult:
     """Segments a volume.
 
@@ -205,23 +248,19 @@ def segment_volume(
         model: a lesion or organ model.
         options: device, level, organ request, threshold.
         reporter: progress and warnings.
+        look: of the same volume, model, device and organ request, where it was taken before.
 
     Raises:
         InputError: the volume cannot be worked on by this model.
     """
-    told = _Collector(reporter or Reporter())
-    seconds: dict[str, float] = {}
-    stage = _Stopwatch(seconds)
-    for note in volume.warnings:
-        told.warning(note)
-    _check_match(volume, model, told)
-    check_plane(volume, model.config.plane)
     config = model.config
-    turned, notes = clean_values(canonical(volume, config.plane)[0])
-    for note in notes:
-        told.warning(note)
-    check_intensity(turned, config)
-    organ = stage("organ", lambda: _organ(turned, model, options, told))
+    if look is None:
+        look = look_at(volume, model, options, reporter)
+    told = _Collector(reporter or Reporter())
+    told.warnings.extend(look.warnings)
+    seconds = dict(look.seconds)
+    stage = _Stopwatch(seconds)
+    turned, organ = look.turned, look.organ
     preparation = stage("crop", lambda: prepare(turned, organ.mask, config))
     probability, disagreement = stage(
         "network",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,12 @@ def peak_memory_mb() -> float | None:
     return round(used / (1e6 if sys.platform == "darwin" else 1e3), 1)
 
 
-def report_of(result: CaseResult) -> dict[str, Any]:
-    """What report.json says; the geometry is the input's own."""
+def report_of(result: CaseResult, accepted: Sequence[str] = ()) -> dict[str, Any]:
+    """What report.json says; the geometry is the input's own.
+
+    Args:
+        accepted: doubts that the user was shown before the run and went on with.
+    """
     config, volume = result.model.config, result.volume
     return {
         "summary": result.summary(),
@@ -88,17 +93,47 @@ def report_of(result: CaseResult) -> dict[str, Any]:
         "slices": {"total": int(result.canonical_volume.array.shape[0]), "analysed": result.n_slices},
         "lesions": [asdict(lesion) for lesion in result.lesions],
         "warnings": list(result.warnings),
+        "accepted_warnings": list(accepted),
         "seconds": {name: round(value, 3) for name, value in result.seconds.items()},
         "peak_memory_mb": peak_memory_mb(),
     }
 
 
-def write_case(result: CaseResult, folder: Path, *, dicom_seg: bool = False, overwrite: bool = False) -> Path:
+def write_arrays(result: CaseResult, folder: Path) -> None:
+    """Writes the arrays as .npy in the frame of the input, for a front that shows them at once.
+
+    labels.npy: 0 none, 1 organ, 2.. condition number + 1 (organ models: condition number). probability.npy and
+    disagreement.npy: steps of 1/255, the strongest condition. strongest.npy: its number from 1, where several are.
+    """
+    labels = result.labels
+    if result.model.config.task == "lesion":
+        labels = np.where(labels > 0, labels + 1, result.organ.mask.astype(np.uint8))
+    arrays = {"labels": labels, "probability": result.probability.max(axis=0)}
+    arrays["disagreement"] = result.disagreement.max(axis=0)
+    if len(result.probability) > 1:
+        arrays["strongest"] = result.probability.argmax(axis=0) + 1
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", np.ascontiguousarray(result.in_own_frame(array), np.uint8), allow_pickle=False)
+
+
+def write_case(
+    result: CaseResult,
+    folder: Path,
+    *,
+    dicom_seg: bool = False,
+    overwrite: bool = False,
+    arrays: bool = False,
+    pictures: bool = True,
+    accepted: Sequence[str] = (),
+) -> Path:
     """Writes the folder of a case.
 
     Args:
         folder: becomes visible when complete.
         dicom_seg: also write segmentation.dcm (an empty result has none, and says so in the report).
+        arrays: write the arrays for a front (`write_arrays`) in place of the compressed image files.
+        pictures: draw overlay.png and stages.png.
+        accepted: doubts that the user was shown before the run and went on with.
 
     Raises:
         InputError: the folder exists and `overwrite` is false, or DICOM SEG cannot be written for this input.
@@ -108,12 +143,15 @@ def write_case(result: CaseResult, folder: Path, *, dicom_seg: bool = False, ove
 
     with whole_folder(folder, overwrite) as part:
         started = time.perf_counter()
-        segments = segments_of(result)
-        write_segmentation(part / SEGMENTATION, segments, result.volume)
-        for name, maps in ((PROBABILITY, result.probability), (DISAGREEMENT, result.disagreement)):
-            # Several conditions: the larger value of each voxel; the condition stands in the segmentation.
-            strongest = np.ascontiguousarray(result.in_own_frame(maps.max(axis=0)))
-            write_volume(strongest, result.volume, part / name)
+        segments = segments_of(result) if dicom_seg or not arrays else []
+        if arrays:
+            write_arrays(result, part)
+        else:
+            write_segmentation(part / SEGMENTATION, segments, result.volume)
+            for name, maps in ((PROBABILITY, result.probability), (DISAGREEMENT, result.disagreement)):
+                # Several conditions: the larger value of each voxel; the condition stands in the segmentation.
+                strongest = np.ascontiguousarray(result.in_own_frame(maps.max(axis=0)))
+                write_volume(strongest, result.volume, part / name)
         write_lesions(part / LESIONS, result.lesions)
         if dicom_seg and any(s.mask.any() for s in segments):
             from ClamSegLib.dicom_seg import write_dicom_seg
@@ -122,9 +160,10 @@ def write_case(result: CaseResult, folder: Path, *, dicom_seg: bool = False, ove
                 part / DICOM_SEG, segments, result.volume, series_description=f"ClamSeg {result.model.config.name}"
             )
         result.seconds["write"] = time.perf_counter() - started
-        started = time.perf_counter()
-        write_overlay(part / OVERLAY, result, folder.name)
-        write_stages(part / STAGES, result)
-        result.seconds["pictures"] = time.perf_counter() - started
-        (part / REPORT).write_text(json.dumps(report_of(result), indent=1), encoding="utf-8")
+        if pictures:
+            started = time.perf_counter()
+            write_overlay(part / OVERLAY, result, folder.name)
+            write_stages(part / STAGES, result)
+            result.seconds["pictures"] = time.perf_counter() - started
+        (part / REPORT).write_text(json.dumps(report_of(result, accepted), indent=1), encoding="utf-8")
     return folder

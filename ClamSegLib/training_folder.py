@@ -18,34 +18,10 @@ from typing import Any, TextIO
 
 from ClamSegLib.errors import InputError, OutputError
 from ClamSegLib.outputs import whole_file
+from ClamSegLib.process_identity import is_alive, process_start
 from ClamSegLib.progress import JsonReporter, Reporter
 
 LOCK, EVENTS, METRICS, CURVES, STOP, PAUSE = "run.lock", "events.jsonl", "metrics.csv", "curves.png", "stop", "pause"
-
-
-def _process_start(pid: int) -> str:
-    """Start time of a process as the system counts it, '' where it is unknown; tells a reused pid apart."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
-
-
-def _is_alive(pid: int) -> bool:
-    if os.name == "nt":
-        import ctypes
-
-        handle = ctypes.windll.kernel32.OpenProcess(0x1000, False, pid)  # type: ignore[attr-defined, unused-ignore]
-        if handle:
-            ctypes.windll.kernel32.CloseHandle(handle)  # type: ignore[attr-defined, unused-ignore]
-        return bool(handle)
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def running_training(folder: Path) -> dict[str, Any] | None:
@@ -60,7 +36,7 @@ def running_training(folder: Path) -> dict[str, Any] | None:
         return None
     if lock.get("host") != socket.gethostname():
         return dict(lock)
-    same_process = _is_alive(pid) and lock.get("process_start", "") == _process_start(pid)
+    same_process = is_alive(pid) and lock.get("process_start", "") == process_start(pid)
     return dict(lock) if same_process else None
 
 
@@ -102,7 +78,7 @@ class TrainingFolder:
                 "pid": pid,
                 "started": time.time(),
                 "host": socket.gethostname(),
-                "process_start": _process_start(pid),
+                "process_start": process_start(pid),
             }
             path.write_text(json.dumps(lock), encoding="utf-8")
         self._events = (self.folder / EVENTS).open("a" if self._resume else "w", encoding="utf-8")

@@ -1,12 +1,21 @@
-"""The inference process behind the panel: JSON lines in, JSON lines out, the model kept loaded between cases.
+"""The inference process behind a front: JSON lines in, JSON lines out, the model kept loaded between cases.
+
+First line out: {"event": "started", "id": null, "pid": N, "clamseg": VERSION, "protocol": 1}.
 
 Requests, one object a line on stdin:
-    {"id": 1, "command": "hello"}                       versions, devices, models
-    {"id": 2, "command": "segment", "input": PATH, "model": NAME_OR_DIR, "output": DIR,
+    {"id": 1, "command": "hello"}           versions, what works, devices, models; never fails
+    {"id": 2, "command": "inspect", "input": PATH, "model": NAME_OR_DIR, "options": {"device", "organ"}}
+        -> organ {method, quality, fell_back, problem}, warnings, slices, plane, spacing_known
+    {"id": 3, "command": "segment", "input": PATH, "model": NAME_OR_DIR, "output": DIR,
      "options": {"device", "level", "organ", "threshold", "batch_size", "minimum_volume_ml"},
-     "series": null, "dicom_seg": false, "overwrite": false}
-    {"id": 3, "command": "dicom_seg", "segmentation": SEG_NRRD, "input": DICOM_FOLDER, "output": FILE, "model": NAME}
-    {"id": 4, "command": "quit"}
+     "series": null, "dicom_seg": false, "overwrite": false,
+     "accepted": [], "arrays": false, "pictures": true}
+        "accepted": doubts shown before the run, kept in report.json. "arrays": labels.npy, probability.npy,
+        disagreement.npy in the frame of the input instead of the compressed image files. An `inspect` of the same
+        file, model, device and organ just before is not done again.
+    {"id": 4, "command": "levels", "model": NAME_OR_DIR, "options": {"device"}}   -> seconds_per_slice by level
+    {"id": 5, "command": "dicom_seg", "segmentation": SEG_NRRD, "input": DICOM_FOLDER, "output": FILE, "model": NAME}
+    {"id": 6, "command": "quit"}
 
 Answers carry the id: `progress`, `warning`, `note` while it runs, then one `done` (segment: folder, summary) or
 `error` (message, code as the exit codes of the command line). Lines that are no request get an error with id
@@ -24,9 +33,11 @@ from typing import Any, TextIO
 
 from ClamSegLib import __version__
 from ClamSegLib.errors import ClamSegError, InputError
+from ClamSegLib.installation import examine_installation, require_torch
 from ClamSegLib.progress import JsonReporter
 
-_COMMANDS = ("hello", "segment", "dicom_seg", "quit")
+_COMMANDS = ("hello", "inspect", "segment", "levels", "dicom_seg", "quit")
+PROTOCOL = 1
 _OPTIONS = {
     "device": str,
     "level": int,
@@ -52,9 +63,14 @@ class Worker:
         self._requests, self._answers = requests, answers
         self._model: Any = None
         self._model_key: tuple[str, str] | None = None
+        self._look: Any = None
+        self._look_key: tuple[Any, ...] | None = None
 
     def run(self) -> int:
         """Exit code 0 when told to end."""
+        started = {"event": "started", "id": None, "pid": os.getpid(), "clamseg": __version__, "protocol": PROTOCOL}
+        self._answers.write(json.dumps(started) + "\n")
+        self._answers.flush()
         for line in self._requests:
             if not line.strip():
                 continue
@@ -96,13 +112,19 @@ class Worker:
     def _do(self, request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
         if request["command"] == "hello":
             return _hello()
-        if request["command"] == "segment":
-            return self._segment(request, reporter)
-        return _dicom_seg(request)
+        if request["command"] == "dicom_seg":
+            return _dicom_seg(request)
+        require_torch()
+        if request["command"] == "inspect":
+            return self._inspect(request, reporter)
+        if request["command"] == "levels":
+            return self._levels(request)
+        return self._segment(request, reporter)
 
     def _load(self, name: str) -> Any:
         """The model, loaded once for all cases until another is asked for or its file changes."""
-        from ClamSegLib.checkpoint import load_model, read_config
+        from ClamSegLib.checkpoint import load_model
+        from ClamSegLib.model_folder import read_config
         from ClamSegLib.registry import find_model
 
         folder = find_model(name)
@@ -113,22 +135,86 @@ class Worker:
             self._model_key = key
         return self._model
 
+    def _look_at(self, request: dict[str, Any], model: Any, options: Any, reporter: JsonReporter) -> Any:
+        """The volume with its organ, taken again only where file, model, device or organ request changed."""
+        from ClamSegLib.inference import look_at
+        from ClamSegLib.volume_files import read_volume
+
+        path = Path(request["input"])
+        files = [path, Path(options.organ)]
+        stamps = tuple((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files if f.is_file())
+        key = (str(path), stamps, self._model_key, options.device, options.organ, request.get("series"))
+        if path.is_file() and key == self._look_key:
+            for message in self._look.warnings:
+                reporter.warning(message)
+            return self._look
+        self._look, self._look_key = None, None
+        reporter.progress(0, 1, "reading")
+        volume = read_volume(path, series=request.get("series"))
+        reporter.progress(0, 1, "finding the organ")
+        self._look = look_at(volume, model, options, reporter)
+        self._look_key = key
+        return self._look
+
+    def _inspect(self, request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
+        from ClamSegLib.inference import SegmentOptions
+
+        _need(request, "input", "model")
+        model = self._load(request["model"])
+        look = self._look_at(request, model, SegmentOptions(**_options(request.get("options") or {})), reporter)
+        organ = look.organ
+        return {
+            "organ": {
+                "method": organ.method,
+                "quality": round(organ.quality, 3),
+                "fell_back": organ.fell_back,
+                "problem": organ.problem,
+            },
+            "warnings": list(look.warnings),
+            "slices": int(look.turned.array.shape[0]),
+            "plane": model.config.plane,
+            "spacing_known": look.volume.spacing_known,
+        }
+
+    def _levels(self, request: dict[str, Any]) -> dict[str, Any]:
+        from ClamSegLib.device import choose_device
+        from ClamSegLib.level_times import seconds_per_slice
+
+        _need(request, "model")
+        device = _options(request.get("options") or {}).get("device", "auto")
+        times = seconds_per_slice(self._load(request["model"]), device)
+        return {
+            "device": str(choose_device(device)),
+            "seconds_per_slice": {str(level): round(seconds, 6) for level, seconds in times.items()},
+        }
+
     def _segment(self, request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
         from ClamSegLib.inference import SegmentOptions, segment_volume
         from ClamSegLib.outputs import refuse_existing
         from ClamSegLib.report import write_case
-        from ClamSegLib.volume_files import read_volume
 
         _need(request, "input", "model", "output")
         output = Path(request["output"])
-        refuse_existing(output, bool(request.get("overwrite")))
+        overwrite = bool(request.get("overwrite"))
+        refuse_existing(output, overwrite)
+        accepted = request.get("accepted") or []
+        if not isinstance(accepted, list) or not all(isinstance(text, str) for text in accepted):
+            raise InputError("'accepted' must be a list of sentences.")
         model = self._load(request["model"])
         options = SegmentOptions(**_options(request.get("options") or {}))
-        reporter.progress(0, 1, "reading")
-        volume = read_volume(Path(request["input"]), series=request.get("series"))
-        result = segment_volume(volume, model, options, reporter)
+        look = self._look_at(request, model, options, reporter)
+        result = segment_volume(look.volume, model, options, reporter, look)
+        self._look, self._look_key = None, None  # a large scan is not kept in memory for nothing
         reporter.progress(0, 1, "writing")
-        write_case(result, output, dicom_seg=bool(request.get("dicom_seg")), overwrite=bool(request.get("overwrite")))
+        write_case(
+            result,
+            output,
+            dicom_seg=bool(request.get("dicom_seg")),
+            overwrite=overwrite,
+            arrays=bool(request.get("arrays")),
+            pictures=bool(request.get("pictures", True)),
+            accepted=accepted,
+        )
         return {"folder": str(output), "summary": result.summary(), "lesions": len(result.lesions)}
 
 
@@ -158,24 +244,10 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _hello() -> dict[str, Any]:
-    """Versions, devices with free memory, and models."""
-    import platform
-
-    import torch
-
-    from ClamSegLib.device import free_memory_bytes
+    """Versions, what works, devices with free memory, and models."""
     from ClamSegLib.registry import list_models
 
-    devices: list[dict[str, Any]] = [
-        {"name": "cpu", "description": platform.processor() or platform.machine(), "free_mb": None}
-    ]
-    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
-        device = torch.device("cuda", index)
-        free = free_memory_bytes(device)
-        devices.append(
-            {"name": str(device), "description": torch.cuda.get_device_name(device), "free_mb": (free or 0) // 2**20}
-        )
-    return {"clamseg": __version__, "torch": torch.__version__, "devices": devices, "models": list_models()}
+    return {"clamseg": __version__, **examine_installation(), "models": list_models()}
 
 
 def _dicom_seg(request: dict[str, Any]) -> dict[str, Any]:

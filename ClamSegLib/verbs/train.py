@@ -98,10 +98,11 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Trains; exit code 0."""
     import torch
 
-    from ClamSegLib.checkpoint import CONFIG, load_model
+    from ClamSegLib.checkpoint import load_model
     from ClamSegLib.config import from_json
     from ClamSegLib.dataset import keep_rows, read_labelled_folder
     from ClamSegLib.device import choose_device
+    from ClamSegLib.model_folder import CONFIG
     from ClamSegLib.outputs import refuse_existing
     from ClamSegLib.registry import find_model
     from ClamSegLib.training_config import TrainingConfig

@@ -14,6 +14,7 @@ HELP = "answer JSON requests on standard input, for programs such as the Slicer 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `worker`."""
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all cores)")
+    parser.add_argument("--parent", type=int, default=0, metavar="PID", help="end when this process is gone")
 
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
@@ -21,6 +22,10 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ClamSegLib.worker import Worker, claim_stdout
 
     answers = claim_stdout()
+    if arguments.parent:
+        from ClamSegLib.process_identity import end_with
+
+        end_with(arguments.parent)
     if arguments.threads:
         import torch
 

@@ -12,16 +12,18 @@ import numpy as np
 import pytest
 from tiny_model import tiny_model
 
+from ClamSegLib.segmentation_file import read_segmentation
 from ClamSegLib.volume import Volume
-from ClamSegLib.volume_files import write_volume
+from ClamSegLib.volume_files import read_volume, write_volume
 
 
 class Panel:
     """Starts the worker and speaks with it."""
 
-    def __init__(self) -> None:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
-        command = [sys.executable, "-m", "ClamSegLib", "worker"]
+    def __init__(self, *words: str, first_on_path: str = "") -> None:
+        path = os.pathsep.join(part for part in (first_on_path, str(Path(__file__).parents[2])) if part)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+        command = [sys.executable, "-m", "ClamSegLib", "worker", *words]
         self.process = subprocess.Popen(
             command,
             env=environment,
@@ -31,6 +33,7 @@ class Panel:
             text=True,
             encoding="utf-8",
         )
+        self.started = json.loads(self.process.stdout.readline())
 
     def send(self, text: str) -> None:
         self.process.stdin.write(text + "\n")
@@ -211,3 +214,100 @@ def test_a_model_changed_on_disk_is_loaded_again(tmp_path, panel):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "weights_sha256": "0" * 64}))
     assert "SHA-256" in panel.ask({**request, "output": str(tmp_path / "c")})[-1]["message"]
+
+
+def test_the_first_line_names_the_process_that_a_front_must_kill(panel):
+    assert panel.started["event"] == "started"
+    assert panel.started["pid"] == panel.process.pid
+    assert panel.started["protocol"] == 1
+
+
+def test_a_look_at_the_organ_comes_before_the_network_and_is_not_taken_twice(tmp_path, panel, model):
+    request = {"input": str(scan(tmp_path)), "model": str(model), "options": {"device": "cpu", "organ": "none"}}
+    told = panel.ask({"id": 1, "command": "inspect", **request})
+    assert told[-1]["organ"] == {"method": "whole", "quality": 1.0, "fell_back": False, "problem": ""}
+    assert told[-1]["slices"] == 4
+    assert not any(event.get("stage") == "segmenting slices" for event in told)
+    events = panel.ask({"id": 2, "command": "segment", **request, "output": str(tmp_path / "out")})
+    stages = [event["stage"] for event in events if event["event"] == "progress"]
+    assert "reading" not in stages
+    assert events[-1]["event"] == "done"
+    again = panel.ask({"id": 3, "command": "segment", **request, "output": str(tmp_path / "again")})
+    assert "reading" in [event["stage"] for event in again if event["event"] == "progress"]
+
+
+def test_a_file_that_changed_after_the_look_is_read_again(tmp_path, panel, model):
+    path = scan(tmp_path)
+    request = {"input": str(path), "model": str(model), "options": {"device": "cpu", "organ": "none"}}
+    panel.ask({"id": 1, "command": "inspect", **request})
+    scan(tmp_path, slices=6)
+    events = panel.ask({"id": 2, "command": "segment", **request, "output": str(tmp_path / "out")})
+    assert events[-1]["summary"].endswith("6 of 6 slices analysed")
+
+
+def test_arrays_for_a_front_equal_the_image_files(tmp_path, panel, model):
+    request = {"input": str(scan(tmp_path)), "model": str(model), "options": {"device": "cpu", "organ": "none"}}
+    panel.ask({"id": 1, "command": "segment", **request, "output": str(tmp_path / "files")})
+    accepted = ["The volume looks like MRI, the model was made for CT."]
+    wanted = {"arrays": True, "pictures": False, "accepted": accepted}
+    panel.ask({"id": 2, "command": "segment", **request, "output": str(tmp_path / "arrays"), **wanted})
+    names = sorted(path.name for path in (tmp_path / "arrays").iterdir())
+    assert names == ["disagreement.npy", "labels.npy", "lesions.csv", "probability.npy", "report.json"]
+    for name in ("probability", "disagreement"):
+        array = np.load(tmp_path / "arrays" / f"{name}.npy", allow_pickle=False)
+        assert np.array_equal(array, read_volume(tmp_path / "files" / f"{name}.nrrd").array)
+    labels = np.load(tmp_path / "arrays" / "labels.npy", allow_pickle=False)
+    segments = read_segmentation(tmp_path / "files" / "segmentation.seg.nrrd", read_volume(scan(tmp_path)))
+    masks = {segment.id: segment.mask for segment in segments}
+    assert np.array_equal(labels > 0, masks["organ"])
+    assert np.array_equal(labels == 2, masks["lesion-lesion"])
+    assert json.loads((tmp_path / "arrays" / "report.json").read_text())["accepted_warnings"] == accepted
+
+
+def test_the_time_of_each_level_is_measured(panel, model):
+    told = panel.ask({"id": 1, "command": "levels", "model": str(model), "options": {"device": "cpu"}})[-1]
+    assert told["device"] == "cpu"
+    assert set(told["seconds_per_slice"]) == {"1", "2"}
+    assert all(0 < seconds < 5 for seconds in told["seconds_per_slice"].values())
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("raise ImportError('libtorch_cpu.so: cannot open shared object file')", "does not load"),
+        ("import torch._C_that_is_gone", "only in part"),
+        ("ones = None", "does not compute"),
+    ],
+)
+def test_a_half_installed_torch_is_told_and_never_a_traceback(tmp_path, model, content, words):
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text(content)
+    worker = Panel(first_on_path=str(tmp_path))
+    try:
+        told = worker.ask({"id": 1, "command": "hello"})[-1]
+        assert told["event"] == "done"
+        assert told["torch"] is None
+        assert words in told["problems"][0]
+        assert "Repair" in told["problems"][0]
+        assert {entry["name"] for entry in told["models"]} >= {"ct-infection"}
+        request = {"input": str(scan(tmp_path)), "model": str(model), "output": str(tmp_path / "out")}
+        error = worker.ask({"id": 2, "command": "segment", **request})[-1]
+        assert (error["event"], error["code"]) == ("error", 2)
+        assert words in error["message"]
+        assert not (tmp_path / "out").exists()
+    finally:
+        worker.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="process groups of POSIX")
+def test_a_worker_ends_when_its_front_is_gone_and_leads_its_own_group():
+    front = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    worker = Panel("--parent", str(front.pid))
+    try:
+        assert os.getpgid(worker.process.pid) == worker.process.pid
+        assert worker.process.poll() is None
+        front.kill()
+        front.wait()
+        assert worker.process.wait(timeout=10) == 1
+    finally:
+        worker.close()

@@ -1,0 +1,126 @@
+"""What of the installation is there and works: packages, torch, and a kernel on every GPU."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from typing import Any
+
+from ClamSegLib.errors import ClamSegError
+
+PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "safetensors", "pydicom", "highdicom", "matplotlib")
+_NEEDED = ("numpy", "scipy", "SimpleITK", "safetensors")
+
+
+class InstallationError(ClamSegError):
+    """torch is missing or damaged: nothing that needs a network can run."""
+
+    exit_code = 2
+
+
+def versions() -> dict[str, str | None]:
+    """Installed version of each package, None where it is absent; nothing is imported."""
+    found: dict[str, str | None] = {}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def torch_problem() -> str:
+    """Why networks cannot run, with what to do; '' where torch imports and computes."""
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        if error.name == "torch":
+            return "PyTorch is not installed; use Setup, Install."
+        return f"PyTorch is installed only in part ({_words(error)}); use Setup, Repair."
+    except Exception as error:  # a half-installed torch fails in many ways: OSError for a missing library and more
+        return f"PyTorch is installed but does not load ({_words(error)}); use Setup, Repair."
+    try:
+        if float((torch.ones(2, 2) @ torch.ones(2, 2)).sum()) != 8.0:
+            return "PyTorch computes wrongly on the CPU; use Setup, Repair."
+    except Exception as error:
+        return f"PyTorch loads but does not compute ({_words(error)}); use Setup, Repair."
+    return ""
+
+
+def require_torch() -> None:
+    """Refuses in one sentence where networks cannot run.
+
+    Raises:
+        InstallationError: torch is missing or damaged.
+    """
+    problem = torch_problem()
+    if problem:
+        raise InstallationError(problem)
+
+
+def devices() -> list[dict[str, Any]]:
+    """The CPU and every CUDA GPU: name, description, free and total memory in MB, whether a kernel really runs."""
+    free, total = _cpu_memory_mb()
+    found: list[dict[str, Any]] = [
+        {"name": "cpu", "description": platform.processor() or platform.machine(), "free_mb": free, "total_mb": total,
+         "works": True, "problem": ""}
+    ]  # fmt: skip
+    import torch
+
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        entry: dict[str, Any] = {"name": f"cuda:{index}", "description": "", "free_mb": None, "total_mb": None}
+        try:
+            entry["description"] = torch.cuda.get_device_name(index)
+            free_bytes, total_bytes = torch.cuda.mem_get_info(index)
+            entry["free_mb"], entry["total_mb"] = free_bytes // 2**20, total_bytes // 2**20
+            one = torch.nn.functional.conv2d(
+                torch.ones(1, 1, 4, 4, device=entry["name"]), torch.ones(1, 1, 3, 3, device=entry["name"])
+            )
+            entry["works"] = float(one.sum()) == 36.0
+            entry["problem"] = "" if entry["works"] else "computes wrongly"
+        except Exception as error:  # the wrong CUDA build fails only when a kernel starts
+            entry["works"], entry["problem"] = False, _words(error)
+        found.append(entry)
+    return found
+
+
+def examine_installation() -> dict[str, Any]:
+    """Everything the Setup part of a front shows; never fails.
+
+    Returns:
+        python, torch (version or None), packages, problems (sentences with what to do), devices.
+    """
+    packages = versions()
+    problem = torch_problem()
+    problems = [problem] if problem else []
+    problems += [f"{name} is not installed; use Setup, Install." for name in _NEEDED if packages[name] is None]
+    found: list[dict[str, Any]] = []
+    if not problem:
+        found = devices()
+        problems += [
+            f"The GPU {entry['name']} ({entry['description']}) does not compute ({entry['problem']}); "
+            "choose the CPU, or use Setup, Repair for a PyTorch that fits its driver."
+            for entry in found
+            if not entry["works"]
+        ]
+    return {
+        "python": platform.python_version(),
+        "torch": None if problem else packages["torch"],
+        "packages": packages,
+        "problems": problems,
+        "devices": found,
+    }
+
+
+def _cpu_memory_mb() -> tuple[int | None, int | None]:
+    """Free and total memory of the machine; None where the system does not say."""
+    try:
+        page = os.sysconf("SC_PAGE_SIZE")
+        return os.sysconf("SC_AVPHYS_PAGES") * page // 2**20, os.sysconf("SC_PHYS_PAGES") * page // 2**20
+    except (AttributeError, ValueError, OSError):  # Windows, macOS
+        return None, None
+
+
+def _words(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:160]
