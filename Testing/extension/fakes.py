@@ -1,0 +1,76 @@
+"""A worker without a process: answers as the real one does, when the test says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ClamSegLib.volume import Volume
+from ClamSegLib.volume_files import read_volume
+
+CONFIG: dict[str, Any] = {
+    "name": "mr-toy",
+    "task": "lesion",
+    "modality": "MR",
+    "sequence": "",
+    "body_part": "",
+    "plane": "axial",
+    "threshold": 0.5,
+    "minimum_volume_ml": 0.0,
+    "organ": {"method": "body", "name": "brain", "colour": [0, 114, 178], "terminology": ""},
+    "conditions": [{"name": "glioma", "colour": [213, 94, 0], "terminology": ""}],
+    "network": {"features": [4, 8, 16]},
+    "intensity": {"kind": "organ_robust", "low": -4, "high": 8},
+}
+MODEL = {"name": "mr-toy", "folder": "mr-toy", "task": "lesion", "modality": "MR", "levels": 2, "origin": "shipped"}
+
+
+class FakeWorker:
+    """Keeps requests until `answer` is called; writes a result with what `probability_of` makes of the input."""
+
+    def __init__(self, probability_of: Callable[[Volume], np.ndarray] | None = None) -> None:
+        self.requests: list[tuple[str, dict[str, Any], Callable[[dict[str, Any]], None]]] = []
+        self.killed = 0
+        self.organ = {"method": "body", "quality": 1.0, "fell_back": False, "problem": ""}
+        self.probability_of = probability_of or (lambda volume: np.zeros(volume.array.shape, np.uint8))
+        self.seen: list[Volume] = []
+
+    def request(self, command: str, on_event: Callable[[dict[str, Any]], None], **values: Any) -> int:
+        self.requests.append((command, values, on_event))
+        return len(self.requests)
+
+    def kill(self) -> None:
+        self.killed += 1
+
+    def answer(self, **event: Any) -> None:
+        """Answers the last request; without an event, as the real worker would after a good run."""
+        command, values, on_event = self.requests[-1]
+        if event:
+            on_event(event)
+        elif command == "inspect":
+            on_event({"event": "done", "organ": self.organ, "warnings": [], "slices": 9, "plane": "axial"})
+        else:
+            on_event({"event": "progress", "stage": "segmenting slices", "done": 3, "total": 9, "seconds_left": 1.5})
+            on_event({"event": "done", "folder": str(self.write(values)), "summary": ""})
+
+    def write(self, values: dict[str, Any]) -> Path:
+        volume = read_volume(Path(values["input"]))
+        self.seen.append(volume)
+        folder = Path(values["output"])
+        folder.mkdir()
+        probability = self.probability_of(volume)
+        np.save(folder / "probability.npy", probability)
+        np.save(folder / "disagreement.npy", probability // 3)
+        np.save(folder / "labels.npy", np.where(probability > 127, 2, 1).astype(np.uint8))
+        report = {
+            "summary": "summary of the worker", "notice": "For research, not for diagnosis.", "clamseg": "0.1.0",
+            "model": {"name": "mr-toy", "weights_sha256": "ab" * 32, "level": 2, "levels": 2, "threshold": 0.5},
+            "device": "cpu", "organ": {"method": "body", "quality": 1.0}, "warnings": [],
+            "slices": {"total": 9, "analysed": 9}, "seconds": {"network": 0.9},
+        }  # fmt: skip
+        (folder / "report.json").write_text(json.dumps(report))
+        return folder

@@ -1,0 +1,417 @@
+"""A click on Segment, with a worker that is in the test's hand: nothing half-done reaches the scene."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+from fakes import CONFIG, MODEL, FakeWorker
+from volumes_in_scene import GEOMETRIES, add_volume, grid_transform, linear_transform, matrix, plain
+
+from ClamSegPanel.job import Job, State
+from ClamSegPanel.lesion_row import Decision
+from ClamSegPanel.result_import import open_result
+from ClamSegPanel.segmentation_run import RunListener, RunOptions, SegmentationRun
+from ClamSegScene.certificate import certify
+from ClamSegScene.geometry import to_world
+from ClamSegScene.overlays import DISAGREEMENT, PROBABILITY, map_array, map_of
+from ClamSegScene.segments import SegmentLook, add_segmentation, put_segment, segment_mask
+
+SHAPE = (9, 14, 17)
+
+
+def two_lesions(volume: Any) -> np.ndarray:
+    """A strong and a weak lesion, set into the frame of the input."""
+    probability = np.full(volume.array.shape, 3, np.uint8)
+    probability[2:4, 3:6, 4:8] = 200
+    probability[6:8, 8:12, 10:15] = 140
+    probability[2, 3, 4] = 250
+    probability[6, 8, 10] = 150
+    return probability
+
+
+class Listener(RunListener):
+    def __init__(self) -> None:
+        self.states: list[State] = []
+        self.results: list[tuple[Any, str]] = []
+        self.failures: list[str] = []
+        self.words: list[str] = []
+        self.asked: list[tuple[str, list[str]]] = []
+        self.speeds: list[tuple[str, str, int, float]] = []
+        self.yes = True
+
+    def state_changed(self, state: State) -> None:
+        self.states.append(state)
+
+    def progressed(self, stage: str, done: int, total: int, seconds_left: float | None) -> None:
+        self.words.append(f"{stage} {done}/{total}")
+
+    def finished_case(self, result: Any, certificate: str) -> None:
+        self.results.append((result, certificate))
+
+    def failed(self, text: str) -> None:
+        self.failures.append(text)
+
+    def said(self, text: str) -> None:
+        self.words.append(text)
+
+    def measured(self, model: str, device: str, level: int, seconds_a_slice: float) -> None:
+        self.speeds.append((model, device, level, seconds_a_slice))
+
+    def confirms(self, volume: str, doubts: list[str]) -> bool:
+        self.asked.append((volume, doubts))
+        return self.yes
+
+
+class Bench:
+    """A run with everything in the test's hand."""
+
+    def __init__(self, scene: Any, probability_of: Any = two_lesions) -> None:
+        self.scene = scene
+        self.worker = FakeWorker(probability_of)
+        self.told = Listener()
+        self.soon: list[Any] = []
+        self.run = SegmentationRun(scene, self.worker, self.told, self.soon.append)
+
+    def settle(self) -> None:
+        while self.soon:
+            self.soon.pop(0)()
+
+    def start(self, *volumes: Any, **options: Any) -> None:
+        self.run.start(list(volumes), RunOptions(MODEL, {**CONFIG, **options.pop("config", {})}, **options))
+        self.settle()
+
+    def finish(self) -> Any:
+        """Lets the worker look and segment."""
+        self.worker.answer()
+        self.worker.answer()
+        self.settle()
+        return self.told.results[-1][0] if self.told.results else None
+
+
+@pytest.fixture
+def bench(scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return Bench(scene)
+
+
+def mr(scene: Any, frame: str = "plain", name: str = "scan") -> Any:
+    array = np.random.default_rng(0).integers(0, 900, SHAPE).astype(np.int16)
+    return add_volume(scene, array, GEOMETRIES[frame], name)
+
+
+def ids(segmentation: Any) -> list[str]:
+    data = segmentation.GetSegmentation()
+    return [data.GetNthSegmentID(n) for n in range(data.GetNumberOfSegments())]
+
+
+@pytest.mark.parametrize("transform", [None, linear_transform, grid_transform])
+@pytest.mark.parametrize("frame", GEOMETRIES)
+def test_a_run_ends_with_segments_maps_and_lesions_where_the_scan_lies(
+    bench: Bench, frame: str, transform: Any
+) -> None:
+    volume = mr(bench.scene, frame)
+    if transform is not None:
+        volume.SetAndObserveTransformNodeID(transform(bench.scene).GetID())
+    bench.start(volume)
+    result = bench.finish()
+    assert bench.told.failures == []
+    assert bench.told.results[-1][1] == "aligned, 0.000 mm"
+    probability = two_lesions(bench.worker.seen[0])
+    assert ids(result.segmentation) == ["organ", "lesion-glioma"]
+    assert np.array_equal(segment_mask(result.segmentation, "lesion-glioma", SHAPE), probability > 127)
+    assert segment_mask(result.segmentation, "organ", SHAPE).all()
+    assert np.array_equal(map_array(map_of(result.segmentation, PROBABILITY)), probability)
+    assert np.array_equal(map_array(map_of(result.segmentation, DISAGREEMENT)), probability // 3)
+    rows = result.lesions.rows()
+    assert [row.area_px for row in rows] == [40, 24]
+    assert np.allclose(result.world_of(rows[1]), to_world(volume, (5.5, 4, 2.5)))
+    assert result.provenance["weights_sha256"] == "ab" * 32
+    assert result.provenance["level"] == "2 of 2"
+    assert result.provenance["version"] == "0.1.0"
+    assert "research" in result.provenance["notice"]
+    assert bench.told.states == [State.STARTING, State.RUNNING, State.IMPORTING, State.IDLE]
+    assert bench.told.speeds == [("mr-toy", "cpu", 2, pytest.approx(0.1))]
+
+
+def test_no_file_of_a_case_is_left_behind(bench: Bench, tmp_path: Path) -> None:
+    bench.start(mr(bench.scene))
+    assert list(tmp_path.glob("clamseg-*"))
+    bench.finish()
+    assert list(tmp_path.glob("clamseg-*")) == []
+
+
+def test_an_empty_result_says_that_every_slice_was_analysed(scene: Any) -> None:
+    bench = Bench(scene, lambda volume: np.zeros(volume.array.shape, np.uint8))
+    bench.start(mr(scene))
+    result = bench.finish()
+    assert result.summary() == "no lesion above threshold, 9 of 9 slices analysed"
+    assert result.lesions.rows() == []
+    assert certify(result.segmentation, result.volume).holds
+
+
+@pytest.mark.parametrize("moment", ["writing", "inspecting", "segmenting", "importing"])
+def test_cancel_at_every_stage_leaves_the_scene_as_it_was(bench: Bench, tmp_path: Path, moment: str) -> None:
+    volume = mr(bench.scene)
+    before = bench.scene.GetNumberOfNodes()
+    bench.run.start([volume], RunOptions(MODEL, CONFIG))
+    if moment != "writing":
+        bench.settle()
+    if moment in ("segmenting", "importing"):
+        bench.worker.answer()
+    if moment == "importing":
+        bench.worker.answer()
+    bench.run.cancel()
+    bench.settle()
+    assert bench.run.job.state is State.IDLE
+    assert bench.told.failures == []
+    assert bench.told.results == []
+    assert bench.worker.killed == 1
+    assert bench.scene.GetNumberOfNodes() == before
+    assert list(tmp_path.glob("clamseg-*")) == []
+    for _, _, on_event in bench.worker.requests:  # what still arrives after the cancel is not listened to
+        on_event({"event": "done", "folder": str(tmp_path), "organ": bench.worker.organ})
+    bench.settle()
+    assert bench.told.results == []
+
+
+def test_after_a_cancel_the_next_run_works(bench: Bench) -> None:
+    bench.start(mr(bench.scene))
+    bench.run.cancel()
+    bench.start(mr(bench.scene))
+    assert bench.finish() is not None
+
+
+def test_a_second_click_during_a_run_does_nothing(bench: Bench) -> None:
+    volume = mr(bench.scene)
+    bench.start(volume)
+    bench.start(volume)
+    assert len(bench.worker.requests) == 1
+    bench.finish()
+    assert len(bench.told.results) == 1
+
+
+@pytest.mark.parametrize("moment", ["inspecting", "segmenting"])
+def test_a_worker_that_dies_is_told_and_the_scene_unharmed(bench: Bench, moment: str) -> None:
+    volume = mr(bench.scene)
+    before = bench.scene.GetNumberOfNodes()
+    bench.start(volume)
+    if moment == "segmenting":
+        bench.worker.answer()
+    bench.worker.answer(event="error", message="The worker was killed, perhaps because memory ran out.", code=1)
+    assert bench.told.failures == ["The worker was killed, perhaps because memory ran out."]
+    assert bench.run.job.state is State.FAILED
+    assert bench.scene.GetNumberOfNodes() == before
+    bench.start(volume)
+    assert bench.finish() is not None
+
+
+def test_a_full_disk_is_told_in_words(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ClamSegPanel.segmentation_run.write_in_steps", full)
+    bench.start(mr(bench.scene))
+    assert "No space left on device" in bench.told.failures[0]
+    assert bench.run.job.state is State.FAILED
+
+
+def test_a_scene_closed_during_a_run_gets_nothing(bench: Bench) -> None:
+    bench.start(mr(bench.scene))
+    bench.worker.answer()
+    bench.run.scene_closed()
+    bench.scene.Clear(False)
+    before = bench.scene.GetNumberOfNodes()
+    bench.worker.requests[-1][2]({"event": "done", "folder": "gone"})
+    bench.settle()
+    assert bench.scene.GetNumberOfNodes() == before
+    assert bench.told.failures == []
+    assert bench.run.job.state is State.IDLE
+
+
+def test_a_volume_removed_during_a_run_is_told(bench: Bench) -> None:
+    volume = mr(bench.scene)
+    bench.start(volume)
+    bench.worker.answer()
+    bench.scene.RemoveNode(volume)
+    bench.worker.answer()
+    bench.settle()
+    assert "was removed" in bench.told.failures[0]
+    assert bench.told.results == []
+
+
+def test_a_grid_changed_during_a_run_is_refused(bench: Bench) -> None:
+    volume = mr(bench.scene)
+    before = bench.scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
+    bench.start(volume)
+    bench.worker.answer()
+    volume.SetIJKToRASMatrix(matrix(plain((1.5, 1.0, 2.0))))
+    bench.worker.answer()
+    bench.settle()
+    assert "was changed during the run" in bench.told.failures[0]
+    assert bench.scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == before
+
+
+def test_a_transform_that_moved_during_a_run_is_followed(bench: Bench) -> None:
+    volume = mr(bench.scene, "oblique")
+    bench.start(volume)
+    bench.worker.answer()
+    volume.SetAndObserveTransformNodeID(linear_transform(bench.scene).GetID())
+    bench.worker.answer()
+    bench.settle()
+    result, certificate = bench.told.results[0]
+    assert certificate == "aligned, 0.000 mm"
+    assert result.segmentation.GetTransformNodeID() == volume.GetTransformNodeID()
+
+
+def test_a_result_of_another_size_is_refused_and_leaves_no_node(bench: Bench) -> None:
+    bench.start(mr(bench.scene))
+    bench.worker.answer()
+    before = bench.scene.GetNumberOfNodes()
+    _, values, on_event = bench.worker.requests[-1]
+    folder = bench.worker.write(values)
+    np.save(folder / "probability.npy", np.zeros((9, 14, 18), np.uint8))
+    on_event({"event": "done", "folder": str(folder)})
+    bench.settle()
+    assert "voxels" in bench.told.failures[0]
+    assert bench.scene.GetNumberOfNodes() == before
+
+
+def test_a_pickle_in_the_result_is_never_loaded(bench: Bench) -> None:
+    bench.start(mr(bench.scene))
+    bench.worker.answer()
+    _, values, on_event = bench.worker.requests[-1]
+    folder = bench.worker.write(values)
+    np.save(folder / "probability.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    on_event({"event": "done", "folder": str(folder)})
+    bench.settle()
+    assert "cannot be read" in bench.told.failures[0]
+
+
+def test_doubts_are_asked_before_the_run_and_stay_in_the_result(bench: Bench) -> None:
+    volume = mr(bench.scene, name="CT chest")
+    bench.worker.organ = {"method": "body", "quality": 0.3, "fell_back": True, "problem": "no lungs"}
+    bench.start(volume, config={"modality": "CT", "body_part": "brain"})
+    bench.worker.answer()
+    ((name, doubts),) = bench.told.asked
+    assert name == "CT chest"
+    assert len(doubts) == 3
+    assert "looks like MRI" in doubts[0]
+    assert "made for the brain" in doubts[1]
+    assert "no lungs" in doubts[2]
+    assert bench.worker.requests[-1][0] == "segment"
+    assert bench.worker.requests[-1][1]["accepted"] == doubts
+    bench.worker.answer()
+    bench.settle()
+    assert bench.told.results[0][0].provenance["accepted_warnings"] == " | ".join(doubts)
+
+
+def test_a_doubt_that_is_not_accepted_ends_the_run_without_failure(bench: Bench) -> None:
+    bench.told.yes = False
+    bench.start(mr(bench.scene), config={"modality": "CT"})
+    bench.worker.answer()
+    assert [command for command, _, _ in bench.worker.requests] == ["inspect"]
+    assert bench.run.job.state is State.IDLE
+    assert bench.told.failures == []
+
+
+def test_a_batch_goes_on_after_a_bad_case_and_tells_at_the_end(bench: Bench) -> None:
+    good, bad, last = mr(bench.scene, name="one"), mr(bench.scene, name="two"), mr(bench.scene, name="three")
+    empty = bench.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
+    bench.start(good, bad, empty, last)
+    bench.finish()
+    bench.worker.answer()
+    bench.worker.answer(event="error", message="The organ is not in the picture.", code=2)
+    bench.settle()
+    bench.finish()
+    assert len(bench.told.results) == 2
+    assert bench.told.failures == ["two: The organ is not in the picture.\nempty holds no voxels; load the scan again."]
+
+
+def test_no_volume_is_said_and_starts_nothing(bench: Bench) -> None:
+    bench.start()
+    assert bench.told.failures == ["Choose a volume first."]
+    assert bench.worker.requests == []
+
+
+def test_a_run_never_touches_a_finished_segmentation(bench: Bench) -> None:
+    volume = mr(bench.scene)
+    finished = add_segmentation(bench.scene, volume, "scan mr-toy")
+    look = SegmentLook("lesion-glioma", "glioma", (1, 2, 3))
+    mask = np.zeros(SHAPE, bool)
+    mask[1:3, 2:9, 4:6] = True
+    put_segment(finished, volume, look, mask)
+    for _ in range(2):
+        bench.start(volume)
+        bench.finish()
+    assert np.array_equal(segment_mask(finished, "lesion-glioma", SHAPE), mask)
+    assert len({result.segmentation.GetName() for result, _ in bench.told.results} | {finished.GetName()}) == 3
+
+
+def test_an_existing_segment_and_a_roi_serve_as_organ(bench: Bench) -> None:
+    volume = mr(bench.scene, "oblique")
+    drawn = add_segmentation(bench.scene, volume, "brain by hand")
+    mask = np.zeros(SHAPE, bool)
+    mask[2:8, 2:12, 3:15] = True
+    put_segment(drawn, volume, SegmentLook("b", "brain", (1, 2, 3)), mask)
+    bench.start(volume, organ="segment", organ_node=drawn, organ_segment="b")
+    from ClamSegLib.volume_files import read_volume
+
+    path = bench.worker.requests[-1][1]["options"]["organ"]
+    assert np.array_equal(read_volume(Path(path)).array > 0, mask)
+    bench.finish()
+    roi = bench.scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "R")
+    roi.SetCenterWorld(to_world(volume, (8, 7, 4)))
+    roi.SetSize(6, 6, 6)
+    bench.start(volume, organ="roi", organ_node=roi)
+    assert (read_volume(Path(bench.worker.requests[-1][1]["options"]["organ"])).array > 0).any()
+    bench.run.cancel()
+    bench.start(volume, organ="segment")
+    assert "Choose the segment" in bench.told.failures[-1]
+
+
+def test_an_x_ray_goes_as_a_picture_and_comes_back(bench: Bench) -> None:
+    bench.worker.probability_of = lambda volume: np.where(volume.array > 150, 255, 0).astype(np.uint8)
+    grey = np.random.default_rng(3).integers(0, 255, (1, 30, 26), dtype=np.uint8)
+    volume = slicer.util.addVolumeFromArray(np.stack([grey] * 3, axis=-1), nodeClassName="vtkMRMLVectorVolumeNode")
+    bench.start(volume, config={"modality": "XR"})
+    result = bench.finish()
+    assert bench.told.failures == []
+    assert not bench.worker.seen[0].spacing_known
+    assert np.array_equal(bench.worker.seen[0].array, grey)
+    assert np.array_equal(segment_mask(result.segmentation, "lesion-glioma", (1, 30, 26)), grey > 150)
+    assert all(row.volume_ml is None for row in result.lesions.rows())
+
+
+def test_a_saved_and_reopened_scene_goes_on_with_the_review(bench: Bench, tmp_path: Path) -> None:
+    volume = mr(bench.scene, "oblique")
+    bench.start(volume)
+    result = bench.finish()
+    result.decide(1, Decision.ACCEPTED)
+    result.decide(2, Decision.REJECTED)
+    result.mark(4, "unsure")
+    text, name = result.segmentation.GetAttribute("ClamSeg.review"), result.segmentation.GetName()
+    reopened = open_result(bench.scene, bench.scene.GetFirstNodeByName(name))
+    assert reopened is not None
+    assert {n: d.value for n, d in reopened.lesions.decisions().items()} == {1: "accepted", 2: "rejected"}
+    assert reopened.marks == {4: "unsure"}
+    assert [row.number for row in reopened.lesions.rows()] == [1, 2]
+    assert not reopened.take_over_edits()
+    reopened.set_threshold(0.3)
+    assert np.array_equal(
+        segment_mask(reopened.segmentation, "lesion-glioma-1", SHAPE),
+        segment_mask(result.segmentation, "lesion-glioma-1", SHAPE),
+    )
+    assert text
+    assert open_result(bench.scene, add_segmentation(bench.scene, volume, "someone else's")) is None
+
+
+def test_impossible_steps_of_the_state_machine_are_errors_of_the_program() -> None:
+    job = Job()
+    with pytest.raises(ValueError, match="importing cannot follow idle"):
+        job.move(State.IMPORTING)
+    assert not job.is_busy
