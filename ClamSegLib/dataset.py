@@ -16,7 +16,16 @@ from ClamSegLib.labelled_classes import read_classes
 from ClamSegLib.labelled_rows import LabelledFolder, Row
 from ClamSegLib.labelled_table import TABLE, read_table
 
-__all__ = ["LabelledFolder", "Row", "keep_rows", "read_labelled_folder", "require_masks", "split_rows"]
+__all__ = [
+    "LabelledFolder",
+    "Row",
+    "add_corrections",
+    "keep_rows",
+    "read_labelled_folder",
+    "require_masks",
+    "split_rows",
+    "without_outlines",
+]
 
 _TRAINING_SPLITS = ("", "train", "training")
 
@@ -73,6 +82,40 @@ def keep_rows(folder: LabelledFolder, wanted: list[str]) -> LabelledFolder:
         if not rows:
             raise InputError(f"--only '{condition}' leaves no row; check the pattern.")
     return replace(folder, rows=rows)
+
+
+def add_corrections(folder: LabelledFolder, root: Path) -> LabelledFolder:
+    """The rows of `folder` and the corrections saved below `root`, all of them to be learned from.
+
+    A condition of another name is taken for the folder's own where both have only one.
+
+    Raises:
+        InputError: no corrections there, or a condition that the folder does not have.
+    """
+    if not (root / TABLE).is_file():
+        raise InputError(f"{root} holds no corrections ({TABLE} is missing); save some in the review first.")
+    extra = read_table(root, "normal", normal_may_lack=True)
+    only = folder.conditions[0] if len(folder.conditions) == len(extra.conditions) == 1 else None
+    rows = list(folder.rows)
+    training = next((row.split for row in folder.rows if row.split in _TRAINING_SPLITS), "")
+    for row in extra.rows:
+        name = only if only is not None and row.label else row.class_name
+        if row.label and name not in folder.conditions:
+            raise InputError(
+                f"The corrections name '{row.class_name}', the images only {', '.join(folder.conditions)}; "
+                "use images of the same conditions."
+            )
+        label = folder.conditions.index(name) + 1 if row.label else 0
+        class_name = folder.conditions[label - 1] if label else folder.normal_class
+        rows.append(replace(row, label=label, class_name=class_name, split=training))
+    joined = replace(folder, rows=tuple(rows))
+    _check_patients(joined)
+    return joined
+
+
+def without_outlines(folder: LabelledFolder) -> LabelledFolder:
+    """The same rows, corrected outlines not taught: they count by their label only."""
+    return replace(folder, rows=tuple(replace(row, correction=False) for row in folder.rows))
 
 
 def _check_patients(folder: LabelledFolder) -> None:

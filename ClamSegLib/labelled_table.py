@@ -58,7 +58,9 @@ def _number(text: str, where: str, name: str) -> int | None:
     return int(value)
 
 
-def _classes(lines: list[dict[str, str]], normal_class: str | None, path: Path) -> tuple[str, list[str]]:
+def _classes(
+    lines: list[dict[str, str]], normal_class: str | None, path: Path, normal_may_lack: bool
+) -> tuple[str, list[str]]:
     """Normal class and conditions of a table, whose labels are 0/1 or class names."""
     values = list(dict.fromkeys(line["label"] for line in lines))
     if set(values) <= {"0", "1"}:
@@ -69,13 +71,19 @@ def _classes(lines: list[dict[str, str]], normal_class: str | None, path: Path) 
         ]
     if "" in values:
         raise InputError(f"{path} has rows without a label; give 0, 1 or a class name.")
+    if normal_may_lack and normal_class is not None and normal_class not in values:
+        return normal_class, sorted(values)
     return normal_and_conditions(values, normal_class, path)
 
 
-def read_table(root: Path, normal_class: str | None) -> LabelledFolder:
-    """Reads `<root>/labels.csv`; raises InputError naming the line that is wrong."""
+def read_table(root: Path, normal_class: str | None, *, normal_may_lack: bool = False) -> LabelledFolder:
+    """Reads `<root>/labels.csv`; raises InputError naming the line that is wrong.
+
+    Args:
+        normal_may_lack: no row needs to be of the normal class, as in corrections of diseased slices only.
+    """
     lines = _table_lines(root)
-    normal, conditions = _classes(lines, normal_class, root / TABLE)
+    normal, conditions = _classes(lines, normal_class, root / TABLE, normal_may_lack)
     binary = {line["label"] for line in lines} <= {"0", "1"}
     rows, seen = [], set()
     for number, line in enumerate(lines, 2):

@@ -53,6 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only", action="append", default=[], metavar="COLUMN=PATTERN", help="use rows of labels.csv that match"
     )
+    parser.add_argument("--corrections", type=Path, metavar="FOLDER", help="also learn from corrections saved there")
+    parser.add_argument(
+        "--corrected-outlines", choices=("use", "ignore"), default="use", help="whether corrected outlines are taught"
+    )
     parser.add_argument("--modality", choices=("CT", "MR", "XR"), help="where the images do not tell")
     parser.add_argument("--sequence", help="MR sequence, e.g. FLAIR")
     parser.add_argument("--plane", choices=("axial", "coronal", "sagittal"))
@@ -100,7 +104,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
 
     from ClamSegLib.checkpoint import load_model
     from ClamSegLib.config import from_json
-    from ClamSegLib.dataset import keep_rows, read_labelled_folder
+    from ClamSegLib.dataset import add_corrections, keep_rows, read_labelled_folder, without_outlines
     from ClamSegLib.device import choose_device
     from ClamSegLib.model_folder import CONFIG
     from ClamSegLib.outputs import refuse_existing
@@ -120,6 +124,10 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         arguments.data, normal_class=arguments.normal_class, both_classes=training.task == "lesion"
     )
     folder = keep_rows(folder, arguments.only)
+    if arguments.corrections:
+        folder = add_corrections(folder, arguments.corrections)
+    if arguments.corrected_outlines == "ignore":
+        folder = without_outlines(folder)
     name = arguments.name or arguments.output.resolve().name
     initial = None
     if arguments.init:
