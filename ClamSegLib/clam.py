@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ClamSegLib.config import ModelConfig, NetworkConfig
+from ClamSegLib.plain_networks import PLAIN_NETWORKS
 from ClamSegLib.unetplusplus import UNetPlusPlus
 
 # exp of larger log ratios is 1 in float32 anyway
@@ -31,11 +32,12 @@ class Clam(nn.Module):
     def __init__(self, network: NetworkConfig, seed: int = 0, level: int | None = None) -> None:
         super().__init__()
         self.network = network
+        kind = PLAIN_NETWORKS.get(network.kind, UNetPlusPlus)
         shells = []
         with torch.random.fork_rng(devices=[]):
             for number in range(network.shells):
                 torch.manual_seed(seed * 7919 + number)
-                shells.append(UNetPlusPlus(network, level))
+                shells.append(kind(network, level))
         self.shells = nn.ModuleList(shells)
 
     def forward(self, image: Tensor, level: int | None = None) -> list[list[Tensor]]:
@@ -93,8 +95,7 @@ def decode(clam_logits: Sequence[Sequence[Tensor]], config: ModelConfig) -> tupl
         odds = torch.tensor(config.odds_normal, dtype=torch.float32, device=device)
         if odds.numel() == 0:
             raise ValueError(f"model '{config.name}' has no odds of normal tissue, so its outputs cannot be decoded")
-        depth = config.network.depth
-        weights = torch.tensor(config.head_weights or (1.0,) * depth, device=device)
+        weights = torch.tensor(config.head_weights or (1.0,) * config.network.heads, device=device)
         maps = [lesion_posterior(heads, odds[n], weights) for n, heads in enumerate(clam_logits)]
     if len(maps) == 1:
         return maps[0], torch.zeros_like(maps[0])

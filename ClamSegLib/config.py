@@ -19,6 +19,7 @@ from ClamSegLib.errors import InputError
 FORMAT_VERSION = 1
 PLANES = ("axial", "coronal", "sagittal")
 MODALITIES = ("CT", "MR", "XR")
+NETWORKS = ("unetplusplus", "unet", "fcn")
 
 _Config = TypeVar("_Config")
 
@@ -33,6 +34,7 @@ class NetworkConfig:
     """A twin of UNet++ networks (METHOD: docs/explanation.md).
 
     Attributes:
+        kind: 'unetplusplus'; 'unet' and 'fcn' have one head and are there to be compared with.
         features: channels of the backbone per level, shallow to deep; depth = len(features) - 1.
         kernel_sizes: odd kernel size of the convolutions per level, same length as features.
         repeat_levels: levels whose backbone node is followed by a second block of the same map size.
@@ -49,9 +51,12 @@ class NetworkConfig:
     classes: int = 2
     normalisation: str = "batch"
     shells: int = 2
+    kind: str = "unetplusplus"
 
     def __post_init__(self) -> None:
         depth = len(self.features) - 1
+        _require(self.kind in NETWORKS, f"network kind '{self.kind}' must be one of {', '.join(NETWORKS)}.")
+        _require(self.kind == "unetplusplus" or not self.repeat_levels, "repeat_levels belong to the UNet++ only.")
         _require(depth >= 1, f"features {self.features} gives no level; name at least two numbers.")
         _require(all(1 <= f <= 4096 for f in self.features), f"features {self.features} must lie in 1..4096.")
         _require(
@@ -72,8 +77,13 @@ class NetworkConfig:
 
     @property
     def depth(self) -> int:
-        """Deepest level; heads are numbered 1..depth."""
+        """How often the image is halved."""
         return len(self.features) - 1
+
+    @property
+    def heads(self) -> int:
+        """Number of heads; they are levels 1..heads, as many as the UNet++ is deep."""
+        return self.depth if self.kind == "unetplusplus" else 1
 
 
 @dataclass(frozen=True)
@@ -194,12 +204,12 @@ class ModelConfig:
         _require(0 < self.threshold < 1, f"threshold {self.threshold} must lie between 0 and 1.")
         if self.task == "lesion" and self.odds_normal:
             shape_fits = len(self.odds_normal) == self.network.shells and all(
-                len(shell) == self.network.depth and all(len(head) == len(self.conditions) for head in shell)
+                len(shell) == self.network.heads and all(len(head) == len(self.conditions) for head in shell)
                 for shell in self.odds_normal
             )
             _require(shape_fits, "odds_normal must hold one number per shell, head and condition.")
         _require(
-            not self.head_weights or len(self.head_weights) == self.network.depth,
+            not self.head_weights or len(self.head_weights) == self.network.heads,
             f"head_weights must hold {self.network.depth} numbers, one per head.",
         )
 

@@ -89,7 +89,7 @@ class Trainer:
         self.config, self.training, self.crops, self.split = config, training, crops, split
         self.folder, self.state_folder, self.device = folder, state_folder, device
         self.processes, self.reporter, self.initial = processes, reporter, initial
-        self.head_weights = head_weights_of(config.network.depth)
+        self.head_weights = head_weights_of(config.network.heads)
         self.at = Progress()
         self.best_weights: dict[str, Tensor] = {}
         self._since_row: list[dict[str, float]] = []
@@ -177,7 +177,7 @@ class Trainer:
         network = self.config.network
         if self.training.task != "lesion" or not self.training.weight_cross:
             return
-        shape = (network.shells, network.depth, network.classes - 1)
+        shape = (network.shells, network.heads, network.classes - 1)
         known = self.processes.agree(float(self.at.odds_normal is not None))
         if known:
             odds = torch.zeros(shape) if self.at.odds_normal is None else torch.tensor(self.at.odds_normal)

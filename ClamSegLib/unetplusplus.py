@@ -40,6 +40,22 @@ class Node(nn.Module):
         return torch.relu(self.norm2(self.conv2(x)))
 
 
+def initialise(network: nn.Module) -> None:
+    """Random weights of a network whose head convolutions stand in `heads`."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    heads = network.heads
+    assert isinstance(heads, nn.ModuleDict)
+    for head in heads.values():
+        # Logits near zero, yet of both signs over the channels: with weights that start at zero all channels
+        # learn the same class, and the other one can never be certain (seen on X-ray lungs).
+        assert isinstance(head, nn.Conv2d)
+        nn.init.normal_(head.weight, std=0.5 * head.in_channels**-0.5)
+
+
 class UNetPlusPlus(nn.Module):
     """One shell: image in, logits of every head out.
 
@@ -67,25 +83,13 @@ class UNetPlusPlus(nn.Module):
                 self.ups[f"x_{i}_{j}"] = nn.ConvTranspose2d(f[i + 1], f[i], 2, 2)
                 self.nodes[f"x_{i}_{j}"] = Node(f[i] * (j + 1), f[i], k[i], 1, network.normalisation)
             self.heads[f"x_0_{j}"] = nn.Conv2d(f[0], network.classes, 1)
-        self._initialise()
+        initialise(self)
 
     @staticmethod
     def _checked(level: int, depth: int) -> int:
         if not 1 <= level <= depth:
             raise ValueError(f"level {level} is not there; the network has levels 1..{depth}")
         return level
-
-    def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-        for head in self.heads.values():
-            # Logits near zero, yet of both signs over the channels: with weights that start at zero all channels
-            # learn the same class, and the other one can never be certain (seen on X-ray lungs).
-            assert isinstance(head, nn.Conv2d)
-            nn.init.normal_(head.weight, std=0.5 * self.network.features[0] ** -0.5)
 
     def forward(self, image: Tensor, level: int | None = None) -> list[Tensor]:
         """Logits of the heads `level` .. 1, deepest first.
