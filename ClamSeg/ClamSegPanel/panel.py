@@ -1,0 +1,107 @@
+"""What the sections of the window share, and how they tell each other what changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ClamSegPanel.input_section import InputSection
+from ClamSegPanel.review_section import ReviewSection
+from ClamSegPanel.segment_section import SegmentSection
+from ClamSegPanel.setup_section import SetupSection
+from ClamSegPanel.training_section import TrainingSection
+
+
+class Panel:
+    """The window's sections around one logic.
+
+    Attributes:
+        ui: widgets by object name.
+        logic: ClamSegLogic.
+        node: parameter node of the scene, None while a scene closes.
+    """
+
+    def __init__(self, ui: Any, logic: Any, widget: Any) -> None:
+        self.ui, self.logic, self.widget = ui, logic, widget
+        self.node: Any = None
+        logic.on_log = self.log
+        self.input = InputSection(self)
+        self.segment = SegmentSection(self)
+        self.review = ReviewSection(self)
+        self.training = TrainingSection(self)
+        self.setup = SetupSection(self)
+        self._looked = False
+
+    # What the widget tells
+
+    def bind(self, node: Any) -> None:
+        """The choices of this scene are there."""
+        self.node = node
+        for section in (self.segment, self.input, self.review, self.training):
+            section.bind()
+
+    def entered(self) -> None:
+        """The user came to the module."""
+        if not self._looked:
+            self._looked = True
+            self.setup.look()
+        self.review.take_over_edits()
+
+    def scene_closing(self) -> None:
+        """The scene is about to go."""
+        self.node = None
+        self.segment.scene_closing()
+        self.review.scene_closing()
+        self.logic.forget_results()
+
+    def scene_changed(self) -> None:
+        """Another scene is there."""
+        self.review.scene_changed()
+
+    def close(self) -> None:
+        """The window goes: timers and shortcuts end; a training goes on."""
+        for section in (self.segment, self.review, self.training, self.setup):
+            section.close()
+
+    # What sections tell each other
+
+    def volume_changed(self, volume: Any) -> None:
+        """Another scan was chosen."""
+        self.segment.volume_changed(volume)
+
+    def models_changed(self) -> None:
+        """Models came or went, or the set-up was looked at."""
+        self.segment.fill_models()
+        self.segment.fill_devices()
+        self.training.fill_models()
+
+    def result_arrived(self, result: Any, certificate: str) -> None:
+        """A run brought a result."""
+        self.logic.keep_result(result)
+        self.review.show_new(result, certificate)
+
+    def log(self, line: str) -> None:
+        """A line for the log; the widget keeps the last 500."""
+        self.ui.logText.appendPlainText(line)
+
+    def ask(self, title: str, text: str) -> bool:
+        """A question the user must answer with OK."""
+        return bool(slicer.util.confirmOkCancelDisplay(text, windowTitle=title))
+
+    def failed(self, text: str) -> None:
+        """Something failed: said in a window that closes by itself in testing mode."""
+        self.log(text)
+        slicer.util.errorDisplay(text, windowTitle=_("ClamSeg"))
+
+    # The application's settings: what belongs to the computer
+
+    def setting(self, name: str, default: str = "") -> str:
+        """A setting of this computer."""
+        return str(slicer.util.settingsValue(f"ClamSeg/{name}", default))
+
+    def keep_setting(self, name: str, value: str) -> None:
+        """Keeps a setting of this computer."""
+        qt.QSettings().setValue(f"ClamSeg/{name}", value)

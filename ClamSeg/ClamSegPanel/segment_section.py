@@ -1,0 +1,315 @@
+"""Segment: model, organ step, device, level, and the run with its progress."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import slicer
+from slicer.i18n import tr as _
+
+from ClamSegPanel.fit import mismatches, suggest_model
+from ClamSegPanel.job import State
+from ClamSegPanel.segmentation_run import RunListener, RunOptions
+from ClamSegScene.facts import facts_of
+from ClamSegScene.geometry import matrix_of
+from ClamSegScene.volumes import problem_of_volume
+
+ORGAN_STEPS = ("auto", "segment", "roi", "none")
+
+
+class SegmentSection(RunListener):
+    """Starts and cancels runs, and shows how they go."""
+
+    def __init__(self, panel: Any) -> None:
+        self._panel = panel
+        self._ui = panel.ui
+        self._models: list[dict[str, Any]] = []
+        self._filling = False
+        self._chosen_by_user = False
+        self._results = 0
+        self.run = panel.logic.new_run(self)
+        self._ui.organSelector.addItems(
+            [_("found by the model"), _("an existing segment"), _("an ROI"), _("whole image")]
+        )
+        self._ui.modelSelector.connect("currentIndexChanged(int)", self._model_changed)
+        self._ui.organSelector.connect("currentIndexChanged(int)", self._organ_changed)
+        self._ui.deviceSelector.connect("currentIndexChanged(int)", self._device_changed)
+        self._ui.levelSlider.connect("valueChanged(double)", self._level_changed)
+        self._ui.applyButton.connect("clicked(bool)", self._apply)
+        self.fill_models()
+        self.fill_devices()
+        self._organ_changed(0)
+
+    def close(self) -> None:
+        """The window goes: a run ends."""
+        self.run.cancel()
+
+    def bind(self) -> None:
+        """The choices of this scene are there."""
+        node = self._panel.node
+        self._ui.organSelector.currentIndex = ORGAN_STEPS.index(node.organStep) if node.organStep in ORGAN_STEPS else 0
+        self._chosen_by_user = bool(node.model)
+        self.fill_models()
+
+    def scene_closing(self) -> None:
+        """A run ends without a result, and the next one begins in the next scene."""
+        self.run.scene_closed()
+
+    # Choices
+
+    def fill_models(self) -> None:
+        """Fills the list of models, keeping the choice."""
+        chosen = self._panel.node.model if self._panel.node is not None else ""
+        self._filling = True
+        try:
+            self._models = self._panel.logic.models()
+            self._ui.modelSelector.clear()
+            self._ui.modelSelector.addItems([entry["name"] for entry in self._models])
+            names = [entry["name"] for entry in self._models]
+            if chosen in names:
+                self._ui.modelSelector.currentIndex = names.index(chosen)
+        finally:
+            self._filling = False
+        if not self._models:
+            self._ui.fitLabel.text = _("No model is installed; import one in Setup.")
+            self._ui.fitLabel.visible = True
+        self.volume_changed(self._ui.volumeSelector.currentNode())
+
+    def fill_devices(self) -> None:
+        """Fills the list of devices as the worker found them; 'automatic' before it was asked."""
+        devices = self._panel.logic.installation.get("devices", [])
+        chosen = self._panel.setting("device", "auto")
+        self._filling = True
+        try:
+            self._ui.deviceSelector.clear()
+            self._ui.deviceSelector.addItem(_("automatic"))
+            self._device_names = ["auto"]
+            for device in devices:
+                if device["works"]:
+                    free = device.get("free_mb")
+                    memory = _(", {free:.1f} GB free").format(free=free / 1024) if free else ""
+                    self._ui.deviceSelector.addItem(f"{device['name']} {device['description']}{memory}")
+                    self._device_names.append(device["name"])
+            if chosen in self._device_names:
+                self._ui.deviceSelector.currentIndex = self._device_names.index(chosen)
+        finally:
+            self._filling = False
+        self._show_time()
+
+    def volume_changed(self, volume: Any) -> None:
+        """Another scan: the model that fits is suggested, unless the user chose one."""
+        if volume is not None and not problem_of_volume(volume) and not self._chosen_by_user and self._models:
+            name = suggest_model(self._models, facts_of(slicer.mrmlScene, volume))
+            names = [entry["name"] for entry in self._models]
+            if name in names:
+                self._filling = True
+                self._ui.modelSelector.currentIndex = names.index(name)
+                self._filling = False
+        self._show_model()
+
+    def chosen_model(self) -> dict[str, Any] | None:
+        """Entry of the chosen model."""
+        index = self._ui.modelSelector.currentIndex
+        return self._models[index] if 0 <= index < len(self._models) else None
+
+    def device(self) -> str:
+        """Name of the chosen device."""
+        index = self._ui.deviceSelector.currentIndex
+        return self._device_names[index] if 0 <= index < len(self._device_names) else "auto"
+
+    def _model_changed(self, index: int) -> None:
+        if self._filling:
+            return
+        entry = self.chosen_model()
+        if entry is not None and self._panel.node is not None:
+            self._panel.node.model = entry["name"]
+            self._chosen_by_user = True
+        self._show_model()
+
+    def _organ_changed(self, index: int) -> None:
+        step = ORGAN_STEPS[max(0, index)]
+        for widget in (self._ui.organSegmentSelector, self._ui.organSegmentLabel_):
+            widget.visible = step == "segment"
+        for widget in (self._ui.organRoiSelector, self._ui.organRoiLabel_):
+            widget.visible = step == "roi"
+        if self._panel.node is not None:
+            self._panel.node.organStep = step
+
+    def _device_changed(self, index: int) -> None:
+        if not self._filling:
+            self._panel.keep_setting("device", self.device())
+            self._show_time()
+
+    def _level_changed(self, level: float) -> None:
+        entry = self.chosen_model()
+        if entry is not None and self._panel.node is not None and not self._filling:
+            self._panel.node.level = 0 if int(level) >= entry["levels"] else int(level)
+        self._show_time()
+
+    def _show_model(self) -> None:
+        """Levels of the model, and what does not fit the volume."""
+        entry, volume = self.chosen_model(), self._ui.volumeSelector.currentNode()
+        self._ui.applyButton.enabled = True
+        if entry is None:
+            return
+        kept = self._panel.node.level if self._panel.node is not None else 0
+        self._filling = True
+        self._ui.levelSlider.maximum = float(entry["levels"])
+        self._ui.levelSlider.value = float(kept or entry["levels"])
+        self._filling = False
+        doubts = []
+        if volume is not None and not problem_of_volume(volume):
+            doubts = mismatches(self._panel.logic.config(entry), facts_of(slicer.mrmlScene, volume), matrix_of(volume))
+        self._ui.fitLabel.text = "\n".join(doubts)
+        self._ui.fitLabel.styleSheet = "color: #a04000" if doubts else ""
+        self._ui.fitLabel.visible = bool(doubts)
+        self._ui.modelSelector.toolTip = _("Finds {what}. {licence}").format(
+            what=", ".join(entry["conditions"]), licence=entry["licence"]
+        )
+        self._show_time()
+
+    # Time
+
+    def _speeds(self) -> dict[str, float]:
+        try:
+            return dict(json.loads(self._panel.setting("speeds", "{}")))
+        except ValueError:
+            return {}
+
+    def _speed_key(self, model: str, device: str, level: int) -> str:
+        return f"{model}|{'cpu' if device == 'auto' and not self._has_gpu() else device}|{level}"
+
+    def _has_gpu(self) -> bool:
+        return any(name.startswith("cuda") for name in self._device_names)
+
+    def level_seconds(self, level: int) -> float | None:
+        """Seconds the chosen volumes will take at a level, as measured on this computer; None before a measurement."""
+        entry = self.chosen_model()
+        volumes = [v for v in self._panel.input.volumes() if not problem_of_volume(v)] if entry is not None else []
+        if entry is None or not volumes:
+            return None
+        device = self.device()
+        if device == "auto" and self._has_gpu():
+            device = "cuda:0"
+        each = self._speeds().get(self._speed_key(entry["name"], device, level))
+        if each is None:
+            return None
+        slices = sum(facts_of(slicer.mrmlScene, volume).n_slices for volume in volumes)
+        return float(each) * slices
+
+    def _show_time(self) -> None:
+        entry = self.chosen_model()
+        if entry is None:
+            self._ui.levelTimeLabel.text = ""
+            return
+        level, deepest = int(self._ui.levelSlider.value), entry["levels"]
+        name = _("accurate") if level >= deepest else _("fast") if level == 1 else _("in between")
+        seconds = self.level_seconds(level)
+        if seconds is None:
+            self._ui.levelTimeLabel.text = _("{name} ({level} of {deepest})").format(
+                name=name, level=level, deepest=deepest
+            )
+            return
+        time = _("under a second") if seconds < 1 else _("about {n} s").format(n=round(seconds))
+        self._ui.levelTimeLabel.text = _("{name} ({level} of {deepest}), {time} in the network").format(
+            name=name, level=level, deepest=deepest, time=time
+        )
+
+    def measure_levels(self) -> None:
+        """Asks the worker how long a slice takes at each level, when it has nothing else to do."""
+        entry = self.chosen_model()
+        if entry is None or self.run.job.is_busy:
+            return
+        name = entry["name"]
+
+        def answered(event: dict[str, Any]) -> None:
+            if event["event"] == "done":
+                for level, seconds in event["seconds_per_slice"].items():
+                    self.measured(name, event["device"], int(level), seconds)
+
+        self._panel.logic.worker.request("levels", answered, model=entry["folder"], options={"device": self.device()})
+
+    # The run
+
+    def _apply(self, checked: bool = False) -> None:
+        if self.run.job.is_busy:
+            self.run.cancel()
+            self._ui.progressLabel.text = _("Cancelled.")
+            return
+        with slicer.util.tryWithErrorDisplay(_("The segmentation could not be started.")):
+            self._start()
+
+    def _start(self) -> None:
+        entry = self.chosen_model()
+        if entry is None:
+            self._panel.failed(_("No model is chosen; import one in Setup."))
+            return
+        problems = self._panel.logic.installation.get("problems", [])
+        if self._panel.logic.installation and self._panel.logic.installation.get("torch") is None:
+            self._panel.failed(problems[0] if problems else _("PyTorch does not work; use Setup."))
+            return
+        step = ORGAN_STEPS[max(0, self._ui.organSelector.currentIndex)]
+        selector = self._ui.organSegmentSelector
+        node = selector.currentNode() if step == "segment" else self._ui.organRoiSelector.currentNode()
+        level = int(self._ui.levelSlider.value)
+        options = RunOptions(
+            entry,
+            self._panel.logic.config(entry),
+            device=self.device(),
+            level=None if level >= entry["levels"] else level,
+            organ=step,
+            organ_node=node if step in ("segment", "roi") else None,
+            organ_segment=selector.currentSegmentID() if step == "segment" else "",
+        )
+        self._results = 0
+        self.run.start(self._panel.input.volumes(), options)
+
+    def state_changed(self, state: State) -> None:
+        """Apply is Cancel while a run is under way."""
+        busy = state in (State.STARTING, State.RUNNING, State.IMPORTING, State.CANCELLING)
+        self._ui.applyButton.text = _("Cancel") if busy else _("Segment")
+        self._ui.progressBar.visible = busy
+        for widget in (self._ui.modelSelector, self._ui.organSelector, self._ui.deviceSelector, self._ui.levelSlider):
+            widget.enabled = not busy
+        if state is State.IDLE:
+            self._ui.progressLabel.text = _("Done.") if self._results else ""
+
+    def progressed(self, stage: str, done: int, total: int, seconds_left: float | None) -> None:
+        """Slices, stage and time left."""
+        self._ui.progressBar.maximum = int(total)
+        self._ui.progressBar.value = int(done)
+        words = _(stage)
+        if total > 1 and "slice" in stage:
+            words = _("{stage}: {done} of {total}").format(stage=words, done=done, total=total)
+        if seconds_left:
+            words += _(", {n} s left").format(n=max(1, round(seconds_left)))
+        if self.run.total > 1:
+            words = _("Volume {n} of {all}. ").format(n=self.run.done + 1, all=self.run.total) + words
+        self._ui.progressLabel.text = words
+
+    def said(self, text: str) -> None:
+        """Warnings and notes go to the log."""
+        self._panel.log(text)
+
+    def finished_case(self, result: Any, certificate: str) -> None:
+        """A result is in the scene."""
+        self._results += 1
+        self._panel.result_arrived(result, certificate)
+
+    def failed(self, text: str) -> None:
+        """The run ended with failures."""
+        self._ui.progressLabel.text = text
+        self._panel.failed(text)
+
+    def measured(self, model: str, device: str, level: int, seconds_a_slice: float) -> None:
+        """Keeps the speed for the next estimate."""
+        speeds = self._speeds()
+        speeds[self._speed_key(model, device, level)] = seconds_a_slice
+        self._panel.keep_setting("speeds", json.dumps(speeds))
+        self._show_time()
+
+    def confirms(self, volume: str, doubts: list[str]) -> bool:
+        """Doubts are shown before the run; the answer stays in the result."""
+        question = _("{volume}:\n\n{doubts}\n\nSegment all the same? Your answer is kept with the result.")
+        return self._panel.ask(_("Does this fit?"), question.format(volume=volume, doubts="\n".join(doubts)))
