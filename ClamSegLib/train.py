@@ -27,7 +27,8 @@ from ClamSegLib.progress import Reporter
 from ClamSegLib.teacher import SMALLEST_AREA, write_teacher_maps
 from ClamSegLib.training_batches import BatchMaker, CropSource
 from ClamSegLib.training_config import TrainingConfig
-from ClamSegLib.training_folder import TrainingFolder
+from ClamSegLib.training_folder import PREVIEW, TrainingFolder
+from ClamSegLib.training_preview import write_preview
 from ClamSegLib.training_state import (
     load_training_state,
     optimizer_tensors,
@@ -162,7 +163,8 @@ class Trainer:
         found = validate(clam, self.held_out, t, self.head_weights, held)
         at.odds_normal = found.odds_normal.tolist()
         at.rows[-1].update(found.figures)
-        self.reporter.metric(round=at.round, step=at.step, **{k: round(v, 4) for k, v in found.figures.items()})
+        told = {name: round(value, 4) for name, value in at.rows[-1].items() if isinstance(value, float)}
+        self.reporter.metric(round=at.round, step=at.step, **told)
         # The first half of a later round is worse than the round before it, whose best stays until then.
         counts = at.round == 0 or 2 * at.step >= t.steps
         if counts and found.figures["criterion"] > at.best_criterion:
@@ -171,6 +173,9 @@ class Trainer:
             self.best_weights = {name: value.detach().cpu().clone() for name, value in clam.state_dict().items()}
         self.folder.rows = at.rows
         self.folder.write_metrics()
+        preview = self.folder.folder / PREVIEW
+        write_preview(preview, clam, self.held_out, found.odds_normal, self.head_weights)
+        self.reporter.preview(path=str(preview), round=at.round, step=at.step)
 
     def _share_odds(self) -> None:
         """Gives process 0's odds to all processes and to the objective (term 5)."""

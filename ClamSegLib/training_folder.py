@@ -22,6 +22,7 @@ from ClamSegLib.process_identity import is_alive, process_start
 from ClamSegLib.progress import JsonReporter, Reporter
 
 LOCK, EVENTS, METRICS, CURVES, STOP, PAUSE = "run.lock", "events.jsonl", "metrics.csv", "curves.png", "stop", "pause"
+PREVIEW = "preview.png"
 
 
 def running_training(folder: Path) -> dict[str, Any] | None:
@@ -43,12 +44,18 @@ def running_training(folder: Path) -> dict[str, Any] | None:
 class TrainingFolder:
     """Owns the folder while a training runs; use as a context manager.
 
+    Args:
+        steered_by: folder whose `stop` and `pause` files count; its own unless given.
+
     Raises:
         InputError: another training runs there.
     """
 
-    def __init__(self, folder: Path, resume: bool, *, tensorboard: bool = False) -> None:
+    def __init__(
+        self, folder: Path, resume: bool, *, tensorboard: bool = False, steered_by: Path | None = None
+    ) -> None:
         self.folder = Path(folder)
+        self._steered_by = steered_by or self.folder
         self._tensorboard = tensorboard
         if tensorboard and importlib.util.find_spec("tensorboard") is None:
             raise InputError("--tensorboard needs TensorBoard; install it with pip install 'clamseg[tensorboard]'.")
@@ -87,6 +94,8 @@ class TrainingFolder:
     def __exit__(self, *_: object) -> None:
         if self._events is not None:
             self._events.close()
+        # A model folder is passed on to others: pictures of patients do not stay in it.
+        (self.folder / PREVIEW).unlink(missing_ok=True)
         (self.folder / LOCK).unlink(missing_ok=True)
 
     def forget_refused(self) -> None:
@@ -109,9 +118,9 @@ class TrainingFolder:
 
     def stop_requested(self) -> bool:
         """Whether someone asked to finish; waits here while a `pause` file exists."""
-        while (self.folder / PAUSE).exists() and not (self.folder / STOP).exists():
+        while (self._steered_by / PAUSE).exists() and not (self._steered_by / STOP).exists():
             time.sleep(0.5)
-        return (self.folder / STOP).exists()
+        return (self._steered_by / STOP).exists()
 
     def write_metrics(self) -> None:
         """Writes metrics.csv and curves.png from `rows`."""

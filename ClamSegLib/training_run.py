@@ -27,6 +27,7 @@ from ClamSegLib.train import Trainer, measure_steps
 from ClamSegLib.training_config import TrainingConfig
 from ClamSegLib.training_folder import TrainingFolder
 from ClamSegLib.training_setup import TrainingSetup, prepare_training
+from ClamSegLib.tune import tune_eta
 
 STATE_FOLDER = "state"
 REQUEST = "request.json"
@@ -39,6 +40,7 @@ class TrainingRequest:
     Attributes:
         initial_model: folder of the model to fine-tune, or None.
         about: words for the card: 'data', 'licence' and 'limits', each may be missing.
+        tune: find eta by short trainings first.
     """
 
     folder: LabelledFolder
@@ -51,6 +53,7 @@ class TrainingRequest:
     about: dict[str, str] | None = None
     command: tuple[str, ...] = ()
     tensorboard: bool = False
+    tune: bool = False
 
 
 def _initial_weights(request: TrainingRequest) -> dict[str, Tensor] | None:
@@ -64,7 +67,7 @@ def _same_as_before(request: TrainingRequest, state_folder: Path) -> dict[str, A
     described = {
         "data": str(request.folder.root.resolve()),
         "model": to_json(replace(request.config, name="")),
-        "training": to_json(request.training),
+        "training": to_json(request.training) | ({"eta": "tune"} if request.tune else {}),
         "initial": str(request.initial_model or ""),
     }
     described = json.loads(json.dumps(described))
@@ -81,6 +84,15 @@ def _same_as_before(request: TrainingRequest, state_folder: Path) -> dict[str, A
     with whole_file(path) as part:
         part.write_text(json.dumps(described, indent=1), encoding="utf-8")
     return dict(described)
+
+
+def _with_tuned_eta(
+    request: TrainingRequest, setup: TrainingSetup, processes: Processes, reporter: Reporter
+) -> TrainingSetup:
+    if not request.tune:
+        return setup
+    eta = processes.agree(tune_eta(setup, request.output, request.device, reporter))
+    return replace(setup, training=replace(setup.training, eta=eta))
 
 
 def _steps(request: TrainingRequest, setup: TrainingSetup, processes: Processes, state_folder: Path) -> TrainingConfig:
@@ -127,6 +139,7 @@ def run_training(request: TrainingRequest, reporter: Reporter) -> Path:
     if processes.rank > 0:
         distributed.barrier()  # process 0 fills the cache of crops first
         setup = prepare_training(request.folder, request.config, request.training, Reporter())
+        setup = _with_tuned_eta(request, setup, processes, Reporter())
         training = _steps(request, setup, processes, state_folder)
         _trainer(request, setup, training, None, processes, Reporter()).run(request.resume)
         distributed.barrier()
@@ -142,6 +155,7 @@ def run_training(request: TrainingRequest, reporter: Reporter) -> Path:
             raise
         if processes.count > 1:
             distributed.barrier()
+        setup = _with_tuned_eta(request, setup, processes, told)
         training = _steps(request, setup, processes, state_folder)
         told.note(f"{training.rounds} round(s) of {training.steps} steps, {parameter_count(setup.config):,} parameters")
         trainer = _trainer(request, setup, training, folder, processes, told)

@@ -7,32 +7,38 @@ workers may share the file.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+import torch
 
 from ClamSegLib.errors import InputError
 from ClamSegLib.processes import Processes
 from ClamSegLib.progress import Reporter
 from ClamSegLib.train import Trainer
-from ClamSegLib.training_folder import TrainingFolder
-from ClamSegLib.training_run import STATE_FOLDER, TrainingRequest
-from ClamSegLib.training_setup import prepare_training
+from ClamSegLib.training_folder import STOP, TrainingFolder
+from ClamSegLib.training_setup import TrainingSetup
 
 TRIALS = 6
+_STATE_FOLDER = "state"
 _LOW, _HIGH = 0.1, 1.0
 
 
-def tune_eta(request: TrainingRequest, reporter: Reporter, trials: int = TRIALS) -> float:
+def tune_eta(
+    setup: TrainingSetup, output: Path, device: torch.device, reporter: Reporter, trials: int = TRIALS
+) -> float:
     """The eta whose short training (a quarter of the steps, one round) has the best criterion without masks.
 
     Args:
-        request: the training eta is wanted for.
+        setup: of the training eta is wanted for.
+        output: its folder; a `stop` file there ends the tuning with the best so far.
         trials: finished trials in total, over all workers and resumed runs.
 
     Returns:
         eta in 0.1..1.
 
     Raises:
-        InputError: Optuna is not installed, or the data cannot be trained with.
+        InputError: Optuna is not installed.
     """
     try:
         import optuna
@@ -43,31 +49,30 @@ def tune_eta(request: TrainingRequest, reporter: Reporter, trials: int = TRIALS)
             "--eta tune needs Optuna; install it with pip install 'clamseg[tune]', or give a number."
         ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    setup = prepare_training(request.folder, request.config, request.training, reporter)
-    folder = request.output / "tune"
+    folder = output / "tune"
     folder.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
         study_name="eta",
         direction="maximize",
         load_if_exists=True,
         storage=JournalStorage(JournalFileBackend(str(folder / "eta.journal"))),
-        sampler=optuna.samplers.TPESampler(seed=request.training.seed, n_startup_trials=3),
+        sampler=optuna.samplers.TPESampler(seed=setup.training.seed, n_startup_trials=3),
     )
 
     def criterion(trial: Any) -> float:
         eta = trial.suggest_float("eta", _LOW, _HIGH)
-        steps = max(20, (request.training.steps or 400) // 4)
-        training = replace(request.training, eta=eta, rounds=1, steps=steps, minutes=0.0, validate_every=steps)
-        with TrainingFolder(folder / f"trial-{trial.number}", resume=False) as own:
-            (own.folder / STATE_FOLDER).mkdir(exist_ok=True)
+        steps = max(20, (setup.training.steps or 400) // 4)
+        training = replace(setup.training, eta=eta, rounds=1, steps=steps, minutes=0.0, validate_every=steps)
+        with TrainingFolder(folder / f"trial-{trial.number}", resume=False, steered_by=output) as own:
+            (own.folder / _STATE_FOLDER).mkdir(exist_ok=True)
             trainer = Trainer(
                 setup.config,
                 training,
                 setup.crops,
                 setup.split,
                 folder=own,
-                state_folder=own.folder / STATE_FOLDER,
-                device=request.device,
+                state_folder=own.folder / _STATE_FOLDER,
+                device=device,
                 processes=Processes(),
                 reporter=Reporter(),
             )
@@ -80,6 +85,8 @@ def tune_eta(request: TrainingRequest, reporter: Reporter, trials: int = TRIALS)
     while finished() < trials:
         reporter.progress(finished(), trials, "tuning eta")
         study.optimize(criterion, n_trials=1)
+        if (output / STOP).exists():
+            break
     eta = float(study.best_params["eta"])
     reporter.note(f"eta {eta:.2f} has the best criterion of {finished()} trials ({study.best_value:.3f})")
     return eta

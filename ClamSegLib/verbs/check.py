@@ -22,14 +22,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, help="labelled folder")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     parser.add_argument("--normal-class", help="name of the class without disease")
+    parser.add_argument("--corrections", type=Path, metavar="FOLDER", help="together with corrections saved there")
 
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Prints the findings; 0, or 2 where training would be refused."""
-    from ClamSegLib.dataset import read_labelled_folder
+    from ClamSegLib.dataset import add_corrections, read_labelled_folder
     from ClamSegLib.doctor import examine
 
     folder = read_labelled_folder(arguments.data, normal_class=arguments.normal_class, both_classes=False)
+    if arguments.corrections:
+        folder = add_corrections(folder, arguments.corrections)
     found = examine(folder, reporter)
     sys.stdout.write(json.dumps(found.to_json()) + "\n" if arguments.json else _table(found))
     return 2 if found.refused else 0

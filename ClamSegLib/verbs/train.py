@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,11 +149,8 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         {key: value for key, value in about.items() if value},
         ("clamseg", *_told(sys.argv[1:])),
         arguments.tensorboard,
+        arguments.eta == "tune",
     )
-    if arguments.eta == "tune":
-        from ClamSegLib.tune import tune_eta
-
-        request = replace(request, training=replace(training, eta=tune_eta(request, reporter)))
     run_training(request, reporter)
     reporter.note(f"model written to {arguments.output}")
     return 0

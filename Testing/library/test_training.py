@@ -90,6 +90,32 @@ def test_the_model_folder_tells_how_it_was_made(phantoms, tmp_path):
     assert not (output / "run.lock").exists()
 
 
+def test_held_out_slices_with_the_map_so_far_are_shown_while_it_runs_and_stay_in_no_model(
+    phantoms, tmp_path, monkeypatch
+):
+    import SimpleITK as sitk
+
+    from ClamSegLib import train as loop
+
+    seen = []
+
+    def look(path, *arguments):
+        write_preview(path, *arguments)
+        seen.append(sitk.GetArrayFromImage(sitk.ReadImage(str(path))))
+
+    write_preview = loop.write_preview
+    monkeypatch.setattr(loop, "write_preview", look)
+    options = config_file(tmp_path, rounds=1, validate_every=4)
+    output = train(phantoms, tmp_path / "model", "--steps", "8", "--config", options)
+    told = [e for e in events(output) if e["event"] == "preview"]
+    assert [e["step"] for e in told] == [4, 8]
+    assert seen[0].shape == (2 * 160, 4 * 160, 4), "four slices and their maps, large enough to see"
+    plain, mapped = seen[-1][:160, :, :3].astype(int), seen[-1][160:, :, :3].astype(int)
+    assert (plain[..., 0] == plain[..., 1]).all(), "the slices above are grey"
+    assert (mapped[..., 0] > mapped[..., 2]).any(), "the maps below are coloured"
+    assert not (output / "preview.png").exists()
+
+
 def test_the_same_seed_gives_the_same_model_and_another_seed_another(phantoms, tmp_path):
     first = weights(train(phantoms, tmp_path / "a", "--steps", "6", "--rounds", "1", "--seed", "1"))
     same = weights(train(phantoms, tmp_path / "b", "--steps", "6", "--rounds", "1", "--seed", "1"))

@@ -10,19 +10,18 @@ from ClamSegLib.cli import main
 from ClamSegLib.dataset import read_labelled_folder
 from ClamSegLib.progress import Reporter
 from ClamSegLib.training_config import TrainingConfig
-from ClamSegLib.training_run import TrainingRequest
-from ClamSegLib.training_setup import new_model_config
+from ClamSegLib.training_setup import TrainingSetup, new_model_config, prepare_training
 
 pytest.importorskip("optuna")
 
 
 @pytest.fixture(scope="module")
-def request_for(tmp_path_factory) -> TrainingRequest:
+def setup(tmp_path_factory) -> TrainingSetup:
     root = tmp_path_factory.mktemp("tune")
     folder = read_labelled_folder(write_phantoms(root / "data"))
     config = new_model_config(folder, "x", "MR", {"organ": {"method": "whole"}, "image_size": 32}, "lesion", (4, 8, 8))
     training = TrainingConfig(steps=80, batch_pairs=4, validate_every=20)
-    return TrainingRequest(folder, config, training, root / "model", torch.device("cpu"))
+    return prepare_training(folder, config, training, Reporter())
 
 
 class Counting(Reporter):
@@ -33,17 +32,18 @@ class Counting(Reporter):
         self.trials += stage == "tuning eta"
 
 
-def test_tuning_tries_eta_without_masks_and_goes_on_where_it_was_stopped(request_for):
+def test_tuning_tries_eta_without_masks_and_goes_on_where_it_was_stopped(setup, tmp_path):
     from ClamSegLib.tune import tune_eta
 
+    cpu = torch.device("cpu")
     first = Counting()
-    tune_eta(request_for, first, trials=2)
+    tune_eta(setup, tmp_path, cpu, first, trials=2)
     assert first.trials == 2
     second = Counting()
-    eta = tune_eta(request_for, second, trials=3)
+    eta = tune_eta(setup, tmp_path, cpu, second, trials=3)
     assert second.trials == 1, "finished trials are not run again"
     assert 0.1 <= eta <= 1.0
-    assert tune_eta(request_for, Counting(), trials=3) == eta
+    assert tune_eta(setup, tmp_path, cpu, Counting(), trials=3) == eta
 
 
 def test_the_tuned_eta_is_the_one_the_training_used(tmp_path, monkeypatch):
@@ -66,15 +66,40 @@ def test_an_eta_that_is_no_number_is_refused(tmp_path, capsys):
     assert not Path(tmp_path / "m").exists()
 
 
-def test_masks_play_no_part_in_tuning(request_for):
-    from ClamSegLib.training_setup import prepare_training
+def test_a_stop_file_ends_the_tuning_with_the_best_so_far(setup, tmp_path):
+    from ClamSegLib.tune import tune_eta
 
+    (tmp_path / "stop").touch()
+    told = Counting()
+    assert 0.1 <= tune_eta(setup, tmp_path, torch.device("cpu"), told, trials=5) <= 1.0
+    assert told.trials == 1
+
+
+def test_a_training_that_tunes_is_found_by_its_lock(tmp_path, monkeypatch):
+    from ClamSegLib import training_run
+    from ClamSegLib.training_folder import running_training
+
+    locked = []
+
+    def look(setup, output, *_):
+        locked.append(running_training(output) is not None)
+        return 0.5
+
+    monkeypatch.setattr(training_run, "tune_eta", look)
+    data = write_phantoms(tmp_path / "data")
+    small = ["--features", "4,8,8", "--image-size", "32", "--batch-pairs", "4", "--organ", "whole", "--rounds", "1"]
+    words = ["train", str(data), "--output", str(tmp_path / "model"), "--eta", "tune", "--steps", "4", *small]
+    assert main([*words, "--progress", "none"]) == 0
+    assert locked == [True]
+
+
+def test_masks_play_no_part_in_tuning(setup):
     without = replace(
-        request_for.folder,
-        rows=tuple(replace(r, lesion_mask_path=None, lesion_mask_kind="") for r in request_for.folder.rows),
+        setup.folder,
+        rows=tuple(replace(r, lesion_mask_path=None, lesion_mask_kind="") for r in setup.folder.rows),
     )
-    a = prepare_training(request_for.folder, request_for.config, request_for.training, Reporter())
-    b = prepare_training(without, request_for.config, request_for.training, Reporter())
+    a = prepare_training(setup.folder, setup.config, setup.training, Reporter())
+    b = prepare_training(without, setup.config, setup.training, Reporter())
     from ClamSegLib.training_batches import CropSource
 
     index = torch.arange(8)
