@@ -31,12 +31,8 @@ def grey(result: CaseResult, k: int) -> NDArray[np.float32]:
     """Slice k at the model's window, 0..1 (slice of the canonical volume)."""
     values = result.canonical_volume.array[k].astype(np.float32)
     scale = result.preparation.scale
-    if scale.kind == "window_hu" and not scale.already_windowed:
-        low, high = scale.low, scale.high
-    elif scale.kind == "window_hu":
-        low, high = 0.0, 255.0
-    else:
-        low, high = scale.centre - 2.5 * scale.spread, scale.centre + 4.0 * scale.spread
+    low, high = scale.display_window
+    if scale.kind != "window_hu":
         low, high = max(low, float(values.min())), min(high, max(float(values.max()), low + 1e-3))
     return np.asarray(np.clip((values - low) / max(high - low, 1e-6), 0, 1), np.float32)
 

@@ -137,6 +137,13 @@ class IntensityScale:
     spread: float = 1.0
     already_windowed: bool = False
 
+    @property
+    def display_window(self) -> tuple[float, float]:
+        """Lowest and highest value worth showing, in the scan's own units: the window a picture is drawn at."""
+        if self.kind == "window_hu":
+            return (0.0, 255.0) if self.already_windowed else (self.low, self.high)
+        return self.centre - 2.5 * self.spread, self.centre + 4.0 * self.spread
+
 
 def intensity_scale(volume: Volume, mask: Array, intensity: IntensityConfig) -> IntensityScale:
     """Measures the organ's median and spread (1.4826 x median absolute deviation), per volume.

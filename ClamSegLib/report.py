@@ -74,6 +74,7 @@ def report_of(result: CaseResult, accepted: Sequence[str] = ()) -> dict[str, Any
             "plane": config.plane,
         },
         "device": result.device,
+        "window": [round(value, 3) for value in result.preparation.scale.display_window],
         "organ": {
             "name": config.organ.name,
             "method": result.organ.method,

@@ -142,7 +142,7 @@ def read_segmentation(path: Path, volume: Volume) -> list[Segment]:
 
     Args:
         path: .seg.nrrd.
-        volume: the grid; the file's frame must be the same up to whole voxels.
+        volume: the grid; the file may count the same voxels along other axes, as Slicer and files do.
 
     Raises:
         InputError: unreadable, without segments, or on another grid.
@@ -162,7 +162,10 @@ def read_segmentation(path: Path, volume: Volume) -> list[Segment]:
         ) from error
     stack = sitk.GetArrayFromImage(image)
     stack = stack[..., np.newaxis] if image.GetNumberOfComponentsPerPixel() == 1 else stack
-    start = _offset(path, image, volume)
+    axes, flips, corner = _placement(path, image, volume)
+    stack = np.transpose(stack, [2 - axis for axis in reversed(axes)] + [3])
+    stack = stack[tuple(slice(None, None, -1) if flipped else slice(None) for flipped in reversed(flips))]
+    start = corner[::-1]
     whole = np.zeros((*volume.array.shape, stack.shape[-1]), stack.dtype)
     place = tuple(slice(o, o + n) for o, n in zip(start, stack.shape[:3], strict=True))
     if any(o < 0 for o in start) or whole[place].shape != stack.shape:
@@ -201,16 +204,30 @@ def read_segmentation(path: Path, volume: Volume) -> list[Segment]:
     return segments
 
 
-def _offset(path: Path, image: Any, volume: Volume) -> tuple[int, int, int]:
-    """Voxel (slice, row, column) of the volume at which the file's grid starts."""
+def _placement(path: Path, image: Any, volume: Volume) -> tuple[list[int], list[bool], tuple[int, int, int]]:
+    """How the file's grid lies in the volume's: both may count the same voxels along other axes.
+
+    Returns:
+        For the volume's axes x, y, z: the axis of the file, whether it runs the other way, and the volume's index at
+        which the file's array starts once it is turned.
+    """
     from ClamSegLib.errors import InputError
 
-    direction = np.asarray(volume.direction).reshape(3, 3)
-    same = np.allclose(image.GetSpacing(), volume.spacing_mm, atol=1e-3) and np.allclose(
-        image.GetDirection(), volume.direction, atol=1e-4
+    refusal = InputError(f"{path} lies on another grid than the image; export it with the image as reference geometry.")
+    own = np.asarray(volume.direction).reshape(3, 3) * np.asarray(volume.spacing_mm)
+    theirs = np.asarray(image.GetDirection()).reshape(3, 3) * np.asarray(image.GetSpacing())
+    turn = np.linalg.solve(own, theirs)
+    steps = np.round(turn)
+    is_turn = (np.abs(steps).sum(axis=0) == 1).all() and (np.abs(steps).sum(axis=1) == 1).all()
+    shift = np.linalg.solve(own, np.asarray(image.GetOrigin()) - np.asarray(volume.origin))
+    # over the whole file the voxels may not drift apart by more than a hundredth
+    drift = np.abs(turn - steps) @ np.asarray(image.GetSize())
+    if not is_turn or drift.max() > 1e-2 or np.abs(shift - np.round(shift)).max() > 1e-2:
+        raise refusal
+    axes = [int(np.flatnonzero(row)[0]) for row in steps]
+    flips = [bool(steps[axis, source] < 0) for axis, source in enumerate(axes)]
+    x, y, z = (
+        round(float(start)) - (image.GetSize()[source] - 1 if flipped else 0)
+        for start, source, flipped in zip(shift, axes, flips, strict=True)
     )
-    shift = direction.T @ (np.asarray(image.GetOrigin()) - np.asarray(volume.origin)) / np.asarray(volume.spacing_mm)
-    if not same or not np.allclose(shift, np.round(shift), atol=1e-2):
-        raise InputError(f"{path} lies on another grid than the image; export it with the image as reference geometry.")
-    x, y, z = (int(v) for v in np.round(shift))
-    return z, y, x
+    return axes, flips, (x, y, z)

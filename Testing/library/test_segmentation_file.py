@@ -97,3 +97,26 @@ def test_a_scan_is_no_segmentation(tmp_path):
 def test_masks_of_another_shape_are_a_mistake_of_the_caller(tmp_path):
     with pytest.raises(ValueError, match="grid"):
         write_segmentation(tmp_path / "x.seg.nrrd", [Segment("a", "a", np.zeros((1, 2, 3), bool), (0, 0, 0))], VOLUME)
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (1, 0, 2), (2, 0, 1), (2, 1, 0)])
+@pytest.mark.parametrize("flips", [(False, False, True), (True, False, False), (True, True, True)])
+def test_a_file_that_counts_the_same_voxels_along_other_axes_is_turned(tmp_path, axes, flips):
+    own = sitk.GetImageFromArray(masks(False)[1].mask.astype(np.uint8))
+    own.SetSpacing(VOLUME.spacing_mm)
+    own.SetOrigin(VOLUME.origin)
+    own.SetDirection(VOLUME.direction)
+    turned = sitk.Flip(sitk.PermuteAxes(own, axes), flips, False)
+    x, y, z = turned.GetSpacing()
+    other = Volume(sitk.GetArrayFromImage(turned), (x, y, z), turned.GetOrigin(), turned.GetDirection())
+    path = tmp_path / "turned.seg.nrrd"
+    write_segmentation(path, [Segment("lesion-mass", "mass", other.array > 0, (213, 94, 0), MASS)], other)
+    (found,) = read_segmentation(path, VOLUME)
+    assert np.array_equal(found.mask, masks(False)[1].mask)
+
+
+def test_a_file_on_a_grid_that_drifts_away_is_refused(tmp_path):
+    drifting = Volume(VOLUME.array, (0.501, 0.8, 3.0), VOLUME.origin, VOLUME.direction)
+    write_segmentation(tmp_path / "x.seg.nrrd", masks(False), drifting)
+    with pytest.raises(InputError, match="another grid"):
+        read_segmentation(tmp_path / "x.seg.nrrd", VOLUME)
