@@ -308,8 +308,8 @@ class LesionList:
         """Decided lesions."""
         return {number: kept.decision for number, kept in self._kept.items()}
 
-    def canonical_slice(self, ijk: Sequence[float]) -> int:
-        """The canonical slice a voxel position (i, j, k) lies in."""
+    def canonical_slice(self, ijk: Sequence[float]) -> int | None:
+        """The canonical slice a voxel position (i, j, k) lies in, None above or below the scan."""
         return self._map.canonical_slice(ijk)
 
     # How it is computed

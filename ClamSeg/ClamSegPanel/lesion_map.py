@@ -146,11 +146,13 @@ class LesionMap:
             start[own_axis] = size - box[axis].stop if self.orientation.flips[axis] else box[axis].start
         return self.orientation.undo(mask), (start[0], start[1], start[2])
 
-    def canonical_slice(self, ijk: Sequence[float]) -> int:
-        """The canonical slice a voxel position (i, j, k) lies in."""
+    def canonical_slice(self, ijk: Sequence[float]) -> int | None:
+        """The canonical slice a voxel position (i, j, k) lies in, None above or below the scan."""
         kji = (ijk[2], ijk[1], ijk[0])
         own_axis = self.orientation.permutation[0]
         last = self.own_shape[own_axis] - 1
+        if not -0.5 <= kji[own_axis] <= last + 0.5:
+            return None
         index = round(min(max(kji[own_axis], 0), last))
         return last - index if self.orientation.flips[0] else index
 

@@ -63,6 +63,20 @@ def place_beside(scene: Any, node: Any, volume: Any) -> None:
         hierarchy.CreateItem(hierarchy.GetItemParent(there), node)
 
 
+def segment_looks(segmentation: Any) -> list[SegmentLook]:
+    """Id, name, colour and terminology of every segment as they are in the scene now."""
+    data = segmentation.GetSegmentation()
+    looks = []
+    for index in range(data.GetNumberOfSegments()):
+        segment_id, segment = data.GetNthSegmentID(index), data.GetNthSegment(index)
+        red, green, blue = (round(255 * value) for value in segment.GetColor())
+        tag = vtk.mutable("")
+        found = segment.GetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), tag)
+        words = "~".join(str(tag).split("~")[1:4]) if found else ""
+        looks.append(SegmentLook(segment_id, segment.GetName(), (red, green, blue), words))
+    return looks
+
+
 def terminology_entry(terminology: str) -> str:
     """Slicer's tag for 'category~type~modifier'."""
     words = terminology or "SCT^85756007^Tissue~SCT^85756007^Tissue~^^"

@@ -9,104 +9,24 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
-from fakes import CONFIG, MODEL, FakeWorker
-from volumes_in_scene import GEOMETRIES, add_volume, grid_transform, linear_transform, matrix, plain
+from fakes import CONFIG, MODEL
+from run_bench import SHAPE, Bench, ids, mr, two_lesions
+from volumes_in_scene import GEOMETRIES, grid_transform, linear_transform, matrix, plain
 
 from ClamSegPanel.job import Job, State
 from ClamSegPanel.lesion_row import Decision
 from ClamSegPanel.result_import import open_result
-from ClamSegPanel.segmentation_run import RunListener, RunOptions, SegmentationRun
+from ClamSegPanel.segmentation_run import RunOptions
 from ClamSegScene.certificate import certify
 from ClamSegScene.geometry import to_world
 from ClamSegScene.overlays import DISAGREEMENT, PROBABILITY, map_array, map_of
 from ClamSegScene.segments import SegmentLook, add_segmentation, put_segment, segment_mask
-
-SHAPE = (9, 14, 17)
-
-
-def two_lesions(volume: Any) -> np.ndarray:
-    """A strong and a weak lesion, set into the frame of the input."""
-    probability = np.full(volume.array.shape, 3, np.uint8)
-    probability[2:4, 3:6, 4:8] = 200
-    probability[6:8, 8:12, 10:15] = 140
-    probability[2, 3, 4] = 250
-    probability[6, 8, 10] = 150
-    return probability
-
-
-class Listener(RunListener):
-    def __init__(self) -> None:
-        self.states: list[State] = []
-        self.results: list[tuple[Any, str]] = []
-        self.failures: list[str] = []
-        self.words: list[str] = []
-        self.asked: list[tuple[str, list[str]]] = []
-        self.speeds: list[tuple[str, str, int, float]] = []
-        self.yes = True
-
-    def state_changed(self, state: State) -> None:
-        self.states.append(state)
-
-    def progressed(self, stage: str, done: int, total: int, seconds_left: float | None) -> None:
-        self.words.append(f"{stage} {done}/{total}")
-
-    def finished_case(self, result: Any, certificate: str) -> None:
-        self.results.append((result, certificate))
-
-    def failed(self, text: str) -> None:
-        self.failures.append(text)
-
-    def said(self, text: str) -> None:
-        self.words.append(text)
-
-    def measured(self, model: str, device: str, level: int, seconds_a_slice: float) -> None:
-        self.speeds.append((model, device, level, seconds_a_slice))
-
-    def confirms(self, volume: str, doubts: list[str]) -> bool:
-        self.asked.append((volume, doubts))
-        return self.yes
-
-
-class Bench:
-    """A run with everything in the test's hand."""
-
-    def __init__(self, scene: Any, probability_of: Any = two_lesions) -> None:
-        self.scene = scene
-        self.worker = FakeWorker(probability_of)
-        self.told = Listener()
-        self.soon: list[Any] = []
-        self.run = SegmentationRun(scene, self.worker, self.told, self.soon.append)
-
-    def settle(self) -> None:
-        while self.soon:
-            self.soon.pop(0)()
-
-    def start(self, *volumes: Any, **options: Any) -> None:
-        self.run.start(list(volumes), RunOptions(MODEL, {**CONFIG, **options.pop("config", {})}, **options))
-        self.settle()
-
-    def finish(self) -> Any:
-        """Lets the worker look and segment."""
-        self.worker.answer()
-        self.worker.answer()
-        self.settle()
-        return self.told.results[-1][0] if self.told.results else None
 
 
 @pytest.fixture
 def bench(scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return Bench(scene)
-
-
-def mr(scene: Any, frame: str = "plain", name: str = "scan") -> Any:
-    array = np.random.default_rng(0).integers(0, 900, SHAPE).astype(np.int16)
-    return add_volume(scene, array, GEOMETRIES[frame], name)
-
-
-def ids(segmentation: Any) -> list[str]:
-    data = segmentation.GetSegmentation()
-    return [data.GetNthSegmentID(n) for n in range(data.GetNumberOfSegments())]
 
 
 @pytest.mark.parametrize("transform", [None, linear_transform, grid_transform])

@@ -1,0 +1,48 @@
+"""What a reader decided on a result, as the library takes it; without Qt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ClamSegPanel.result_import import grid_of
+from ClamSegScene import SceneError
+from ClamSegScene.segments import segment_mask
+from ClamSegScene.volumes import voxels_of
+
+
+def scan_of(result: Any) -> Any:
+    """The scan of a result as a ClamSegLib Volume: its voxels and its own frame, parent transforms left out."""
+    grid = grid_of(result.record, result.lesions.is_picture if result.lesions is not None else False)
+    array = voxels_of(result.volume)
+    return replace(grid, array=np.ascontiguousarray(array), already_windowed=array.dtype == np.uint8)
+
+
+def reviewed_case(result: Any) -> Any:
+    """The result's ReviewedCase: what stands, what was rejected, the organ, the marks.
+
+    Raises:
+        SceneError: the result holds nothing to review, or its scan is gone.
+    """
+    from ClamSegLib.corrections import ReviewedCase
+
+    if result is None or result.lesions is None:
+        raise SceneError("This result holds no lesions to review.")
+    result.take_over_edits()
+    lesions = result.lesions
+    scan = scan_of(result)
+    organ = None
+    if result.segmentation.GetSegmentation().GetSegment("organ") is not None:
+        organ = segment_mask(result.segmentation, "organ", result.record.shape)
+    rejected = lesions.rejected_mask()
+    return ReviewedCase(
+        scan,
+        lesions.standing_masks(),
+        rejected=rejected if rejected.any() else None,
+        organ=organ if organ is not None and organ.any() else None,
+        marks=dict(result.marks),
+        plane=lesions.plane,
+        model=result.provenance.get("model", ""),
+    )

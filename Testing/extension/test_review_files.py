@@ -1,0 +1,196 @@
+"""What a reader takes out of a review: files in the scan's own frame, corrections for the next training."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from run_bench import SHAPE, Bench, mr
+from volumes_in_scene import GEOMETRIES, add_volume, linear_transform
+
+from ClamSegLib.corrections import save_corrections
+from ClamSegLib.dataset import read_labelled_folder
+from ClamSegLib.errors import OutputError
+from ClamSegLib.segmentation_file import read_segmentation
+from ClamSegLib.volume_files import read_volume
+from ClamSegPanel.dicom_sources import gather_series
+from ClamSegPanel.lesion_row import Decision
+from ClamSegPanel.review_files import write_review
+from ClamSegPanel.review_words import size_words, slices_words, statistics_words
+from ClamSegPanel.reviewed_case import reviewed_case, scan_of
+from ClamSegScene import SceneError
+from ClamSegScene.segments import segment_mask
+from ClamSegScene.volumes import write_in_steps
+
+
+@pytest.fixture
+def bench(scene: Any) -> Bench:
+    return Bench(scene)
+
+
+def reviewed(bench: Bench, frame: str = "oblique") -> Any:
+    volume = mr(bench.scene, frame)
+    bench.start(volume)
+    return bench.finish()
+
+
+@pytest.mark.parametrize("frame", GEOMETRIES)
+def test_an_exported_segmentation_lies_on_the_scan_it_was_made_of(bench: Bench, tmp_path: Path, frame: str) -> None:
+    result = reviewed(bench, frame)
+    result.volume.SetAndObserveTransformNodeID(linear_transform(bench.scene).GetID())
+    result.segmentation.SetAndObserveTransformNodeID(result.volume.GetTransformNodeID())
+    result.decide(1, Decision.ACCEPTED)
+    path = write_review(result, "segmentation", tmp_path / "Bericht für Ärzte")
+    assert path.name == "Bericht für Ärzte.seg.nrrd"
+    scan = tmp_path / "scan.nrrd"
+    for _ in write_in_steps(scan_of(result).array, result.record.matrix, scan):
+        pass
+    found = {segment.id: segment for segment in read_segmentation(path, read_volume(scan))}
+    assert set(found) == {"organ", "lesion-glioma", "lesion-glioma-1"}
+    for segment_id, segment in found.items():
+        assert np.array_equal(segment.mask, segment_mask(result.segmentation, segment_id, SHAPE))
+    assert found["lesion-glioma-1"].name == "glioma 1 (accepted)"
+
+
+def test_a_nifti_holds_the_labels_in_the_scans_frame(bench: Bench, tmp_path: Path) -> None:
+    result = reviewed(bench)
+    path = write_review(result, "nifti", tmp_path / "labels.nii.gz")
+    volume = read_volume(path)
+    assert set(np.unique(volume.array)) == {1, 2}
+    lesion = segment_mask(result.segmentation, "lesion-glioma", SHAPE)
+    assert np.array_equal(volume.array == 2, lesion)
+    index = np.argwhere(lesion)[0]
+    ras = result.record.matrix @ [*index[::-1], 1.0]
+    assert np.allclose(volume.to_lps(index), ras[:3] * (-1, -1, 1), atol=1e-4)
+
+
+def test_the_table_tells_every_lesion_and_what_was_decided(bench: Bench, tmp_path: Path) -> None:
+    result = reviewed(bench, "plain")
+    result.decide(1, Decision.ACCEPTED)
+    result.decide(2, Decision.REJECTED)
+    path = write_review(result, "table", tmp_path / "lesions")
+    rows = list(csv.DictReader(path.open(encoding="utf-8")))
+    assert [(row["id"], row["decision"], row["condition"]) for row in rows] == [
+        ("1", "accepted", "glioma"),
+        ("2", "rejected", "glioma"),
+    ]
+    # the plain frame has voxels of 1 x 1 x 2 mm
+    assert float(rows[0]["volume_ml"]) == pytest.approx(2 * 4 * 5 * 2 / 1000, abs=5e-4)
+    ras = result.world_of(result.lesions.row(1))
+    assert [float(rows[0][f"centre_{axis}_mm"]) for axis in "lps"] == pytest.approx(
+        [-ras[0], -ras[1], ras[2]], abs=0.01
+    )
+
+
+def test_the_report_says_what_it_is_and_escapes_what_users_typed(bench: Bench, tmp_path: Path) -> None:
+    volume = add_volume(bench.scene, np.zeros(SHAPE, np.int16), GEOMETRIES["plain"], "a <b> & c")
+    bench.start(volume)
+    result = bench.finish()
+    result.mark(4, "unsure")
+    text = write_review(result, "report", tmp_path / "report").read_text(encoding="utf-8")
+    assert "For research, not for diagnosis." in text
+    assert "a &lt;b&gt; &amp; c" in text
+    assert "aligned, 0.000 mm" in text
+    assert "5 unsure" in text
+    assert result.provenance["weights_sha256"] in text
+
+
+def test_nothing_is_exported_once_the_scan_is_gone_or_moved_away(bench: Bench, tmp_path: Path) -> None:
+    result = reviewed(bench)
+    result.segmentation.SetAndObserveTransformNodeID(linear_transform(bench.scene).GetID())
+    with pytest.raises(SceneError, match="NOT aligned"):
+        write_review(result, "segmentation", tmp_path / "x")
+    result.segmentation.SetAndObserveTransformNodeID(None)
+    bench.scene.RemoveNode(result.volume)
+    with pytest.raises(SceneError, match="removed or changed"):
+        write_review(result, "segmentation", tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_export_keeps_the_file_that_is_there(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = reviewed(bench)
+    path = write_review(result, "table", tmp_path / "lesions")
+    before = path.read_bytes()
+
+    def full(*_: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ClamSegPanel.review_files.table_rows", full)
+    with pytest.raises(OutputError, match="No space left"):
+        write_review(result, "table", path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_decisions_become_corrections_that_a_training_reads(bench: Bench, tmp_path: Path) -> None:
+    result = reviewed(bench)
+    result.decide(1, Decision.ACCEPTED)
+    result.decide(2, Decision.REJECTED)
+    saved = save_corrections(tmp_path / "corrections", reviewed_case(result))
+    folder = read_labelled_folder(saved.folder)
+    diseased = [row for row in folder.rows if row.label]
+    assert folder.conditions == ("glioma",)
+    assert {row.slice_index for row in diseased} == {6, 7}
+    assert {row.slice_index for row in folder.rows if not row.label} == {2, 3}
+    assert all(row.correction for row in folder.rows)
+    mask = read_volume(diseased[0].lesion_mask_path)
+    assert np.array_equal(mask.array > 0, segment_mask(result.segmentation, "lesion-glioma-1", SHAPE))
+    image = read_volume(diseased[0].image_path)
+    assert np.allclose([*image.origin], [*mask.origin])
+    assert np.array_equal(image.array, scan_of(result).array)
+
+
+def test_an_x_rays_corrections_keep_its_rows_on_top(bench: Bench, tmp_path: Path) -> None:
+    grey = np.zeros((1, 30, 26), np.uint8)
+    grey[0, 2:9, 3:9] = 230
+    bench.worker.probability_of = lambda volume: (volume.array > 100).astype(np.uint8) * 220
+    bench.start(add_volume(bench.scene, grey, GEOMETRIES["plain"], "thorax"), config={"modality": "XR"})
+    result = bench.finish()
+    result.decide(1, Decision.ACCEPTED)
+    save_corrections(tmp_path, reviewed_case(result))
+    (row,) = _rows(tmp_path)
+    assert np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / row["image_path"]))), grey[0])
+    assert np.array_equal(
+        sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / row["lesion_mask_path"]))) > 0, grey[0] > 100
+    )
+
+
+def _rows(root: Path) -> list[dict[str, str]]:
+    with (root / "labels.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_dicom_files_are_gathered_for_the_worker_or_refused_in_words(bench: Bench, tmp_path: Path) -> None:
+    volume = mr(bench.scene)
+    with pytest.raises(SceneError, match="loaded from DICOM"):
+        gather_series(bench.scene, volume, lambda _uid: "", tmp_path / "a")
+    files = {f"1.2.{n}": tmp_path / f"patient name {n}.dcm" for n in range(3)}
+    for uid, file in files.items():
+        file.write_bytes(uid.encode())
+    volume.SetAttribute("DICOM.instanceUIDs", " ".join(files))
+    with pytest.raises(SceneError, match="1 of 3 DICOM files"):
+        gather_series(bench.scene, volume, lambda uid: str(files[uid]) if uid != "1.2.1" else "", tmp_path / "b")
+    folder = gather_series(bench.scene, volume, lambda uid: str(files[uid]), tmp_path / "c")
+    assert [file.name for file in sorted(folder.iterdir())] == ["00000.dcm", "00001.dcm", "00002.dcm"]
+    assert (folder / "00002.dcm").read_bytes() == b"1.2.2"
+    volume.SetAndObserveTransformNodeID(linear_transform(bench.scene).GetID())
+    with pytest.raises(SceneError, match="under a transform"):
+        gather_series(bench.scene, volume, lambda uid: str(files[uid]), tmp_path / "d")
+
+
+def test_words_of_the_table_count_slices_from_one_and_say_pixels_without_spacing(bench: Bench) -> None:
+    result = reviewed(bench, "plain")
+    rows = result.lesions.rows()
+    assert slices_words(rows[0]) == "7–8"
+    assert size_words(rows[0]) == "0.08 ml, 6 mm"
+    assert statistics_words(rows) == "0.13 ml in all; 2 undecided"
+    result.decide(1, Decision.ACCEPTED)
+    result.decide(2, Decision.REJECTED)
+    assert statistics_words(result.lesions.rows()) == "0.08 ml in all; 1 accepted, 1 rejected"
+    assert statistics_words([]) == ""
