@@ -73,23 +73,22 @@ def lesion_mask(
     labels = above.view(np.uint8)
     if len(probability) > 1:
         labels = np.where(above, probability.argmax(axis=0).astype(np.uint8) + 1, 0).astype(np.uint8)
-    components = np.zeros(labels.shape, np.int32)
-    sizes: list[int] = []
+    found: list[tuple[tuple[slice, slice, slice], NDArray[np.bool_]]] = []
     for condition in range(1, len(probability) + 1):
-        parts, count = ndimage.label(labels == condition if len(probability) > 1 else above, _FULL)
-        for number, place in enumerate(ndimage.find_objects(parts), 1):
-            sizes.append(int(np.count_nonzero(parts[place] == number)))
-        if condition == 1:
-            components = parts
-        else:
-            np.add(parts, len(sizes) - count, out=components, where=parts > 0)
+        parts, _ = ndimage.label(labels == condition if len(probability) > 1 else above, _FULL)
+        found += [(place, parts[place] == number) for number, place in enumerate(ndimage.find_objects(parts), 1)]
+    sizes = [int(np.count_nonzero(part)) for _, part in found]
     smallest = minimum_volume_ml / volume.voxel_ml if volume.spacing_known else 0.0
-    kept = [n for n in np.argsort(sizes, kind="stable")[::-1] if sizes[n] >= max(1.0, smallest)]
-    renumber = np.zeros(len(sizes) + 1, np.int32)
-    renumber[np.asarray(kept, dtype=int) + 1] = np.arange(1, len(kept) + 1)
-    components = renumber[components]
-    if len(kept) < len(sizes):
-        labels[components == 0] = 0
+    # Box by box, because a pass over the whole volume costs more than all lesions together.
+    components = np.zeros(labels.shape, np.int32)
+    number = 0
+    for index in np.argsort(sizes, kind="stable")[::-1]:
+        place, part = found[index]
+        if sizes[index] >= max(1.0, smallest):
+            number += 1
+            components[place][part] = number
+        else:
+            labels[place][part] = 0
     return labels, components
 
 

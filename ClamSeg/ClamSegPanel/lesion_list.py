@@ -148,6 +148,10 @@ class LesionList:
             where = shifted(inside, self._map.box)
             peak = row.peak_index
             self._kept[number] = KeptLesion(number, condition, decision, where, mask, peak, self.threshold)
+            # The whole lesion is decided, so nothing of it is left to be found again.
+            self._map.remove(place)
+            self._rows = None
+            return
         self._find()
 
     def set_mask(self, number: int, mask: np.ndarray, condition: int = 1) -> None:

@@ -79,6 +79,17 @@ class LesionMap:
         self.objects = ndimage.find_objects(self.components)
         self._drop_rims(kept_lesions)
 
+    def remove(self, place: int) -> None:
+        """Takes one undecided lesion out of labels and components; the others move up by one number."""
+        where = self.objects[place - 1]
+        own = self.components[where] == place
+        self.labels[where][own] = 0
+        self.components[where][own] = 0
+        for later in range(place + 1, len(self.objects) + 1):
+            box = self.objects[later - 1]
+            self.components[box][self.components[box] == later] = later - 1
+        del self.objects[place - 1]
+
     def stacked(self, maps: np.ndarray) -> np.ndarray:
         """One map per condition: each voxel belongs to its strongest one."""
         return np.stack([np.where(self._which == n, maps, 0) for n in range(1, self.n_conditions + 1)])
