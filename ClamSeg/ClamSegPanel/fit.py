@@ -9,10 +9,10 @@ import numpy as np
 
 from ClamSegScene.facts import VolumeFacts
 
-# Words of series and volume names that tell the body part, per part as models name it.
+# Words of series and volume names that tell the body part, per part as the models' configurations name it.
 _BODY_PARTS = {
     "chest": ("chest", "thorax", "lung", "cxr", "covid", "pneumo", "lidc"),
-    "brain": ("brain", "head", "flair", "cranial", "neuro", "kopf"),
+    "head": ("brain", "head", "flair", "cranial", "neuro", "kopf"),
     "abdomen": ("abdomen", "liver", "kidney", "pelvis"),
     "knee": ("knee",),
 }
@@ -35,7 +35,7 @@ def sequence(facts: VolumeFacts) -> str:
 
 
 def describe(facts: VolumeFacts) -> str:
-    """What the panel says of a volume, e.g. 'MRI (guessed), brain, FLAIR, 24 slices'."""
+    """What the panel says of a volume, e.g. 'MRI (guessed), head, FLAIR, 24 slices'."""
     kind = _MODALITY_NAMES.get(facts.modality, "unknown")
     parts = [kind if facts.certain else f"{kind} (guessed)"]
     if body_part(facts):

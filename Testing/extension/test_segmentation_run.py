@@ -215,13 +215,13 @@ def test_a_pickle_in_the_result_is_never_loaded(bench: Bench) -> None:
 def test_doubts_are_asked_before_the_run_and_stay_in_the_result(bench: Bench) -> None:
     volume = mr(bench.scene, name="CT chest")
     bench.worker.organ = {"method": "body", "quality": 0.3, "fell_back": True, "problem": "no lungs"}
-    bench.start(volume, config={"modality": "CT", "body_part": "brain"})
+    bench.start(volume, config={"modality": "CT", "body_part": "head"})
     bench.worker.answer()
     ((name, doubts),) = bench.told.asked
     assert name == "CT chest"
     assert len(doubts) == 3
     assert "looks like MRI" in doubts[0]
-    assert "made for the brain" in doubts[1]
+    assert "made for the head" in doubts[1]
     assert "no lungs" in doubts[2]
     assert bench.worker.requests[-1][0] == "segment"
     assert bench.worker.requests[-1][1]["accepted"] == doubts

@@ -1,0 +1,61 @@
+"""Which model is suggested for a scan, and what does not fit, on the shipped models and samples."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ClamSegLib.registry import list_models
+from ClamSegPanel.fit import body_part, describe, mismatches, suggest_model
+from ClamSegScene.facts import VolumeFacts
+
+AXIAL = np.diag([-1.0, -1.0, 3.0, 1.0])
+SAMPLES = {
+    "ct-infection": VolumeFacts("CT", True, "chest ct, 3 mm", 60, True),
+    "mr-flair-lesion": VolumeFacts("MR", True, "mr_flair_brain", 46, False),
+    "xray-pneumonia": VolumeFacts("XR", False, "cxr pa", 1, False),
+}
+
+
+def config_of(name: str) -> dict[str, Any]:
+    (entry,) = [entry for entry in list_models() if entry["name"] == name]
+    return dict(json.loads((Path(entry["folder"]) / "config.json").read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("model", SAMPLES)
+def test_each_kind_of_scan_gets_its_model_and_no_doubt(model: str) -> None:
+    facts = SAMPLES[model]
+    assert suggest_model(list_models(), facts) == model
+    assert mismatches(config_of(model), facts, AXIAL) == []
+
+
+@pytest.mark.parametrize("model", SAMPLES)
+def test_every_other_scan_raises_a_doubt(model: str) -> None:
+    for other, facts in SAMPLES.items():
+        if other != model:
+            assert mismatches(config_of(model), facts, AXIAL)
+
+
+def test_the_panels_words_for_body_parts_are_those_of_the_shipped_models() -> None:
+    parts = {config_of(entry["name"])["body_part"] for entry in list_models() if entry["origin"] == "shipped"}
+    assert parts == {"head", "chest"}
+    assert body_part(SAMPLES["mr-flair-lesion"]) == "head"
+    assert body_part(SAMPLES["ct-infection"]) == "chest"
+
+
+def test_another_sequence_and_another_plane_are_named() -> None:
+    t1 = VolumeFacts("MR", True, "t1 mprage head", 160, False)
+    sagittal = np.array([[0, 0, 5.0, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1.0]])
+    told = mismatches(config_of("mr-flair-lesion"), t1, sagittal)
+    assert any("FLAIR" in text and "T1" in text for text in told)
+    assert any("sagittal" in text for text in told)
+
+
+def test_a_guess_is_called_a_guess() -> None:
+    assert describe(VolumeFacts("MR", False, "flair head", 46, False)) == "MRI (guessed), head, FLAIR, 46 slices"
+    assert describe(VolumeFacts("XR", True, "", 1, False)) == "X-ray, 1 slice"
+    assert suggest_model(list_models(), VolumeFacts("", False, "", 0, False)) == ""
