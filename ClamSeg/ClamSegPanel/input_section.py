@@ -19,7 +19,6 @@ class InputSection:
         self._panel = panel
         ui = panel.ui
         ui.volumeSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._changed)
-        ui.volumeSelector.addAttribute("vtkMRMLScalarVolumeNode", "LabelMap", "0")
 
     def bind(self) -> None:
         """The choices of this scene are there."""

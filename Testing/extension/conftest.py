@@ -39,3 +39,37 @@ def scene() -> Iterator[Any]:
     yield fresh
     fresh.Clear(True)
     logic.SetMRMLScene(None)
+
+
+def _build(scene: Any, worker: Any) -> Iterator[Any]:
+    from placeholders import place_missing_sections
+    from slicer_stand_in import slicer_modules
+
+    slicer_modules.install()
+    from slicer_stand_in import dialogs, driver, settings
+
+    settings.forget_settings()
+    dialogs.DIALOGS.reset()
+    driver.problems()
+    module = driver.load_module()
+    place_missing_sections()
+    built = driver.Window(module, worker)
+    built.scene, built.worker = scene, built.logic.worker
+    yield built
+    built.close()
+    problems = driver.problems()
+    assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def window(scene: Any) -> Iterator[Any]:
+    """The module's window with a worker in the test's hand; see slicer_stand_in."""
+    from fakes import FakeWorker
+
+    yield from _build(scene, FakeWorker())
+
+
+@pytest.fixture
+def real_window(scene: Any) -> Iterator[Any]:
+    """The module's window with the real worker process."""
+    yield from _build(scene, None)

@@ -1,0 +1,329 @@
+"""qMRMLWidget and the node combo boxes, on the real MRML scene.
+
+Behaviour read in Slicer/Slicer Libs/MRML/Widgets/qMRMLNodeComboBox.cxx and qMRMLCheckableNodeComboBox.cxx.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import Property, Qt, Signal
+from PySide6.QtGui import QStandardItem, QStandardItemModel
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSizePolicy, QWidget
+
+from slicer_stand_in.signals import guarded
+
+
+class qMRMLWidget(QWidget):
+    """A widget that knows the scene and tells it on."""
+
+    mrmlSceneChanged = Signal(object)
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._scene: Any = None
+
+    def setMRMLScene(self, scene: Any) -> None:
+        if scene is not self._scene:
+            self._scene = scene
+            self.scene_changed()
+            self.mrmlSceneChanged.emit(scene)
+
+    def mrmlScene(self) -> Any:
+        return self._scene
+
+    def scene_changed(self) -> None:
+        """The widget has another scene."""
+
+
+class SceneObserver:
+    """Calls `refresh` when nodes of the scene come, go, or change; `forget` ends it."""
+
+    def __init__(self, scene: Any, refresh: Any) -> None:
+        self._refresh = refresh
+        self._observed: list[tuple[Any, int]] = []
+        events = ("NodeAddedEvent", "NodeRemovedEvent", "EndBatchProcessEvent", "EndCloseEvent", "EndImportEvent")
+        for event in events:
+            self._observed.append((scene, scene.AddObserver(getattr(scene, event), self._called)))
+
+    def also(self, node: Any, event: Any) -> None:
+        """Observes a node, too."""
+        self._observed.append((node, node.AddObserver(event, self._called)))
+
+    def forget(self) -> None:
+        """No call any more."""
+        for each, tag in self._observed:
+            each.RemoveObserver(tag)
+        self._observed = []
+
+    def _called(self, caller: Any, event: str) -> None:
+        guarded(f"the observer of {event}", self._refresh, ())
+
+
+class qMRMLNodeComboBox(QWidget):
+    """Lists the nodes of some classes; follows the scene."""
+
+    currentNodeChanged = Signal(object)
+    currentNodeIsThere = Signal(bool)
+    currentNodeIDChanged = Signal(str)
+    nodeActivated = Signal(object)
+    nodeAdded = Signal(object)
+    nodeAddedByUser = Signal(object)
+    nodeAboutToBeRemoved = Signal(object)
+    SIGNAL_OF = {"currentNodeChanged(bool)": "currentNodeIsThere"}
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._scene: Any = None
+        self._observer: SceneObserver | None = None
+        self._node_observers: list[tuple[Any, int]] = []
+        self._types: list[str] = []
+        self._hidden_types: list[str] = []
+        self._flags = {"noneEnabled": False, "addEnabled": True, "removeEnabled": True, "editEnabled": False}
+        self._flags |= {"renameEnabled": False, "showHidden": False, "showChildNodeTypes": True}
+        self._flags |= {"selectNodeUponCreation": True}
+        self._none_display, self._base_name = "None", ""
+        self._ids: list[str] = []
+        self._attributes: dict[str, tuple[str, Any]] = {}
+        self._current_id = ""
+        self._refreshing = False
+        self.combo = QComboBox(self)
+        self.combo.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self.combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.combo.setMinimumContentsLength(8)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.combo)
+        self.setFocusProxy(self.combo)
+        self.setEnabled(False)
+        self.combo.currentIndexChanged.connect(self._index_changed)
+        self.combo.activated.connect(lambda _index: self.nodeActivated.emit(self.currentNode()))
+
+    # Scene
+
+    def setMRMLScene(self, scene: Any) -> None:
+        if scene is self._scene:
+            return
+        if self._observer is not None:
+            self._observer.forget()
+        self._scene = scene
+        self._observer = SceneObserver(scene, self._refresh) if scene is not None else None
+        self.setEnabled(scene is not None)
+        self._refresh()
+
+    def mrmlScene(self) -> Any:
+        return self._scene
+
+    def _offered(self) -> list[Any]:
+        nodes = []
+        for index in range(self._scene.GetNumberOfNodes() if self._scene is not None else 0):
+            node = self._scene.GetNthNode(index)
+            if self._is_offered(node):
+                nodes.append(node)
+        return nodes
+
+    def _is_offered(self, node: Any) -> bool:
+        if node.GetHideFromEditors() and not self._flags["showHidden"]:
+            return False
+        children = self._flags["showChildNodeTypes"]
+        for kind in self._types:
+            if not node.IsA(kind) or (not children and node.GetClassName() != kind):
+                continue
+            if children and any(node.IsA(hidden) for hidden in self._hidden_types):
+                return False
+            return self._has_attribute(node, kind)
+        return False
+
+    def _has_attribute(self, node: Any, kind: str) -> bool:
+        """As in Slicer, a node that lacks the attribute altogether is not offered either."""
+        if kind not in self._attributes:
+            return True
+        name, value = self._attributes[kind]
+        has = node.GetAttribute(name)
+        return has is not None and (value is None or has == str(value))
+
+    def _refresh(self) -> None:
+        """The list again, the choice kept; a choice that is gone falls to None or the first node."""
+        nodes = self._offered()
+        self._watch_names(nodes)
+        ids = [node.GetID() for node in nodes]
+        if self._current_id not in ids and (self._current_id or not self._flags["noneEnabled"]):
+            wanted = "" if self._flags["noneEnabled"] or not ids else ids[0]
+        else:
+            wanted = self._current_id
+        self._refreshing = True
+        self._ids = ([""] if self._flags["noneEnabled"] else []) + ids
+        self.combo.clear()
+        self.combo.addItems(([self._none_display] if self._flags["noneEnabled"] else []) + [n.GetName() for n in nodes])
+        self.combo.setCurrentIndex(self._ids.index(wanted) if wanted in self._ids else -1)
+        self._refreshing = False
+        self._set_id(wanted)
+        self.list_changed(nodes)
+
+    def list_changed(self, nodes: list[Any]) -> None:
+        """The offered nodes are there again."""
+
+    def _watch_names(self, nodes: list[Any]) -> None:
+        for node, tag in self._node_observers:
+            node.RemoveObserver(tag)
+        self._node_observers = [(node, node.AddObserver("ModifiedEvent", self._renamed)) for node in nodes]
+
+    def _renamed(self, caller: Any, event: str) -> None:
+        if caller.GetID() in self._ids:
+            self.combo.setItemText(self._ids.index(caller.GetID()), caller.GetName())
+
+    # Choice
+
+    def _index_changed(self, index: int) -> None:
+        if not self._refreshing and 0 <= index < len(self._ids):
+            self._set_id(self._ids[index])
+
+    def _set_id(self, node_id: str) -> None:
+        if node_id == self._current_id:
+            return
+        self._current_id = node_id
+        node = self.currentNode()
+        self.currentNodeChanged.emit(node)
+        self.currentNodeIsThere.emit(node is not None)
+        self.currentNodeIDChanged.emit(node_id)
+
+    def currentNode(self) -> Any:
+        if not self._current_id or self._scene is None:
+            return None
+        return self._scene.GetNodeByID(self._current_id)
+
+    def setCurrentNode(self, node: Any) -> None:
+        self.setCurrentNodeID(node if isinstance(node, str) else node.GetID() if node is not None else "")
+
+    def setCurrentNodeID(self, node_id: str) -> None:
+        if node_id in self._ids:
+            self.combo.setCurrentIndex(self._ids.index(node_id))
+        elif "" in self._ids:
+            self.combo.setCurrentIndex(0)
+        else:
+            self.combo.setCurrentIndex(-1)
+            self._set_id("")
+
+    def setCurrentNodeIndex(self, index: int) -> None:
+        self.combo.setCurrentIndex(index + (1 if self._flags["noneEnabled"] else 0))
+
+    def nodeFromIndex(self, index: int) -> Any:
+        ids = [each for each in self._ids if each]
+        return self._scene.GetNodeByID(ids[index]) if 0 <= index < len(ids) else None
+
+    def nodeCount(self) -> int:
+        return len([each for each in self._ids if each])
+
+    def addNode(self, kind: str = "") -> Any:
+        node = self._scene.AddNewNodeByClass(kind or self._types[0], self._base_name)
+        if self._flags["selectNodeUponCreation"]:
+            self.setCurrentNode(node)
+        self.nodeAddedByUser.emit(node)
+        return node
+
+    def removeCurrentNode(self) -> None:
+        if self.currentNode() is not None:
+            self._scene.RemoveNode(self.currentNode())
+
+    def addAttribute(self, kind: str, name: str, value: Any = None) -> None:
+        if kind in self._types:
+            self._attributes[kind] = (name, value)
+            self._refresh()
+
+    def removeAttribute(self, kind: str, name: str) -> None:
+        if self._attributes.get(kind, ("",))[0] == name:
+            del self._attributes[kind]
+            self._refresh()
+
+    # Properties
+
+    def _flag(name: str) -> Any:
+        def write(self: Any, value: bool) -> None:
+            self._flags[name] = value
+            self._refresh()
+
+        return Property(bool, lambda self: self._flags[name], write)
+
+    def _set_types(self, types: list[str]) -> None:
+        self._types = list(types)
+        self._refresh()
+
+    def _set_hidden_types(self, types: list[str]) -> None:
+        self._hidden_types = list(types)
+        self._refresh()
+
+    def _set_none_display(self, text: str) -> None:
+        self._none_display = text
+        self._refresh()
+
+    def _set_base_name(self, text: str) -> None:
+        self._base_name = text
+
+    nodeTypes = Property("QStringList", lambda self: self._types, _set_types)
+    hideChildNodeTypes = Property("QStringList", lambda self: self._hidden_types, _set_hidden_types)
+    noneDisplay = Property(str, lambda self: self._none_display, _set_none_display)
+    baseName = Property(str, lambda self: self._base_name, _set_base_name)
+    currentNodeID = Property(str, lambda self: self._current_id, setCurrentNodeID)
+    noneEnabled = _flag("noneEnabled")
+    addEnabled = _flag("addEnabled")
+    removeEnabled = _flag("removeEnabled")
+    editEnabled = _flag("editEnabled")
+    renameEnabled = _flag("renameEnabled")
+    showHidden = _flag("showHidden")
+    showChildNodeTypes = _flag("showChildNodeTypes")
+    selectNodeUponCreation = _flag("selectNodeUponCreation")
+
+
+class qMRMLCheckableNodeComboBox(qMRMLNodeComboBox):
+    """Nodes with a tick each; the combo box shows the names of the ticked ones."""
+
+    checkedNodesChanged = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        self._checked: list[str] = []
+        super().__init__(parent)
+        self.combo.setModel(QStandardItemModel(self.combo))
+
+    def list_changed(self, nodes: list[Any]) -> None:
+        there = [node.GetID() for node in nodes]
+        gone = [each for each in self._checked if each not in there]
+        self._checked = [each for each in self._checked if each in there]
+        self._show_ticks()
+        if gone:
+            self.checkedNodesChanged.emit()
+
+    def _show_ticks(self) -> None:
+        model = self.combo.model()
+        for row, node_id in enumerate(self._ids):
+            item = model.item(row) if isinstance(model, QStandardItemModel) else None
+            if isinstance(item, QStandardItem) and node_id:
+                item.setCheckState(Qt.CheckState.Checked if node_id in self._checked else Qt.CheckState.Unchecked)
+
+    def setCheckState(self, node: Any, state: Any) -> None:
+        node_id, checked = node.GetID(), state not in (Qt.CheckState.Unchecked, 0)
+        if checked == (node_id in self._checked):
+            return
+        self._checked = [*self._checked, node_id] if checked else [each for each in self._checked if each != node_id]
+        self._show_ticks()
+        self.checkedNodesChanged.emit()
+
+    def check(self, node: Any) -> None:
+        self.setCheckState(node, Qt.CheckState.Checked)
+
+    def uncheck(self, node: Any) -> None:
+        self.setCheckState(node, Qt.CheckState.Unchecked)
+
+    def checkState(self, node: Any) -> Qt.CheckState:
+        return Qt.CheckState.Checked if node.GetID() in self._checked else Qt.CheckState.Unchecked
+
+    def checkedNodes(self) -> list[Any]:
+        return [self._scene.GetNodeByID(each) for each in self._ids if each in self._checked]
+
+    def uncheckedNodes(self) -> list[Any]:
+        return [self._scene.GetNodeByID(each) for each in self._ids if each and each not in self._checked]
+
+    def allChecked(self) -> bool:
+        return not self.uncheckedNodes()
+
+    def noneChecked(self) -> bool:
+        return not self._checked

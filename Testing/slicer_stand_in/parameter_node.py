@@ -1,0 +1,227 @@
+"""slicer.parameterNodeWrapper for nodes, str, int, float and bool, kept in a real vtkMRMLScriptedModuleNode.
+
+Behaviour read in Slicer/Slicer Base/Python/slicer/parameterNodeWrapper: wrapper.py, serializers.py, validators.py,
+guiConnectors.py. What a widget cannot be bound to in Slicer cannot be bound here.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import slicer
+import slicer.util
+import vtk
+
+from slicer_stand_in.qt_module import ctk, qt
+from slicer_stand_in.signals import guarded
+
+
+@dataclass
+class Default:
+    """Value before anything was chosen."""
+
+    value: Any
+
+
+@dataclass
+class WithinRange:
+    """Smallest and largest value, both allowed."""
+
+    minimum: float
+    maximum: float
+
+    def validate(self, value: Any) -> None:
+        if not self.minimum <= value <= self.maximum:
+            raise ValueError(f"Value must be within range [{self.minimum}, {self.maximum}], is {value}")
+
+
+@dataclass
+class Choice:
+    """The values that are allowed."""
+
+    choices: list[Any]
+
+    def validate(self, value: Any) -> None:
+        if value not in self.choices:
+            raise ValueError(f"Value is {value}, but must be in one of the following: {self.choices}")
+
+
+class _Parameter:
+    """One field: its type, its rules, its default; reads and writes it as text or as a node reference."""
+
+    def __init__(self, name: str, hint: Any, cls: type) -> None:
+        self.name, self.hint = name, hint
+        annotations = list(hint.__metadata__) if typing.get_origin(hint) is Annotated else []
+        self.kind = typing.get_args(hint)[0] if annotations else hint
+        self.is_node = isinstance(self.kind, type) and issubclass(self.kind, slicer.vtkMRMLNode)
+        if not self.is_node and self.kind not in (str, int, float, bool):
+            raise TypeError(f"Unable to create serializer for {cls} member {name}")
+        self.rules = [each for each in annotations if hasattr(each, "validate")]
+        given = [each.value for each in annotations if isinstance(each, Default)]
+        zero = None if self.is_node else self.kind()
+        self.default = getattr(cls, name) if hasattr(cls, name) else given[0] if given else zero
+
+    def write(self, node: Any, value: Any) -> None:
+        allowed = (int, float) if self.kind is float else self.kind
+        if value is None and not self.is_node:
+            raise ValueError("Value must not be None")
+        if value is not None and not isinstance(value, allowed):
+            raise TypeError(f"Value must be of type '{self.kind}', is type '{type(value)}' value '{value}'")
+        for rule in self.rules:
+            rule.validate(value)
+        with slicer.util.NodeModify(node):
+            node.SetParameter(self.name, "" if self.is_node else str(value))
+            if self.is_node:
+                node.SetNodeReferenceID(self.name, value.GetID() if value is not None else None)
+
+    def read(self, node: Any) -> Any:
+        if self.is_node:
+            return node.GetNodeReference(self.name)
+        text = node.GetParameter(self.name)
+        return text == "True" if self.kind is bool else self.kind(text)
+
+
+class _Binding:
+    """A parameter and the widget that shows it."""
+
+    def __init__(self, widget: Any, parameter: _Parameter) -> None:
+        self.widget, self.parameter = widget, parameter
+        how = _connector(widget, parameter)
+        self._signal, self._read, self._write = how
+        self.changed: Callable[[], None] | None = None
+
+    def connect(self, changed: Callable[[], None]) -> None:
+        self.changed = changed
+        getattr(self.widget, self._signal).connect(self.changed)
+
+    def disconnect(self) -> None:
+        getattr(self.widget, self._signal).disconnect(self.changed)
+
+    def read(self) -> Any:
+        return self._read(self.widget)
+
+    def write(self, value: Any) -> None:
+        if self.read() != value:
+            self._write(self.widget, value)
+
+
+def _set(name: str) -> Callable[[Any, Any], None]:
+    return lambda widget, value: setattr(widget, name, value)
+
+
+def _connector(widget: Any, parameter: _Parameter) -> tuple[str, Callable[..., Any], Callable[..., None]]:
+    kind, widget_kind = parameter.kind, type(widget)
+    bounds = next((rule for rule in parameter.rules if isinstance(rule, WithinRange)), None)
+    if kind is bool and widget_kind in (qt.QCheckBox, qt.QPushButton):
+        return ("toggled", lambda w: w.checked, _set("checked"))
+    if (kind is int and widget_kind in (qt.QSlider, qt.QSpinBox)) or (
+        kind is float and widget_kind in (qt.QDoubleSpinBox, ctk.ctkSliderWidget)
+    ):
+        if bounds is None and widget_kind in (qt.QSlider, ctk.ctkSliderWidget):
+            raise RuntimeError("Cannot have a connection to a slider where the number is unbounded.")
+        if bounds is not None:
+            widget.minimum, widget.maximum = kind(bounds.minimum), kind(bounds.maximum)
+        return ("valueChanged", lambda w: w.value, _set("value"))
+    if kind is str and widget_kind is qt.QLineEdit:
+        return ("textChanged", lambda w: w.text, _set("text"))
+    if parameter.is_node and widget_kind is slicer.qMRMLNodeComboBox:
+        return ("currentNodeChanged", lambda w: w.currentNode(), lambda w, value: w.setCurrentNode(value))
+    raise RuntimeError(
+        f"Unable to create GUI connector from datatype '{parameter.hint}' to widget type '{widget_kind}'"
+    )
+
+
+def parameterNodeWrapper(cls: Any = None) -> Any:
+    """Makes the annotated fields of a class attributes that are kept in a parameter node."""
+    if cls is None:
+        return parameterNodeWrapper
+    hints = typing.get_type_hints(cls, include_extras=True)
+    parameters = {name: _Parameter(name, hint, cls) for name, hint in hints.items()}
+    for parameter in parameters.values():
+        setattr(cls, parameter.name, _field(parameter))
+    for name in ("allParameters", "connectGui", "disconnectGui", "getValue", "setValue", "AddObserver"):
+        if hasattr(cls, name):
+            raise ValueError(f"Cannot use reserved name '{name}' in a parameterNodeWrapper")
+    cls.allParameters = parameters
+    cls.__init__ = _init
+    cls.connectGui, cls.disconnectGui = _connect_gui, _disconnect_gui
+    cls.getValue, cls.setValue = _get_value, _set_value
+    for name in ("StartModify", "EndModify", "AddObserver", "RemoveObserver", "Modified"):
+        setattr(cls, name, _through(name))
+    return cls
+
+
+def _get_value(self: Any, name: str) -> Any:
+    return getattr(self, name)
+
+
+def _set_value(self: Any, name: str, value: Any) -> None:
+    setattr(self, name, value)
+
+
+def _through(name: str) -> Any:
+    return lambda self, *arguments: getattr(self.parameterNode, name)(*arguments)
+
+
+def _field(parameter: _Parameter) -> property:
+    return property(
+        lambda self: parameter.read(self.parameterNode),
+        lambda self, value: parameter.write(self.parameterNode, value),
+    )
+
+
+def _init(self: Any, parameterNode: Any, prefix: str | None = None) -> None:
+    self.parameterNode = parameterNode
+    self._bindings, self._next_tag, self._updating = {}, 0, False
+    for parameter in self.allParameters.values():
+        if not parameterNode.HasParameter(parameter.name):
+            parameter.write(parameterNode, parameter.default)
+
+
+def _connect_gui(self: Any, gui: Any) -> int:
+    """Binds every widget with the dynamic property SlicerParameterName; both sides follow each other."""
+    bound = {}
+    for widget in gui.__dict__.values():
+        name = widget.property("SlicerParameterName")
+        if name:
+            if name not in self.allParameters:
+                raise ValueError(f"Cannot find a param with the given name: {name}")
+            bound[name] = _Binding(widget, self.allParameters[name])
+    tag = self._next_tag
+    self._next_tag += 1
+    self._bindings[tag] = bound
+    for name, binding in bound.items():
+        binding.write(getattr(self, name))
+        binding.connect(_to_node(self, name, binding))
+    self.AddObserver(
+        vtk.vtkCommand.ModifiedEvent, lambda *_: guarded("the observer of the parameter node", _to_gui, (self,))
+    )
+    return tag
+
+
+def _to_node(self: Any, name: str, binding: _Binding) -> Callable[[], None]:
+    def changed() -> None:
+        if not self._updating:
+            setattr(self, name, binding.read())
+
+    return changed
+
+
+def _to_gui(self: Any) -> None:
+    if self._updating:
+        return
+    self._updating = True
+    try:
+        for bound in self._bindings.values():
+            for name, binding in bound.items():
+                binding.write(getattr(self, name))
+    finally:
+        self._updating = False
+
+
+def _disconnect_gui(self: Any, tag: int) -> None:
+    for binding in self._bindings.pop(tag, {}).values():
+        binding.disconnect()

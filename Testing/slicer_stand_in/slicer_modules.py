@@ -1,0 +1,109 @@
+"""Puts `qt`, `ctk` and the rest of the application's Python into place around the real `slicer` of slicer-core."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import slicer
+import slicer.util
+from PySide6 import QtWidgets
+
+from slicer_stand_in import (
+    api,
+    application,
+    ctk_collapsible,
+    ctk_widgets,
+    dialogs,
+    mrml_widgets,
+    parameter_node,
+    python_qt,
+    scripted_module,
+    segment_widgets,
+    settings,
+    ui_loader,
+)
+from slicer_stand_in.qt_module import ctk, qt
+
+
+def install() -> QtWidgets.QApplication:
+    """Everything in place, once a process; the application of Qt is made if there is none."""
+    running = QtWidgets.QApplication.instance()
+    app = running if isinstance(running, QtWidgets.QApplication) else QtWidgets.QApplication(["Slicer"])
+    if "qt" in sys.modules:
+        return app
+    app.setStyle("Fusion")
+    python_qt.register(
+        ctk_collapsible.ctkCollapsibleButton, ctk_collapsible.ctkCollapsibleGroupBox, ctk_widgets.ctkSliderWidget,
+        ctk_widgets.ctkPathLineEdit, mrml_widgets.qMRMLWidget, mrml_widgets.qMRMLNodeComboBox,
+        mrml_widgets.qMRMLCheckableNodeComboBox, segment_widgets.qMRMLSegmentSelectorWidget,
+        segment_widgets.qMRMLSegmentsTableView, segment_widgets.qMRMLSegmentationShow3DButton, ui_loader.QUiLoader,
+        settings.QSettings, dialogs.QFileDialog, dialogs.QInputDialog, dialogs.QMessageBox, dialogs.QMenu,
+    )  # fmt: skip
+    sys.modules["qt"], sys.modules["ctk"] = qt, ctk
+    for name in api.full_list()["slicer"]:
+        if name.isidentifier() and name not in ("app", "mainWindow"):
+            setattr(slicer, name, python_qt.wrapper_class(name))
+    _install_application()
+    _install_python_modules()
+    dialogs.install()
+    return app
+
+
+def _install_application() -> None:
+    app = application.App()
+    python_qt.name_object(app, "app")
+    python_qt.name_object(app.layout_manager, "app.layoutManager()")
+    python_qt.name_object(app.module_manager, "app.moduleManager()")
+    for name in app.layout_manager.sliceViewNames():
+        python_qt.name_object(app.layout_manager.sliceWidget(name), "qMRMLSliceWidget")
+    slicer.app = python_qt.wrap(app)
+    slicer.modules = application.Modules()
+    slicer.selfTests = {}
+
+
+def _module(name: str, **members: Any) -> types.ModuleType:
+    made = types.ModuleType(f"slicer.{name}")
+    made.__dict__.update(members)
+    sys.modules[made.__name__] = made
+    setattr(slicer, name, made)
+    return made
+
+
+def _install_python_modules() -> None:
+    def tr(text: str) -> str:
+        if not isinstance(text, str):
+            raise TypeError(f"Only text can be translated, not {text!r}")
+        return text
+
+    _module("i18n", tr=tr, translate=lambda context, text: tr(text), getContext=lambda source: Path(source).stem)
+    _module("ScriptedLoadableModule", **_classes(scripted_module, "ScriptedLoadableModule"))
+    _module(
+        "parameterNodeWrapper", parameterNodeWrapper=parameter_node.parameterNodeWrapper,
+        Default=parameter_node.Default, WithinRange=parameter_node.WithinRange, Choice=parameter_node.Choice,
+    )  # fmt: skip
+    _module("packaging", pip_install=_no_network, pip_ensure=_no_network, pip_check=lambda requirement: True)
+    slicer.util.pip_install = slicer.util.pip_uninstall = _no_network
+    slicer.util.mainWindow = lambda: None
+    slicer.util.selectModule = slicer.modules.selected.append
+    slicer.util.modulePath = lambda name: getattr(slicer.modules, name.lower()).path
+    check_signatures()
+
+
+def _classes(module: types.ModuleType, prefix: str) -> dict[str, Any]:
+    return {name: value for name, value in vars(module).items() if name.startswith(prefix)}
+
+
+def _no_network(*arguments: Any, **named: Any) -> None:
+    raise RuntimeError("Tests install nothing; give the part a fake for this.")
+
+
+def check_signatures() -> None:
+    """Takes out of slicer.util what the listed application does not have."""
+    listed = api.functions("slicer.util")
+    for name, value in list(vars(slicer.util).items()):
+        if inspect.isfunction(value) and not name.startswith("_") and name not in listed:
+            delattr(slicer.util, name)
