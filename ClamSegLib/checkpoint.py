@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,15 @@ from ClamSegLib.outputs import whole_file
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model ready to run: its configuration, the network in evaluation mode on the CPU, and its folder."""
+    """A model ready to run: its configuration, the network in evaluation mode on the CPU, and its folder.
+
+    `engines` keeps what was built of it for the next case.
+    """
 
     config: ModelConfig
     clam: Clam
     folder: Path
+    engines: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 def sha256_of(path: Path) -> str:

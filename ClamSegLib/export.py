@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import logging
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,30 +10,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from ClamSegLib import RESEARCH_ONLY, __version__
 from ClamSegLib.checkpoint import LoadedModel
-from ClamSegLib.clam import decode
 from ClamSegLib.config import ModelConfig, to_json
+from ClamSegLib.conversion import DecodedClam, example_image, import_openvino, write_onnx, write_openvino
 from ClamSegLib.errors import ClamSegError, InputError
 from ClamSegLib.outputs import whole_folder
 
 FORMATS = ("onnx", "openvino")
 LARGEST_DIFFERENCE = 1e-3
 _BATCHES = (1, 3)
-
-
-class DecodedClam(nn.Module):
-    """Image (B,1,S,S) -> probability and disagreement (B,K,S,S)."""
-
-    def __init__(self, clam: nn.Module, config: ModelConfig) -> None:
-        super().__init__()
-        self.clam, self.config = clam, config
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Runs the shells and decodes."""
-        return decode(self.clam(image), self.config)
 
 
 @dataclass(frozen=True)
@@ -83,61 +67,17 @@ def export_model(
     return Exported(folder, difference)
 
 
-def _example(config: ModelConfig, batch: int) -> Tensor:
-    generator = torch.Generator().manual_seed(batch)
-    return torch.randn(batch, config.network.in_channels, config.image_size, config.image_size, generator=generator)
-
-
-@contextlib.contextmanager
-def _quiet() -> Any:
-    """The exporters print progress and notes that tell a user nothing."""
-    levels = {name: logging.getLogger(name).level for name in ("torch.onnx", "onnxscript", "onnx_ir")}
-    for name in levels:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for name, value in levels.items():
-            logging.getLogger(name).setLevel(value)
-
-
 def _write_onnx(network: nn.Module, config: ModelConfig, folder: Path) -> Any:
-    try:
-        import onnxruntime
-        import onnxscript  # noqa: F401 - torch's exporter needs it and fails late without
-    except ImportError as error:
-        raise InputError(
-            "ONNX needs onnx, onnxscript and onnxruntime; install them with pip install 'clamseg[onnx]'."
-        ) from error
-    path = folder / "model.onnx"
-    with _quiet(), torch.no_grad():
-        torch.onnx.export(
-            network,
-            (_example(config, 2),),
-            str(path),
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-            input_names=["image"],
-            output_names=["probability", "disagreement"],
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
-        )
+    path = write_onnx(network, config, folder)
+    import onnxruntime
+
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return lambda image: session.run(None, {"image": image})
 
 
 def _write_openvino(network: nn.Module, config: ModelConfig, folder: Path) -> Any:
-    try:
-        import openvino
-    except ImportError as error:
-        raise InputError("OpenVINO is missing; install it with pip install 'clamseg[openvino]'.") from error
-    shape = [-1, config.network.in_channels, config.image_size, config.image_size]
-    with _quiet(), torch.no_grad():
-        converted = openvino.convert_model(network, example_input=_example(config, 2), input=[("image", shape)])
-        openvino.save_model(converted, folder / "model.xml", compress_to_fp16=False)
-        compiled = openvino.Core().compile_model(folder / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    path = write_openvino(network, config, folder)
+    compiled = import_openvino().Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda image: list(compiled(image).values())
 
 
@@ -145,7 +85,7 @@ def _compare(network: nn.Module, run: Any, config: ModelConfig) -> float:
     """Largest absolute difference of both outputs over batches of several sizes."""
     largest = 0.0
     for batch in _BATCHES:
-        image = _example(config, batch)
+        image = example_image(config, batch)
         with torch.no_grad():
             expected = network(image)
         given: list[NDArray[np.float32]] = run(image.numpy())

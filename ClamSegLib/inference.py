@@ -9,22 +9,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.checkpoint import LoadedModel
-from ClamSegLib.clam import Clam, decode
-from ClamSegLib.device import choose_device, is_out_of_memory
-from ClamSegLib.errors import ClamSegError, InputError, OutOfMemoryError
+from ClamSegLib.device import choose_device
 from ClamSegLib.lesions import Lesion, lesion_mask, measure_lesions
+from ClamSegLib.network_run import run_network
 from ClamSegLib.organ import OrganResult, find_organ
 from ClamSegLib.preprocess import Preparation, check_intensity, clean_values, prepare
 from ClamSegLib.progress import Reporter
 from ClamSegLib.volume import Array, Volume, canonical, canonical_orientation, check_plane
 
-DEFAULT_BATCH = 8
 _T = TypeVar("_T")
 
 
@@ -35,15 +33,20 @@ class SegmentOptions:
     Attributes:
         level: 1..depth, or None for the deepest.
         threshold: of P_L; None for the model's.
+        batch_size: slices at once; None leaves it to the engine.
         minimum_volume_ml: smaller lesions are dropped; None for the model's.
+        engine: of `engine.ENGINES`; 'reference' is the network as trained, in float32.
+        cases_ahead: this case and those that follow: measuring engines must be worth it.
     """
 
     device: str = "auto"
     level: int | None = None
     organ: str = "auto"
     threshold: float | None = None
-    batch_size: int = DEFAULT_BATCH
+    batch_size: int | None = None
     minimum_volume_ml: float | None = None
+    engine: str = "reference"
+    cases_ahead: int = 1
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class CaseResult:
         disagreement: same shape, |P_L^A - P_L^B| in 1/255 steps, canonical.
         labels: (slice, row, column) uint8 condition numbers after clean-up, canonical.
         components: (slice, row, column) int32 lesion numbers, canonical.
+        engine: what computed, as report.json tells it.
         n_slices: slices analysed; always all of them.
         seconds: time of each stage.
     """
@@ -77,6 +81,7 @@ class CaseResult:
     level: int
     device: str
     n_slices: int
+    engine: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -114,85 +119,16 @@ def predict(
     *,
     device: str = "auto",
     level: int | None = None,
-    batch_size: int = DEFAULT_BATCH,
+    batch_size: int | None = None,
     reporter: Reporter | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Probability and disagreement of every slice, canonical.
-
-    Runs out of memory gracefully: smaller batches first, then the CPU, each said through the reporter.
-
-    Args:
-        preparation: of the canonical volume.
-        model: lesion or organ model.
-        device: as `device.choose_device` takes it.
-        level: 1..depth, None for the deepest.
-        batch_size: slices at once.
-        reporter: told about progress and fall-backs.
+    """Probability and disagreement of every slice by the reference engine, as figures are measured.
 
     Returns:
-        (K, slice, row, column) uint8 each, in steps of 1/255, 0 outside the organ.
-
-    Raises:
-        InputError: a level the model does not have.
-        OutOfMemoryError: not even one slice fits on the CPU.
+        (K, slice, row, column) uint8 each, in steps of 1/255, 0 outside the organ; see `network_run.run_network`.
     """
-    import torch
-
-    reporter = reporter or Reporter()
-    depth = model.config.network.depth
-    level = depth if level is None else level
-    if not 1 <= level <= depth:
-        raise InputError(f"Level {level} is not there; model '{model.config.name}' has the levels 1 to {depth}.")
-    chosen = choose_device(device)
-    clam = model.clam if level == depth else model.clam.pruned(level)
-    while True:
-        try:
-            placed = clam.to(chosen, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            return _all_slices(preparation, model, placed, batch_size, reporter)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if batch_size > 1:
-                batch_size = max(1, batch_size // 2)
-                reporter.warning(f"Memory of {chosen} ran out; going on with {batch_size} slice(s) at once.")
-            elif chosen.type != "cpu":
-                chosen, batch_size = torch.device("cpu"), 1
-                reporter.warning("Memory of the GPU ran out even for one slice; going on on the CPU, which is slower.")
-            else:
-                raise OutOfMemoryError(
-                    "Memory ran out even for one slice at a time; close other programs and run again."
-                ) from error
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-
-
-def _all_slices(
-    preparation: Preparation, model: LoadedModel, clam: Clam, batch_size: int, reporter: Reporter
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    import torch
-
-    device = next(clam.parameters()).device
-    n, k = preparation.n_slices, len(model.config.conditions)
-    probability = np.zeros((k, *preparation.volume.array.shape), np.uint8)
-    disagreement = np.zeros_like(probability)
-    analysed = 0
-    reporter.progress(0, n, "segmenting slices")
-    for start in range(0, n, batch_size):
-        indices = np.arange(start, min(start + batch_size, n))
-        image = torch.from_numpy(preparation.network_input(indices)).to(device)
-        with torch.inference_mode():
-            found, differs = decode(clam(image.contiguous(memory_format=torch.channels_last)), model.config)
-        for condition in range(k):
-            for maps, into in ((found, probability), (differs, disagreement)):
-                pasted = preparation.paste(maps[:, condition].float().cpu().numpy())
-                steps = np.round(np.clip(pasted, 0, 1) * 255).astype(np.uint8)
-                # Outside the organ nothing was ever taught, so there the network's answer means nothing.
-                into[condition, indices] = np.where(preparation.mask[indices], steps, 0)
-        analysed += len(indices)
-        reporter.progress(analysed, n, "segmenting slices")
-    if analysed != n:
-        raise ClamSegError(f"Only {analysed} of {n} slices were analysed; the result is not given out.")
-    return probability, disagreement
+    run = run_network(preparation, model, device=device, level=level, batch_size=batch_size, reporter=reporter)
+    return run.probability, run.disagreement
 
 
 @dataclass(frozen=True)
@@ -262,12 +198,20 @@ def segment_volume(
     stage = _Stopwatch(seconds)
     turned, organ = look.turned, look.organ
     preparation = stage("crop", lambda: prepare(turned, organ.mask, config))
-    probability, disagreement = stage(
+    run = stage(
         "network",
-        lambda: predict(
-            preparation, model, device=options.device, level=options.level, batch_size=options.batch_size, reporter=told
+        lambda: run_network(
+            preparation,
+            model,
+            device=options.device,
+            level=options.level,
+            batch_size=options.batch_size,
+            engine=options.engine,
+            cases_ahead=options.cases_ahead,
+            reporter=told,
         ),
     )
+    probability, disagreement = run.probability, run.disagreement
     threshold = config.threshold if options.threshold is None else options.threshold
     minimum = config.minimum_volume_ml if options.minimum_volume_ml is None else options.minimum_volume_ml
     labels, components = stage("lesions", lambda: lesion_mask(probability, threshold, turned, minimum))
@@ -286,9 +230,10 @@ def segment_volume(
         components=components,
         lesions=tuple(lesions),
         threshold=threshold,
-        level=options.level or config.network.depth,
-        device=str(choose_device(options.device)),
+        level=run.level,
+        device=run.device,
         n_slices=int(probability.shape[1]),
+        engine=run.engine,
         seconds=seconds,
         warnings=tuple(told.warnings),
     )

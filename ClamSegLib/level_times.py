@@ -7,12 +7,11 @@ import time
 from ClamSegLib.checkpoint import LoadedModel
 from ClamSegLib.clam import decode
 from ClamSegLib.device import choose_device
-from ClamSegLib.inference import DEFAULT_BATCH
 
 _BUDGET_S = 5.0
 
 
-def seconds_per_slice(model: LoadedModel, device: str = "auto", batch_size: int = DEFAULT_BATCH) -> dict[int, float]:
+def seconds_per_slice(model: LoadedModel, device: str = "auto", batch_size: int = 8) -> dict[int, float]:
     """Seconds a slice per level, network and decoding, the faster of at least two batches after a warm-up.
 
     Args:

@@ -75,6 +75,7 @@ def report_of(result: CaseResult, accepted: Sequence[str] = ()) -> dict[str, Any
         },
         "device": result.device,
         "window": [round(value, 3) for value in result.preparation.scale.display_window],
+        "engine": result.engine,
         "organ": {
             "name": config.organ.name,
             "method": result.organ.method,

@@ -7,7 +7,7 @@ Requests, one object a line on stdin:
     {"id": 2, "command": "inspect", "input": PATH, "model": NAME_OR_DIR, "options": {"device", "organ"}}
         -> organ {method, quality, fell_back, problem}, warnings, slices, plane, spacing_known
     {"id": 3, "command": "segment", "input": PATH, "model": NAME_OR_DIR, "output": DIR,
-     "options": {"device", "level", "organ", "threshold", "batch_size", "minimum_volume_ml"},
+     "options": {"device", "level", "organ", "threshold", "batch_size", "minimum_volume_ml", "engine"},
      "series": null, "dicom_seg": false, "overwrite": false,
      "accepted": [], "arrays": false, "pictures": true}
         "accepted": doubts shown before the run, kept in report.json. "arrays": labels.npy, probability.npy,
@@ -45,6 +45,7 @@ _OPTIONS = {
     "threshold": float,
     "batch_size": int,
     "minimum_volume_ml": float,
+    "engine": str,
 }
 
 
@@ -229,7 +230,7 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(given) - set(_OPTIONS))
     if unknown:
         raise InputError(f"Unknown options {', '.join(unknown)}; allowed are {', '.join(_OPTIONS)}.")
-    checked: dict[str, Any] = {}
+    checked: dict[str, Any] = {"engine": "auto"}
     for name, value in given.items():
         if value is None:
             continue

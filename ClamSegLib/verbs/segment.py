@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,11 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder that gets one folder per case")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--level", default="auto", help="1 (fast) to the model's depth (accurate), or auto")
-    parser.add_argument("--engine", default="auto", choices=("auto", "torch"), help="what computes")
+    parser.add_argument("--engine", default="auto", help="what computes: auto, reference, torch, openvino or onnx")
     parser.add_argument("--organ", default="auto", help="auto, none, a method, model:NAME, or a mask file")
     parser.add_argument("--threshold", type=float, help="of the lesion probability, 0..1 (default: the model's)")
     parser.add_argument("--minimum-volume-ml", type=float, help="drop smaller lesions (default: the model's)")
-    parser.add_argument("--batch-size", type=int, default=8, help="slices at once (default 8)")
+    parser.add_argument("--batch-size", type=int, help="slices at once (default: what is fastest)")
     parser.add_argument("--series", help="number or UID where a DICOM folder holds several series")
     parser.add_argument("--dicom-seg", action="store_true", help="also write a DICOM SEG (input must be DICOM)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all cores)")
@@ -88,6 +89,7 @@ def options_of(arguments: argparse.Namespace) -> SegmentOptions:
         InputError: said with what is allowed.
     """
     from ClamSegLib.device import choose_device
+    from ClamSegLib.engine import ENGINES
     from ClamSegLib.inference import SegmentOptions
 
     level: int | None = None
@@ -97,7 +99,9 @@ def options_of(arguments: argparse.Namespace) -> SegmentOptions:
         level = int(arguments.level)
     if arguments.threshold is not None and not 0 < arguments.threshold < 1:
         raise InputError(f"--threshold {arguments.threshold} must lie between 0 and 1.")
-    if arguments.batch_size < 1:
+    if arguments.engine not in ENGINES:
+        raise InputError(f"--engine {arguments.engine} is unknown; allowed are {', '.join(ENGINES)}.")
+    if arguments.batch_size is not None and arguments.batch_size < 1:
         raise InputError(f"--batch-size {arguments.batch_size} must be at least 1.")
     choose_device(arguments.device)
     return SegmentOptions(
@@ -107,6 +111,7 @@ def options_of(arguments: argparse.Namespace) -> SegmentOptions:
         threshold=arguments.threshold,
         batch_size=arguments.batch_size,
         minimum_volume_ml=arguments.minimum_volume_ml,
+        engine=arguments.engine,
     )
 
 
@@ -135,7 +140,8 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
             reporter.note(f"case {number} of {len(inputs)}: {path.name}")
         try:
             refuse_existing(folder, arguments.overwrite)
-            summary = segment_case(path, folder, model, options, arguments, reporter)
+            ahead = replace(options, cases_ahead=len(inputs) - number + 1)
+            summary = segment_case(path, folder, model, ahead, arguments, reporter)
             reporter.done(case=folder.name, folder=str(folder), summary=summary)
             reporter.note(f"{folder.name}: {summary}\n  {folder / 'overlay.png'}")
             codes.append(0)

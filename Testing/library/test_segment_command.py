@@ -180,13 +180,14 @@ def test_pictures_are_large_enough_to_be_read(tmp_path, model):
 
 
 def test_memory_that_runs_out_means_smaller_batches_said_aloud(tmp_path, model, monkeypatch):
-    from ClamSegLib import inference
+    from ClamSegLib import engine_torch, inference
     from ClamSegLib.checkpoint import load_model
+    from ClamSegLib.errors import OutOfMemoryError
     from ClamSegLib.volume_files import read_volume
 
     volume = read_volume(scan(tmp_path / "scan.nrrd"))
     expected = inference.segment_volume(volume, load_model(model), inference.SegmentOptions(device="cpu", batch_size=1))
-    real, largest = inference.decode, []
+    real, largest = engine_torch.decode, []
 
     def small_machine(logits, config):
         largest.append(len(logits[0][0]))
@@ -200,7 +201,7 @@ def test_memory_that_runs_out_means_smaller_batches_said_aloud(tmp_path, model, 
         def warning(self, message):
             heard.append(message)
 
-    monkeypatch.setattr(inference, "decode", small_machine)
+    monkeypatch.setattr(engine_torch, "decode", small_machine)
     result = inference.segment_volume(volume, load_model(model), inference.SegmentOptions(device="cpu"), Listener())
     assert np.array_equal(result.probability, expected.probability)
     assert [w for w in heard if "going on with 1 slice" in w]
@@ -208,8 +209,8 @@ def test_memory_that_runs_out_means_smaller_batches_said_aloud(tmp_path, model, 
     def no_memory(logits, config):
         raise MemoryError
 
-    monkeypatch.setattr(inference, "decode", no_memory)
-    with pytest.raises(inference.OutOfMemoryError, match="one slice"):
+    monkeypatch.setattr(engine_torch, "decode", no_memory)
+    with pytest.raises(OutOfMemoryError, match="one slice"):
         inference.segment_volume(volume, load_model(model), inference.SegmentOptions(device="cpu"))
 
 
@@ -260,12 +261,12 @@ def test_an_unknown_verb_or_option_ends_with_two(capsys):
 
 
 def test_a_failure_nobody_foresaw_is_one_line(tmp_path, model, monkeypatch, capsys):
-    from ClamSegLib import inference
+    from ClamSegLib import engine_torch
 
     def broken(*_arguments: object, **_options: object) -> None:
         raise ZeroDivisionError("surprise")
 
-    monkeypatch.setattr(inference, "decode", broken)
+    monkeypatch.setattr(engine_torch, "decode", broken)
     assert segment([scan(tmp_path / "scan.nrrd")], model, tmp_path / "out") == 1
     captured = capsys.readouterr()
     assert "Internal error (ZeroDivisionError: surprise)" in captured.err

@@ -1,0 +1,194 @@
+"""All slices of a prepared volume through an engine: batches, fall-backs when memory runs out, maps pasted back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ClamSegLib.checkpoint import LoadedModel
+from ClamSegLib.device import choose_device, is_out_of_memory
+from ClamSegLib.engine import Engine, EngineChoice
+from ClamSegLib.errors import ClamSegError, InputError, OutOfMemoryError
+from ClamSegLib.preprocess import Preparation
+from ClamSegLib.progress import Reporter
+
+if TYPE_CHECKING:
+    import torch
+
+    from ClamSegLib.engine_choice import OpenEngine
+
+_STAGE = "segmenting slices"
+
+
+@dataclass(frozen=True)
+class NetworkRun:
+    """Maps of every slice, and what computed them.
+
+    Attributes:
+        probability: (K, slice, row, column) uint8 in steps of 1/255, canonical, 0 outside the organ.
+        disagreement: same shape.
+        device: that finished the run.
+        level: deepest level that ran.
+        engine: for report.json: engine, precision, threads, batch_size, shells, agreement, reason.
+    """
+
+    probability: NDArray[np.uint8]
+    disagreement: NDArray[np.uint8]
+    device: str
+    level: int
+    engine: dict[str, Any]
+
+
+def run_network(
+    preparation: Preparation,
+    model: LoadedModel,
+    *,
+    device: str = "auto",
+    level: int | None = None,
+    batch_size: int | None = None,
+    engine: str = "reference",
+    cases_ahead: int = 1,
+    reporter: Reporter | None = None,
+) -> NetworkRun:
+    """Probability and disagreement of every slice, canonical.
+
+    Runs out of memory gracefully: smaller batches first, then the CPU, each said through the reporter.
+
+    Args:
+        preparation: of the canonical volume.
+        model: lesion or organ model.
+        device: as `device.choose_device` takes it.
+        level: 1..depth, None for the deepest.
+        batch_size: slices at once; None leaves it to the engine.
+        engine: of `engine.ENGINES`.
+        cases_ahead: this case and those that follow: whether measuring engines is worth it.
+        reporter: told about progress and fall-backs.
+
+    Raises:
+        InputError: a level the model does not have, or an engine that is not installed.
+        OutOfMemoryError: not even one slice fits on the CPU.
+    """
+    import torch
+
+    reporter = reporter or Reporter()
+    depth = model.config.network.depth
+    level = depth if level is None else level
+    if not 1 <= level <= depth:
+        raise InputError(f"Level {level} is not there; model '{model.config.name}' has the levels 1 to {depth}.")
+    chosen = choose_device(device)
+    opened: OpenEngine | None = None
+    while True:
+        try:
+            if opened is None:
+                opened = _opened(preparation, model, level, chosen, batch_size, engine, cases_ahead, reporter)
+            size = batch_size or opened.engine.choice.batch_size
+            maps = _all_slices(preparation, opened.engine, size, reporter)
+            told = {**_in_report(opened), "batch_size": size}
+            return NetworkRun(*maps, str(chosen), level, told)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            size = batch_size or (opened.engine.choice.batch_size if opened else 1)
+            if size > 1:
+                batch_size = max(1, size // 2)
+                reporter.warning(f"Memory of {chosen} ran out; going on with {batch_size} slice(s) at once.")
+            elif chosen.type != "cpu":
+                chosen, batch_size, opened, engine = torch.device("cpu"), 1, None, "reference"
+                reporter.warning("Memory of the GPU ran out even for one slice; going on on the CPU, which is slower.")
+            else:
+                raise OutOfMemoryError(
+                    "Memory ran out even for one slice at a time; close other programs and run again."
+                ) from error
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+
+def _in_report(opened: OpenEngine) -> dict[str, Any]:
+    choice: EngineChoice = opened.engine.choice
+    return {
+        "engine": choice.engine,
+        "precision": choice.precision,
+        "threads": choice.threads or _threads(),
+        "shells": choice.shells,
+        "agreement_with_reference": round(opened.agreement, 6),
+        "chosen": opened.reason,
+    }
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def _opened(
+    preparation: Preparation,
+    model: LoadedModel,
+    level: int,
+    device: torch.device,
+    batch_size: int | None,
+    engine: str,
+    cases_ahead: int,
+    reporter: Reporter,
+) -> OpenEngine:
+    """The engine, kept with the model for the next case unless it was the reference for lack of work."""
+    from ClamSegLib.engine_choice import SAMPLE_SLICES, OpenEngine, Work, choose_engine
+
+    key = (level, str(device), engine, _threads())
+    kept = model.engines.get(key)
+    if isinstance(kept, OpenEngine):
+        return kept
+    n = preparation.n_slices
+    # From the middle of the organ, where lesions and edges are.
+    with_organ = np.flatnonzero(preparation.mask.any(axis=(1, 2)))
+    some = with_organ if len(with_organ) else np.arange(n)
+    places = np.linspace(0, len(some) - 1, min(SAMPLE_SLICES, len(some)) + 2)[1:-1].round().astype(int)
+    index = np.unique(some[places])
+    work = Work(
+        model,
+        level,
+        device,
+        engine,
+        preparation.network_input(index),
+        preparation.organ_input(index),
+        n * cases_ahead,
+        batch_size,
+    )
+    opened = choose_engine(work, reporter)
+    if opened.reason != "reference":
+        model.engines[key] = opened
+    return opened
+
+
+def _all_slices(
+    preparation: Preparation, engine: Engine, batch_size: int, reporter: Reporter
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    n, k = preparation.n_slices, len(preparation.config.conditions)
+    probability = np.zeros((k, *preparation.volume.array.shape), np.uint8)
+    disagreement = np.zeros_like(probability)
+    analysed = 0
+    reporter.progress(0, n, _STAGE)
+    for start in range(0, n, batch_size):
+        indices = np.arange(start, min(start + batch_size, n))
+        found, differs = engine.run(preparation.network_input(indices))
+        for maps, into in ((found, probability), (differs, disagreement)):
+            paste_steps(preparation, maps, indices, into)
+        analysed += len(indices)
+        reporter.progress(analysed, n, _STAGE)
+    if analysed != n:
+        raise ClamSegError(f"Only {analysed} of {n} slices were analysed; the result is not given out.")
+    return probability, disagreement
+
+
+def paste_steps(
+    preparation: Preparation, maps: NDArray[np.float32], indices: NDArray[np.int64], into: NDArray[np.uint8]
+) -> None:
+    """Writes crops (B,K,S,S) in 0..1 as steps of 1/255 into the slices `indices` of (K, slice, row, column)."""
+    for condition in range(maps.shape[1]):
+        pasted = preparation.paste(maps[:, condition])
+        steps = np.round(np.clip(pasted, 0, 1) * 255).astype(np.uint8)
+        # Outside the organ nothing was ever taught, so there the network's answer means nothing.
+        into[condition, indices] = np.where(preparation.mask[indices], steps, 0)

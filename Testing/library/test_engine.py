@@ -1,0 +1,279 @@
+"""Engines: the result never depends on what computes it, beyond what is allowed; choices are remembered and forgotten."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_model import tiny_model
+
+from ClamSegLib import engine_choice, engine_memory
+from ClamSegLib.checkpoint import LoadedModel, load_model
+from ClamSegLib.clam import Clam
+from ClamSegLib.cli import main
+from ClamSegLib.config import Condition, ModelConfig, NetworkConfig
+from ClamSegLib.engine import EngineChoice
+from ClamSegLib.engine_choice import SMALLEST_AGREEMENT, Work, choose_engine, open_engine
+from ClamSegLib.errors import InputError
+from ClamSegLib.inference import SegmentOptions, segment_volume
+from ClamSegLib.progress import Reporter
+from ClamSegLib.volume_files import read_volume
+
+CPU = torch.device("cpu")
+KINDS = {"torch": "torch", "openvino": "openvino", "onnx": "onnxscript"}
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("CLAMSEG_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "engines"
+
+
+@pytest.fixture
+def model(tmp_path) -> LoadedModel:
+    return load_model(tiny_model(tmp_path / "tiny"))
+
+
+def with_statistics(clam: Clam) -> Clam:
+    """Batch statistics and shifts as after training, so that folding them has something to do."""
+    generator = torch.Generator().manual_seed(5)
+    for module in clam.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.3, generator=generator)
+            module.running_var.uniform_(0.5, 2.0, generator=generator)
+            torch.nn.init.normal_(module.weight, 1.0, 0.2, generator=generator)
+            torch.nn.init.normal_(module.bias, 0.0, 0.2, generator=generator)
+    return clam.eval()
+
+
+def model_of(tmp_path: Path, **network) -> LoadedModel:
+    net = NetworkConfig(**{"features": (4, 8, 8), "kernel_sizes": (3, 3, 5), **network})
+    odds = tuple(tuple((0.7,) * (net.classes - 1) for _ in range(net.heads)) for _ in range(net.shells))
+    conditions = tuple(Condition(f"c{k}") for k in range(net.classes - 1))
+    config = ModelConfig("m", image_size=32, network=net, odds_normal=odds, conditions=conditions, weights_sha256="0")
+    return LoadedModel(config, with_statistics(Clam(net, seed=1)), tmp_path)
+
+
+def crops(n: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(n, 1, 32, 32)).astype(np.float32)
+
+
+def work_of(model: LoadedModel, asked: str, ahead: int = 10_000, **changes) -> Work:
+    sample = crops(4)
+    whole = np.ones((4, 32, 32), bool)
+    return Work(model, model.config.network.depth, CPU, asked, sample, whole, ahead, **changes)
+
+
+ARCHITECTURES = {
+    "twin": {},
+    "one shell": {"shells": 1},
+    "two conditions": {"classes": 3},
+    "repeated level": {"repeat_levels": (1,)},
+    "instance normalisation": {"normalisation": "instance"},
+    "u-net": {"kind": "unet"},
+    "fcn": {"kind": "fcn"},
+}
+
+
+@pytest.mark.parametrize("shells", ["in turn", "together"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_folded_network_answers_as_the_trained_one(tmp_path, name, shells):
+    model = model_of(tmp_path, **ARCHITECTURES[name])
+    deepest = model.config.network.depth
+    for level in range(1, deepest + 1) if model.config.network.kind == "unetplusplus" else [deepest]:
+        reference = open_engine(model, level, CPU, EngineChoice()).run(crops())
+        folded = open_engine(model, level, CPU, EngineChoice("torch", shells=shells)).run(crops())
+        assert reference[0].std() > 0.01, "a flat map would agree with anything"
+        for expected, found in zip(reference, folded, strict=True):
+            assert np.allclose(expected, found, atol=2e-5)
+
+
+@pytest.mark.parametrize("level", [1, 2])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_engine_and_level_marks_the_pixels_the_reference_marks(cache, tmp_path, kind, precision, level):
+    pytest.importorskip(KINDS[kind])
+    if (kind, precision) == ("onnx", "bfloat16"):
+        return  # its file is float32, whatever is asked
+    model = model_of(tmp_path)
+    reference = open_engine(model, level, CPU, EngineChoice()).run(crops())[0]
+    # A threshold that real lesions have: away from where an untrained network puts most of its pixels.
+    threshold = float(np.quantile(reference, 0.95))
+    found = open_engine(model, level, CPU, EngineChoice(kind, precision, threads=1)).run(crops())[0]
+    same = ((found > threshold) == (reference > threshold)).mean()
+    assert same >= (SMALLEST_AGREEMENT if precision == "float32" else 0.99)
+    assert np.abs(found - reference).max() < (1e-4 if precision == "float32" else 0.1)
+
+
+def test_a_whole_case_is_the_same_by_every_engine(cache, model, repository):
+    volume = read_volume(repository / "Resources" / "Samples" / "mr_flair_brain.nii.gz")
+    expected = segment_volume(volume, model, SegmentOptions(device="cpu"))
+    for kind, package in KINDS.items():
+        pytest.importorskip(package)
+        result = segment_volume(volume, model, SegmentOptions(device="cpu", engine=kind))
+        inside = expected.organ.mask
+        assert ((result.labels > 0) == (expected.labels > 0))[inside].mean() >= SMALLEST_AGREEMENT
+        assert result.engine["engine"] == kind
+        assert result.engine["agreement_with_reference"] >= SMALLEST_AGREEMENT
+
+
+def test_the_same_choice_gives_the_same_result_to_the_bit(cache, model):
+    choice = EngineChoice("torch", threads=1)
+    first = open_engine(model, 2, CPU, choice).run(crops())
+    again = open_engine(model, 2, CPU, choice).run(crops())
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_a_choice_is_measured_once_and_then_remembered(cache, model, monkeypatch):
+    first = choose_engine(work_of(model, "torch"))
+    assert first.reason == "measured"
+    assert len(list(cache.glob("*.json"))) == 1
+
+    def never(*args):
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(engine_choice, "_Trial", never)
+    second = choose_engine(work_of(model, "torch"))
+    assert second.reason == "remembered"
+    assert second.engine.choice == first.engine.choice
+    assert choose_engine(work_of(model, "torch", batch_size=3)).engine.choice.batch_size == 3
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"question": 1}', '"x"', "null"])
+def test_a_damaged_memory_is_removed_and_measured_anew(cache, model, damage):
+    choose_engine(work_of(model, "torch"))
+    (file,) = cache.glob("*.json")
+    file.write_text(damage)
+    assert choose_engine(work_of(model, "torch")).reason == "measured"
+    assert json.loads(file.read_text())["choice"]["engine"] == "torch"
+
+
+@pytest.mark.parametrize("field", [{"engine": "abacus"}, {"threads": -1}, {"threads": "2"}, {"colour": 1}])
+def test_a_memory_with_a_choice_that_cannot_be_is_not_followed(cache, model, field):
+    choose_engine(work_of(model, "torch"))
+    (file,) = cache.glob("*.json")
+    told = json.loads(file.read_text())
+    told["choice"] |= field
+    file.write_text(json.dumps(told))
+    assert choose_engine(work_of(model, "torch")).reason == "measured"
+
+
+def test_another_model_version_level_or_processor_is_another_question(model, monkeypatch):
+    ask = engine_memory.question("a", 1, "cpu", "auto", 1)
+    assert ask != engine_memory.question("b", 1, "cpu", "auto", 1)
+    assert ask != engine_memory.question("a", 2, "cpu", "auto", 1)
+    monkeypatch.setattr(engine_memory, "processor_name", lambda: "another")
+    assert ask != engine_memory.question("a", 1, "cpu", "auto", 1)
+    monkeypatch.undo()
+    monkeypatch.setattr(engine_memory, "versions_of_engines", lambda: {"torch": "0"})
+    assert ask != engine_memory.question("a", 1, "cpu", "auto", 1)
+
+
+def test_a_cache_that_cannot_be_written_does_not_stop_the_work(tmp_path, model, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("CLAMSEG_CACHE", str(tmp_path / "file" / "below"))
+    assert choose_engine(work_of(model, "torch")).reason == "measured"
+
+
+def test_an_engine_whose_masks_differ_is_not_taken_and_that_is_said(cache, model, monkeypatch):
+    real = engine_choice.open_engine
+
+    def one_is_wrong(model, level, device, choice):
+        engine = real(model, level, device, choice)
+        if choice.precision == "bfloat16":
+            engine._run = lambda image: (np.ones_like(image), np.zeros_like(image))
+        return engine
+
+    monkeypatch.setattr(engine_choice, "open_engine", one_is_wrong)
+    heard: list[str] = []
+
+    class Listener(Reporter):
+        def note(self, message: str) -> None:
+            heard.append(message)
+
+    chosen = choose_engine(work_of(model, "torch"), Listener())
+    assert chosen.engine.choice.precision == "float32"
+    assert any("bfloat16" in words and "not taken" in words and "agree with the reference" in words for words in heard)
+    assert "agree with the reference" in next(cache.glob("*.json")).read_text()
+
+
+def test_where_every_engine_fails_the_reference_runs_and_nothing_is_remembered(cache, model, monkeypatch):
+    real = engine_choice.open_engine
+
+    def broken(model, level, device, choice):
+        if choice.engine != "reference":
+            raise RuntimeError("no such instruction")
+        return real(model, level, device, choice)
+
+    monkeypatch.setattr(engine_choice, "open_engine", broken)
+    assert choose_engine(work_of(model, "torch")).engine.choice.engine == "reference"
+    assert not list(cache.glob("*.json"))
+
+
+def test_little_work_runs_on_the_reference_without_measuring(cache, model):
+    assert choose_engine(work_of(model, "auto", ahead=20)).reason == "reference"
+    assert not cache.exists()
+
+
+def test_a_converted_network_that_was_changed_on_disk_is_converted_again(cache, model):
+    pytest.importorskip("openvino")
+    choice = EngineChoice("openvino", threads=1)
+    expected = open_engine(model, 2, CPU, choice).run(crops())
+    (weights,) = cache.glob("openvino-*/model.bin")
+    weights.write_bytes(bytes(len(weights.read_bytes())))
+    found = open_engine(model, 2, CPU, choice).run(crops())
+    assert np.array_equal(expected[0], found[0])
+    assert list(weights.parent.parent.iterdir()) == [weights.parent], "nothing is left beside it"
+
+
+def test_converting_for_openvino_reports_nothing_over_the_network(cache, tmp_path):
+    """In a process of its own: the converter decides once, when it is imported, whom it tells."""
+    pytest.importorskip("openvino")
+    code = (
+        "from ClamSegLib.conversion import import_openvino; openvino = import_openvino(); import torch;"
+        "openvino.convert_model(torch.nn.ReLU(), example_input=torch.ones(1));"
+        "from openvino.tools.ovc import telemetry_utils, convert_impl;"
+        "print(telemetry_utils.tm.__name__, convert_impl.tm.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split()[-2:] == ["openvino.tools.ovc.telemetry_stub"] * 2
+
+
+def test_an_engine_that_is_not_installed_is_named_with_its_remedy(model, monkeypatch):
+    monkeypatch.setattr(engine_choice.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"clamseg\[openvino\]"):
+        choose_engine(work_of(model, "openvino"))
+
+
+def test_an_engine_for_the_cpu_is_refused_on_a_gpu(model):
+    pytest.importorskip("openvino")
+    work = replace(work_of(model, "openvino"), device=torch.device("cuda:0"))
+    with pytest.raises(InputError, match="--device cpu"):
+        choose_engine(work)
+
+
+def test_the_report_says_what_computed(cache, tmp_path, repository, capsys):
+    source = repository / "Resources" / "Samples" / "mr_flair_brain.nii.gz"
+    words = [
+        "segment",
+        str(source),
+        "--model",
+        str(tiny_model(tmp_path / "tiny")),
+        "--device",
+        "cpu",
+        "--progress",
+        "none",
+    ]
+    assert main([*words, "--engine", "torch", "--batch-size", "3", "--output", str(tmp_path / "out")]) == 0
+    (report,) = (tmp_path / "out").glob("*/report.json")
+    told = json.loads(report.read_text())["engine"]
+    assert told["engine"] == "torch"
+    assert told["batch_size"] == 3
+    assert told["threads"] >= 1
+    assert told["precision"] in ("float32", "bfloat16")
+    assert main([*words, "--engine", "abacus", "--output", str(tmp_path / "x")]) == 2
+    assert "auto, reference, torch, openvino, onnx" in capsys.readouterr().err
