@@ -82,7 +82,7 @@ class ExportMenu:
         written = write_review(result, kind, path)
         self._review.refresh()
         more = _(" Labels: {names}").format(names=label_names(result)) if kind == "nifti" else ""
-        self._panel.log(_("Written: {file}.").format(file=written.name) + more)
+        self._ui.exportLabel.text = _("Written: {file}.").format(file=written.name) + more
 
     def _export_dicom(self, result: Any, path: Path) -> None:
         """The series' files and the segmentation go to the worker, which writes the DICOM SEG."""
@@ -100,8 +100,9 @@ class ExportMenu:
 
         def answered(event: dict[str, Any]) -> None:
             if event["event"] == "done":
-                self._panel.log(_("Written: {file}.").format(file=path.name))
+                self._ui.exportLabel.text = _("Written: {file}.").format(file=path.name)
             elif event["event"] == "error":
+                self._ui.exportLabel.text = ""
                 self._panel.failed(event["message"])
             else:
                 return
@@ -111,7 +112,7 @@ class ExportMenu:
             "dicom_seg", answered, segmentation=str(drawn), input=str(series), output=str(path),
             model=result.provenance.get("model", ""),
         )  # fmt: skip
-        self._panel.log(_("Writing DICOM SEG..."))
+        self._ui.exportLabel.text = _("Writing DICOM SEG...")
 
     @user_action("The corrections could not be saved.")
     def _save_corrections(self, checked: bool = False) -> None:
@@ -120,7 +121,7 @@ class ExportMenu:
         saved = save_corrections(corrections_folder(self._panel), reviewed_case(self._review.result))
         self._review.refresh()
         self._panel.log(_("{n} slices saved for fine-tuning in {folder}.").format(n=saved.rows, folder=saved.folder))
-        slicer.util.delayDisplay(_("{n} slices saved for fine-tuning.").format(n=saved.rows))
+        self._ui.exportLabel.text = _("{n} slices saved for fine-tuning.").format(n=saved.rows)
 
 
 def _file_name(result: Any) -> str:

@@ -179,8 +179,20 @@ class LesionList:
         else:
             inside = np.argwhere(turned[box])[0]
             peak = tuple(int(value + s.start) for value, s in zip(inside, box, strict=True))
-        self._kept[number] = KeptLesion(number, kept_condition, decision, box, np.array(turned[box]), peak)
+        settled = self._found_as(number) if decision is Decision.EDITED else None
+        self._kept[number] = KeptLesion(
+            number, kept_condition, decision, box, np.array(turned[box]), peak, self.threshold, settled
+        )
         self._find()
+
+    def _found_as(self, number: int) -> tuple[Any, np.ndarray]:
+        """Where a lesion was before it was drawn anew."""
+        old = self._kept.get(number)
+        if old is not None:
+            return old.settled if old.settled is not None else (old.box, old.mask)
+        place = self._place[number]
+        inside = self._map.objects[place - 1]
+        return shifted(inside, self._map.box), self._map.components[inside] == place
 
     def free_number(self) -> int:
         """A number no lesion has had."""
@@ -229,7 +241,10 @@ class LesionList:
             if unchanged and _same_size(parts, drawn, under, own):
                 claimed |= under
             elif under - claimed:
-                self._keep_drawn(row.number, condition, Decision.EDITED, parts, under - claimed, row.peak_index)
+                found_as = (where, own)
+                self._keep_drawn(
+                    row.number, condition, Decision.EDITED, parts, under - claimed, row.peak_index, found_as
+                )
                 claimed |= under
             else:
                 peak = row.peak_index
@@ -244,43 +259,45 @@ class LesionList:
         return True
 
     def _keep_drawn(
-        self, number: int, condition: int, decision: Decision, parts: np.ndarray, which: set[int], peak: Any
+        self,
+        number: int,
+        condition: int,
+        decision: Decision,
+        parts: np.ndarray,
+        which: set[int],
+        peak: Any,
+        settled: tuple[Any, np.ndarray] | None = None,
     ) -> None:
         mask = np.isin(parts, list(which))
         box = box_of(mask)
-        self._kept[number] = KeptLesion(number, condition, decision, box, np.array(mask[box]), peak)
+        drawn = np.array(mask[box])
+        self._kept[number] = KeptLesion(number, condition, decision, box, drawn, peak, self.threshold, settled)
 
     def restore(
         self,
-        frozen: dict[int, tuple[int, Decision, np.ndarray, tuple[int, int, int]]],
+        frozen: dict[int, tuple[int, Decision, np.ndarray, float, tuple[int, int, int]]],
         numbers: dict[tuple[int, int, int], int],
         rejected: dict[int, tuple[int, float, tuple[int, int, int]]],
     ) -> None:
         """Brings a saved review back.
 
         Args:
-            frozen: number -> condition, decision, own-frame mask, strongest voxel (canonical).
+            frozen: number -> condition, decision, own-frame mask, threshold of that moment, strongest voxel (canonical).
             numbers: strongest voxel -> number.
             rejected: number -> condition, threshold of that moment, strongest voxel.
         """
-        from ClamSegLib.lesions import lesion_mask
-
         self._numbers = dict(numbers)
-        for number, (condition, decision, mask, peak) in frozen.items():
+        for number, (condition, decision, mask, threshold, peak) in frozen.items():
             turned = self._map.orientation.apply(mask)
             box = box_of(turned)
             if box is not None:
-                self._kept[number] = KeptLesion(number, condition, decision, box, np.array(turned[box]), peak)
+                settled = self._map.component_at(peak, threshold) if decision is Decision.EDITED else None
+                drawn = np.array(turned[box])
+                self._kept[number] = KeptLesion(number, condition, decision, box, drawn, peak, threshold, settled)
         for number, (condition, threshold, peak) in rejected.items():
-            _, components = lesion_mask(self._map.values[None], threshold, self._map.grid, 0.0)
-            index = tuple(value - s.start for value, s in zip(peak, self._map.box, strict=True))
-            part = components == components[index]
-            if components[index] == 0:
-                continue
-            inside = box_of(part)
-            self._kept[number] = KeptLesion(
-                number, condition, Decision.REJECTED, shifted(inside, self._map.box), np.array(part[inside]), peak, threshold
-            )  # fmt: skip
+            found = self._map.component_at(peak, threshold)
+            if found is not None:
+                self._kept[number] = KeptLesion(number, condition, Decision.REJECTED, *found, peak, threshold)
         self._undo.clear()
         self._find()
 
@@ -348,7 +365,7 @@ class LesionList:
         names = self.conditions
         probability = np.array(self._map.grid.array[kept.box])[None]
         differs = np.zeros_like(probability)
-        for inside, _ in self._map.in_box(kept):
+        for inside, _ in self._map.in_box(kept.box, kept.mask):
             target = tuple(
                 slice(s.start + b.start - k.start, s.stop + b.start - k.start)
                 for s, b, k in zip(inside, self._map.box, kept.box, strict=True)

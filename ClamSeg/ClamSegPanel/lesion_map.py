@@ -16,7 +16,14 @@ Box = tuple[slice, slice, slice]
 
 @dataclass(frozen=True)
 class KeptLesion:
-    """A decided lesion: its voxels as a mask over a canonical box of the whole volume, and the threshold of that moment."""
+    """A decided lesion.
+
+    Attributes:
+        box, mask: its voxels as a mask over a canonical box of the whole volume.
+        peak_index: canonical (slice, row, column) of the strongest voxel it was found by.
+        threshold: of the moment it was decided.
+        settled: where it was found before the reader drew it anew: what was erased there stays erased.
+    """
 
     number: int
     condition: int
@@ -25,6 +32,13 @@ class KeptLesion:
     mask: np.ndarray
     peak_index: tuple[int, int, int]
     threshold: float = 0.5
+    settled: tuple[Box, np.ndarray] | None = None
+
+    @property
+    def regions(self) -> list[tuple[Box, np.ndarray]]:
+        """Voxels that no undecided lesion may take."""
+        own = [(self.box, self.mask)]
+        return own if self.settled is None else [*own, self.settled]
 
 
 class LesionMap:
@@ -72,7 +86,7 @@ class LesionMap:
         maps = self.values.copy() if kept_lesions else self.values
         if kept_lesions:
             for kept in kept_lesions:
-                for inside, part in self.in_box(kept):
+                for inside, part in self._regions_in_box(kept):
                     maps[inside][part] = 0
         maps_of_each = maps[None] if self._which is None else self.stacked(maps)
         self.labels, self.components = lesion_mask(maps_of_each, threshold, self.grid, minimum_volume_ml)
@@ -94,19 +108,35 @@ class LesionMap:
         """One map per condition: each voxel belongs to its strongest one."""
         return np.stack([np.where(self._which == n, maps, 0) for n in range(1, self.n_conditions + 1)])
 
-    def in_box(self, kept: KeptLesion) -> list[tuple[Box, np.ndarray]]:
-        """Where a decided lesion lies in the box of the map, and that part of its mask; nothing where it does not."""
+    def _regions_in_box(self, kept: KeptLesion) -> list[tuple[Box, np.ndarray]]:
+        return [part for box, mask in kept.regions for part in self.in_box(box, mask)]
+
+    def in_box(self, box: Box, mask: np.ndarray) -> list[tuple[Box, np.ndarray]]:
+        """Where a mask over a box of the volume lies in the box of the map, and that part of it; [] where nowhere."""
         inside = [
             slice(max(k.start, b.start) - b.start, min(k.stop, b.stop) - b.start)
-            for k, b in zip(kept.box, self.box, strict=True)
+            for k, b in zip(box, self.box, strict=True)
         ]
         if any(s.stop <= s.start for s in inside):
             return []
         part = tuple(
             slice(s.start + b.start - k.start, s.stop + b.start - k.start)
-            for s, b, k in zip(inside, self.box, kept.box, strict=True)
+            for s, b, k in zip(inside, self.box, box, strict=True)
         )
-        return [((inside[0], inside[1], inside[2]), kept.mask[part])]
+        return [((inside[0], inside[1], inside[2]), mask[part])]
+
+    def component_at(self, peak: tuple[int, int, int], threshold: float) -> tuple[Box, np.ndarray] | None:
+        """The lesion around a canonical voxel at a threshold, decided ones left out of account; None below it."""
+        from ClamSegLib.lesions import lesion_mask
+
+        _, components = lesion_mask(self.values[None], threshold, self.grid, 0.0)
+        index = tuple(value - s.start for value, s in zip(peak, self.box, strict=True))
+        inside_map = all(0 <= value < size for value, size in zip(index, components.shape, strict=True))
+        if not inside_map or components[index] == 0:
+            return None
+        part = components == components[index]
+        where = box_of(part)
+        return shifted(where, self.box), np.array(part[where])
 
     def _drop_rims(self, kept_lesions: Sequence[KeptLesion]) -> None:
         """What a lower threshold leaves around a decided lesion belongs to it and is no lesion of its own."""
@@ -114,7 +144,7 @@ class LesionMap:
 
         dropped = False
         for kept in kept_lesions:
-            for inside, part in self.in_box(kept):
+            for inside, part in self._regions_in_box(kept):
                 wider = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in inside)
                 near = self.components[wider]
                 grown = np.zeros(near.shape, bool)

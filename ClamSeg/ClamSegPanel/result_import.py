@@ -155,7 +155,8 @@ def open_result(scene: Any, segmentation: Any) -> Result | None:
         if decision is Decision.REJECTED:
             rejected[number] = (condition, entry["threshold"], peak)
         elif data.GetSegment(segment_id) is not None:
-            frozen[number] = (condition, decision, segment_mask(segmentation, segment_id, record.shape), peak)
+            mask = segment_mask(segmentation, segment_id, record.shape)
+            frozen[number] = (condition, decision, mask, entry["threshold"], peak)
     numbers = {(a, b, c): number for a, b, c, number in memory["numbers"]}
     lesions.restore(frozen, numbers, rejected)
     result.known_as_written()

@@ -148,6 +148,7 @@ class ReviewSection:
         ui.summaryLabel.text = _("Nothing to review yet; segment a scan first.")
         ui.certificateLabel.text = ""
         ui.statisticsLabel.text = ""
+        ui.exportLabel.text = ""
         ui.resultWarningsLabel.visible = False
         ui.segmentsTable.setSegmentationNode(None)
         ui.show3DButton.setSegmentationNode(None)

@@ -335,3 +335,24 @@ def test_impossible_steps_of_the_state_machine_are_errors_of_the_program() -> No
     with pytest.raises(ValueError, match="importing cannot follow idle"):
         job.move(State.IMPORTING)
     assert not job.is_busy
+
+
+def test_what_was_erased_from_a_lesion_stays_erased_also_in_a_reopened_scene(bench: Bench) -> None:
+    volume = mr(bench.scene)
+    bench.start(volume)
+    result = bench.finish()
+    segment_id = result.begin_edit(1)
+    mask = segment_mask(result.segmentation, segment_id, SHAPE)
+    half = mask.copy()
+    half[6] = False  # the slice with the strongest voxel
+    put_segment(result.segmentation, volume, SegmentLook(segment_id, "x", (1, 2, 3)), half)
+    result.take_over_edits()
+    for review in (result, open_result(bench.scene, result.segmentation)):
+        assert {row.number: row.decision for row in review.lesions.rows()} == {
+            1: Decision.EDITED,
+            2: Decision.UNDECIDED,
+        }
+        review.set_threshold(0.3)
+        assert len(review.lesions.rows()) == 2
+        review.set_threshold(0.5)
+        assert np.array_equal(segment_mask(review.segmentation, segment_id, SHAPE), half)

@@ -22,6 +22,7 @@ from slicer_stand_in import (
     parameter_node,
     python_qt,
     scripted_module,
+    segment_editor,
     segment_widgets,
     settings,
     ui_loader,
@@ -40,7 +41,7 @@ def install() -> QtWidgets.QApplication:
         ctk_collapsible.ctkCollapsibleButton, ctk_collapsible.ctkCollapsibleGroupBox, ctk_widgets.ctkSliderWidget,
         ctk_widgets.ctkPathLineEdit, mrml_widgets.qMRMLWidget, mrml_widgets.qMRMLNodeComboBox,
         mrml_widgets.qMRMLCheckableNodeComboBox, segment_widgets.qMRMLSegmentSelectorWidget,
-        segment_widgets.qMRMLSegmentsTableView, segment_widgets.qMRMLSegmentationShow3DButton, ui_loader.QUiLoader,
+        segment_widgets.qMRMLSegmentsTableView, segment_widgets.qMRMLSegmentationShow3DButton, segment_editor.qMRMLSegmentEditorWidget, ui_loader.QUiLoader,
         settings.QSettings, dialogs.QFileDialog, dialogs.QInputDialog, dialogs.QMessageBox, dialogs.QMenu,
     )  # fmt: skip
     sys.modules["qt"], sys.modules["ctk"] = qt, ctk
@@ -89,6 +90,8 @@ def _install_python_modules() -> None:
     slicer.util.pip_install = slicer.util.pip_uninstall = _no_network
     slicer.util.mainWindow = lambda: None
     slicer.util.selectModule = slicer.modules.selected.append
+    slicer.util.selectedModule = lambda: slicer.modules.selected[-1] if slicer.modules.selected else "Welcome"
+    slicer.util.getModuleWidget = segment_editor.module_widget
     slicer.util.modulePath = lambda name: getattr(slicer.modules, name.lower()).path
     check_signatures()
 

@@ -1,0 +1,261 @@
+"""The review in the window: what a reader clicks, sees, decides and takes away."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+from run_bench import SHAPE, mr, two_lesions
+
+from ClamSegScene.segments import SegmentLook, add_segmentation, put_segment, segment_mask
+
+CONDITION = "ms_lesion"
+
+
+def segmented(window: Any, probability_of: Any = two_lesions, name: str = "flair head") -> Any:
+    """Chooses a scan, clicks Segment, lets the worker answer; gives the result's segmentation."""
+    window.worker.probability_of = probability_of
+    mr(window.scene, "plain", name)
+    window.choose("volumeSelector", name)
+    window.click("applyButton")
+    while window.panel.segment.run.job.is_busy:
+        asked = len(window.worker.requests)
+        window.worker.answer()
+        window.wait_until(lambda: len(window.worker.requests) > asked or not window.panel.segment.run.job.is_busy)  # noqa: B023
+    return window.panel.review.result.segmentation
+
+
+def states(window: Any) -> list[str]:
+    return [cells[-1] for cells in window.cells("lesionTable")]
+
+
+def red_slice() -> float:
+    node = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
+    return float(node.GetSliceToRAS().GetElement(2, 3))
+
+
+def test_before_any_result_nothing_can_be_decided(window: Any) -> None:
+    window.open("reviewSection")
+    assert window.text("summaryLabel") == "Nothing to review yet; segment a scan first."
+    for name in ("acceptButton", "thresholdSlider", "exportButton", "markNormalButton", "saveCorrectionsButton"):
+        assert not window.native(name).isEnabled()
+
+
+def test_a_result_opens_with_its_lesions_its_certificate_and_the_first_lesion_in_view(window: Any) -> None:
+    segmented(window)
+    assert not window.ui.reviewSection.collapsed
+    assert window.text("summaryLabel") == "2 lesions, 0 decided, 9 of 9 slices analysed"
+    assert window.text("certificateLabel") == "Geometry: aligned, 0.000 mm"
+    assert [cells[0] for cells in window.cells("lesionTable")] == ["1", "2"]
+    assert window.cells("lesionTable")[0][1:3] == ["7\u20138", "0.08 ml, 6 mm"]
+    # lesion 1 fills slices 6 and 7 of 2 mm from -60 mm: its middle lies at -47 mm
+    assert red_slice() == pytest.approx(-47.0)
+
+
+def test_an_empty_result_says_that_every_slice_was_analysed(window: Any) -> None:
+    segmented(window, lambda volume: np.zeros(volume.array.shape, np.uint8))
+    assert window.text("summaryLabel") == "no lesion above threshold, 9 of 9 slices analysed"
+    assert window.cells("lesionTable") == []
+    assert not window.dialogs.errors()
+
+
+def test_a_click_on_a_lesion_goes_there_in_all_views_and_keeps_the_zoom(window: Any) -> None:
+    segmented(window)
+    red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
+    red.SetFieldOfView(33.0, 44.0, 1.0)
+    window.click_cell("lesionTable", 1)
+    assert red_slice() == pytest.approx(-55.0)
+    yellow = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeYellow")
+    # lesion 2 spans columns 4..7 of 1 mm, counted to the left from +40 mm
+    assert yellow.GetSliceToRAS().GetElement(0, 3) == pytest.approx(40 - 5.5)
+    assert red.GetFieldOfView()[:2] == (33.0, 44.0)
+
+
+def test_keys_decide_while_the_table_has_the_focus_and_the_next_lesion_is_shown(window: Any) -> None:
+    segmentation = segmented(window)
+    window.click_cell("lesionTable", 0)
+    window.press("lesionTable", "A")
+    assert states(window) == ["\u2713 accepted", "undecided"]
+    assert window.panel.review._table.chosen() == 2
+    window.press("lesionTable", "R")
+    assert states(window) == ["\u2713 accepted", "\u2717 rejected"]
+    assert window.text("summaryLabel") == "1 lesion, 1 decided, 9 of 9 slices analysed"
+    assert not segment_mask(segmentation, f"lesion-{CONDITION}", SHAPE).any()
+    window.press("lesionTable", "U")
+    assert states(window) == ["\u2713 accepted", "undecided"]
+
+
+def test_a_key_typed_elsewhere_decides_nothing(window: Any) -> None:
+    segmented(window)
+    window.click_cell("lesionTable", 0)
+    window.press("thresholdSlider", "R")
+    window.press("applyButton", "R")
+    assert states(window) == ["undecided", "undecided"]
+
+
+def test_dragging_moves_the_map_and_letting_go_the_masks_of_undecided_lesions(window: Any) -> None:
+    segmentation = segmented(window)
+    window.click_cell("lesionTable", 0)
+    window.click("acceptButton")
+    frozen = segment_mask(segmentation, f"lesion-{CONDITION}-1", SHAPE)
+    before = segment_mask(segmentation, f"lesion-{CONDITION}", SHAPE)
+    shown = segmentation.GetNodeReference("ClamSeg.probability").GetDisplayNode()
+    slider = window.native("thresholdSlider")
+    slider.slider.setSliderDown(True)
+    slider.spin_box.setValue(0.7)
+    window.process_events()
+    assert shown.GetLowerThreshold() == np.floor(0.7 * 255) + 1
+    assert np.array_equal(segment_mask(segmentation, f"lesion-{CONDITION}", SHAPE), before)
+    assert window.text("overlaySelector") == "probability"
+    slider.slider.setSliderDown(False)
+    window.process_events()
+    assert np.array_equal(segment_mask(segmentation, f"lesion-{CONDITION}", SHAPE), before)
+    window.drag("thresholdSlider", [0.95, 0.9])
+    assert not segment_mask(segmentation, f"lesion-{CONDITION}", SHAPE).any()
+    assert np.array_equal(segment_mask(segmentation, f"lesion-{CONDITION}-1", SHAPE), frozen)
+
+
+def test_before_and_after_and_the_maps_over_the_slices(window: Any) -> None:
+    segmentation = segmented(window)
+    window.choose("overlaySelector", "disagreement")
+    composite = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
+    assert composite.GetForegroundVolumeID() == segmentation.GetNodeReference("ClamSeg.disagreement").GetID()
+    window.click("hideButton")
+    assert not segmentation.GetDisplayNode().GetVisibility()
+    assert composite.GetForegroundVolumeID() is None
+    assert window.text("hideButton") == "Show"
+    window.press("lesionTable", "H")
+    assert segmentation.GetDisplayNode().GetVisibility()
+    assert composite.GetForegroundOpacity() > 0
+    window.set_value("opacitySlider", 0.2)
+    assert segmentation.GetDisplayNode().GetOpacity2DFill() == pytest.approx(0.2)
+
+
+def test_a_lesion_is_edited_in_the_segment_editor_and_taken_over_on_the_way_back(window: Any) -> None:
+    segmentation = segmented(window)
+    window.click_cell("lesionTable", 0)
+    window.click("editButton")
+    editor = slicer.util.getModuleWidget("SegmentEditor").editor
+    assert slicer.util.selectedModule() == "SegmentEditor"
+    assert editor.currentSegmentID() == f"lesion-{CONDITION}-1"
+    drawn = np.zeros(SHAPE, bool)
+    drawn[5, 1:4, 1:4] = True
+    put_segment(
+        segmentation, window.panel.review.result.volume, SegmentLook(f"lesion-{CONDITION}-1", "x", (1, 2, 3)), drawn
+    )
+    window.widget.enter()
+    assert states(window) == ["\u270e edited", "undecided"]
+    assert window.cells("lesionTable")[0][1] == "6"
+
+
+def test_a_missed_lesion_is_added_and_an_untouched_one_leaves_nothing(window: Any) -> None:
+    segmentation = segmented(window)
+    window.click("addButton")
+    editor = slicer.util.getModuleWidget("SegmentEditor").editor
+    added = editor.currentSegmentID()
+    assert added == f"lesion-{CONDITION}-3"
+    window.widget.enter()
+    assert states(window) == ["undecided", "undecided"]
+    window.click("addButton")
+    drawn = np.zeros(SHAPE, bool)
+    drawn[0, 1:4, 1:4] = True
+    put_segment(
+        segmentation, window.panel.review.result.volume, SegmentLook(editor.currentSegmentID(), "x", (1, 2, 3)), drawn
+    )
+    window.widget.enter()
+    assert states(window) == ["undecided", "undecided", "+ added"]
+
+
+def test_the_slice_in_view_is_marked_and_the_mark_is_saved_with_the_result(window: Any) -> None:
+    segmentation = segmented(window)
+    red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
+    red.JumpSliceByCentering(0.0, 0.0, -56.0)  # slice 2 of 2 mm from -60 mm
+    window.wait_until(lambda: window.text("sliceMarkLabel") == "Slice 3 of 9:")
+    window.click("markNormalButton")
+    assert window.native("markNormalButton").isChecked()
+    assert '"marks": {"2": "normal"}' in segmentation.GetAttribute("ClamSeg.review")
+    window.click("markUnsureButton")
+    assert window.panel.review.result.marks == {2: "unsure"}
+    window.click("markUnsureButton")
+    assert window.panel.review.result.marks == {}
+    red.JumpSliceByCentering(0.0, 0.0, 500.0)
+    window.wait_until(lambda: window.text("sliceMarkLabel") == "Slice:")
+
+
+def test_corrections_are_saved_where_fine_tuning_looks(window: Any, tmp_path: Path) -> None:
+    segmented(window)
+    window.panel.keep_setting("correctionsFolder", str(tmp_path / "Korrekturen"))
+    window.click("saveCorrectionsButton")
+    assert "Nothing was decided yet" in window.dialogs.errors()[-1]
+    assert not (tmp_path / "Korrekturen").exists()
+    window.click_cell("lesionTable", 0)
+    window.click("acceptButton")
+    window.click("saveCorrectionsButton")
+    assert window.text("exportLabel") == "2 slices saved for fine-tuning."
+    with (tmp_path / "Korrekturen" / "labels.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["slice_index"], row["label"], row["correction"]) for row in rows] == [
+        ("6", CONDITION, "1"),
+        ("7", CONDITION, "1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "ending"), [("segmentation", ".seg.nrrd"), ("nifti", ".nii.gz"), ("table", ".csv"), ("report", ".html")]
+)
+def test_every_kind_of_export_writes_its_file(window: Any, tmp_path: Path, kind: str, ending: str) -> None:
+    segmented(window)
+    window.panel.review._export.export(kind, tmp_path / "befund")
+    assert (tmp_path / f"befund{ending}").stat().st_size > 0
+    assert window.text("exportLabel").startswith(f"Written: befund{ending}.")
+    assert not window.dialogs.errors()
+
+
+def test_dicom_seg_of_a_scan_that_is_no_dicom_is_refused_in_words(window: Any, tmp_path: Path) -> None:
+    segmented(window)
+    window.panel.review._export.export("dicom", tmp_path / "x.dcm")
+    assert "needs a volume loaded from DICOM" in window.dialogs.errors()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_segmentation_of_someone_else_is_named_as_such_and_left_alone(window: Any) -> None:
+    segmented(window)
+    other = add_segmentation(window.scene, window.panel.review.result.volume, "by hand")
+    put_segment(other, window.panel.review.result.volume, SegmentLook("a", "a", (1, 2, 3)), np.ones(SHAPE, bool))
+    window.choose("resultSelector", "by hand")
+    assert "not a result of ClamSeg" in window.text("summaryLabel")
+    assert not window.native("acceptButton").isEnabled()
+    assert segment_mask(other, "a", SHAPE).all()
+
+
+def test_results_of_several_scans_are_reviewed_in_turn(window: Any) -> None:
+    first = segmented(window, name="flair head a")
+    window.click_cell("lesionTable", 0)
+    window.click("rejectButton")
+    second = segmented(window, name="flair head b")
+    assert states(window) == ["undecided", "undecided"]
+    window.choose("resultSelector", first.GetName())
+    assert states(window) == ["\u2717 rejected", "undecided"]
+    assert first.GetName() != second.GetName()
+
+
+def test_a_scan_removed_under_review_ends_the_review_and_nothing_else(window: Any) -> None:
+    segmented(window)
+    window.scene.RemoveNode(window.panel.review.result.volume)
+    window.widget.enter()
+    assert window.panel.review.result is None
+    assert not window.native("acceptButton").isEnabled()
+
+
+def test_the_scene_closed_leaves_an_empty_review_and_the_next_scan_works(window: Any) -> None:
+    segmented(window)
+    window.scene.Clear(False)
+    window.process_events()
+    assert window.cells("lesionTable") == []
+    assert window.text("summaryLabel") == "Nothing to review yet; segment a scan first."
+    segmented(window, name="flair head next")
+    assert len(window.cells("lesionTable")) == 2
