@@ -1,0 +1,112 @@
+"""What the extension's files import and say: light imports, words that can be translated."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+EXTENSION = Path(__file__).resolve().parents[2] / "ClamSeg"
+FILES = sorted(EXTENSION.rglob("*.py"))
+OUR_PACKAGES = {"ClamSegLib", "ClamSegScene", "ClamSegRunner", "ClamSegPanel"}
+ALLOWED = {"slicer", "qt", "ctk", "vtk", "numpy", "SimpleITK", "scipy", "SampleData"} | OUR_PACKAGES
+TRANSLATORS = {"_", "translate", "tr"}
+# Attributes and calls that put words before the user's eyes.
+SHOWN_ATTRIBUTES = {
+    "text", "toolTip", "title", "windowTitle", "accessibleName", "placeholderText", "helpText",
+    "acknowledgementText", "statusTip", "whatsThis", "noneDisplay", "suffix", "prefix",
+}  # fmt: skip
+SHOWN_CALLS = {
+    "setText", "setToolTip", "setTitle", "setWindowTitle", "addItem", "addItems", "insertItem", "setItemText",
+    "setHorizontalHeaderLabels", "setVerticalHeaderLabels", "addAction", "addTab", "addRow", "QLabel", "QPushButton",
+    "QCheckBox", "QAction", "QTableWidgetItem", "errorDisplay", "infoDisplay", "warningDisplay", "messageBox",
+    "confirmOkCancelDisplay", "confirmYesNoDisplay", "tryWithErrorDisplay", "delayDisplay", "showStatusMessage",
+    "getExistingDirectory", "getOpenFileName", "getSaveFileName", "getText", "getItem", "failed", "ask", "said",
+    "_finish_with", "_fail", "SceneError",
+}  # fmt: skip
+
+
+def name_of(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def bare_words(node: ast.AST) -> list[str]:
+    """Texts with a word in them that no translation sees; what is inside `_()` or another call is left to that call."""
+    if isinstance(node, ast.Call):
+        return bare_words(node.func.value) if isinstance(node.func, ast.Attribute) and name_of(node) == "format" else []
+    if isinstance(node, ast.Constant):
+        is_words = isinstance(node.value, str) and any(len(word) > 1 and word.isalpha() for word in node.value.split())
+        return [node.value] if is_words else []
+    if isinstance(node, ast.Subscript | ast.Attribute | ast.Compare | ast.Lambda):
+        return []
+    if isinstance(node, ast.FormattedValue):
+        return bare_words(node.value)
+    return [word for child in ast.iter_child_nodes(node) for word in bare_words(child)]
+
+
+def untranslated(source: str) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Assign) and any(
+            isinstance(target, ast.Attribute) and target.attr in SHOWN_ATTRIBUTES for target in node.targets
+        ):
+            found += bare_words(node.value)
+        if isinstance(node, ast.Call) and name_of(node) in SHOWN_CALLS:
+            shown = [*node.args, *(each.value for each in node.keywords if each.arg in ("windowTitle", "title"))]
+            found += [word for argument in shown for word in bare_words(argument)]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("source", "is_found"),
+    [
+        ('label.text = "Done with it"', True),
+        ('label.text = _("Done with it")', False),
+        ('label.text = _("Done with {n}").format(n=3)', False),
+        ('label.text = "Done with {n}".format(n=3)', True),
+        ('label.text = f"Done with {n}"', True),
+        ('combo.addItems([_("one"), "another one"])', True),
+        ('slicer.util.errorDisplay("It broke", windowTitle=_("Oh"))', True),
+        ('table.setColumnWidth("wide one")', False),
+    ],
+)
+def test_words_that_cannot_be_translated_are_found(source: str, is_found: bool) -> None:
+    assert bool(untranslated(source)) is is_found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_visible_word_can_be_translated(path: Path) -> None:
+    assert untranslated(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_translations_are_of_whole_texts_and_formatted_afterwards(path: Path) -> None:
+    """lupdate reads the literal; an f-string or a sum inside the call would never be found in a translation."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in TRANSLATORS:
+            text = node.args[-1]
+            assert not isinstance(text, ast.JoinedStr | ast.BinOp), f"line {node.lineno}"
+            assert not (isinstance(text, ast.Call) and name_of(text) == "format"), f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_at_file_scope_only_what_slicer_carries_is_imported(path: Path) -> None:
+    allowed = ALLOWED | set(sys.stdlib_module_names)
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        modules = []
+        if isinstance(node, ast.Import):
+            modules = [each.name for each in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            modules = [node.module or ""]
+        assert {module.split(".")[0] for module in modules} <= allowed
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_torch_is_imported_nowhere_in_the_extension(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            assert "torch" not in {each.name.split(".")[0] for each in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert (node.module or "").split(".")[0] != "torch"
