@@ -66,6 +66,12 @@ def _build(scene: Any, worker: Any) -> Iterator[Any]:
     assert not problems, "\n".join(problems)
 
 
+@pytest.fixture(autouse=True)
+def no_models_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only shipped models, and those that a test makes."""
+    monkeypatch.setenv("CLAMSEG_MODELS", str(tmp_path / "models of the user"))
+
+
 @pytest.fixture
 def window(scene: Any) -> Iterator[Any]:
     """The module's window with a worker in the test's hand; see slicer_stand_in."""

@@ -26,7 +26,7 @@ class App(_Object):
     def __init__(self) -> None:
         super().__init__()
         self.layout_manager, self.module_manager = LayoutManager(), ModuleManager()
-        self.testing = True
+        self.testing = False
         self.temporary_path = QtCore.QDir.tempPath()
 
     applicationName = Property(str, lambda self: "Slicer")

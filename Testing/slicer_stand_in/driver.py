@@ -126,9 +126,8 @@ class Window:
     def text(self, name: str) -> str:
         """Text of a label, button, or the entry a combo box shows."""
         native = self.native(name)
-        if isinstance(native, QtWidgets.QComboBox):
-            return native.currentText()
-        return str(native.property("text"))
+        combo = native if isinstance(native, QtWidgets.QComboBox) else getattr(native, "combo", None)
+        return combo.currentText() if combo is not None else str(native.property("text"))
 
     def entries(self, name: str) -> list[str]:
         """What a combo box offers."""
@@ -185,6 +184,7 @@ class Window:
         native = python_qt.unwrap(self._parent)
         native.hide()
         native.deleteLater()
+        QtWidgets.QApplication.sendPostedEvents(None, QtCore.QEvent.Type.DeferredDelete)
         self.process_events()
 
     def _usable(self, name: str) -> Any:
@@ -202,6 +202,45 @@ def load_module() -> Any:
     setattr(slicer.modules, "clamseg", application.Module("ClamSeg", path=str(MODULE_FILE)))  # noqa: B010
     module.ClamSeg(scripted_module.ModuleParent(MODULE_FILE))
     return module
+
+
+def focus_order(window: Window) -> list[str]:
+    """Names of the widgets of the .ui that the tab key comes to, in its order, with every section open."""
+    for section in ("inputSection", "segmentSection", "reviewSection", "trainingSection", "setupSection"):
+        window.open(section)
+    by_widget = {id(python_qt.unwrap(each)): name for name, each in vars(window.ui).items()}
+    first = window.native("inputSection")
+    order, widget = [], first
+    while True:
+        owner = widget
+        while owner is not None and id(owner) not in by_widget:
+            owner = owner.parentWidget()
+        if widget.focusPolicy() & QtCore.Qt.FocusPolicy.TabFocus and widget.isVisible() and owner is not None:
+            name = by_widget[id(owner)]
+            if not order or order[-1] != name:
+                order.append(name)
+        widget = widget.nextInFocusChain()
+        if widget is first:
+            return order
+
+
+def place_in_panel(window: Window, name: str) -> tuple[int, int]:
+    """Upper left corner of a widget in the panel, in pixels."""
+    native = window.native(name)
+    point = native.mapTo(python_qt.unwrap(window._parent), QtCore.QPoint(0, 0))
+    return point.x(), point.y()
+
+
+def cut_off(window: Window) -> list[str]:
+    """Labels and buttons of the .ui whose words do not fit into the place they have."""
+    found = []
+    for name, each in vars(window.ui).items():
+        native = python_qt.unwrap(each)
+        if not isinstance(native, QtWidgets.QLabel | QtWidgets.QPushButton | QtWidgets.QCheckBox):
+            continue
+        if native.isVisible() and native.width() < native.minimumSizeHint().width():
+            found.append(f"{name}: {native.width()} of {native.minimumSizeHint().width()} pixels")
+    return found
 
 
 def problems() -> list[str]:

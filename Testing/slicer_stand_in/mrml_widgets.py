@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import shiboken6
 from PySide6.QtCore import Property, Qt, Signal
 from PySide6.QtGui import QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSizePolicy, QWidget
@@ -57,6 +58,9 @@ class SceneObserver:
         self._observed = []
 
     def _called(self, caller: Any, event: str) -> None:
+        if not shiboken6.isValid(self._refresh.__self__):  # the widget is gone, the scene is not
+            self.forget()
+            return
         guarded(f"the observer of {event}", self._refresh, ())
 
 
@@ -169,7 +173,7 @@ class qMRMLNodeComboBox(QWidget):
         self._node_observers = [(node, node.AddObserver("ModifiedEvent", self._renamed)) for node in nodes]
 
     def _renamed(self, caller: Any, event: str) -> None:
-        if caller.GetID() in self._ids:
+        if shiboken6.isValid(self) and caller.GetID() in self._ids:
             self.combo.setItemText(self._ids.index(caller.GetID()), caller.GetName())
 
     # Choice
