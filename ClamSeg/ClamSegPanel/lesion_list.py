@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ClamSegPanel.drawn_lesions import FoundLesion, drawn_lesions
 from ClamSegPanel.lesion_map import KeptLesion, LesionMap, box_of, shifted
 from ClamSegPanel.lesion_row import FROZEN, Decision, LesionRow
 
@@ -219,59 +220,26 @@ class LesionList:
         Returns:
             Whether anything differed from the list.
         """
-        from scipy import ndimage
-
         turned = self._map.orientation.apply(mask)
         ours = np.zeros(turned.shape, bool)
         ours[self._map.box] = self._map.labels == condition
-        changed = turned != ours
-        if not changed.any():
+        if np.array_equal(turned, ours):
             return False
-        undecided = [row for row in self.rows() if row.decision is Decision.UNDECIDED]
-        of_condition = [row for row in undecided if row.condition == self.conditions[condition - 1]]
+        found = [
+            FoundLesion(row.number, *self._found_as(row.number), row.peak_index)
+            for row in self.rows()
+            if row.decision is Decision.UNDECIDED and row.condition == self.conditions[condition - 1]
+        ]
         self._remember()
-        parts, count = ndimage.label(turned, np.ones((3, 3, 3), bool))
-        drawn = dict(enumerate(ndimage.find_objects(parts, count), 1))
-        claimed: set[int] = set()
-        for row in of_condition:
-            where = shifted(self._map.objects[self._place[row.number] - 1], self._map.box)
-            own = self._map.components[self._map.objects[self._place[row.number] - 1]] == self._place[row.number]
-            under = set(np.unique(parts[where][own]).tolist()) - {0}
-            unchanged = len(under) == 1 and np.array_equal(parts[where] == next(iter(under)), own)
-            if unchanged and _same_size(parts, drawn, under, own):
-                claimed |= under
-            elif under - claimed:
-                found_as = (where, own)
-                self._keep_drawn(
-                    row.number, condition, Decision.EDITED, parts, under - claimed, row.peak_index, found_as
-                )
-                claimed |= under
-            else:
-                peak = row.peak_index
-                self._kept[row.number] = KeptLesion(
-                    row.number, condition, Decision.REJECTED, where, own, peak, self.threshold
-                )
-        for new in sorted(set(drawn) - claimed):
-            first = np.argwhere(parts == new)[0]
-            peak = (int(first[0]), int(first[1]), int(first[2]))
-            self._keep_drawn(self.free_number(), condition, Decision.ADDED, parts, {new}, peak)
+        for drawn in drawn_lesions(turned, found):
+            before = drawn.found
+            number = before.number if before is not None else self.free_number()
+            settled = (before.box, before.mask) if before is not None else None
+            self._kept[number] = KeptLesion(
+                number, condition, drawn.decision, drawn.box, drawn.mask, drawn.peak_index, self.threshold, settled
+            )
         self._find()
         return True
-
-    def _keep_drawn(
-        self,
-        number: int,
-        condition: int,
-        decision: Decision,
-        parts: np.ndarray,
-        which: set[int],
-        peak: Any,
-        settled: tuple[Any, np.ndarray] | None = None,
-    ) -> None:
-        mask = np.isin(parts, list(which))
-        box = box_of(mask)
-        drawn = np.array(mask[box])
-        self._kept[number] = KeptLesion(number, condition, decision, box, drawn, peak, self.threshold, settled)
 
     def restore(
         self,
@@ -388,9 +356,3 @@ class LesionList:
             lesion.n_slices, lesion.volume_ml, lesion.area_px, lesion.longest_diameter_mm, lesion.mean_probability,
             lesion.mean_disagreement, self._map.own_position(centre), peak,
         )  # fmt: skip
-
-
-def _same_size(parts: np.ndarray, drawn: dict[int, Any], under: set[int], own: np.ndarray) -> bool:
-    """Whether the drawn part has no voxel beyond the lesion it lies on."""
-    number = next(iter(under))
-    return int(np.count_nonzero(parts[drawn[number]] == number)) == int(np.count_nonzero(own))

@@ -11,6 +11,8 @@ from slicer.i18n import tr as _
 from ClamSegPanel.lesion_row import Decision, LesionRow
 from ClamSegPanel.review_words import decision_words, size_words, slices_words
 
+_LINE_HEIGHT_PX = 22
+
 
 class LesionTable:
     """Fills a QTableWidget and tells which lesion is chosen.
@@ -26,6 +28,7 @@ class LesionTable:
         self._rows: list[LesionRow] = []
         self._filling = False
         widget.verticalHeader().hide()
+        widget.verticalHeader().setDefaultSectionSize(_LINE_HEIGHT_PX)
         widget.horizontalHeader().setStretchLastSection(True)
         widget.connect("itemSelectionChanged()", self._chosen)
         widget.connect("cellClicked(int,int)", self._clicked)

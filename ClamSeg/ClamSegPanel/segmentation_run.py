@@ -20,6 +20,7 @@ import numpy as np
 
 from ClamSegPanel.fit import mismatches, organ_doubts
 from ClamSegPanel.job import Job, State
+from ClamSegPanel.provenance import provenance_of
 from ClamSegPanel.result import Result
 from ClamSegPanel.result_import import import_result
 from ClamSegScene import SceneError
@@ -350,25 +351,6 @@ class SegmentationRun:
         if self._case is not None:
             shutil.rmtree(self._case.folder, ignore_errors=True)
             self._case = None
-
-
-def provenance_of(report: dict[str, Any], accepted: list[str]) -> dict[str, str]:
-    """What stays written in the segmentation node."""
-    model = report["model"]
-    return {
-        "model": model["name"],
-        "weights_sha256": model["weights_sha256"],
-        "level": f"{model['level']} of {model['levels']}",
-        "threshold": f"{model['threshold']:.4g}",
-        "version": report["clamseg"],
-        "device": report["device"],
-        "organ": f"{report['organ']['method']}, quality {report['organ']['quality']:.2f}",
-        "summary": report["summary"],
-        "warnings": " | ".join(report["warnings"]),
-        "accepted_warnings": " | ".join(accepted),
-        "notice": report["notice"],
-        "report": json.dumps(report),
-    }
 
 
 def _sentence(error: Exception) -> str:

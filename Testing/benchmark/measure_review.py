@@ -57,8 +57,8 @@ def main() -> int:
     from volumes_in_scene import add_volume
 
     from ClamSegPanel.lesion_row import Decision
+    from ClamSegPanel.provenance import provenance_of
     from ClamSegPanel.result_import import import_result
-    from ClamSegPanel.segmentation_run import provenance_of
     from ClamSegScene.geometry import record_geometry
 
     scene = slicer.vtkMRMLScene()

@@ -1,0 +1,25 @@
+"""What of a run stays written in its result: model, hash, level, threshold, version, doubts; without Qt."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def provenance_of(report: dict[str, Any], accepted: list[str]) -> dict[str, str]:
+    """What stays written in the segmentation node."""
+    model = report["model"]
+    return {
+        "model": model["name"],
+        "weights_sha256": model["weights_sha256"],
+        "level": f"{model['level']} of {model['levels']}",
+        "threshold": f"{model['threshold']:.4g}",
+        "version": report["clamseg"],
+        "device": report["device"],
+        "organ": f"{report['organ']['method']}, quality {report['organ']['quality']:.2f}",
+        "summary": report["summary"],
+        "warnings": " | ".join(report["warnings"]),
+        "accepted_warnings": " | ".join(accepted),
+        "notice": report["notice"],
+        "report": json.dumps(report),
+    }
