@@ -10,6 +10,7 @@ from typing import Any
 
 from ClamSegScene import SceneError
 from ClamSegScene.facts import facts_of
+from ClamSegScene.words import tr as _
 
 
 def gather_series(scene: Any, volume: Any, file_of: Callable[[str], str], folder: Path) -> Path:
@@ -25,17 +26,20 @@ def gather_series(scene: Any, volume: Any, file_of: Callable[[str], str], folder
     """
     uids: Sequence[str] = facts_of(scene, volume).instance_uids
     if not uids:
-        raise SceneError("DICOM SEG needs a volume loaded from DICOM; export the segmentation as .seg.nrrd instead.")
+        raise SceneError(_("DICOM SEG needs a volume loaded from DICOM; export the segmentation as .seg.nrrd instead."))
     if volume.GetParentTransformNode() is not None:
         raise SceneError(
-            "The volume lies under a transform, which DICOM SEG cannot keep; remove the transform, or export .seg.nrrd."
+            _(
+                "The volume lies under a transform, which DICOM SEG cannot keep; remove the transform, or export .seg.nrrd."
+            )
         )
     files = [Path(file_of(uid) or "") for uid in uids]
     missing = sum(not file.is_file() for file in files)
     if missing:
         raise SceneError(
-            f"{missing} of {len(files)} DICOM files of this series are not in Slicer's DICOM database any more; "
-            "import the series again."
+            _(
+                "{missing} of {files} DICOM files of this series are not in Slicer's DICOM database any more; import the series again."
+            ).format(missing=missing, files=len(files))
         )
     folder.mkdir(parents=True)
     for number, file in enumerate(files):

@@ -56,7 +56,7 @@ class ExportMenu:
 
         return export
 
-    @user_action("The result could not be exported.")
+    @user_action(_("The result could not be exported."))
     def _ask(self, kind: str) -> None:
         result = self._review.result
         if result is None:
@@ -69,7 +69,7 @@ class ExportMenu:
         if chosen:
             self.export(kind, Path(str(chosen)))
 
-    @user_action("The result could not be exported.")
+    @user_action(_("The result could not be exported."))
     def export(self, kind: str, path: Path) -> None:
         """Writes one kind of file; DICOM SEG comes from the worker and is told when it is there."""
         result = self._review.result
@@ -114,7 +114,7 @@ class ExportMenu:
         )  # fmt: skip
         self._ui.exportLabel.text = _("Writing DICOM SEG...")
 
-    @user_action("The corrections could not be saved.")
+    @user_action(_("The corrections could not be saved."))
     def _save_corrections(self, checked: bool = False) -> None:
         from ClamSegLib.corrections import save_corrections
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ClamSegScene.facts import VolumeFacts
+from ClamSegScene.words import tr as _
 
 # Words of series and volume names that tell the body part, per part as the models' configurations name it.
 _BODY_PARTS = {
@@ -36,13 +37,13 @@ def sequence(facts: VolumeFacts) -> str:
 
 def describe(facts: VolumeFacts) -> str:
     """What the panel says of a volume, e.g. 'MRI (guessed), head, FLAIR, 24 slices'."""
-    kind = _MODALITY_NAMES.get(facts.modality, "unknown")
-    parts = [kind if facts.certain else f"{kind} (guessed)"]
+    kind = _MODALITY_NAMES.get(facts.modality, _("unknown"))
+    parts = [kind if facts.certain else _("{kind} (guessed)").format(kind=kind)]
     if body_part(facts):
         parts.append(body_part(facts))
     if facts.modality == "MR" and sequence(facts):
         parts.append(sequence(facts).upper())
-    parts.append("1 slice" if facts.n_slices == 1 else f"{facts.n_slices} slices")
+    parts.append(_("1 slice") if facts.n_slices == 1 else _("{n} slices").format(n=facts.n_slices))
     return ", ".join(parts)
 
 
@@ -70,20 +71,34 @@ def mismatches(config: dict[str, Any], facts: VolumeFacts, ijk_to_ras: np.ndarra
     found = []
     modality = config.get("modality", "")
     if facts.modality and modality and facts.modality != modality:
-        how = "is" if facts.certain else "looks like"
-        found.append(
-            f"The volume {how} {_MODALITY_NAMES.get(facts.modality, facts.modality)}, "
-            f"model {name} was made for {_MODALITY_NAMES.get(modality, modality)}; the result means little."
+        words = (
+            _("The volume is {seen}, model {name} was made for {wanted}; the result means little.")
+            if facts.certain
+            else _("The volume looks like {seen}, model {name} was made for {wanted}; the result means little.")
         )
+        seen, made_for = (_MODALITY_NAMES.get(each, each) for each in (facts.modality, modality))
+        found.append(words.format(seen=seen, name=name, wanted=made_for))
     wanted, there = str(config.get("sequence", "")).lower(), sequence(facts)
     if facts.modality == "MR" and wanted and there and wanted not in facts.words:
-        found.append(f"Model {name} was made for {wanted.upper()}, the series is named {there.upper()}.")
+        found.append(
+            _("Model {name} was made for {wanted}, the series is named {there}.").format(
+                name=name, wanted=wanted.upper(), there=there.upper()
+            )
+        )
     part = config.get("body_part", "")
     if part and body_part(facts) and part != body_part(facts):
-        found.append(f"Model {name} was made for the {part}, the volume is named like {body_part(facts)}.")
+        found.append(
+            _("Model {name} was made for the {part}, the volume is named like {body_part}.").format(
+                name=name, part=part, body_part=body_part(facts)
+            )
+        )
     acquired = acquisition_plane(ijk_to_ras)
     if facts.n_slices > 1 and acquired and acquired != config.get("plane", "axial"):
-        found.append(f"The volume was acquired in {acquired} slices, model {name} works on {config['plane']} ones.")
+        found.append(
+            _("The volume was acquired in {acquired} slices, model {name} works on {plane} ones.").format(
+                acquired=acquired, name=name, plane=config["plane"]
+            )
+        )
     return found
 
 
@@ -99,8 +114,14 @@ def acquisition_plane(ijk_to_ras: np.ndarray) -> str:
 
 def organ_doubts(organ: dict[str, Any]) -> list[str]:
     """What the worker's look at the organ gives to think of."""
+    problem = organ.get("problem")
     if organ.get("fell_back"):
-        return [f"The organ was not found ({organ.get('problem') or 'no plausible shape'}); {organ['method']} is used."]
-    if float(organ.get("quality", 1.0)) < _POOR_ORGAN or organ.get("problem"):
-        return [f"The organ mask is poor ({organ.get('problem') or 'quality ' + format(organ['quality'], '.2f')})."]
+        return [
+            _("The organ was not found ({problem}); {method} is used.").format(
+                problem=problem or _("no plausible shape"), method=organ["method"]
+            )
+        ]
+    if float(organ.get("quality", 1.0)) < _POOR_ORGAN or problem:
+        why = problem or _("quality {quality:.2f}").format(quality=organ["quality"])
+        return [_("The organ mask is poor ({why}).").format(why=why)]
     return []

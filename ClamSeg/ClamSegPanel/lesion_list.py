@@ -15,6 +15,7 @@ import numpy as np
 from ClamSegPanel.drawn_lesions import FoundLesion, drawn_lesions
 from ClamSegPanel.lesion_map import KeptLesion, LesionMap, box_of, shifted
 from ClamSegPanel.lesion_row import FROZEN, Decision, LesionRow
+from ClamSegScene.words import tr as _
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ class LesionList:
         turned = self._map.orientation.apply(mask)
         box = box_of(turned)
         if box is None:
-            raise ValueError("the lesion is empty; reject it instead")
+            raise ValueError(_("the lesion is empty; reject it instead"))
         known = number in self._kept or any(row.number == number for row in self.rows())
         self._remember()
         old = self._kept.get(number)
@@ -333,7 +334,7 @@ class LesionList:
         names = self.conditions
         probability = np.array(self._map.grid.array[kept.box])[None]
         differs = np.zeros_like(probability)
-        for inside, _ in self._map.in_box(kept.box, kept.mask):
+        for inside, _mask in self._map.in_box(kept.box, kept.mask):
             target = tuple(
                 slice(s.start + b.start - k.start, s.stop + b.start - k.start)
                 for s, b, k in zip(inside, self._map.box, kept.box, strict=True)

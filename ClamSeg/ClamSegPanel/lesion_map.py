@@ -129,7 +129,7 @@ class LesionMap:
         """The lesion around a canonical voxel at a threshold, decided ones left out of account; None below it."""
         from ClamSegLib.lesions import lesion_mask
 
-        _, components = lesion_mask(self.values[None], threshold, self.grid, 0.0)
+        _labels, components = lesion_mask(self.values[None], threshold, self.grid, 0.0)
         index = tuple(value - s.start for value, s in zip(peak, self.box, strict=True))
         inside_map = all(0 <= value < size for value, size in zip(index, components.shape, strict=True))
         if not inside_map or components[index] == 0:

@@ -25,6 +25,7 @@ from ClamSegScene.segments import (
     segment_time,
     write_provenance,
 )
+from ClamSegScene.words import tr as _
 
 REVIEW = "ClamSeg.review"
 
@@ -80,11 +81,11 @@ class Result:
         n = lesions.n_slices
         standing = [row for row in lesions.rows() if row.decision is not Decision.REJECTED]
         if not standing:
-            return f"no lesion above threshold, {n} of {n} slices analysed"
+            return _("no lesion above threshold, {n} of {n} slices analysed").format(n=n)
         count = len(standing)
         decided = sum(row.decision is not Decision.UNDECIDED for row in standing)
-        words = f"{count} lesion{'s' if count > 1 else ''}"
-        return f"{words}, {decided} decided, {n} of {n} slices analysed"
+        words = _("1 lesion") if count == 1 else _("{count} lesions").format(count=count)
+        return _("{words}, {decided} decided, {n} of {n} slices analysed").format(words=words, decided=decided, n=n)
 
     # Threshold
 
@@ -184,7 +185,7 @@ class Result:
 
     def _list(self) -> LesionList:
         if self.lesions is None:
-            raise SceneError("This result holds no lesions to review.")
+            raise SceneError(_("This result holds no lesions to review."))
         return self.lesions
 
     def _id_of(self, number: int, condition: str) -> str:
@@ -231,7 +232,7 @@ class Result:
     def _write_decided(self, lesions: LesionList) -> None:
         frozen = {number: decision for number, decision in lesions.decisions().items() if decision in FROZEN}
         data = self.segmentation.GetSegmentation()
-        for number, _, segment_id in self._own_segments():
+        for number, _condition, segment_id in self._own_segments():
             if number not in frozen and number != self.editing:
                 data.RemoveSegment(segment_id)
                 self._kept.pop(segment_id, None)
@@ -249,7 +250,7 @@ class Result:
     def known_as_written(self) -> None:
         """The segments in the scene are those of the list: a reopened review begins without edits."""
         lesions = self._list()
-        for number, _, segment_id in self._own_segments():
+        for number, _condition, segment_id in self._own_segments():
             if number in lesions.decisions():
                 self._kept[segment_id] = (lesions.decisions()[number], lesions.kept(number).mask)
             self._times[segment_id] = segment_time(self.segmentation, segment_id)

@@ -17,6 +17,7 @@ from ClamSegScene.certificate import Certificate
 from ClamSegScene.geometry import GeometryRecord, record_geometry, unchanged
 from ClamSegScene.overlays import DISAGREEMENT, PROBABILITY, STRONGEST, add_map, map_array, map_of
 from ClamSegScene.segments import SegmentLook, add_segmentation, put_segment, segment_mask, write_provenance
+from ClamSegScene.words import tr as _
 
 VOLUME = "ClamSeg.volume"
 
@@ -54,9 +55,13 @@ def import_result(
         SceneError: the volume is gone or was changed, the arrays do not fit, or the certificate does not hold.
     """
     if volume is None or not scene.IsNodePresent(volume):
-        raise SceneError("The volume was removed during the run; the result is not shown.")
+        raise SceneError(_("The volume was removed during the run; the result is not shown."))
     if not unchanged(volume, record):
-        raise SceneError(f"{volume.GetName()} was changed during the run; the result would lie wrong. Run again.")
+        raise SceneError(
+            _("{volume} was changed during the run; the result would lie wrong. Run again.").format(
+                volume=volume.GetName()
+            )
+        )
     labels, probability, disagreement, strongest = _arrays(folder, record)
     looks = looks_of(config)
     segmentation = add_segmentation(scene, volume, f"{volume.GetName()} {config['name']}")
@@ -86,7 +91,11 @@ def import_result(
         write_provenance(segmentation, provenance)
         certificate = result.certificate()
         if not certificate.holds:
-            raise SceneError(f"The result is {certificate} and is not shown; please report this volume's geometry.")
+            raise SceneError(
+                _("The result is {certificate} and is not shown; please report this volume's geometry.").format(
+                    certificate=certificate
+                )
+            )
     except Exception:
         for node in added:
             scene.RemoveNode(node)
@@ -104,9 +113,15 @@ def _arrays(folder: Path, record: GeometryRecord) -> tuple[Any, Any, Any, Any]:
         try:
             array = np.load(path, allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise SceneError(f"The worker's result {path.name} cannot be read ({error}); run again.") from error
+            raise SceneError(
+                _("The worker's result {name} cannot be read ({error}); run again.").format(name=path.name, error=error)
+            ) from error
         if array.shape != record.shape or array.dtype != np.uint8:
-            raise SceneError(f"The result has {array.shape} voxels, the volume {record.shape}; it is not shown.")
+            raise SceneError(
+                _("The result has {shape} voxels, the volume {shape2}; it is not shown.").format(
+                    shape=array.shape, shape2=record.shape
+                )
+            )
         found.append(array)
     return found[0], found[1], found[2], found[3]
 

@@ -17,6 +17,7 @@ from ClamSegPanel.reviewed_case import scan_of
 from ClamSegScene import SceneError
 from ClamSegScene.geometry import matrix_of
 from ClamSegScene.segments import segment_looks, segment_mask
+from ClamSegScene.words import tr as _
 
 # kind -> (name in the menu, ending, file dialog's words)
 KINDS: dict[str, tuple[str, str]] = {
@@ -65,12 +66,16 @@ def write_review(result: Any, kind: str, path: Path) -> Path:
     from ClamSegLib.outputs import whole_file
 
     if not result.is_alive():
-        raise SceneError("The scan of this result was removed or changed; it cannot be exported any more.")
+        raise SceneError(_("The scan of this result was removed or changed; it cannot be exported any more."))
     if result.lesions is not None:
         result.take_over_edits()
     certificate = result.certificate()
     if not certificate.holds:
-        raise SceneError(f"The result is {certificate}; undo the change of its transform, then export.")
+        raise SceneError(
+            _("The result is {certificate}; undo the change of its transform, then export.").format(
+                certificate=certificate
+            )
+        )
     path = with_ending(path, kind)
     writers: dict[str, Callable[[Any, Path], None]] = {
         "segmentation": _write_segmentation, "nifti": _write_nifti, "table": _write_table, "report": _write_report,
@@ -85,7 +90,7 @@ def _write_segmentation(result: Any, path: Path) -> None:
 
     segments = segments_of_result(result)
     if not segments:
-        raise SceneError("The result has no segments to export.")
+        raise SceneError(_("The result has no segments to export."))
     write_segmentation(path, segments, scan_of(result))
 
 
@@ -96,7 +101,7 @@ def _write_nifti(result: Any, path: Path) -> None:
     labels = np.zeros(result.record.shape, np.uint8)
     for value, segment in enumerate(segments_of_result(result), 1):
         if value > 255:
-            raise SceneError("More than 255 segments do not fit into a NIfTI of labels; export the segmentation.")
+            raise SceneError(_("More than 255 segments do not fit into a NIfTI of labels; export the segmentation."))
         labels[segment.mask] = value
     write_volume(labels, scan_of(result), path)
 
@@ -136,12 +141,14 @@ def _write_report(result: Any, path: Path) -> None:
         "table{border-collapse:collapse;margin:1em 0}td,th{border:1px solid #bbb;padding:.25em .6em;text-align:left}",
         ".notice{font-weight:bold}</style></head><body>",
         f"<h1>ClamSeg: {name}</h1>",
-        f"<p class='notice'>{html.escape(facts.get('notice', 'For research, not for diagnosis.'))}</p>",
+        f"<p class='notice'>{html.escape(facts.get('notice', _('For research, not for diagnosis.')))}</p>",
         f"<p>{html.escape(result.summary())}. Geometry: {html.escape(str(result.certificate()))}.</p>",
     ]
     rows = table_rows(result)
     if rows:
-        heads = ("No.", "condition", "slices", "size", "probability", "twins differ", "decision")
+        heads = (
+            _("No."), _("condition"), _("slices"), _("size"), _("probability"), _("twins differ"), _("decision"),
+        )  # fmt: skip
         lines.append("<table><tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>")
         for row in rows:
             cells = (
@@ -152,7 +159,7 @@ def _write_report(result: Any, path: Path) -> None:
         lines.append("</table>")
     if result.marks:
         marks = ", ".join(f"{index + 1} {word}" for index, word in sorted(result.marks.items()))
-        lines.append(f"<p>Slices marked by the reader: {html.escape(marks)}.</p>")
+        lines.append("<p>" + _("Slices marked by the reader: {marks}.").format(marks=html.escape(marks)) + "</p>")
     lines.append("<table>")
     for fact in _REPORT_FACTS:
         if facts.get(fact):

@@ -96,7 +96,7 @@ class ReviewSection:
             return
         self._take_over()
 
-    @user_action("What was drawn could not be taken over.")
+    @user_action(_("What was drawn could not be taken over."))
     def _take_over(self) -> None:
         self.result.editing = None
         self.result.take_over_edits()
@@ -117,7 +117,7 @@ class ReviewSection:
         if not self._filling:
             self._open(node)
 
-    @user_action("The result could not be opened.")
+    @user_action(_("The result could not be opened."))
     def _open(self, segmentation: Any) -> None:
         self.result = None
         self._show_nothing()
@@ -193,7 +193,7 @@ class ReviewSection:
         if window and not result.volume.GetDisplayNode().GetInvertDisplayScalarRange():
             set_window(result.volume, float(window[0]), float(window[1]))
 
-    @user_action("The view could not be changed.")
+    @user_action(_("The view could not be changed."))
     def _jump(self, number: int) -> None:
         result = self.result
         if result is None or result.lesions is None:
@@ -236,7 +236,7 @@ class ReviewSection:
             self._ui.overlaySelector.currentIndex = _OVERLAYS.index(PROBABILITY)
         self.result.preview_threshold(float(threshold))
 
-    @user_action("The threshold could not be changed.")
+    @user_action(_("The threshold could not be changed."))
     def _threshold_set(self, threshold: float) -> None:
         if self.result is None or self.result.lesions is None or self._filling:
             return
@@ -257,7 +257,7 @@ class ReviewSection:
     def _reset(self, checked: bool = False) -> None:
         self._decide(Decision.UNDECIDED)
 
-    @user_action("The decision could not be kept.")
+    @user_action(_("The decision could not be kept."))
     def _decide(self, decision: Decision) -> None:
         number = self._chosen()
         if number is None:
@@ -277,7 +277,7 @@ class ReviewSection:
             self._panel.failed(_("Choose a lesion in the table first."))
         return number
 
-    @user_action("The lesion could not be opened in the Segment Editor.")
+    @user_action(_("The lesion could not be opened in the Segment Editor."))
     def _edit(self, checked: bool = False) -> None:
         number = self._chosen()
         if number is None:
@@ -286,7 +286,7 @@ class ReviewSection:
         self.refresh()
         open_in_segment_editor(self.result.segmentation, self.result.volume, segment_id)
 
-    @user_action("The lesion could not be added.")
+    @user_action(_("The lesion could not be added."))
     def _add(self, checked: bool = False) -> None:
         if self.result is None or self.result.lesions is None:
             return
@@ -303,7 +303,7 @@ class ReviewSection:
         chosen = qt.QInputDialog.getItem(None, _("Add lesion"), _("Condition:"), conditions, 0, False)
         return str(chosen) if chosen in conditions else None
 
-    @user_action("The last step could not be taken back.")
+    @user_action(_("The last step could not be taken back."))
     def _undo(self, checked: bool = False) -> None:
         if self.result is None or self.result.lesions is None:
             return

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ClamSegPanel.lesion_row import Decision, LesionRow
+from ClamSegScene.words import tr as _
 
+_WORDS = {
+    Decision.UNDECIDED: _("undecided"),
+    Decision.ACCEPTED: _("accepted"),
+    Decision.REJECTED: _("rejected"),
+    Decision.EDITED: _("edited"),
+    Decision.ADDED: _("added"),
+}
 # A sign beside the word, so that a state is told without colour.
 _SIGNS = {
     Decision.UNDECIDED: "",
@@ -18,7 +26,7 @@ _SIGNS = {
 
 def decision_words(decision: Decision) -> str:
     """A decision with its sign."""
-    return _SIGNS[decision] + decision.value
+    return _SIGNS[decision] + _WORDS[decision]
 
 
 def slices_words(row: LesionRow) -> str:
@@ -45,11 +53,11 @@ def statistics_words(rows: Sequence[LesionRow]) -> str:
     if not standing:
         return ""
     counts = {decision: sum(row.decision is decision for row in rows) for decision in Decision}
-    parts = [f"{counts[decision]} {decision.value}" for decision in Decision if counts[decision]]
+    parts = [f"{counts[decision]} {_WORDS[decision]}" for decision in Decision if counts[decision]]
     known = all(row.volume_ml is not None for row in standing)
     total = (
         _ml_words(sum(row.volume_ml or 0.0 for row in standing))
         if known
         else f"{sum(row.area_px for row in standing)} px"
     )
-    return f"{total} in all; {', '.join(parts)}"
+    return _("{total} in all; {parts}").format(total=total, parts=", ".join(parts))

@@ -11,6 +11,7 @@ from ClamSegPanel.result_import import grid_of
 from ClamSegScene import SceneError
 from ClamSegScene.segments import segment_mask
 from ClamSegScene.volumes import voxels_of
+from ClamSegScene.words import tr as _
 
 
 def scan_of(result: Any) -> Any:
@@ -29,7 +30,7 @@ def reviewed_case(result: Any) -> Any:
     from ClamSegLib.corrections import ReviewedCase
 
     if result is None or result.lesions is None:
-        raise SceneError("This result holds no lesions to review.")
+        raise SceneError(_("This result holds no lesions to review."))
     result.take_over_edits()
     lesions = result.lesions
     scan = scan_of(result)

@@ -16,6 +16,16 @@ from ClamSegScene.geometry import matrix_of
 from ClamSegScene.volumes import problem_of_volume
 
 ORGAN_STEPS = ("auto", "segment", "roi", "none")
+# Stages as worker and run name them.
+_STAGES = {
+    "writing": _("writing"),
+    "reading": _("reading"),
+    "looking at the organ": _("looking at the organ"),
+    "finding the organ": _("finding the organ"),
+    "choosing an engine (once per model)": _("choosing an engine (once per model)"),
+    "segmenting slices": _("segmenting slices"),
+    "showing": _("showing"),
+}
 
 
 class SegmentSection(RunListener):
@@ -279,7 +289,7 @@ class SegmentSection(RunListener):
         """Slices, stage and time left."""
         self._ui.progressBar.maximum = int(total)
         self._ui.progressBar.value = int(done)
-        words = _(stage)
+        words = _STAGES.get(stage, stage)
         if total > 1 and "slice" in stage:
             words = _("{stage}: {done} of {total}").format(stage=words, done=done, total=total)
         if seconds_left:

@@ -28,6 +28,7 @@ from ClamSegScene.facts import facts_of
 from ClamSegScene.geometry import GeometryRecord, matrix_of, record_geometry
 from ClamSegScene.regions import mask_of_roi, mask_of_segment
 from ClamSegScene.volumes import problem_of_volume, voxels_of, write_in_steps, write_picture
+from ClamSegScene.words import tr as _
 
 Later = Callable[[Callable[[], None]], None]
 
@@ -124,7 +125,7 @@ class SegmentationRun:
         self._turn += 1
         self.job.move(State.STARTING)
         if not volumes:
-            self._finish_with("Choose a volume first.")
+            self._finish_with(_("Choose a volume first."))
             return
         self._next()
 
@@ -160,7 +161,7 @@ class SegmentationRun:
     def _begin(self, volume: Any) -> None:
         assert self._options is not None
         if volume is None or not self._scene.IsNodePresent(volume):
-            raise SceneError("The volume is no longer in the scene.")
+            raise SceneError(_("The volume is no longer in the scene."))
         problem = problem_of_volume(volume)
         if problem:
             raise SceneError(problem)
@@ -189,8 +190,9 @@ class SegmentationRun:
         if options.organ in ("auto", "none"):
             return options.organ
         if options.organ_node is None:
-            what = "segment" if options.organ == "segment" else "ROI"
-            raise SceneError(f"Choose the {what} that outlines the organ, or another organ step.")
+            if options.organ == "segment":
+                raise SceneError(_("Choose the segment that outlines the organ, or another organ step."))
+            raise SceneError(_("Choose the ROI that outlines the organ, or another organ step."))
         if options.organ == "segment":
             mask = mask_of_segment(self._scene, options.organ_node, options.organ_segment, case.volume)
         else:
@@ -199,7 +201,7 @@ class SegmentationRun:
         if is_picture:
             write_picture(mask.astype(np.uint8), path)
         else:
-            for _ in write_in_steps(mask.astype(np.uint8), case.record.matrix, path):
+            for _step in write_in_steps(mask.astype(np.uint8), case.record.matrix, path):
                 pass
         return str(path)
 
@@ -247,7 +249,7 @@ class SegmentationRun:
         assert case is not None
         case.doubts += [text for text in organ_doubts(event["organ"]) if text not in case.doubts]
         if case.doubts and not self._listener.confirms(case.name, case.doubts):
-            self._listener.said(f"{case.name}: not segmented, as you chose.")
+            self._listener.said(_("{name}: not segmented, as you chose.").format(name=case.name))
             self._drop_case()
             return
         self._segment()
@@ -358,7 +360,9 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, SceneError):
         return str(error)
     if isinstance(error, MemoryError):
-        return "Memory ran out in Slicer; close other scenes or programs and run again."
+        return _("Memory ran out in Slicer; close other scenes or programs and run again.")
     if isinstance(error, OSError):
-        return f"A file could not be written or read ({error.strerror or error}); check the disk and run again."
-    return f"The worker's answer cannot be used ({error}); run again, or see the log."
+        return _("A file could not be written or read ({error}); check the disk and run again.").format(
+            error=error.strerror or error
+        )
+    return _("The worker's answer cannot be used ({error}); run again, or see the log.").format(error=error)

@@ -97,7 +97,7 @@ class SliceMarks:
 
         return mark
 
-    @user_action("The slice could not be marked.")
+    @user_action(_("The slice could not be marked."))
     def _mark(self, word: str) -> None:
         result = self._review.result
         index = self._slice()

@@ -17,7 +17,7 @@ def user_action(words: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
     What the user can mend is shown as it is; anything else with `words` and the traceback in the log.
 
     Args:
-        words: what could not be done, translated when it is shown.
+        words: what could not be done, translated.
     """
 
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -25,7 +25,7 @@ def user_action(words: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
         def act(self: Any, *given: Any) -> Any:
             from ClamSegLib.errors import ClamSegError
 
-            with slicer.util.tryWithErrorDisplay(slicer.i18n.tr(words)):
+            with slicer.util.tryWithErrorDisplay(words):
                 try:
                     return method(self, *given)
                 except (SceneError, ClamSegError) as error:

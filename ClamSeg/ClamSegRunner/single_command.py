@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import qt
+from slicer.i18n import tr as _
 
 from ClamSegRunner.command_line import library_words, python_program
 from ClamSegRunner.protocol import LineBuffer
@@ -53,7 +54,10 @@ class SingleCommand:
 
     def _failed(self, error: Any) -> None:
         if self._process is not None and error == qt.QProcess.FailedToStart:
-            self._end(1, f"{python_program()} could not be started; use Setup, Repair.")
+            self._end(
+                1,
+                _("{python_program} could not be started; use Setup, Repair.").format(python_program=python_program()),
+            )
 
     def _finished(self, exit_code: int, exit_status: Any) -> None:
         if self._process is None:

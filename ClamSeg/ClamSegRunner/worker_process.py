@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import qt
+from slicer.i18n import tr as _
 
 from ClamSegRunner.command_line import extra_environment, library_words, python_program
 from ClamSegRunner.kill import kill_tree
@@ -153,7 +154,11 @@ class WorkerProcess:
 
     def _failed(self, error: Any) -> None:
         if self._process is not None and error == qt.QProcess.FailedToStart:
-            self._ended(f"The worker could not be started ({python_program()}); use Setup, Repair.")
+            self._ended(
+                _("The worker could not be started ({python_program}); use Setup, Repair.").format(
+                    python_program=python_program()
+                )
+            )
 
     def _finished(self, exit_code: int, exit_status: Any) -> None:
         self._read()
@@ -161,9 +166,17 @@ class WorkerProcess:
         if self._process is None:
             return
         crashed = exit_status == qt.QProcess.CrashExit
-        how = "was killed, perhaps because memory ran out" if crashed else f"ended with code {exit_code}"
+        how = (
+            _("was killed, perhaps because memory ran out")
+            if crashed
+            else _("ended with code {exit_code}").format(exit_code=exit_code)
+        )
         told = next((line for line in reversed(self.log) if line.strip()), "")
-        self._ended(f"The worker {how}; nothing was changed. Run again, or see the log. {told}".strip())
+        self._ended(
+            _("The worker {how}; nothing was changed. Run again, or see the log. {told}")
+            .format(how=how, told=told)
+            .strip()
+        )
 
     def _ended(self, message: str) -> None:
         waiting = list(self._waiting.values())

@@ -11,6 +11,7 @@ import vtk
 
 from ClamSegScene.geometry import matrix_of, probe_points, record_geometry, world_transform
 from ClamSegScene.segments import binary_labelmap
+from ClamSegScene.words import tr as _
 
 POSITION_TOLERANCE_MM = 0.001
 
@@ -32,8 +33,8 @@ class Certificate:
 
     def __str__(self) -> str:
         if self.holds:
-            return f"aligned, {self.largest_error_mm:.3f} mm"
-        return f"NOT aligned, {self.largest_error_mm:.3f} mm off"
+            return _("aligned, {largest_error_mm:.3f} mm").format(largest_error_mm=self.largest_error_mm)
+        return _("NOT aligned, {largest_error_mm:.3f} mm off").format(largest_error_mm=self.largest_error_mm)
 
 
 def certify(segmentation: Any, volume: Any) -> Certificate:

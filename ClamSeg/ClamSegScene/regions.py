@@ -11,6 +11,7 @@ from vtk.util import numpy_support
 
 from ClamSegScene import SceneError
 from ClamSegScene.geometry import matrix_of, record_geometry, world_transform
+from ClamSegScene.words import tr as _
 
 
 def mask_of_segment(scene: Any, segmentation: Any, segment_id: str, volume: Any) -> np.ndarray:
@@ -30,13 +31,13 @@ def mask_of_segment(scene: Any, segmentation: Any, segment_id: str, volume: Any)
         shape = record_geometry(volume).shape
         image = labelmap.GetImageData()
         if not made or image is None or image.GetNumberOfPoints() != np.prod(shape):
-            raise SceneError("The segment could not be brought onto the volume's grid; draw it on this volume.")
+            raise SceneError(_("The segment could not be brought onto the volume's grid; draw it on this volume."))
         mask = numpy_support.vtk_to_numpy(image.GetPointData().GetScalars()).reshape(shape) > 0
     finally:
         for node_id in _node_ids(scene) - before:  # the export adds a display and a colour table too
             scene.RemoveNode(scene.GetNodeByID(node_id))
     if not mask.any():
-        raise SceneError("The segment is empty inside the volume; draw the organ, or choose another organ step.")
+        raise SceneError(_("The segment is empty inside the volume; draw the organ, or choose another organ step."))
     return mask
 
 
@@ -61,7 +62,9 @@ def mask_of_roi(roi: Any, volume: Any) -> np.ndarray:
         points = chain(np.stack([i.ravel(), j.ravel(), np.full(i.size, k)], axis=1).astype(float))
         mask[k] = (np.abs(points) <= half + 1e-9).all(axis=1).reshape(i.shape)
     if not mask.any():
-        raise SceneError(f"The ROI {roi.GetName()} holds no voxel of the volume; move it over the organ.")
+        raise SceneError(
+            _("The ROI {roi} holds no voxel of the volume; move it over the organ.").format(roi=roi.GetName())
+        )
     return mask
 
 
@@ -74,7 +77,7 @@ def _points_to_object(volume: Any, to_object: Any) -> Any:
     )
     columns = (linear[1:4] - linear[0]).T
     if not np.allclose(columns @ np.array([7.0, 5.0, 3.0]) + linear[0], linear[4], atol=1e-6):
-        raise SceneError("The volume lies under a non-linear transform; use a segment instead of an ROI.")
+        raise SceneError(_("The volume lies under a non-linear transform; use a segment instead of an ROI."))
     to_world = np.eye(4)
     to_world[:3, :3], to_world[:3, 3] = columns, linear[0]
     matrix = np.array([[to_object.GetElement(row, column) for column in range(4)] for row in range(4)]) @ to_world @ own

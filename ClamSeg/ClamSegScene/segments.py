@@ -12,6 +12,7 @@ import vtk
 from vtk.util import numpy_support
 
 from ClamSegScene import SceneError
+from ClamSegScene.words import tr as _
 
 TERMINOLOGY_CONTEXT = "Segmentation category and type - DICOM master list"
 ANATOMY_CONTEXT = "Anatomic codes - DICOM master list"
@@ -117,7 +118,11 @@ def put_segment(
         if image is not None:
             segment.AddRepresentation(binary_labelmap(), image)
         if not data.AddSegment(segment, look.id):
-            raise SceneError(f"Segment {look.name} could not be added to {segmentation.GetName()}.")
+            raise SceneError(
+                _("Segment {name} could not be added to {segmentation}.").format(
+                    name=look.name, segmentation=segmentation.GetName()
+                )
+            )
         return
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     if image is None:
@@ -125,7 +130,11 @@ def put_segment(
     elif not logic.SetBinaryLabelmapToSegment(
         image, segmentation, look.id, logic.MODE_REPLACE, image.GetExtent(), False
     ):
-        raise SceneError(f"Segment {look.name} could not be written to {segmentation.GetName()}.")
+        raise SceneError(
+            _("Segment {name} could not be written to {segmentation}.").format(
+                name=look.name, segmentation=segmentation.GetName()
+            )
+        )
 
 
 def binary_labelmap() -> str:
@@ -162,7 +171,11 @@ def segment_mask(segmentation: Any, segment_id: str, shape: tuple[int, int, int]
     """
     mask = np.zeros(shape, bool)
     if segmentation.GetSegmentation().GetSegment(segment_id) is None:
-        raise SceneError(f"The segment {segment_id} is no longer in {segmentation.GetName()}.")
+        raise SceneError(
+            _("The segment {segment_id} is no longer in {segmentation}.").format(
+                segment_id=segment_id, segmentation=segmentation.GetName()
+            )
+        )
     image = slicer.vtkOrientedImageData()
     if not segmentation.GetBinaryLabelmapRepresentation(segment_id, image):
         return mask
@@ -177,7 +190,11 @@ def segment_mask(segmentation: Any, segment_id: str, shape: tuple[int, int, int]
     inside = tuple(slice(s.start - first, s.stop - first) for s, first in zip(where, (k0, j0, i0), strict=True))
     mask[tuple(where)] = found[inside] > 0
     if int(mask.sum()) != int((found > 0).sum()):
-        raise SceneError(f"The segment {segment_id} reaches beyond the volume; crop it to the volume first.")
+        raise SceneError(
+            _("The segment {segment_id} reaches beyond the volume; crop it to the volume first.").format(
+                segment_id=segment_id
+            )
+        )
     return mask
 
 

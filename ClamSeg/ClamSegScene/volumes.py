@@ -13,6 +13,7 @@ from vtk.util import numpy_support
 
 from ClamSegScene import SceneError
 from ClamSegScene.geometry import matrix_of
+from ClamSegScene.words import tr as _
 
 # 16 MB are written within a few ms, so that the window goes on answering between two chunks.
 _CHUNK_BYTES = 1 << 24
@@ -25,23 +26,27 @@ _NRRD_TYPES = {
 def problem_of_volume(volume: Any) -> str:
     """Why the volume cannot be segmented, in words for the user; '' where it can."""
     if volume is None:
-        return "Choose a volume first."
+        return _("Choose a volume first.")
     name = volume.GetName()
     if volume.IsA("vtkMRMLSequenceNode") or volume.IsA("vtkMRMLMultiVolumeNode"):
-        return f"{name} is a 4-D volume; extract one time point as a volume of its own."
+        return _("{name} is a 4-D volume; extract one time point as a volume of its own.").format(name=name)
     if volume.IsA("vtkMRMLLabelMapVolumeNode") or volume.IsA("vtkMRMLSegmentationNode"):
-        return f"{name} is a labelmap; choose the scan itself."
+        return _("{name} is a labelmap; choose the scan itself.").format(name=name)
     image = volume.GetImageData()
     if image is None or image.GetNumberOfPoints() == 0 or image.GetPointData().GetScalars() is None:
-        return f"{name} holds no voxels; load the scan again."
+        return _("{name} holds no voxels; load the scan again.").format(name=name)
     components = image.GetNumberOfScalarComponents()
     if components not in (1, 3, 4):
-        return f"{name} has {components} values in each voxel (a 4-D or vector volume); extract one of them first."
+        return _(
+            "{name} has {components} values in each voxel (a 4-D or vector volume); extract one of them first."
+        ).format(name=name, components=components)
     if components > 1 and image.GetDimensions()[2] > 1:
-        return f"{name} is a colour volume of several slices; ClamSeg reads grey values, or a single colour picture."
+        return _(
+            "{name} is a colour volume of several slices; ClamSeg reads grey values, or a single colour picture."
+        ).format(name=name)
     matrix = matrix_of(volume)[:3, :3]
     if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 1e-9:
-        return f"{name} has a spacing of zero; its geometry is damaged, load the scan again."
+        return _("{name} has a spacing of zero; its geometry is damaged, load the scan again.").format(name=name)
     return ""
 
 
@@ -64,7 +69,9 @@ def voxels_of(volume: Any) -> np.ndarray:
     if components > 1:
         array = array.reshape(k, j, i, components)
         if not (np.array_equal(array[..., 0], array[..., 1]) and np.array_equal(array[..., 0], array[..., 2])):
-            raise SceneError(f"{volume.GetName()} is a colour picture; ClamSeg needs grey values.")
+            raise SceneError(
+                _("{volume} is a colour picture; ClamSeg needs grey values.").format(volume=volume.GetName())
+            )
         array = array[..., 0]
     array = array.reshape(k, j, i)
     if array.dtype.name not in _NRRD_TYPES:
@@ -80,7 +87,11 @@ def _storable(name: str, array: np.ndarray) -> np.ndarray:
     """64-bit integers as 32-bit ones where nothing is lost."""
     if array.dtype.kind in "iu" and array.size and abs(float(array.max())) < 2**31 and float(array.min()) >= -(2**31):
         return array.astype(np.int32)
-    raise SceneError(f"{name} has voxels of type {array.dtype}, which cannot be kept exactly; cast the volume first.")
+    raise SceneError(
+        _("{name} has voxels of type {dtype}, which cannot be kept exactly; cast the volume first.").format(
+            name=name, dtype=array.dtype
+        )
+    )
 
 
 def nrrd_header(array: np.ndarray, ijk_to_ras: np.ndarray) -> bytes:
@@ -129,11 +140,11 @@ def write_picture(array: np.ndarray, path: Path) -> None:
         OSError: disk full, not writable.
     """
     if array.shape[0] != 1:
-        raise SceneError(f"The volume has {array.shape[0]} slices; an X-ray is a single picture.")
+        raise SceneError(_("The volume has {shape} slices; an X-ray is a single picture.").format(shape=array.shape[0]))
     if array.dtype not in (np.uint8, np.uint16):
         as_float = array.astype(np.float32)
         if not np.array_equal(as_float.astype(np.float64), array.astype(np.float64)):
-            raise SceneError("The picture has values that a file cannot keep exactly; cast the volume first.")
+            raise SceneError(_("The picture has values that a file cannot keep exactly; cast the volume first."))
         array = as_float
     rows = np.ascontiguousarray(array[0, ::-1])  # VTK counts rows from the bottom
     image = vtk.vtkImageData()
@@ -145,4 +156,4 @@ def write_picture(array: np.ndarray, path: Path) -> None:
     writer.SetInputData(image)
     writer.Write()
     if writer.GetErrorCode() or not path.is_file():
-        raise OSError(f"{path.name} could not be written; is the disk full?")
+        raise OSError(_("{name} could not be written; is the disk full?").format(name=path.name))

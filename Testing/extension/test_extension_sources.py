@@ -28,6 +28,15 @@ SHOWN_CALLS = {
 }  # fmt: skip
 
 
+# Sentences that no user reads: names in files' formats and standards, keys, and errors of a programmer.
+NOT_SHOWN = {
+    "The ClamSeg authors", " cannot follow ", "DICOM SEG", "looking at the organ", "ClamSeg region",
+    "Segmentation category and type - DICOM master list", "Anatomic codes - DICOM master list", "space directions: ",
+    "kinds: domain domain domain", "encoding: raw", "space origin: (", "finding the organ", "segmenting slices",
+    "choosing an engine (once per model)",
+}  # fmt: skip
+
+
 def name_of(call: ast.Call) -> str:
     return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
 
@@ -46,8 +55,30 @@ def bare_words(node: ast.AST) -> list[str]:
     return [word for child in ast.iter_child_nodes(node) for word in bare_words(child)]
 
 
+def sentences(node: ast.AST, documentation: set[int]) -> list[str]:
+    """Texts of two words and more outside `_()`: whoever writes a sentence means a reader."""
+    if isinstance(node, ast.Call) and name_of(node) in TRANSLATORS:
+        return []
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+        words = [word for word in node.value.split() if len(word) > 1 and word.strip(".,;:()").isalpha()]
+        return [node.value] if len(words) > 1 else []
+    return [text for child in ast.iter_child_nodes(node) for text in sentences(child, documentation)]
+
+
+def documentation_of(tree: ast.AST) -> set[int]:
+    """Docstrings, which no user reads."""
+    return {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+
+
 def untranslated(source: str) -> list[str]:
-    found = []
+    tree = ast.parse(source)
+    found = [text for text in sentences(tree, documentation_of(tree)) if text not in NOT_SHOWN]
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Assign) and any(
             isinstance(target, ast.Attribute) and target.attr in SHOWN_ATTRIBUTES for target in node.targets
@@ -69,7 +100,8 @@ def untranslated(source: str) -> list[str]:
         ('label.text = f"Done with {n}"', True),
         ('combo.addItems([_("one"), "another one"])', True),
         ('slicer.util.errorDisplay("It broke", windowTitle=_("Oh"))', True),
-        ('table.setColumnWidth("wide one")', False),
+        ('raise SceneError(f"{name} went wrong")', True),
+        ('"""A file."""\ntable.setColumnWidth("wide")', False),
     ],
 )
 def test_words_that_cannot_be_translated_are_found(source: str, is_found: bool) -> None:

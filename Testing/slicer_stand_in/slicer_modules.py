@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import inspect
 import sys
 import types
@@ -30,12 +31,23 @@ from slicer_stand_in import (
 from slicer_stand_in.qt_module import ctk, qt
 
 
+def _hold_constants() -> None:
+    """PySide6 6.12 takes one reference of None, True or False too many at many calls.
+
+    Python 3.12 does not count them; before it they would be freed after some ten thousand calls, which is fatal.
+    """
+    if sys.version_info < (3, 12) and sys.implementation.name == "cpython":
+        for constant in (None, True, False):
+            ctypes.c_ssize_t.from_address(id(constant)).value += 1 << 40
+
+
 def install() -> QtWidgets.QApplication:
     """Everything in place, once a process; the application of Qt is made if there is none."""
     running = QtWidgets.QApplication.instance()
     app = running if isinstance(running, QtWidgets.QApplication) else QtWidgets.QApplication(["Slicer"])
     if "qt" in sys.modules:
         return app
+    _hold_constants()
     app.setStyle("Fusion")
     python_qt.register(
         ctk_collapsible.ctkCollapsibleButton, ctk_collapsible.ctkCollapsibleGroupBox, ctk_widgets.ctkSliderWidget,
