@@ -229,6 +229,8 @@ def _from_json_value(kind: Any, value: Any, where: str) -> Any:
         if len(inner) != len(value):
             raise InputError(f"{where} must hold {len(inner)} values, came {len(value)}.")
         return tuple(_from_json_value(k, v, f"{where}[{n}]") for n, (k, v) in enumerate(zip(inner, value, strict=True)))
+    if origin is dict:
+        kind = dict
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if isinstance(kind, type) and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):

@@ -24,7 +24,7 @@ from ClamSegLib.errors import InputError
 from ClamSegLib.objective import Objective
 from ClamSegLib.processes import Processes
 from ClamSegLib.progress import Reporter
-from ClamSegLib.teacher import SMALLEST_AREA, write_teacher_maps
+from ClamSegLib.teacher import write_teacher_maps
 from ClamSegLib.training_batches import BatchMaker, CropSource
 from ClamSegLib.training_config import TrainingConfig
 from ClamSegLib.training_folder import PREVIEW, TrainingFolder
@@ -53,7 +53,6 @@ class Progress:
     best_criterion: float = -1e9
     best_step: int = -1
     best: dict[str, Any] = field(default_factory=dict)
-    held_area: list[float] | None = None
     teacher_cut: float = 0.5
     odds_normal: list[Any] | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -159,8 +158,7 @@ class Trainer:
         clam = Clam(self.config.network).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         clam.load_state_dict(self.average)
         clam = recalibrated(clam, self.source, t, at.round, at.step)
-        held = None if at.held_area is None else np.asarray(at.held_area)
-        found = validate(clam, self.held_out, t, self.head_weights, held)
+        found = validate(clam, self.held_out, t, self.head_weights)
         at.odds_normal = found.odds_normal.tolist()
         at.rows[-1].update(found.figures)
         told = {name: round(value, 4) for name, value in at.rows[-1].items() if isinstance(value, float)}
@@ -248,7 +246,6 @@ class Trainer:
             )
             odds = np.asarray(at.best["odds_normal"], np.float32)
             at.teacher_cut = write_teacher_maps(path, clam, everything, odds, self.head_weights, self.reporter)
-            at.held_area = [max(area, SMALLEST_AREA) for area in at.best["area"]]
         if self.processes.count > 1:
             distributed.barrier()
         at.teacher_cut = self.processes.agree(at.teacher_cut)
@@ -304,7 +301,6 @@ def _kept(found: Validation) -> dict[str, Any]:
     return {
         "figures": found.figures,
         "odds_normal": found.odds_normal.tolist(),
-        "area": found.area.tolist(),
         "slice_score_normal": found.slice_score_normal,
     }
 

@@ -37,6 +37,7 @@ class TrainingConfig:
         same_class_share: share of mosaics made of two slices of the same class, so that seams carry no label.
         weight_*: factor of each term of the objective; 0 switches it off.
         top_share: share of organ pixels that a slice's score is the mean of.
+        normal_share: share of the pixels of normal held-out slices that stays below P_L = 0.5; sets o_N.
         ema_decay: of the weights that are validated and saved.
         validation_share: share of training patients held out to choose without masks.
         augmentation: strength of the training augmentation, 0 (none) to 1.
@@ -69,6 +70,7 @@ class TrainingConfig:
     weight_separation: float = 0.1
     top_share: float = 0.02
     position_tolerance: float = 0.1
+    normal_share: float = 0.9
     ema_decay: float = 0.99
     validation_share: float = 0.2
     validate_every: int = 100
@@ -98,6 +100,7 @@ class TrainingConfig:
             "same_class_share": (self.same_class_share, 0.0, 1.0),
             "whole_share": (self.whole_share, 0.0, 1.0),
             "top_share": (self.top_share, 1e-4, 0.5),
+            "normal_share": (self.normal_share, 0.5, 0.9999),
             "ema_decay": (self.ema_decay, 0.0, 0.99999),
             "validation_share": (self.validation_share, 0.0, 0.9),
             "validate_every": (self.validate_every, 1, 10_000_000),

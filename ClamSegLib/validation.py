@@ -34,7 +34,7 @@ class Validation:
     Attributes:
         figures: criterion (larger is better) and the parts it is made of.
         odds_normal: (shells, depth, K), level 1 first; empty for organ networks.
-        area: (K,) mean share of organ with P_L > 0.5 on diseased slices, the area later rounds hold.
+        area: (K,) mean share of organ with P_L > 0.5 on diseased slices.
         slice_score_normal: 95th percentile of the slice score on normal slices, or None.
     """
 
@@ -107,12 +107,18 @@ class _Scores:
     def of(self, diseased: bool) -> list[NDArray[np.float16]]:
         return [p for p, label in zip(self.pixels, self.label, strict=True) if (label > 0) == diseased and len(p)]
 
-    def quantile(self, diseased: bool, share: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Quantile `share` (K,) of the log odds over all pixels of the slices, (shells, depth, K)."""
-        every = self.of(diseased)
+    def log_odds_of_normal(self, share: float) -> NDArray[np.float32]:
+        """log o_N (shells, depth, K): P_L stays below one half on `share` of the pixels of normal slices.
+
+        Each head's median, then all heads of a shell are moved alike, so that the odds twice o_N lie at that
+        quantile of the heads' mean. A median alone leaves the cut to how far a network dares to go: little after
+        few steps, very far when it was taught by the maps of another.
+        """
         # Every slice counts the same number of pixels, and enough of them for a stable quantile.
-        pool = np.concatenate([p[:: max(1, len(p) // 4000)] for p in every]).astype(np.float32)
-        return np.stack([np.quantile(pool[..., k], s, axis=0) for k, s in enumerate(share)], axis=-1).astype(np.float32)
+        pool = np.concatenate([p[:: max(1, len(p) // 4000)] for p in self.of(False)])
+        median = np.median(pool.astype(np.float32), axis=0)
+        limit = np.quantile(self.log_ratio(pool, median), share, axis=0)
+        return np.asarray(median + (limit - np.log(2.0))[:, None], np.float32)
 
     def log_ratio(self, pixels: NDArray[np.float16], log_normal: NDArray[np.float32]) -> NDArray[np.float32]:
         """Weighted mean over the heads of log(o / o_N): (n, shells, K)."""
@@ -137,23 +143,13 @@ def validate(
     source: CropSource,
     training: TrainingConfig,
     head_weights: NDArray[np.float64],
-    held_area: NDArray[np.float64] | None,
 ) -> Validation:
-    """Judges `clam` (in evaluation mode) on held-out slices of both classes.
-
-    Args:
-        held_area: (K,) lesion area share that a later round must keep; then o_N follows from it, because
-            a network taught by its predecessor's maps has almost no odds on normal pixels. None in round one.
-    """
+    """Judges `clam` (in evaluation mode) on held-out slices of both classes."""
     if training.task == "organ" or training.supervision == "masks":
         return _validate_with_masks(clam, source, training, head_weights)
     scores = _Scores(clam, source, head_weights)
     n_conditions = source.classes - 1
-    if held_area is None:
-        log_normal = scores.quantile(False, np.full(n_conditions, 0.5))
-    else:
-        # P_L > 0.5 means o > 2 o_N: hold the share of diseased pixels above it.
-        log_normal = scores.quantile(True, 1.0 - np.clip(held_area, 1e-4, 0.9)) - np.float32(np.log(2.0))
+    log_normal = scores.log_odds_of_normal(training.normal_share)
     ratios = [scores.log_ratio(p, log_normal) for p in scores.pixels]
     by_slice = np.array([slice_score(r, training.top_share) if len(r) else -np.inf for r in ratios])
     finite = np.isfinite(by_slice)

@@ -147,7 +147,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         initial,
         arguments.resume,
         {key: value for key, value in about.items() if value},
-        ("clamseg", *_told(sys.argv[1:])),
+        ("clamseg", *told_words(sys.argv[1:])),
         arguments.tensorboard,
         arguments.eta == "tune",
     )
@@ -156,6 +156,6 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     return 0
 
 
-def _told(words: list[str]) -> list[str]:
+def told_words(words: list[str]) -> list[str]:
     """The command for the card, without the folders of this machine; sentences with a slash stay as they are."""
     return [Path(word).name if Path(word).is_absolute() or Path(word).exists() else word for word in words]

@@ -1,0 +1,178 @@
+"""A study: the rows of a file trained and judged one after another, each finished one a JSON file, resumable.
+
+Every training is `run_training`, every figure comes from `evaluate`; nothing is computed here.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ClamSegLib import __version__
+from ClamSegLib.checkpoint import LoadedModel, load_model
+from ClamSegLib.config import from_json
+from ClamSegLib.errors import ClamSegError, InputError
+from ClamSegLib.evaluate import EvaluationOptions, evaluate
+from ClamSegLib.labelled_rows import LabelledFolder
+from ClamSegLib.model_folder import CONFIG, RUN
+from ClamSegLib.outputs import whole_file
+from ClamSegLib.progress import Reporter
+from ClamSegLib.study_file import CHOICE, Study, StudyRow, with_choice
+from ClamSegLib.study_table import write_tables
+from ClamSegLib.training_config import TrainingConfig
+from ClamSegLib.training_run import STATE_FOLDER, TrainingRequest, run_training
+from ClamSegLib.training_setup import new_model_config
+
+ROWS, RUNS = "rows", "runs"
+
+
+@dataclass(frozen=True)
+class StudyRequest:
+    """What the user asked for.
+
+    Attributes:
+        folder: the labelled data.
+        output: gets rows/NAME.json, the table, the plots, and runs/NAME with the models (kept out of git).
+        names: rows to run; empty for all.
+        overwrite: run rows again that are finished.
+    """
+
+    study: Study
+    folder: LabelledFolder
+    output: Path
+    device: torch.device
+    names: tuple[str, ...] = ()
+    overwrite: bool = False
+    command: tuple[str, ...] = ()
+
+
+def run_study(request: StudyRequest, reporter: Reporter) -> list[ClamSegError]:
+    """Runs the rows that are missing, in the order of the file, and writes the table after each.
+
+    Returns:
+        The errors of rows that could not be run; the others are done.
+
+    Raises:
+        InputError: a name that is no row.
+        OutputError: the output cannot be written.
+    """
+    study = request.study
+    wanted = [study.row(name) for name in request.names] or list(study.rows)
+    _ignore_models(request.output / RUNS)
+    errors: list[ClamSegError] = []
+    again = set() if not request.overwrite else {row.name for row in wanted}
+    for number, row in enumerate(wanted, 1):
+        reporter.note(f"row {number} of {len(wanted)}: {row.name}")
+        try:
+            if row.name not in again and _is_done(request, row):
+                continue
+            _run_row(request, row, reporter, anew=row.name in again)
+            reporter.done(row=row.name)
+        except ClamSegError as error:
+            reporter.error(f"row {row.name}: {error}", row=row.name)
+            errors.append(error)
+        write_tables(study, finished_rows(request.output, study.rows), request.output)
+    write_tables(study, finished_rows(request.output, study.rows), request.output)
+    return errors
+
+
+def finished_rows(output: Path, rows: Sequence[StudyRow]) -> list[dict[str, Any]]:
+    """What the files of finished rows hold, in the order of the study."""
+    paths = [output / ROWS / f"{row.name}.json" for row in rows]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
+
+
+def _ignore_models(runs: Path) -> None:
+    """Weights are large and can be made again: git leaves the folder out."""
+    with whole_file(runs / ".gitignore") as path:
+        path.write_text("*\n", encoding="utf-8")
+
+
+def _is_done(request: StudyRequest, row: StudyRow) -> bool:
+    path = request.output / ROWS / f"{row.name}.json"
+    if not path.is_file():
+        return False
+    before = json.loads(path.read_text(encoding="utf-8"))
+    if before.get("fingerprint") != request.study.fingerprint(row):
+        raise InputError(
+            f"{path.name} was run with other settings than the file has now; give the row a new name, "
+            "or run it again with --overwrite."
+        )
+    return True
+
+
+def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: bool) -> None:
+    """Trains (or goes on, or takes the finished model) and judges one row."""
+    study = request.study
+    trained = study.trained(row)
+    folder = request.folder
+    if trained.judged_on == CHOICE:
+        folder = with_choice(folder, study.choice_patients, study.choice_seed)
+    started = time.monotonic()
+    model = _trained_model(request, trained, folder, reporter, anew=anew and not row.of)
+    trained_s = time.monotonic() - started
+    if row.head_weights:
+        model = replace(model, config=replace(model.config, head_weights=row.head_weights))
+    options = EvaluationOptions(row.judged_on, row.baselines, str(request.device), row.level)
+    judged = request.output / RUNS / trained.name / f"judged-{row.name}"
+    metrics = evaluate(folder, [model], options, judged, reporter, overwrite=True)
+    run = json.loads((model.folder / RUN).read_text(encoding="utf-8"))
+    finished = {
+        "name": row.name,
+        "shows": row.shows,
+        "of": row.of,
+        "fingerprint": study.fingerprint(row),
+        "model": trained.model,
+        "training": trained.training,
+        "judged_on": row.judged_on,
+        "level": row.level,
+        "head_weights": list(row.head_weights),
+        "seed": run["training"]["seed"],
+        "supervision": run["training"]["supervision"],
+        "criterion": run["validation"]["criterion"],
+        "validation": run["validation"],
+        "best_step": run["best_step"],
+        "figures": metrics["table"][0],
+        "baselines": metrics["table"][1:],
+        "patients": metrics["patients"],
+        "date": datetime.now(UTC).date().isoformat(),
+        "minutes": {"training": round(trained_s / 60, 2), "all": round((time.monotonic() - started) / 60, 2)},
+        "command": list(request.command),
+        "versions": {"clamseg": __version__, "torch": torch.__version__, "device": str(request.device)},
+    }
+    with whole_file(request.output / ROWS / f"{row.name}.json") as path:
+        path.write_text(json.dumps(finished, indent=1) + "\n", encoding="utf-8")
+
+
+def _trained_model(
+    request: StudyRequest, row: StudyRow, folder: LabelledFolder, reporter: Reporter, *, anew: bool
+) -> LoadedModel:
+    """The model of a row with a training of its own; a killed training goes on, a finished one is taken."""
+    recipe, output = request.study.recipe(row), request.output / RUNS / row.name
+    mark = output / "row.json"
+    wanted = {"training": request.study.training_fingerprint(row)}
+    if anew or not mark.is_file() or json.loads(mark.read_text(encoding="utf-8")) != wanted:
+        shutil.rmtree(output, ignore_errors=True)
+        with whole_file(mark) as path:
+            path.write_text(json.dumps(wanted), encoding="utf-8")
+    if (output / CONFIG).is_file() and not (output / STATE_FOLDER).exists():
+        return load_model(output)
+    training = from_json(TrainingConfig, recipe.training, f"row {row.name}, training")
+    features = recipe.model.get("network", {}).get("features")
+    config = new_model_config(folder, row.name, "", recipe.model, training.task, tuple(features) if features else None)
+    run_training(
+        TrainingRequest(
+            folder, config, training, output, request.device, resume=(output / STATE_FOLDER).exists(),
+            command=request.command,
+        ),
+        reporter,
+    )  # fmt: skip
+    return load_model(output)

@@ -1,0 +1,173 @@
+"""The file of a study: a base recipe and rows that each change something of it, read from JSON and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ClamSegLib.config import read_json
+from ClamSegLib.errors import InputError
+from ClamSegLib.labelled_rows import LabelledFolder
+
+CHOICE = "choice"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+_TRAINING_SPLITS = ("", "train", "training")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a training is told: keys of the model's and of the training's configuration."""
+
+    model: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """One run of the study and how it is judged.
+
+    Attributes:
+        name: of the row's files; letters, digits, '.', '_', '+' and '-'.
+        shows: what is to be learned from it, for the table.
+        of: name of the row whose model is judged here in another way, without a training of its own.
+        model: changes of the base's model configuration.
+        training: changes of the base's training configuration.
+        judged_on: 'choice' (patients kept out of the training split for choices) or a split of the data.
+        level: judge the network pruned to this level; None for the deepest.
+        head_weights: judge with these weights of the heads, level 1 first; empty for the model's own.
+        baselines: also judge the best intensity threshold and Grad-CAM.
+    """
+
+    name: str
+    shows: str = ""
+    of: str = ""
+    model: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    judged_on: str = CHOICE
+    level: int | None = None
+    head_weights: tuple[float, ...] = ()
+    baselines: bool = False
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise InputError(
+                f"Row name '{self.name}' cannot name a file; use letters, digits, '.', '_', '+' and '-', at most 64."
+            )
+        if self.of and (self.model or self.training):
+            raise InputError(f"Row '{self.name}' judges the model of '{self.of}', so it cannot change its training.")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A table of runs on one labelled folder.
+
+    Attributes:
+        name: title of the table.
+        rows: in the order in which they run.
+        data: the labelled folder, relative to the file; '' when the command names it.
+        normal_class: as `train` takes it.
+        choice_patients: patients of the training split that no training of a row judged on 'choice' sees.
+        choice_seed: decides which.
+        ceiling: name of the row that others are measured against, usually one taught with masks.
+        base: what all rows share.
+    """
+
+    name: str
+    rows: tuple[StudyRow, ...]
+    about: str = ""
+    data: str = ""
+    normal_class: str = ""
+    choice_patients: int = 0
+    choice_seed: int = 0
+    ceiling: str = ""
+    base: Recipe = field(default_factory=Recipe)
+
+    def __post_init__(self) -> None:
+        names = [row.name for row in self.rows]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if not names or twice:
+            raise InputError(f"A study needs rows of different names; {', '.join(twice) or 'none'} given.")
+        own = {row.name for row in self.rows if not row.of}
+        for row in self.rows:
+            if row.of and row.of not in own:
+                raise InputError(f"Row '{row.name}' judges '{row.of}', which is no row with a training of its own.")
+            if row.of and row.judged_on == CHOICE != self.row(row.of).judged_on:
+                raise InputError(f"Row '{row.name}': the model of '{row.of}' has learned from the choice patients.")
+            if row.judged_on == CHOICE and self.choice_patients < 1:
+                raise InputError(f"Row '{row.name}' is judged on 'choice', but choice_patients is not given.")
+        if self.ceiling and self.ceiling not in names:
+            raise InputError(f"The ceiling '{self.ceiling}' is no row; rows are {', '.join(names)}.")
+
+    def row(self, name: str) -> StudyRow:
+        """The row of that name.
+
+        Raises:
+            InputError: there is none.
+        """
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise InputError(f"The study has no row '{name}'; rows are {', '.join(r.name for r in self.rows)}.")
+
+    def trained(self, row: StudyRow) -> StudyRow:
+        """The row whose training gives the model of `row`."""
+        return self.row(row.of) if row.of else row
+
+    def recipe(self, row: StudyRow) -> Recipe:
+        """The base with the row's changes."""
+        own = self.trained(row)
+        return Recipe(_merged(self.base.model, own.model), _merged(self.base.training, own.training))
+
+    def training_fingerprint(self, row: StudyRow) -> str:
+        """Changes when anything that decides the weights of the row's model changes."""
+        recipe, keeps = self.recipe(row), self.trained(row).judged_on == CHOICE
+        return _digest([recipe.model, recipe.training, [self.choice_patients, self.choice_seed] if keeps else None])
+
+    def fingerprint(self, row: StudyRow) -> str:
+        """Changes when anything that decides the row's figures changes; words for the reader do not."""
+        judging = [row.judged_on, row.level, list(row.head_weights), row.baselines]
+        return _digest([self.training_fingerprint(row), judging])
+
+
+def _digest(values: Any) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        before = merged.get(key)
+        merged[key] = _merged(before, value) if isinstance(value, dict) and isinstance(before, dict) else value
+    return merged
+
+
+def read_study(path: Path) -> Study:
+    """Reads the file of a study.
+
+    Raises:
+        InputError: unreadable, not JSON, unknown keys, rows that cannot be.
+    """
+    return read_json(Study, path)
+
+
+def with_choice(folder: LabelledFolder, patients: int, seed: int) -> LabelledFolder:
+    """The folder with some training patients moved to the split 'choice', so that choices never see the last test.
+
+    Raises:
+        InputError: fewer than twice as many training patients, or a split of that name is there already.
+    """
+    if any(row.split == CHOICE for row in folder.rows):
+        raise InputError(f"{folder.root} has a split '{CHOICE}' of its own; rename it.")
+    trained = sorted({row.patient_id for row in folder.rows if row.split in _TRAINING_SPLITS})
+    if len(trained) < 2 * patients:
+        raise InputError(
+            f"{patients} of {len(trained)} training patients cannot be kept for choices; at most half of them can."
+        )
+    kept = set(random.Random(seed).sample(trained, patients))
+    rows = tuple(replace(row, split=CHOICE) if row.patient_id in kept else row for row in folder.rows)
+    return replace(folder, rows=rows)

@@ -1,0 +1,186 @@
+"""The table of a study, for people (Markdown), for programs (CSV) and for the eye (plots)."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ClamSegLib import RESEARCH_ONLY
+from ClamSegLib.outputs import whole_file
+from ClamSegLib.study_file import Study
+
+_FEWEST_FOR_A_RANK = 5
+# Key of the CSV, title in Markdown.
+_COLUMNS = {
+    "name": "row",
+    "shows": "what it shows",
+    "judged_on": "judged on",
+    "dice": "Dice",
+    "dice_low": "",
+    "dice_high": "",
+    "dice_of_ceiling": "of ceiling",
+    "best_dice_oracle": "best Dice (oracle)",
+    "pixel_ap": "pixel AP",
+    "ap_of_ceiling": "of ceiling",
+    "slice_auc": "slice AUC",
+    "false_positive_area": "false-positive area",
+    "volume_dice": "Dice per volume",
+    "lesion_sensitivity": "lesions found",
+    "criterion": "criterion",
+    "seed": "seed",
+    "minutes": "minutes",
+    "date": "date",
+}
+_SHARES = ("dice_of_ceiling", "ap_of_ceiling", "lesion_sensitivity")
+
+
+def _value(figure: Any) -> float | None:
+    """The number of a figure of `evaluate`, which may carry its interval and count."""
+    return figure.get("value") if isinstance(figure, dict) else figure
+
+
+def table_lines(study: Study, finished: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One dictionary of `_COLUMNS` per finished row and per baseline; None where there is no figure."""
+    lines = []
+    for row in finished:
+        lines.append(_line(row, row["figures"], row["name"], row["shows"]))
+        for baseline in row["baselines"]:
+            line = _line(row, baseline, baseline["name"], f"baseline beside {row['name']}")
+            lines.append({**line, "criterion": None, "seed": None, "minutes": None})
+    ceiling = {line["judged_on"]: line for line in lines if line["name"] == study.ceiling}
+    for line in lines:
+        top = ceiling.get(line["judged_on"])
+        for share, figure in (("dice_of_ceiling", "dice"), ("ap_of_ceiling", "pixel_ap")):
+            known = top is not None and top[figure] and line[figure] is not None
+            line[share] = line[figure] / top[figure] if known and top is not None else None
+    return lines
+
+
+def _line(row: dict[str, Any], figures: dict[str, Any], name: str, shows: str) -> dict[str, Any]:
+    line: dict[str, Any] = dict.fromkeys(_COLUMNS)
+    line |= {key: _value(figures.get(key)) for key in _COLUMNS if key in figures}
+    interval = (figures.get("dice") or {}).get("interval_95") or (None, None)
+    line |= {"name": name, "shows": shows, "judged_on": row["judged_on"], "date": row["date"], "seed": row["seed"]}
+    # A training with masks chooses by Dice: its criterion is another thing.
+    by_labels = row["supervision"] == "labels" and not row["of"]
+    line |= {"criterion": row["criterion"] if by_labels else None, "minutes": row["minutes"]["training"]}
+    return line | {"dice_low": interval[0], "dice_high": interval[1]}
+
+
+def rank_correlation(lines: Sequence[dict[str, Any]], judged_on: str, figure: str = "dice") -> tuple[float, int] | None:
+    """Spearman's correlation of the mask-free criterion and a figure over rows, and the number of rows.
+
+    None with fewer than five rows, or where one of both is the same in all.
+    """
+    from scipy.stats import rankdata
+
+    pairs = [
+        (line["criterion"], line[figure])
+        for line in lines
+        if line["judged_on"] == judged_on and line["criterion"] is not None and line[figure] is not None
+    ]
+    if len(pairs) < _FEWEST_FOR_A_RANK:
+        return None
+    a, b = (rankdata(values) for values in zip(*pairs, strict=True))
+    if a.std() == 0 or b.std() == 0:
+        return None
+    return float(np.corrcoef(a, b)[0, 1]), len(pairs)
+
+
+def write_tables(study: Study, finished: Sequence[dict[str, Any]], output: Path) -> None:
+    """Writes table.csv, table.md, dice.png and criterion.png; nothing before the first row is finished."""
+    if not finished:
+        return
+    lines = table_lines(study, finished)
+    with whole_file(output / "table.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, _COLUMNS)
+        writer.writeheader()
+        writer.writerows(lines)
+    with whole_file(output / "table.md") as path:
+        path.write_text(_markdown(study, finished, lines), encoding="utf-8")
+    _write_plots(lines, output)
+
+
+def _markdown(study: Study, finished: Sequence[dict[str, Any]], lines: Sequence[dict[str, Any]]) -> str:
+    titles = {key: title for key, title in _COLUMNS.items() if title}
+    shown = ["| " + " | ".join(titles.values()) + " |", "|" + "---|" * len(titles)]
+    shown += ["| " + " | ".join(_text(line, key) for key in titles) + " |" for line in lines]
+    missing = [row.name for row in study.rows if row.name not in {f["name"] for f in finished}]
+    words = [f"# {study.name}", "", RESEARCH_ONLY, "", study.about, "", *shown, ""]
+    words += ["Brackets: 95 % interval over patients. The criterion reads no mask; Dice at the mask-free threshold."]
+    for judged_on in dict.fromkeys(line["judged_on"] for line in lines):
+        for figure, name in (("dice", "Dice"), ("pixel_ap", "pixel AP")):
+            rank = rank_correlation(lines, judged_on, figure)
+            if rank is not None:
+                words += [f"Rank correlation of criterion and {name} on '{judged_on}': {rank[0]:.2f} ({rank[1]} rows)."]
+    if missing:
+        words += ["", f"Not run yet: {', '.join(missing)}."]
+    return "\n".join(words) + "\n"
+
+
+def _text(line: dict[str, Any], key: str) -> str:
+    value = line[key]
+    if value is None:
+        return "-"
+    if key == "dice" and line["dice_low"] is not None:
+        return f"{value:.3f} [{line['dice_low']:.2f}, {line['dice_high']:.2f}]"
+    if key in _SHARES:
+        return f"{100 * value:.0f} %"
+    if key == "minutes":
+        return f"{value:.1f}"
+    return f"{value:.3f}" if isinstance(value, float) else str(value).replace("|", "/")
+
+
+def _write_plots(lines: Sequence[dict[str, Any]], output: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 1.2 + 0.28 * len(lines)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for place, line in enumerate(lines):
+        if line["dice_low"] is not None:
+            axes.plot([line["dice_low"], line["dice_high"]], [place, place], color="#0072b2", alpha=0.4, lw=5)
+    for key, mark, colour in (
+        ("dice", "o", "#0072b2"),
+        ("best_dice_oracle", "|", "#555555"),
+        ("pixel_ap", "d", "#d55e00"),
+    ):
+        points = [(line[key], place) for place, line in enumerate(lines) if line[key] is not None]
+        if points:
+            axes.plot(*zip(*points, strict=True), mark, color=colour, label=_COLUMNS[key])
+    axes.set_yticks(range(len(lines)), [f"{line['name']} ({line['judged_on']})" for line in lines], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1)
+    axes.grid(axis="x", alpha=0.3)
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    with whole_file(output / "dice.png") as path:
+        figure.savefig(path, dpi=110)
+    _write_criterion(lines, output)
+
+
+def _write_criterion(lines: Sequence[dict[str, Any]], output: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for judged_on in dict.fromkeys(line["judged_on"] for line in lines):
+        own = [
+            line
+            for line in lines
+            if line["judged_on"] == judged_on and line["criterion"] is not None and line["dice"] is not None
+        ]
+        if own:
+            axes.plot([line["criterion"] for line in own], [line["dice"] for line in own], "o", label=judged_on)
+    axes.set_xlabel("mask-free criterion, on patients held out of the training")
+    axes.set_ylabel("Dice at the mask-free threshold")
+    if axes.lines:
+        axes.legend(frameon=False)
+    with whole_file(output / "criterion.png") as path:
+        figure.savefig(path, dpi=110)
