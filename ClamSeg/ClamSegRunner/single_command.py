@@ -1,4 +1,4 @@
-"""A verb of the library run once: the doctor's table, an offline bundle, an installation."""
+"""A program of Python run once: a verb of the library, a download by pip, a script of the panel."""
 
 from __future__ import annotations
 
@@ -16,10 +16,21 @@ OnEnd = Callable[[int, str, str], None]
 
 
 class SingleCommand:
-    """One process; `on_end(exit_code, stdout, stderr)` is called once, never after `kill`."""
+    """One process; `on_end(exit_code, stdout, stderr)` is called once, never after `kill`.
+
+    Args:
+        words: verb of the library and its arguments.
+        on_event: is given the JSON lines as they come.
+        arguments: of Python, in the place of a verb.
+    """
 
     def __init__(
-        self, words: list[str], on_end: OnEnd, on_event: Callable[[dict[str, Any]], None] | None = None
+        self,
+        words: list[str],
+        on_end: OnEnd,
+        on_event: Callable[[dict[str, Any]], None] | None = None,
+        *,
+        arguments: list[str] | None = None,
     ) -> None:
         self._on_end, self._on_event = on_end, on_event
         self._out, self._err = b"", b""
@@ -30,7 +41,7 @@ class SingleCommand:
         self._process.connect("readyReadStandardError()", self._read_error)
         self._process.connect("finished(int,QProcess::ExitStatus)", self._finished)
         self._process.connect("errorOccurred(QProcess::ProcessError)", self._failed)
-        self._process.start(python_program(), library_words(*words))
+        self._process.start(python_program(), arguments if arguments is not None else library_words(*words))
 
     def kill(self) -> None:
         """Ends it without a word."""
@@ -68,6 +79,8 @@ class SingleCommand:
         self._end(1 if crashed else int(exit_code), "")
 
     def _end(self, exit_code: int, problem: str) -> None:
-        self._process = None
+        process, self._process = self._process, None
+        # A QProcess must not be deleted by what its own signal calls: it is held until that is over.
+        qt.QTimer.singleShot(0, lambda: process)
         error = problem or self._err.decode("utf-8", "replace")
         self._on_end(exit_code, self._out.decode("utf-8", "replace"), error)

@@ -12,6 +12,8 @@ from ClamSegRunner.command_line import extra_environment, library_words, python_
 from ClamSegRunner.protocol import LineBuffer
 
 _STOP, _PAUSE, _EVENTS, _LOCK = "stop", "pause", "events.jsonl", "run.lock"
+# A child that ended stays in the list of processes, as if it lived, until its parent asks for it.
+_children: list[subprocess.Popen[bytes]] = []
 
 
 def start_training(words: list[str], log: Path) -> int:
@@ -37,13 +39,19 @@ def start_training(words: list[str], log: Path) -> int:
             env=environment,
             **apart,
         )
+    _children.append(process)
     return process.pid
+
+
+def _bury_ended() -> None:
+    _children[:] = [process for process in _children if process.poll() is None]
 
 
 def running_trainings(models_folder: Path) -> list[Path]:
     """Folders below `models_folder` in which a training runs now."""
     from ClamSegLib.training_folder import running_training
 
+    _bury_ended()
     locks = sorted(models_folder.glob(f"*/{_LOCK}")) if models_folder.is_dir() else []
     return [lock.parent for lock in locks if running_training(lock.parent) is not None]
 
@@ -80,6 +88,7 @@ class TrainingFollower:
         """Whether the training lives; one that was just started and has not locked its folder yet counts."""
         from ClamSegLib.training_folder import running_training
 
+        _bury_ended()
         if running_training(self.folder) is not None:
             self._seen = True
             return True
@@ -110,6 +119,11 @@ class TrainingFollower:
     def go_on(self) -> None:
         """Lets a paused training go on."""
         (self.folder / _PAUSE).unlink(missing_ok=True)
+
+    @property
+    def is_asked_to_stop(self) -> bool:
+        """Whether it was asked to finish."""
+        return (self.folder / _STOP).exists()
 
     @property
     def is_paused(self) -> bool:

@@ -180,7 +180,10 @@ class WorkerProcess:
 
     def _ended(self, message: str) -> None:
         waiting = list(self._waiting.values())
-        self._listen(self._process, False)
+        process = self._process
+        self._listen(process, False)
         self._forget()
+        # A QProcess must not be deleted by what its own signal calls: it is held until that is over.
+        qt.QTimer.singleShot(0, lambda: process)
         for on_event in waiting:
             on_event({"event": "error", "message": message, "code": 1})

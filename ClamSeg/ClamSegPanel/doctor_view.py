@@ -1,0 +1,91 @@
+"""Check folder: the dataset doctor as a process of its own, and its table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt
+from slicer.i18n import tr as _
+
+from ClamSegPanel.doctor_table import DoctorTable, read_doctor
+from ClamSegPanel.training_choices import TrainingChoices
+from ClamSegPanel.user_action import user_action
+
+# Dark enough to be read on white, and apart for colour-blind eyes; the words say the same.
+COLOURS = {"refused": "#b00020", "warning": "#a04000"}
+
+
+class DoctorView:
+    """Runs the doctor on a click and shows what it found; a second click ends it."""
+
+    def __init__(self, panel: Any, choices: TrainingChoices) -> None:
+        self._panel, self._ui, self._choices = panel, panel.ui, choices
+        self._command: Any = None
+        table = self._ui.doctorTable
+        table.setHorizontalHeaderLabels(["", _("Check"), _("Found")])
+        table.wordWrap = True
+        table.horizontalHeader().setStretchLastSection(True)
+        table.verticalHeader().visible = False
+        self._ui.checkFolderButton.connect("clicked(bool)", self._clicked)
+
+    def close(self) -> None:
+        """The window goes: the doctor ends."""
+        self._stop()
+
+    @user_action(_("The folder could not be checked."))
+    def _clicked(self, checked: bool = False) -> None:
+        from ClamSegRunner.single_command import SingleCommand
+
+        if self._command is not None:
+            self._stop()
+            self.say(_("The check was cancelled."))
+            return
+        plan = self._choices.plan()
+        problem = plan.problem_of_data()
+        if problem:
+            self._panel.failed(problem)
+            return
+        self._ui.doctorTable.rowCount = 0
+        self._ui.checkFolderButton.text = _("Cancel check")
+        self.say(_("The folder is being looked at."))
+        self._command = SingleCommand(plan.check_words(), self._ended, self._event)
+
+    def say(self, text: str, severity: str = "ok") -> None:
+        """A sentence under the buttons."""
+        self._ui.trainingLabel.text = text
+        colour = COLOURS.get(severity)
+        self._ui.trainingLabel.styleSheet = f"color: {colour}" if colour else ""
+
+    def _stop(self) -> None:
+        if self._command is not None:
+            self._command.kill()
+        self._command = None
+        self._ui.checkFolderButton.text = _("Check folder")
+
+    def _event(self, event: dict[str, Any]) -> None:
+        if event["event"] == "progress":
+            words = _("{stage}: {done} of {total}")
+            self.say(words.format(stage=_(event["stage"]), done=event["done"], total=event["total"]))
+
+    @user_action(_("The doctor's answer could not be shown."))
+    def _ended(self, exit_code: int, output: str, error: str) -> None:
+        self._command = None
+        self._ui.checkFolderButton.text = _("Check folder")
+        found = read_doctor(exit_code, output, error)
+        self._show(found)
+        self.say(found.summary, "refused" if found.refused else "ok")
+
+    def _show(self, found: DoctorTable) -> None:
+        table = self._ui.doctorTable
+        table.rowCount = len(found.lines)
+        for row, line in enumerate(found.lines):
+            advice = _("{found}. To do: {advice}.").format(found=line.found, advice=line.advice)
+            for column, text in enumerate((_(line.severity), line.check, advice if line.advice else line.found)):
+                item = qt.QTableWidgetItem(text)
+                item.setToolTip(text)
+                if line.severity in COLOURS:
+                    item.setForeground(qt.QBrush(qt.QColor(COLOURS[line.severity])))
+                table.setItem(row, column, item)
+        table.resizeColumnToContents(0)
+        table.resizeColumnToContents(1)
+        table.resizeRowsToContents()

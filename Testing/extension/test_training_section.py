@@ -1,0 +1,211 @@
+"""Fine-tune in the window: check a folder, start, pause, stop, find again, see curves, slices and card."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from own_models import own_models, write_phantoms
+from placeholders import place_missing_sections
+from slicer_stand_in import driver
+
+from ClamSegScene.curves import chart_of
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory: Any) -> Path:
+    return write_phantoms(tmp_path_factory.mktemp("data") / "Bilder für Übung")
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    with own_models(tmp_path / "Eigene Modelle", monkeypatch) as folder:
+        yield folder
+
+
+@pytest.fixture
+def panel(models: Path, window: Any) -> Any:
+    window.open("trainingSection")
+    window.choose("startingModelSelector", "tiny")
+    return window
+
+
+def ready(panel: Any, data: Path, *, name: str = "Läsionen 2", steps: int = 100_000) -> None:
+    panel.type_text("trainingFolderEdit", str(data))
+    panel.choose("lengthKindSelector", "steps")
+    panel.set_value("lengthSpinBox", steps)
+    panel.ui.newModelNameEdit.text = name
+
+
+def state(panel: Any) -> str:
+    progress = panel.panel.training.progress
+    return progress.state.value if progress is not None else "none"
+
+
+def learning(panel: Any) -> bool:
+    return state(panel) == "running" and panel.panel.training.progress.stage == "training"
+
+
+def start(panel: Any) -> None:
+    panel.click("startTrainingButton")
+    assert panel.dialogs.errors() == []
+    panel.wait_until(lambda: learning(panel), 120)
+
+
+def test_check_folder_shows_the_doctors_table_with_advice(panel: Any, phantoms: Path) -> None:
+    panel.type_text("trainingFolderEdit", str(phantoms))
+    panel.click("checkFolderButton")
+    assert panel.text("checkFolderButton") == "Cancel check"
+    panel.wait_until(lambda: panel.text("checkFolderButton") == "Check folder")
+    cells = panel.cells("doctorTable")
+    assert cells[0] == ["ok", "rows of train", "18 lesion, 18 normal, 6 patients"]
+    assert "unreadable files" in [check for _, check, _ in cells]
+    assert "can be learned from" in panel.text("trainingLabel")
+
+
+def test_a_wrong_folder_is_told_by_the_doctor_in_red_words(panel: Any, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    panel.type_text("trainingFolderEdit", str(tmp_path / "empty"))
+    panel.click("checkFolderButton")
+    panel.wait_until(lambda: panel.text("checkFolderButton") == "Check folder")
+    assert panel.cells("doctorTable")[0][0] == "refused"
+    assert "#b00020" in panel.ui.trainingLabel.styleSheet
+    assert panel.dialogs.errors() == []
+
+
+def test_a_second_click_cancels_the_check(panel: Any, phantoms: Path) -> None:
+    panel.type_text("trainingFolderEdit", str(phantoms))
+    panel.click("checkFolderButton")
+    panel.click("checkFolderButton")
+    assert panel.text("trainingLabel") == "The check was cancelled."
+    assert panel.cells("doctorTable") == []
+
+
+def test_my_corrections_takes_the_folder_the_review_saves_into(panel: Any, tmp_path: Path) -> None:
+    panel.panel.keep_setting("correctionsFolder", str(tmp_path))
+    panel.click("useCorrectionsFolderButton")
+    assert "no saved corrections" in panel.dialogs.errors()[-1]
+    (tmp_path / "labels.csv").touch()
+    panel.click("useCorrectionsFolderButton")
+    assert panel.ui.correctionsFolderEdit.currentPath == str(tmp_path)
+
+
+def test_what_cannot_be_started_says_why_and_starts_nothing(panel: Any, phantoms: Path, models: Path) -> None:
+    panel.click("startTrainingButton")
+    assert "No folder of labelled images" in panel.dialogs.errors()[-1]
+    ready(panel, phantoms, name="ct-infection")
+    panel.click("startTrainingButton")
+    assert "shipped model" in panel.dialogs.errors()[-1]
+    assert state(panel) == "none"
+    assert sorted(path.name for path in models.iterdir()) == ["tiny"]
+
+
+def test_an_existing_model_is_replaced_only_after_a_yes(panel: Any, phantoms: Path, models: Path) -> None:
+    ready(panel, phantoms, name="tiny")
+    before = (models / "tiny" / "config.json").read_bytes()
+    panel.dialogs.says_yes = False
+    panel.click("startTrainingButton")
+    assert panel.dialogs.shown[-1][1] == "Replace?"
+    assert state(panel) == "none"
+    assert (models / "tiny" / "config.json").read_bytes() == before
+
+
+def test_choices_that_do_not_apply_are_not_shown(panel: Any) -> None:
+    assert not panel.shown("modalitySelector")
+    panel.choose("startingModelSelector", "nothing (from scratch)")
+    assert panel.shown("modalitySelector")
+    assert panel.text("newModelNameEdit") == "my-model-1"
+    assert not panel.shown("etaSpinBox")
+    panel.choose("etaSelector", "one value")
+    assert panel.shown("etaSpinBox")
+
+
+def test_a_training_from_start_to_stop(panel: Any, phantoms: Path, models: Path, tmp_path: Path) -> None:
+    ready(panel, phantoms)
+    start(panel)
+    assert not panel.ui.startTrainingButton.enabled, "one training at a time"
+    assert panel.shown("trainingProgressBar")
+    panel.click("pauseTrainingButton")
+    assert state(panel) == "paused"
+    assert panel.text("trainingLabel").startswith("'Läsionen 2' waits at training")
+    panel.click("pauseTrainingButton")
+    panel.wait_until(lambda: panel.shown("trainingPreviewLabel"), 120)
+    assert panel.ui.trainingPreviewLabel.pixmap.width() == 420
+    panel.click("showCurvesButton")
+    chart = chart_of(panel.scene)
+    names = [chart.GetNthPlotSeriesNode(k).GetName() for k in range(chart.GetNumberOfPlotSeriesNodes())]
+    assert names[0] == "loss"
+    assert "localisation AUC" in names
+    rows = chart.GetNthPlotSeriesNode(0).GetTableNode().GetTable().GetNumberOfRows
+    shown = rows()
+    panel.wait_until(lambda: chart.GetNthPlotSeriesNode(0).GetTableNode().GetTable().GetNumberOfRows() > shown, 120)
+    panel.click("stopTrainingButton")
+    panel.wait_until(lambda: state(panel) == "stopped", 120)
+    assert "its best was kept" in panel.text("trainingLabel")
+    assert "Läsionen 2" in panel.entries("modelSelector"), "the new model is in the list"
+    assert "Läsionen 2" in panel.entries("startingModelSelector")
+    assert panel.shown("resumeTrainingButton")
+    panel.click("showCardButton")
+    assert "For research, not for diagnosis" in panel.ui.cardBrowser.plainText
+    assert "localisation auc" in panel.ui.cardBrowser.plainText
+    assert panel.dialogs.errors() == []
+
+
+def test_a_training_goes_on_when_the_window_closes_and_is_found_again(panel: Any, phantoms: Path, models: Path) -> None:
+    ready(panel, phantoms)
+    start(panel)
+    panel.close()
+    module = driver.load_module()
+    place_missing_sections()
+    again = driver.Window(module, panel.worker)
+    try:
+        again.wait_until(lambda: learning(again), 60)
+        assert again.text("trainingLabel").startswith("'Läsionen 2': training")
+        again.click("stopTrainingButton")
+        again.wait_until(lambda: state(again) == "stopped", 120)
+        assert (models / "Läsionen 2" / "config.json").is_file()
+    finally:
+        again.close()
+
+
+def test_a_killed_training_is_told_in_red_and_go_on_takes_it_up(panel: Any, phantoms: Path, models: Path) -> None:
+    ready(panel, phantoms, name="killed", steps=250)
+    start(panel)
+    panel.wait_until((models / "killed" / "state" / "state.safetensors").is_file, 120)
+    panel.click("pauseTrainingButton")
+    os.kill(json.loads((models / "killed" / "run.lock").read_text())["pid"], signal.SIGKILL)
+    panel.wait_until(lambda: state(panel) == "killed", 60)
+    assert "ended from outside" in panel.text("trainingLabel")
+    assert "#b00020" in panel.ui.trainingLabel.styleSheet
+    assert "killed" not in panel.entries("modelSelector")
+    panel.click("resumeTrainingButton")
+    panel.wait_until(lambda: state(panel) == "finished", 120)
+    assert "is finished" in panel.text("trainingLabel")
+    assert "killed" in panel.entries("modelSelector")
+    assert not panel.shown("resumeTrainingButton")
+
+
+def test_a_training_that_is_refused_says_its_last_words(panel: Any, tmp_path: Path, models: Path) -> None:
+    data = write_phantoms(tmp_path / "broken", patients=4)
+    (data / "labels.csv").write_text("image_path,label\nimages/p0_0.png,1\nimages/p0_1.png,1\n")
+    ready(panel, data, name="refused")
+    panel.click("startTrainingButton")
+    panel.wait_until(lambda: state(panel) == "failed", 120)
+    assert "holds only diseased images" in panel.text("trainingLabel")
+    assert not (models / "refused").exists()
+    assert panel.ui.startTrainingButton.enabled
+
+
+def test_curves_before_the_first_validation_say_so(panel: Any, phantoms: Path) -> None:
+    assert not panel.ui.showCurvesButton.enabled
+    ready(panel, phantoms)
+    panel.click("startTrainingButton")
+    panel.click("showCurvesButton")
+    assert "no figures yet" in panel.dialogs.errors()[-1]
+    assert chart_of(panel.scene) is None
+    panel.wait_until(lambda: learning(panel), 120)
