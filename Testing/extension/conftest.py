@@ -21,21 +21,10 @@ for folder in (REPOSITORY, REPOSITORY / "ClamSeg", REPOSITORY / "Testing"):
 def scene() -> Iterator[Any]:
     """A fresh scene with the logics that a segmentation needs."""
     import slicer
+    from slicer_stand_in.scenes import fresh_scene
 
-    fresh = slicer.vtkMRMLScene()
+    fresh, logic = fresh_scene()
     slicer.mrmlScene = fresh
-    logic = slicer.vtkSlicerSegmentationsModuleLogic()
-    logic.SetMRMLScene(fresh)
-    for colour in ("Red", "Green", "Yellow"):
-        node = slicer.vtkMRMLSliceNode()
-        node.SetSingletonTag(colour)
-        node.SetLayoutName(colour)
-        node.SetName(colour)
-        fresh.AddNode(node)
-        composite = slicer.vtkMRMLSliceCompositeNode()
-        composite.SetSingletonTag(colour)
-        fresh.AddNode(composite)
-    fresh.AddNode(slicer.vtkMRMLCrosshairNode())
     yield fresh
     fresh.Clear(True)
     logic.SetMRMLScene(None)

@@ -105,15 +105,11 @@ class ctkCollapsibleButton(QAbstractButton):
 
     def sizeHint(self) -> QSize:
         header = self._header_size()
-        if self._collapsed or self.layout() is None:
-            return header
-        return self.layout().sizeHint().expandedTo(header)
+        return header if self._collapsed else QWidget.sizeHint(self).expandedTo(header)
 
     def minimumSizeHint(self) -> QSize:
         header = self._header_size()
-        if self._collapsed or self.layout() is None:
-            return header
-        return self.layout().minimumSize().expandedTo(header)
+        return header if self._collapsed else QWidget.minimumSizeHint(self).expandedTo(header)
 
     def hitButton(self, position: Any) -> bool:
         return bool(position.y() < self._header_size().height())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import slicer
-from PySide6.QtCore import Property, QItemSelection, QSize, Signal
-from PySide6.QtGui import QColor, QPixmap
+from PySide6.QtCore import Property, QItemSelection, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
@@ -131,6 +131,18 @@ class qMRMLSegmentSelectorWidget(qMRMLWidget):
 _COLUMNS = ("visibilityColumnVisible", "colorColumnVisible", "opacityColumnVisible", "", "statusColumnVisible")
 
 
+def _eye() -> QPixmap:
+    """The open eye that Slicer shows beside what is visible."""
+    pixels = QPixmap(16, 16)
+    pixels.fill(Qt.GlobalColor.transparent)
+    with QPainter(pixels) as painter:
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.drawEllipse(1, 4, 14, 8)
+        painter.setBrush(Qt.GlobalColor.black)
+        painter.drawEllipse(6, 6, 4, 4)
+    return pixels
+
+
 class qMRMLSegmentsTableView(qMRMLWidget):
     """One row a segment: shown or not, colour, opacity, name, state."""
 
@@ -146,8 +158,10 @@ class qMRMLSegmentsTableView(qMRMLWidget):
         self._read_only = False
         self.table = QTableWidget(0, 5, self)
         self.table.setHorizontalHeaderLabels(["", "", "Opacity", "Name", ""])
-        self.table.horizontalHeaderItem(0).setText("\N{EYE}")
+        self._eye = QIcon(_eye())
+        self.table.horizontalHeaderItem(0).setIcon(self._eye)
         self.table.verticalHeader().hide()
+        self.table.verticalHeader().setDefaultSectionSize(22)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
         for column, width in ((0, 28), (1, 28), (2, 60), (4, 24)):
@@ -180,8 +194,10 @@ class qMRMLSegmentsTableView(qMRMLWidget):
             segment = self._node.GetSegmentation().GetSegment(segment_id)
             shown = display is None or display.GetSegmentVisibility(segment_id)
             opacity = display.GetSegmentOpacity3D(segment_id) if display is not None else 1.0
-            for column, text in enumerate(("\N{EYE}" if shown else "", "", f"{opacity:.2f}", segment.GetName(), "")):
+            for column, text in enumerate(("", "", f"{opacity:.2f}", segment.GetName(), "")):
                 self.table.setItem(row, column, QTableWidgetItem(text))
+            if shown:
+                self.table.item(row, 0).setIcon(self._eye)
             pixels = QPixmap(12, 12)
             pixels.fill(QColor.fromRgbF(*segment.GetColor()))
             self.table.item(row, 1).setIcon(pixels)

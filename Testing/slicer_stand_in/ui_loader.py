@@ -13,6 +13,9 @@ from PySide6 import QtCore, QtUiTools, QtWidgets
 from slicer_stand_in import api, python_qt
 from slicer_stand_in.reports import READ_ONLY
 
+# Properties of layouts that only the .ui format has; Qt's loader turns them into contents margins.
+_MARGINS = ("leftMargin", "topMargin", "rightMargin", "bottomMargin")
+
 
 class QUiLoader(QtCore.QObject):
     """As the loader of Qt, for one file."""
@@ -83,7 +86,7 @@ def unknown_parts(tree: ElementTree.Element) -> list[str]:
         kind = widget.get("class", "")
         for given in widget.findall("property"):
             name, listed = given.get("name", ""), api.members(kind).properties
-            if given.get("stdset") == "0":
+            if given.get("stdset") == "0" or (widget.tag == "layout" and name in _MARGINS):
                 continue
             if name not in listed or listed[name].endswith(READ_ONLY):
                 refused.append(f"{widget.get('name')}: {kind} has no writable property {name}")
