@@ -159,11 +159,12 @@ def test_a_training_from_start_to_stop(panel: Any, phantoms: Path, models: Path,
 def test_a_training_goes_on_when_the_window_closes_and_is_found_again(panel: Any, phantoms: Path, models: Path) -> None:
     ready(panel, phantoms)
     start(panel)
-    panel.close()
+    panel.panel.close()
     module = driver.load_module()
     place_missing_sections()
     again = driver.Window(module, panel.worker)
     try:
+        again.open("trainingSection")
         again.wait_until(lambda: learning(again), 60)
         assert again.text("trainingLabel").startswith("'Läsionen 2': training")
         again.click("stopTrainingButton")
