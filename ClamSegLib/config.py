@@ -151,6 +151,25 @@ class Condition:
 
 
 @dataclass(frozen=True)
+class EarlyExit:
+    """Slices that a shallow level finds surely normal need no deeper one (early_exit.py).
+
+    Attributes:
+        level: the shallow level.
+        score: slices that score at most this leave there.
+        normal_share: share of normal validation slices that left.
+    """
+
+    level: int
+    score: float
+    normal_share: float
+
+    def __post_init__(self) -> None:
+        _require(self.level >= 1, f"early_exit level {self.level} must be at least 1.")
+        _require(0 <= self.score <= 1 and 0 <= self.normal_share <= 1, "early_exit score and share must be 0..1.")
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """All that is needed to rebuild and run a model; stands as config.json in its folder.
 
@@ -161,6 +180,7 @@ class ModelConfig:
         head_weights: weight of each head, level 1 first, in the mean of log odds ratios; running at level L
             uses the first L, renormalised.
         slice_score_normal: 95th percentile of the top-k score on normal validation slices; None if not measured.
+        early_exit: when a slice leaves at a shallow level; None: every slice goes on to the deepest.
         weights_sha256: of weights.safetensors.
     """
 
@@ -180,6 +200,7 @@ class ModelConfig:
     threshold: float = 0.5
     minimum_volume_ml: float = 0.0
     slice_score_normal: float | None = None
+    early_exit: EarlyExit | None = None
     licence: str = ""
     weights_sha256: str = ""
     format_version: int = FORMAT_VERSION
@@ -200,6 +221,10 @@ class ModelConfig:
         _require(
             len(self.conditions) == self.network.classes - 1,
             f"{len(self.conditions)} conditions do not fit {self.network.classes} classes (background is one).",
+        )
+        _require(
+            self.early_exit is None or self.early_exit.level < self.network.depth,
+            f"early_exit must lie above level {self.network.depth}, the deepest.",
         )
         _require(0 < self.threshold < 1, f"threshold {self.threshold} must lie between 0 and 1.")
         if self.task == "lesion" and self.odds_normal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from ClamSegLib.errors import InputError
 from ClamSegLib.evaluation_picture import Example, write_montage
 from ClamSegLib.inference import predict
 from ClamSegLib.lesions import above_threshold
+from ClamSegLib.network_run import BY_NEED
 from ClamSegLib.organ import find_organ
 from ClamSegLib.outputs import whole_folder
 from ClamSegLib.preprocess import Preparation, clean_values, normalise, prepare
@@ -38,7 +40,7 @@ class EvaluationOptions:
     split: str = ""
     baselines: bool = False
     device: str = "auto"
-    level: int | None = None
+    level: int | str | None = None
     batch_size: int = 8
     seed: int = 0
 
@@ -50,6 +52,7 @@ class _Method:
     board: Scoreboard
     model: LoadedModel
     maps: Maps
+    seconds: float = 0.0
 
 
 def evaluate(
@@ -96,23 +99,55 @@ def evaluate(
             "seed": options.seed,
             "table": table,
         }
+        if options.level == BY_NEED:
+            metrics["level_auto"] = _gain_and_loss(methods, models)
         (part / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
         _write_cases(part / "cases.csv", folder, methods)
         write_montage(part / "montage.png", examples, models[0].config)
     return metrics
 
 
+def _gain_and_loss(methods: Sequence[_Method], models: Sequence[LoadedModel]) -> dict[str, Any]:
+    """Per model what `--level auto` saves of the network's time and loses of the mean Dice over lesion slices."""
+    told: dict[str, Any] = {}
+    by_name = {method.board.name: method for method in methods}
+    for model in models:
+        whole, early = by_name[model.config.name], by_name.get(f"{model.config.name}, level auto")
+        if early is None:
+            told[model.config.name] = "every slice at the deepest level: the model holds no early_exit"
+            continue
+        pairs = [
+            (a.dice, b.dice)
+            for a, b in zip(whole.board.slices, early.board.slices, strict=True)
+            if a.dice is not None and b.dice is not None
+        ]
+        told[model.config.name] = {
+            "times_as_fast": whole.seconds / early.seconds if early.seconds else None,
+            "dice_loss": float(np.mean([a - b for a, b in pairs])) if pairs else None,
+            "lesion_slices": len(pairs),
+            "seconds": {"deepest": whole.seconds, "auto": early.seconds},
+        }
+    return told
+
+
 def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[_Method]:
-    def of(model: LoadedModel) -> Maps:
+    def of(model: LoadedModel, level: int | str | None) -> Maps:
         def maps(preparation: Preparation) -> NDArray[np.uint8]:
             probability, _ = predict(
-                preparation, model, device=options.device, level=options.level, batch_size=options.batch_size
+                preparation, model, device=options.device, level=level, batch_size=options.batch_size
             )
             return np.asarray(probability.max(axis=0))
 
         return maps
 
-    methods = [_Method(Scoreboard(m.config.name, m.config.threshold), m, of(m)) for m in models]
+    fixed = None if options.level == BY_NEED else options.level
+    methods = [_Method(Scoreboard(m.config.name, m.config.threshold), m, of(m, fixed)) for m in models]
+    if options.level == BY_NEED:
+        methods += [
+            _Method(Scoreboard(f"{m.config.name}, level auto", m.config.threshold), m, of(m, BY_NEED))
+            for m in models
+            if m.config.early_exit is not None
+        ]
     if options.baselines and models[0].config.task == "lesion":
         methods.append(_Method(Scoreboard("intensity threshold", None), models[0], intensity_map))
         methods.append(_Method(Scoreboard("Grad-CAM", None), models[0], GradCam(models[0].clam).maps))
@@ -132,7 +167,9 @@ def _run(folder: LabelledFolder, rows: list[int], methods: list[_Method], report
             key = id(method.model)
             if key not in prepared:
                 prepared[key] = _prepared(case, volume, method.model, reporter)
+            started = time.perf_counter()
             shown = method.maps(prepared[key])
+            method.seconds += time.perf_counter() - started
             found = _score_case(folder, case, method, prepared[key], shown)
             if number == 0:
                 examples += found

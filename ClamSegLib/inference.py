@@ -31,7 +31,7 @@ class SegmentOptions:
     """How to run a model on a volume; see the command line for the meaning of each.
 
     Attributes:
-        level: 1..depth, or None for the deepest.
+        level: 1..depth, None for the deepest, or 'auto' (`network_run.run_network`).
         threshold: of P_L; None for the model's.
         batch_size: slices at once; None leaves it to the engine.
         minimum_volume_ml: smaller lesions are dropped; None for the model's.
@@ -40,7 +40,7 @@ class SegmentOptions:
     """
 
     device: str = "auto"
-    level: int | None = None
+    level: int | str | None = None
     organ: str = "auto"
     threshold: float | None = None
     batch_size: int | None = None
@@ -61,6 +61,7 @@ class CaseResult:
         disagreement: same shape, |P_L^A - P_L^B| in 1/255 steps, canonical.
         labels: (slice, row, column) uint8 condition numbers after clean-up, canonical.
         components: (slice, row, column) int32 lesion numbers, canonical.
+        slices_by_level: how many slices each level gave the maps of.
         engine: what computed, as report.json tells it.
         n_slices: slices analysed; always all of them.
         seconds: time of each stage.
@@ -82,6 +83,7 @@ class CaseResult:
     device: str
     n_slices: int
     engine: dict[str, Any] = field(default_factory=dict)
+    slices_by_level: dict[int, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -118,7 +120,7 @@ def predict(
     model: LoadedModel,
     *,
     device: str = "auto",
-    level: int | None = None,
+    level: int | str | None = None,
     batch_size: int | None = None,
     reporter: Reporter | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -234,6 +236,7 @@ def segment_volume(
         device=run.device,
         n_slices=int(probability.shape[1]),
         engine=run.engine,
+        slices_by_level=run.slices_by_level,
         seconds=seconds,
         warnings=tuple(told.warnings),
     )

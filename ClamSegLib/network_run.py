@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ClamSegLib.checkpoint import LoadedModel
 from ClamSegLib.device import choose_device, is_out_of_memory
+from ClamSegLib.early_exit import slice_scores
 from ClamSegLib.engine import Engine, EngineChoice
 from ClamSegLib.errors import ClamSegError, InputError, OutOfMemoryError
 from ClamSegLib.preprocess import Preparation
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ClamSegLib.engine_choice import OpenEngine
 
 _STAGE = "segmenting slices"
+BY_NEED = "auto"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class NetworkRun:
         disagreement: same shape.
         device: that finished the run.
         level: deepest level that ran.
+        slices_by_level: how many slices each level gave the maps of.
         engine: for report.json: engine, precision, threads, batch_size, shells, agreement, reason.
     """
 
@@ -40,6 +43,7 @@ class NetworkRun:
     device: str
     level: int
     engine: dict[str, Any]
+    slices_by_level: dict[int, int]
 
 
 def run_network(
@@ -47,7 +51,7 @@ def run_network(
     model: LoadedModel,
     *,
     device: str = "auto",
-    level: int | None = None,
+    level: int | str | None = None,
     batch_size: int | None = None,
     engine: str = "reference",
     cases_ahead: int = 1,
@@ -61,7 +65,8 @@ def run_network(
         preparation: of the canonical volume.
         model: lesion or organ model.
         device: as `device.choose_device` takes it.
-        level: 1..depth, None for the deepest.
+        level: 1..depth, None for the deepest, or 'auto': slices that are surely normal leave at the level that the
+            model's `early_exit` names; a model without it runs all at the deepest.
         batch_size: slices at once; None leaves it to the engine.
         engine: of `engine.ENGINES`.
         cases_ahead: this case and those that follow: whether measuring engines is worth it.
@@ -75,19 +80,31 @@ def run_network(
 
     reporter = reporter or Reporter()
     depth = model.config.network.depth
-    level = depth if level is None else level
+    leaves = model.config.early_exit if level == BY_NEED else None
+    level = depth if level is None or isinstance(level, str) else level
     if not 1 <= level <= depth:
         raise InputError(f"Level {level} is not there; model '{model.config.name}' has the levels 1 to {depth}.")
     chosen = choose_device(device)
     opened: OpenEngine | None = None
+    shallow: OpenEngine | None = None
     while True:
         try:
             if opened is None:
-                opened = _opened(preparation, model, level, chosen, batch_size, engine, cases_ahead, reporter)
+                asked = (chosen, batch_size, engine, cases_ahead, reporter)
+                opened = _opened(preparation, model, level, *asked)
+                shallow = _opened(preparation, model, leaves.level, *asked) if leaves else None
             size = batch_size or opened.engine.choice.batch_size
-            maps = _all_slices(preparation, opened.engine, size, reporter)
             told = {**_in_report(opened), "batch_size": size}
-            return NetworkRun(*maps, str(chosen), level, told)
+            maps = _Maps.of(preparation, reporter)
+            if shallow is None or leaves is None:
+                maps.run(opened.engine, np.arange(preparation.n_slices), size)
+                by_level = {level: preparation.n_slices}
+            else:
+                stays = maps.run(shallow.engine, np.arange(preparation.n_slices), size, leaves.score)
+                maps.run(opened.engine, stays, size)
+                by_level = {leaves.level: preparation.n_slices - len(stays), level: len(stays)}
+            maps.check()
+            return NetworkRun(maps.probability, maps.disagreement, str(chosen), level, told, by_level)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -163,24 +180,56 @@ def _opened(
     return opened
 
 
-def _all_slices(
-    preparation: Preparation, engine: Engine, batch_size: int, reporter: Reporter
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    n, k = preparation.n_slices, len(preparation.config.conditions)
-    probability = np.zeros((k, *preparation.volume.array.shape), np.uint8)
-    disagreement = np.zeros_like(probability)
-    analysed = 0
-    reporter.progress(0, n, _STAGE)
-    for start in range(0, n, batch_size):
-        indices = np.arange(start, min(start + batch_size, n))
-        found, differs = engine.run(preparation.network_input(indices))
-        for maps, into in ((found, probability), (differs, disagreement)):
-            paste_steps(preparation, maps, indices, into)
-        analysed += len(indices)
-        reporter.progress(analysed, n, _STAGE)
-    if analysed != n:
-        raise ClamSegError(f"Only {analysed} of {n} slices were analysed; the result is not given out.")
-    return probability, disagreement
+@dataclass
+class _Maps:
+    """The maps of a case while they are filled; `analysed` tells which slices have their final ones."""
+
+    preparation: Preparation
+    reporter: Reporter
+    probability: NDArray[np.uint8]
+    disagreement: NDArray[np.uint8]
+    analysed: NDArray[np.bool_]
+
+    @staticmethod
+    def of(preparation: Preparation, reporter: Reporter) -> _Maps:
+        shape = (len(preparation.config.conditions), *preparation.volume.array.shape)
+        reporter.progress(0, preparation.n_slices, _STAGE)
+        return _Maps(
+            preparation, reporter, np.zeros(shape, np.uint8), np.zeros(shape, np.uint8), np.zeros(shape[1], bool)
+        )
+
+    def run(
+        self, engine: Engine, slices: NDArray[np.int64], batch_size: int, leaving_score: float | None = None
+    ) -> NDArray[np.int64]:
+        """Fills the maps of `slices`.
+
+        Args:
+            leaving_score: slices that score more are to be run again deeper; None: none is.
+
+        Returns:
+            The slices to run again.
+        """
+        stays: list[NDArray[np.int64]] = []
+        for start in range(0, len(slices), batch_size):
+            indices = slices[start : start + batch_size]
+            found, differs = engine.run(self.preparation.network_input(indices))
+            final = np.ones(len(indices), bool)
+            if leaving_score is not None:
+                final = slice_scores(found, self.preparation.organ_input(indices)) <= leaving_score
+                stays.append(indices[~final])
+            for maps, into in ((found, self.probability), (differs, self.disagreement)):
+                if final.any():
+                    paste_steps(self.preparation, maps[final], indices[final], into)
+            self.analysed[indices[final]] = True
+            self.reporter.progress(int(self.analysed.sum()), len(self.analysed), _STAGE)
+        return np.concatenate(stays) if stays else np.zeros(0, np.int64)
+
+    def check(self) -> None:
+        """Raises ClamSegError unless every slice was analysed."""
+        if not self.analysed.all():
+            raise ClamSegError(
+                f"Only {self.analysed.sum()} of {len(self.analysed)} slices were analysed; the result is not given out."
+            )
 
 
 def paste_steps(

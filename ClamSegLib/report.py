@@ -92,7 +92,11 @@ def report_of(result: CaseResult, accepted: Sequence[str] = ()) -> dict[str, Any
             "crop_rows": [result.preparation.box.row_start, result.preparation.box.row_stop],
             "crop_columns": [result.preparation.box.column_start, result.preparation.box.column_stop],
         },
-        "slices": {"total": int(result.canonical_volume.array.shape[0]), "analysed": result.n_slices},
+        "slices": {
+            "total": int(result.canonical_volume.array.shape[0]),
+            "analysed": result.n_slices,
+            "by_level": {str(level): count for level, count in result.slices_by_level.items()},
+        },
         "lesions": [asdict(lesion) for lesion in result.lesions],
         "warnings": list(result.warnings),
         "accepted_warnings": list(accepted),

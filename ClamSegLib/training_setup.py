@@ -181,7 +181,13 @@ def fine_tuning_config(initial: ModelConfig, folder: LabelledFolder, name: str, 
     if task == "lesion":
         conditions = tuple(replace(old, name=new) for old, new in zip(conditions, folder.conditions, strict=True))
     return replace(
-        initial, name=name, conditions=conditions, odds_normal=(), slice_score_normal=None, weights_sha256=""
+        initial,
+        name=name,
+        conditions=conditions,
+        odds_normal=(),
+        slice_score_normal=None,
+        early_exit=None,
+        weights_sha256="",
     )
 
 

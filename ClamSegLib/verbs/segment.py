@@ -92,7 +92,7 @@ def options_of(arguments: argparse.Namespace) -> SegmentOptions:
     from ClamSegLib.engine import ENGINES
     from ClamSegLib.inference import SegmentOptions
 
-    level: int | None = None
+    level: int | str = "auto"
     if str(arguments.level) != "auto":
         if not str(arguments.level).isdigit():
             raise InputError(f"--level {arguments.level} must be 1 to the model's depth, or auto.")
@@ -128,7 +128,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         torch.set_num_threads(arguments.threads)
     model = load_model(find_model(arguments.model))
     options = options_of(arguments)
-    if options.level is not None and not 1 <= options.level <= model.config.network.depth:
+    if isinstance(options.level, int) and not 1 <= options.level <= model.config.network.depth:
         raise InputError(
             f"--level {options.level} is not there; '{model.config.name}' has 1 to {model.config.network.depth}."
         )
