@@ -61,7 +61,7 @@ def require_torch() -> None:
 
 def devices() -> list[dict[str, Any]]:
     """The CPU and every CUDA GPU: name, description, free and total memory in MB, whether a kernel really runs."""
-    free, total = _cpu_memory_mb()
+    free, total = cpu_memory_mb()
     found: list[dict[str, Any]] = [
         {"name": "cpu", "description": platform.processor() or platform.machine(), "free_mb": free, "total_mb": total,
          "works": True, "problem": ""}
@@ -113,7 +113,7 @@ def examine_installation() -> dict[str, Any]:
     }
 
 
-def _cpu_memory_mb() -> tuple[int | None, int | None]:
+def cpu_memory_mb() -> tuple[int | None, int | None]:
     """Free and total memory of the machine; None where the system does not say."""
     try:
         page = os.sysconf("SC_PAGE_SIZE")

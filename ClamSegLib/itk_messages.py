@@ -27,13 +27,18 @@ def silenced() -> Iterator[None]:
         except OSError:  # a program without a terminal has no standard error
             yield
             return
+        shown = sys.stderr
         try:
             with suppress(OSError, ValueError, AttributeError):
                 sys.stderr.flush()
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, 2)
             os.close(nowhere)
+            # Another thread may have something to tell meanwhile; what Python writes goes the usual way.
+            if shown is sys.__stderr__ and shown is not None:
+                sys.stderr = os.fdopen(os.dup(kept), "w", buffering=1, encoding=shown.encoding, errors="replace")
             yield
         finally:
+            sys.stderr = shown
             os.dup2(kept, 2)
             os.close(kept)

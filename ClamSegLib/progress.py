@@ -91,11 +91,16 @@ class TerminalReporter(Reporter):
     _WIDTH = 28
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
+        self._given = stream
         self._is_terminal = bool(getattr(self._stream, "isatty", lambda: False)())
         self._time_left = _TimeLeft()
         self._bar_shown = False
         self._last_s = 0.0
+
+    @property
+    def _stream(self) -> TextIO:
+        """Standard error as it is now: while a file is read, it leads past what C libraries print."""
+        return self._given or sys.stderr
 
     def _line(self, text: str) -> None:
         if self._bar_shown:

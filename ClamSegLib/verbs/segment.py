@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ClamSegLib.errors import InputError
+from ClamSegLib.errors import ClamSegError, InputError
 from ClamSegLib.progress import Reporter
 
 if TYPE_CHECKING:
-    from ClamSegLib.checkpoint import LoadedModel
-    from ClamSegLib.inference import SegmentOptions
+    from ClamSegLib.inference import CaseResult, SegmentOptions
 
 NAME = "segment"
 HELP = "outline organ and lesions in scans: NIfTI, NRRD, MHA, DICOM folders, PNG, JPEG or TIFF pictures"
@@ -119,9 +117,8 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Segments all inputs; 0, or 1 if any case failed, else 2 if any was bad."""
     import torch
 
+    from ClamSegLib.case_pipeline import CasePipeline, CaseWork, PipelineOptions
     from ClamSegLib.checkpoint import load_model
-    from ClamSegLib.errors import ClamSegError
-    from ClamSegLib.outputs import refuse_existing
     from ClamSegLib.registry import find_model
 
     if arguments.threads:
@@ -134,44 +131,22 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         )
     inputs = find_inputs(arguments.input)
     folders = case_folders(inputs, arguments.output)
-    codes = []
-    for number, (path, folder) in enumerate(zip(inputs, folders, strict=True), 1):
-        if len(inputs) > 1:
-            reporter.note(f"case {number} of {len(inputs)}: {path.name}")
-        try:
-            refuse_existing(folder, arguments.overwrite)
-            ahead = replace(options, cases_ahead=len(inputs) - number + 1)
-            summary = segment_case(path, folder, model, ahead, arguments, reporter)
-            reporter.done(case=folder.name, folder=str(folder), summary=summary)
-            reporter.note(f"{folder.name}: {summary}\n  {folder / 'overlay.png'}")
-            codes.append(0)
-        except ClamSegError as error:
-            reporter.error(str(error), case=folder.name)
-            codes.append(error.exit_code)
+    codes: list[int] = []
+
+    def finished(case: CaseWork, result: CaseResult) -> None:
+        summary = result.summary()
+        reporter.done(case=case.folder.name, folder=str(case.folder), summary=summary)
+        reporter.note(f"{case.folder.name}: {summary}\n  {case.folder / 'overlay.png'}")
+        codes.append(0)
+
+    def failed(case: CaseWork, error: ClamSegError) -> None:
+        reporter.error(str(error), case=case.folder.name)
+        codes.append(error.exit_code)
+
+    of_all = PipelineOptions(options, arguments.series, arguments.dicom_seg, arguments.overwrite)
+    cases = [CaseWork(path, folder) for path, folder in zip(inputs, folders, strict=True)]
+    shares = CasePipeline(model, of_all, finished, failed, reporter).run(cases)
+    if len(cases) > 1 and shares.network_s:
+        share = shares.network_s / shares.wall_s
+        reporter.note(f"{len(cases)} cases in {shares.wall_s:.0f} s, {share:.0%} of it in the network")
     return 1 if 1 in codes else max(codes, default=0)
-
-
-def segment_case(
-    path: Path,
-    folder: Path,
-    model: LoadedModel,
-    options: SegmentOptions,
-    arguments: argparse.Namespace,
-    reporter: Reporter,
-) -> str:
-    """Reads, segments and writes one case; returns its summary line."""
-    import time
-
-    from ClamSegLib.inference import segment_volume
-    from ClamSegLib.report import write_case
-    from ClamSegLib.volume_files import read_volume
-
-    started = time.perf_counter()
-    volume = read_volume(path, series=arguments.series)
-    reading_s = time.perf_counter() - started
-    if arguments.dicom_seg and not volume.slice_files:
-        raise InputError(f"--dicom-seg needs a DICOM series, but {path.name} is none; leave the option out.")
-    result = segment_volume(volume, model, options, reporter)
-    result.seconds["read"] = reading_s
-    write_case(result, folder, dicom_seg=arguments.dicom_seg, overwrite=arguments.overwrite)
-    return result.summary()

@@ -1,0 +1,165 @@
+"""Many cases without waiting: the next one is read while the network works on this one and the last one is written.
+
+At most three cases are in memory, one at each step; where three of the present size would not fit, one is. Results do
+not depend on the overlap: what computes with torch's threads stays in the calling thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ClamSegLib.checkpoint import LoadedModel
+from ClamSegLib.errors import ClamSegError, InputError
+from ClamSegLib.inference import CaseResult, FirstLook, SegmentOptions, look_at, segment_volume
+from ClamSegLib.installation import cpu_memory_mb
+from ClamSegLib.outputs import refuse_existing
+from ClamSegLib.progress import Reporter
+from ClamSegLib.report import write_case
+from ClamSegLib.volume import Volume
+from ClamSegLib.volume_files import read_volume
+
+# The volume, its maps, labels and components, and their temporary copies.
+_BYTES_PER_VOXEL = 40
+
+
+@dataclass(frozen=True)
+class CaseWork:
+    """A case to do: the scan, and the folder its results become."""
+
+    path: Path
+    folder: Path
+
+
+@dataclass(frozen=True)
+class PipelineOptions:
+    """What holds for all cases; see the command line."""
+
+    segment: SegmentOptions
+    series: str | None = None
+    dicom_seg: bool = False
+    overwrite: bool = False
+
+
+@dataclass
+class Shares:
+    """Where the time of a batch went: seconds of the network, and of everything from start to end."""
+
+    network_s: float = 0.0
+    wall_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Read:
+    volume: Volume
+    look: FirstLook | None
+    seconds: float
+
+
+class CasePipeline:
+    """Segments cases one after the other with reading and writing beside the network.
+
+    Args:
+        model: of all cases.
+        options: of all cases.
+        finished: called in the calling thread with the case and its result when it stands on disk.
+        failed: called likewise with the case and what stopped it.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        options: PipelineOptions,
+        finished: Callable[[CaseWork, CaseResult], None],
+        failed: Callable[[CaseWork, ClamSegError], None],
+        reporter: Reporter,
+    ) -> None:
+        self.model, self.options, self.reporter = model, options, reporter
+        self.finished, self.failed = finished, failed
+        self.shares = Shares()
+        self._writing: tuple[CaseWork, CaseResult, Future[Path]] | None = None
+
+    def run(self, cases: Sequence[CaseWork]) -> Shares:
+        """Does all cases; a bad one stops no other."""
+        started = time.perf_counter()
+        with _background() as reader, _background() as writer:
+            ahead: Future[_Read] | None = None
+            for number, case in enumerate(cases):
+                if len(cases) > 1:
+                    self.reporter.note(f"case {number + 1} of {len(cases)}: {case.path.name}")
+                pending, ahead = ahead, None
+                try:
+                    read = self._read(case) if pending is None else pending.result()
+                    overlaps = number + 1 < len(cases) and _room_for_three(read.volume)
+                    if overlaps:
+                        ahead = reader.submit(self._read, cases[number + 1])
+                    result = self._segment(read, len(cases) - number)
+                    del read
+                    self._finish_writing()
+                    self._writing = (case, result, writer.submit(self._write, result, case))
+                    if not overlaps:
+                        self._finish_writing()
+                except ClamSegError as error:
+                    self._finish_writing()
+                    self.failed(case, error)
+            self._finish_writing()
+        self.shares.wall_s = time.perf_counter() - started
+        return self.shares
+
+    def _read(self, case: CaseWork) -> _Read:
+        """Volume and, where it needs no network, the organ; the warnings wait in the look."""
+        started = time.perf_counter()
+        refuse_existing(case.folder, self.options.overwrite)
+        volume = read_volume(case.path, series=self.options.series)
+        seconds = time.perf_counter() - started
+        if self.options.dicom_seg and not volume.slice_files:
+            raise InputError(f"--dicom-seg needs a DICOM series, but {case.path.name} is none; leave the option out.")
+        segment, organ = self.options.segment, self.model.config.organ.method
+        by_network = segment.organ.startswith("model:") or (segment.organ == "auto" and organ.startswith("model:"))
+        look = None if by_network else look_at(volume, self.model, segment)
+        return _Read(volume, look, seconds)
+
+    def _segment(self, read: _Read, cases_ahead: int) -> CaseResult:
+        for message in read.look.warnings if read.look else ():
+            self.reporter.warning(message)
+        options = replace(self.options.segment, cases_ahead=cases_ahead)
+        result = segment_volume(read.volume, self.model, options, self.reporter, read.look)
+        result.seconds["read"] = read.seconds
+        self.shares.network_s += result.seconds["network"]
+        return result
+
+    def _write(self, result: CaseResult, case: CaseWork) -> Path:
+        return write_case(result, case.folder, dicom_seg=self.options.dicom_seg, overwrite=self.options.overwrite)
+
+    def _finish_writing(self) -> None:
+        """Waits for the case being written and tells of it."""
+        if self._writing is None:
+            return
+        case, result, future = self._writing
+        self._writing = None
+        try:
+            future.result()
+        except ClamSegError as error:
+            self.failed(case, error)
+            return
+        self.finished(case, result)
+
+
+@contextmanager
+def _background() -> Iterator[ThreadPoolExecutor]:
+    """One thread; when the block ends early, what has not begun is dropped and what runs comes to its end."""
+    pool = ThreadPoolExecutor(1)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _room_for_three(volume: Volume) -> bool:
+    """Whether three cases of this size fit into half of the machine's memory."""
+    _, total_mb = cpu_memory_mb()
+    return 3 * volume.array.size * _BYTES_PER_VOXEL < (total_mb or 8192) * 2**20 / 2
