@@ -17,7 +17,7 @@ import slicer
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLSegmentationNode, vtkMRMLVolumeNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import Default, WithinRange, parameterNodeWrapper
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -75,8 +75,8 @@ class ClamSegParameterNode:
     organSegment: str = ""
     model: str = ""
     organStep: str = "auto"
-    level: Annotated[int, WithinRange(0, 16), Default(0)] = 0
-    threshold: Annotated[float, WithinRange(0.02, 0.98), Default(0.5)] = 0.5
+    level: Annotated[int, WithinRange(0, 16)] = 0
+    threshold: Annotated[float, WithinRange(0.02, 0.98)] = 0.5
     result: vtkMRMLSegmentationNode
 
 

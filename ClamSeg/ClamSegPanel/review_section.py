@@ -300,8 +300,15 @@ class ReviewSection:
         conditions = list(self.result.lesions.conditions)
         if len(conditions) == 1:
             return conditions[0]
-        chosen = qt.QInputDialog.getItem(None, _("Add lesion"), _("Condition:"), conditions, 0, False)
-        return str(chosen) if chosen in conditions else None
+        # QInputDialog.getItem would give the first condition when the reader cancels.
+        dialog = qt.QInputDialog()
+        dialog.windowTitle = _("Add lesion")
+        dialog.setLabelText(_("Condition:"))
+        dialog.setComboBoxItems(conditions)
+        if dialog.exec_() != qt.QDialog.Accepted:
+            return None
+        chosen = str(dialog.textValue())
+        return chosen if chosen in conditions else None
 
     @user_action(_("The last step could not be taken back."))
     def _undo(self, checked: bool = False) -> None:

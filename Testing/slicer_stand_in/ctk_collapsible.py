@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-_HIDDEN_BY_USER = "hiddenByUser"
+HIDDEN_BY_PROGRAM = "hiddenByProgram"
 
 
 class _Contents:
@@ -36,7 +36,7 @@ class _Contents:
     def show(self, visible: bool) -> None:
         self._collapsing = True
         for child in self.children():
-            child.setVisible(visible and not child.property(_HIDDEN_BY_USER))
+            child.setVisible(visible and not child.property(HIDDEN_BY_PROGRAM))
         self._collapsing = False
 
     def watch(self, child: Any, event: QEvent, collapsed: bool) -> None:
@@ -44,9 +44,9 @@ class _Contents:
         if self._collapsing or not isinstance(child, QWidget):
             return
         if event.type() == QEvent.Type.HideToParent:
-            child.setProperty(_HIDDEN_BY_USER, True)
+            child.setProperty(HIDDEN_BY_PROGRAM, True)
         elif event.type() == QEvent.Type.ShowToParent:
-            child.setProperty(_HIDDEN_BY_USER, False)
+            child.setProperty(HIDDEN_BY_PROGRAM, False)
             if collapsed:
                 self._collapsing = True
                 child.setVisible(False)

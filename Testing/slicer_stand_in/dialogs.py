@@ -94,8 +94,16 @@ class QInputDialog(QtWidgets.QInputDialog):
         return _next(DIALOGS.texts)
 
     @staticmethod
-    def getItem(*arguments: Any) -> str:
-        return _next(DIALOGS.texts)
+    def getItem(parent: Any, title: str, label: str, items: list[str], current: int = 0, *rest: Any) -> str:
+        """As in Qt, who cancels gets the present item."""
+        return _next(DIALOGS.texts) or items[current]
+
+    def exec(self) -> Any:
+        answer = _next(DIALOGS.texts)
+        if not answer:
+            return QtWidgets.QDialog.DialogCode.Rejected
+        self.setTextValue(answer)
+        return QtWidgets.QDialog.DialogCode.Accepted
 
 
 class QMessageBox(QtWidgets.QMessageBox):

@@ -13,6 +13,7 @@ import slicer
 from PySide6 import QtCore, QtGui, QtTest, QtWidgets
 
 from slicer_stand_in import application, python_qt, scripted_module
+from slicer_stand_in.ctk_collapsible import HIDDEN_BY_PROGRAM
 from slicer_stand_in.dialogs import DIALOGS, Dialogs
 from slicer_stand_in.qt_module import qt
 from slicer_stand_in.reports import REPORTS
@@ -33,6 +34,7 @@ class Window:
     def __init__(self, module: Any, worker: Any = None) -> None:
         self.module = module
         self.dialogs: Dialogs = DIALOGS
+        self._is_closed = False
         if worker is not None:
             made = module.ClamSegLogic
             module.ClamSegLogic = lambda: made(worker)
@@ -145,7 +147,9 @@ class Window:
 
     def shown(self, name: str) -> bool:
         """Whether a widget would be seen with its section open."""
-        return not self.native(name).isHidden()
+        native = self.native(name)
+        section_is_closed = bool(native.parentWidget().property("collapsed"))
+        return not native.isHidden() or (section_is_closed and not native.property(HIDDEN_BY_PROGRAM))
 
     def native(self, name: str) -> Any:
         """The PySide6 widget behind `ui.name`."""
@@ -179,7 +183,10 @@ class Window:
             QtTest.QTest.qWait(5)
 
     def close(self) -> None:
-        """The module is unloaded."""
+        """The module is unloaded; a second time nothing happens."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self.widget.cleanup()
         native = python_qt.unwrap(self._parent)
         native.hide()
@@ -190,7 +197,8 @@ class Window:
     def _usable(self, name: str) -> Any:
         native = self.native(name)
         if native.isHidden() or not native.isEnabled():
-            raise AssertionError(f"A user cannot use {name}: it is {'hidden' if native.isHidden() else 'disabled'}.")
+            why = "disabled" if not native.isHidden() else "in a closed section" if self.shown(name) else "hidden"
+            raise AssertionError(f"A user cannot use {name}: it is {why}.")
         return native
 
 

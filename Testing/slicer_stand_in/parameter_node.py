@@ -16,6 +16,7 @@ import slicer.util
 import vtk
 
 from slicer_stand_in.qt_module import ctk, qt
+from slicer_stand_in.reports import REPORTS
 from slicer_stand_in.signals import guarded
 
 
@@ -61,6 +62,8 @@ class _Parameter:
             raise TypeError(f"Unable to create serializer for {cls} member {name}")
         self.rules = [each for each in annotations if hasattr(each, "validate")]
         given = [each.value for each in annotations if isinstance(each, Default)]
+        if given and hasattr(cls, name):
+            REPORTS.add(f"Unused annotations of {name}: {given}; the value after '=' is the default.")
         zero = None if self.is_node else self.kind()
         self.default = getattr(cls, name) if hasattr(cls, name) else given[0] if given else zero
 

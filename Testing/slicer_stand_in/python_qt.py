@@ -150,6 +150,8 @@ class Wrapped(metaclass=PythonQtType):
         is_object = isinstance(qt_object, QtCore.QObject)
         if name == "name" and is_object and "name" not in members.properties:
             return qt_object.objectName()
+        if name.endswith("_") and not members.has(name):
+            name = name[:-1]  # exec_, as PythonQt allows it
         if name in members.properties:
             return wrap(_read(qt_object, name))
         if name in members.slot_names() or (name in members.names and name not in members.signal_names()):
