@@ -6,7 +6,6 @@ its tensors have exactly the names and shapes that the configuration's network h
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ import torch
 from ClamSegLib.clam import Clam
 from ClamSegLib.config import ModelConfig, to_json
 from ClamSegLib.errors import InputError
-from ClamSegLib.model_folder import CARD, CONFIG, RUN, WEIGHTS, read_config
+from ClamSegLib.model_folder import CARD, CONFIG, RUN, WEIGHTS, read_config, sha256_of
 from ClamSegLib.outputs import whole_file
 
 
@@ -33,15 +32,6 @@ class LoadedModel:
     clam: Clam
     folder: Path
     engines: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file as a hexadecimal string."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _check_tensors(path: Path, config: ModelConfig) -> None:

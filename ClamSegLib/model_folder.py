@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -10,6 +11,15 @@ from ClamSegLib.errors import InputError
 
 CONFIG, WEIGHTS, CARD, RUN = "config.json", "weights.safetensors", "card.md", "run.json"
 _LARGEST_JSON_BYTES = 4_000_000
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file as a hexadecimal string."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def read_config(folder: Path) -> ModelConfig:

@@ -5,9 +5,10 @@ import pytest
 import torch
 from tiny_model import tiny_model
 
-from ClamSegLib.checkpoint import load_model, save_model, sha256_of
+from ClamSegLib.checkpoint import load_model, save_model
 from ClamSegLib.config import FORMAT_VERSION
 from ClamSegLib.errors import InputError
+from ClamSegLib.model_folder import sha256_of
 
 
 def change_config(folder: Path, **values: object) -> None:

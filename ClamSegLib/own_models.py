@@ -1,0 +1,76 @@
+"""A user's own models: one is copied in after its files were checked, and taken out again. Needs no torch."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from ClamSegLib.errors import InputError, OutputError
+from ClamSegLib.model_folder import CARD, CONFIG, RUN, WEIGHTS, read_config, sha256_of
+from ClamSegLib.outputs import whole_folder
+from ClamSegLib.resources import user_models_folder
+from ClamSegLib.training_folder import running_training
+
+MODEL_FILES = (CONFIG, WEIGHTS, CARD, RUN)
+
+
+def check_model_files(folder: Path) -> None:
+    """Refuses a folder that is not a whole model of this version.
+
+    Raises:
+        InputError: no model, a newer format, weights that are not those the configuration names.
+    """
+    config = read_config(folder)
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise InputError(f"{folder} holds no {WEIGHTS}; copy the whole model folder again.")
+    if sha256_of(weights) != config.weights_sha256:
+        raise InputError(
+            f"{weights} is not the file that {CONFIG} names (its SHA-256 differs): it was changed or damaged; copy the "
+            "model again."
+        )
+
+
+def import_model(source: Path, name: str | None = None, *, overwrite: bool = False) -> Path:
+    """Copies a model into the user's folder: its four files and nothing else; returns its new folder.
+
+    Args:
+        source: model folder.
+        name: of its new folder; the old one's unless given.
+
+    Raises:
+        InputError: not a whole model, or one of this name is there and `overwrite` is false.
+        OutputError: not writable, disk full.
+    """
+    source = Path(source)
+    check_model_files(source)
+    target = user_models_folder() / (name or source.resolve().name)
+    if target.exists() and target.resolve() == source.resolve():
+        raise InputError(f"{source} is among your models already.")
+    if target.exists() and not overwrite:
+        raise InputError(f"A model named '{target.name}' is among your models already; remove or rename one of them.")
+    with whole_folder(target, overwrite=overwrite) as part:
+        for file in MODEL_FILES:
+            if (source / file).is_file():
+                shutil.copyfile(source / file, part / file)
+    return target
+
+
+def remove_model(name: str) -> None:
+    """Removes one of the user's own models with all that its training left.
+
+    Raises:
+        InputError: no such model of the user's own, or its training runs.
+        OutputError: a file could not be removed.
+    """
+    root = user_models_folder()
+    folder = root / name
+    if not name or folder.resolve().parent != root.resolve() or not (folder / CONFIG).is_file():
+        raise InputError(f"'{name}' is not a model of your own; shipped models stay.")
+    if running_training(folder) is not None:
+        raise InputError(f"'{name}' is being trained; stop the training first.")
+    try:
+        (folder / CONFIG).unlink()  # first, so that what cannot be removed whole is no model any more
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise OutputError(f"'{name}' could not be removed whole ({error.strerror or error}).") from error
