@@ -77,6 +77,7 @@ class Panel:
         self.segment.fill_models()
         self.segment.fill_devices()
         self.training.fill_models()
+        self.setup.fill_models()
 
     def result_arrived(self, result: Any, certificate: str) -> None:
         """A run brought a result."""

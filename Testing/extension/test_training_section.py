@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from own_models import own_models, write_phantoms
-from placeholders import place_missing_sections
 from slicer_stand_in import driver
 
 from ClamSegScene.curves import chart_of
@@ -161,7 +160,6 @@ def test_a_training_goes_on_when_the_window_closes_and_is_found_again(panel: Any
     start(panel)
     panel.panel.close()
     module = driver.load_module()
-    place_missing_sections()
     again = driver.Window(module, panel.worker)
     try:
         again.open("trainingSection")

@@ -1,0 +1,131 @@
+"""What is installed, what is missing, and what a click on Install or Repair will do; without Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ClamSegScene.words import tr as _
+
+TORCH_VERSION = ">=2.6"
+# What a click installs; versions as the library asks for them.
+PACKAGES = {"safetensors": ">=0.4", "pydicom": ">=3.0", "matplotlib": ">=3.8", "highdicom": ">=0.24"}
+OPTIONAL = {"optuna": ">=4.0"}
+# Slicer brings its own builds of these; another one breaks Slicer.
+_OF_SLICER = ("numpy", "scipy", "SimpleITK")
+
+
+@dataclass(frozen=True)
+class InstallationLine:
+    """One line of the table: part, version, state in words, and whether it works."""
+
+    part: str
+    version: str
+    state: str
+    works: bool
+
+
+@dataclass(frozen=True)
+class InstallationSteps:
+    """What is to be done.
+
+    Attributes:
+        torch: PyTorch is to be installed.
+        remove_torch_first: what is there of PyTorch is damaged.
+        packages: requirements for pip.
+        for_slicer: packages of Slicer itself that are missing; only another Slicer helps.
+    """
+
+    torch: bool = False
+    remove_torch_first: bool = False
+    packages: tuple[str, ...] = ()
+    for_slicer: tuple[str, ...] = ()
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether all is there."""
+        return not (self.torch or self.packages or self.for_slicer)
+
+    def words(self) -> str:
+        """What will be installed, for the user's yes."""
+        parts = [_("PyTorch {version}").format(version=TORCH_VERSION)] if self.torch else []
+        return ", ".join([*parts, *self.packages])
+
+
+class Host(Protocol):
+    """What an application can install with; called on the main thread after a click only."""
+
+    def install_torch(self, version: str) -> None:
+        """Installs PyTorch for this computer's GPU."""
+
+    def remove_torch(self) -> None:
+        """Removes what is there of PyTorch."""
+
+    def install(self, requirements: list[str]) -> None:
+        """Installs packages from the network."""
+
+
+def steps_to_install(report: dict[str, Any], *, is_there: Callable[[str], bool]) -> InstallationSteps:
+    """What Install does.
+
+    Args:
+        report: the worker's look at the installation; empty where the worker could not even start.
+        is_there: whether an optional package can be found.
+    """
+    versions = report.get("packages") or {}
+    missing = [name + spec for name, spec in PACKAGES.items() if versions.get(name) is None]
+    missing += [name + spec for name, spec in OPTIONAL.items() if not is_there(name)]
+    absent = versions.get("torch") is None
+    return InstallationSteps(
+        torch=report.get("torch") is None,
+        remove_torch_first=report.get("torch") is None and not absent,
+        packages=tuple(missing),
+        for_slicer=tuple(name for name in _OF_SLICER if report and versions.get(name) is None),
+    )
+
+
+def steps_to_repair(report: dict[str, Any]) -> InstallationSteps:
+    """What Repair does: PyTorch anew, whatever is there of it."""
+    versions = report.get("packages") or {}
+    return InstallationSteps(torch=True, remove_torch_first=versions.get("torch") is not None)
+
+
+def carry_out(steps: InstallationSteps, host: Host) -> None:
+    """Does the steps: PyTorch first, since others may want to bring another one.
+
+    Raises:
+        Exception: whatever the host's installer raises.
+    """
+    if steps.remove_torch_first:
+        host.remove_torch()
+    if steps.torch:
+        host.install_torch(TORCH_VERSION)
+    if steps.packages:
+        host.install(list(steps.packages))
+
+
+def installation_lines(report: dict[str, Any]) -> list[InstallationLine]:
+    """The table of Setup."""
+    lines = [InstallationLine(_("Python"), str(report.get("python", "")), _("works"), True)]
+    for name, version in (report.get("packages") or {}).items():
+        if version is None:
+            needed = name in ("torch", "safetensors", *_OF_SLICER)
+            state = _("missing") if needed else _("missing, needed for some steps only")
+            lines.append(InstallationLine(name, "", state, not needed))
+        elif name == "torch" and report.get("torch") is None:
+            lines.append(InstallationLine(name, version, _("does not work"), False))
+        else:
+            lines.append(InstallationLine(name, version, _("works"), True))
+    for device in report.get("devices") or []:
+        free, total = device.get("free_mb"), device.get("total_mb")
+        memory = (
+            _("{free:.1f} of {total:.1f} GB free").format(free=free / 1024, total=total / 1024)
+            if free and total
+            else ""
+        )
+        state = _("works") if device["works"] else _("does not work: {problem}").format(problem=device["problem"])
+        lines.append(
+            InstallationLine(f"{device['name']} {device['description']}".strip(), memory, state, device["works"])
+        )
+    return lines

@@ -1,0 +1,74 @@
+"""How Slicer installs packages: PyTorch through the PyTorch extension, others through Slicer's own pip.
+
+Called on the main thread after a click only. PyTorchUtilsLogic: SlicerPyTorch's PyTorchUtils.py; pip_ensure and
+pip_install: Slicer's Base/Python/slicer/packaging.py (5.11 and later) and util.py.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import slicer
+from slicer.i18n import tr as _
+
+from ClamSegScene import SceneError
+
+
+class SlicerInstaller:
+    """The application's ways to install."""
+
+    def install_torch(self, version: str) -> None:
+        """PyTorch for this computer's GPU.
+
+        Raises:
+            SceneError: the PyTorch extension is missing, or it installed nothing.
+        """
+        torch = self._torch_logic().installTorch(askConfirmation=False, torchVersionRequirement=version)
+        if torch is None:
+            raise SceneError(_("The PyTorch extension installed nothing; see Slicer's log, and try its own module."))
+
+    def remove_torch(self) -> None:
+        """What is there of PyTorch."""
+        self._torch_logic().uninstallTorch()
+
+    def install(self, requirements: list[str]) -> None:
+        """Packages from the network."""
+        packaging = self._packaging()
+        if packaging is not None and hasattr(packaging, "pip_ensure"):
+            packaging.pip_ensure(requirements, prompt_install=False, requester="ClamSeg")
+        else:
+            slicer.util.pip_install(requirements)
+
+    def install_with(self, arguments: list[str]) -> None:
+        """`pip install` with these very arguments."""
+        packaging = self._packaging()
+        if packaging is not None:
+            packaging.pip_install(arguments, requester="ClamSeg")
+        else:
+            slicer.util.pip_install(arguments)
+
+    def needs_restart(self) -> bool:
+        """Whether this Slicer holds a PyTorch of before in memory."""
+        return "torch" in sys.modules
+
+    @staticmethod
+    def _packaging() -> Any:
+        try:
+            from slicer import packaging
+        except ImportError:  # before 5.11
+            return None
+        return packaging
+
+    @staticmethod
+    def _torch_logic() -> Any:
+        try:
+            import PyTorchUtils
+        except ModuleNotFoundError as error:
+            raise SceneError(
+                _(
+                    "PyTorch is installed through the extension 'PyTorch', which is missing; install it in the "
+                    "Extensions Manager, restart Slicer, and click again. Without a network use Install bundle."
+                )
+            ) from error
+        return PyTorchUtils.PyTorchUtilsLogic()

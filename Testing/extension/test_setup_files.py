@@ -1,0 +1,350 @@
+"""Setup without a window: what is to be installed, bundles that are checked file by file, a report that names nobody."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from own_models import tiny_model
+
+from ClamSegPanel import offline_bundle
+from ClamSegPanel.bundle_words import bundle_problem
+from ClamSegPanel.installation_steps import (
+    InstallationSteps,
+    carry_out,
+    installation_lines,
+    steps_to_install,
+    steps_to_repair,
+)
+from ClamSegPanel.offline_bundle import (
+    BundleError,
+    bundle_process_arguments,
+    download_arguments,
+    install_arguments,
+    make_bundle,
+    requirements_of,
+    unpack_bundle,
+)
+from ClamSegPanel.support_bundle import support_files, without_names, write_support_bundle
+
+WHOLE: dict[str, Any] = {
+    "python": "3.12.1",
+    "torch": "2.13.0+cpu",
+    "packages": dict.fromkeys(
+        ("torch", "numpy", "scipy", "SimpleITK", "safetensors", "pydicom", "highdicom", "matplotlib"), "2.13.0+cpu"
+    ),
+    "problems": [],
+    "devices": [
+        {"name": "cpu", "description": "x86_64", "free_mb": 2048, "total_mb": 4096, "works": True, "problem": ""}
+    ],
+}
+
+
+def report(**changes: Any) -> dict[str, Any]:
+    packages = changes.pop("packages", {})
+    return {**WHOLE, **changes, "packages": {**WHOLE["packages"], **packages}}
+
+
+def always(name: str) -> bool:
+    return True
+
+
+# -- what is to be installed -----------------------------------------------------------------------------------
+
+
+def test_where_all_is_there_nothing_is_installed() -> None:
+    assert steps_to_install(WHOLE, is_there=always).is_nothing
+
+
+def test_what_is_missing_is_installed_and_nothing_of_slicers_own() -> None:
+    missing = report(torch=None, packages={"torch": None, "safetensors": None, "numpy": None})
+    steps = steps_to_install(missing, is_there=lambda name: name != "optuna")
+    assert steps == InstallationSteps(True, False, ("safetensors>=0.4", "optuna>=4.0"), ("numpy",))
+    assert "PyTorch >=2.6" in steps.words()
+
+
+def test_a_half_installed_torch_is_removed_before_it_is_installed() -> None:
+    done: list[Any] = []
+
+    class Host:
+        def install_torch(self, version: str) -> None:
+            done.append(("install torch", version))
+
+        def remove_torch(self) -> None:
+            done.append("remove torch")
+
+        def install(self, requirements: list[str]) -> None:
+            done.append(requirements)
+
+    steps = steps_to_install(report(torch=None, packages={"pydicom": None}), is_there=always)
+    carry_out(steps, Host())
+    assert done == ["remove torch", ("install torch", ">=2.6"), ["pydicom>=3.0"]]
+    assert steps_to_repair(WHOLE).remove_torch_first
+    assert not steps_to_repair(report(packages={"torch": None})).remove_torch_first
+
+
+def test_the_table_says_in_words_what_works() -> None:
+    broken = report(torch=None, packages={"highdicom": None, "safetensors": None})
+    broken["devices"] = [
+        {
+            "name": "cuda:0",
+            "description": "A",
+            "free_mb": 1024,
+            "total_mb": 2048,
+            "works": False,
+            "problem": "no kernel",
+        }
+    ]
+    lines = {line.part: line for line in installation_lines(broken)}
+    assert (lines["torch"].state, lines["torch"].works) == ("does not work", False)
+    assert (lines["safetensors"].state, lines["safetensors"].works) == ("missing", False)
+    assert lines["highdicom"].works
+    assert lines["cuda:0 A"].version == "1.0 of 2.0 GB free"
+    assert lines["cuda:0 A"].state == "does not work: no kernel"
+    assert installation_lines({})[0].part == "Python"
+
+
+# -- the offline bundle ----------------------------------------------------------------------------------------
+
+REQUIREMENTS = ["torch==2.13.0+cpu", "tiny-wheel==1.0"]
+
+
+def wheel(folder: Path, name: str = "tiny_wheel", version: str = "1.0") -> Path:
+    """A wheel that pip can install."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr(f"{name}.py", f"VERSION = '{version}'\n")
+        packed.writestr(
+            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: {version}\n"
+        )
+        packed.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        packed.writestr(f"{info}/RECORD", "")
+    return path
+
+
+def silent(done: int, total: int) -> None:
+    pass
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    wheel(tmp_path / "wheels")
+    model = tiny_model(tmp_path / "models" / "Läsion 1")
+    (model / "preview.png").write_bytes(b"a patient")
+    (tmp_path / "models" / ".trainings").mkdir()
+    target = tmp_path / "offline.zip"
+    about = {"clamseg": "0.1.0", "requirements": ["tiny-wheel==1.0"]}
+    make_bundle(target, tmp_path / "wheels", tmp_path / "models", about, silent)
+    return target
+
+
+def unpacked(bundle: Path, tmp_path: Path) -> tuple[dict[str, Any], Path]:
+    folder = tmp_path / "unpacked"
+    folder.mkdir()
+    return unpack_bundle(bundle, folder, silent), folder
+
+
+def test_what_is_packed_comes_out_bit_for_bit_and_no_picture_of_a_training(bundle: Path, tmp_path: Path) -> None:
+    manifest, folder = unpacked(bundle, tmp_path)
+    for source in (tmp_path / "wheels").iterdir():
+        assert (folder / "wheels" / source.name).read_bytes() == source.read_bytes()
+    files = {path.name for path in (folder / "models" / "Läsion 1").iterdir()}
+    assert files == {"config.json", "weights.safetensors", "card.md", "run.json"}
+    assert manifest["requirements"] == ["tiny-wheel==1.0"]
+    assert not bundle.with_name(".offline.zip.part").exists()
+
+
+def rewritten(bundle: Path, change: Callable[[dict[str, bytes], dict[str, Any]], None]) -> Path:
+    """The bundle with other contents; `change` gets its files and its manifest."""
+    with zipfile.ZipFile(bundle) as packed:
+        files = {name: packed.read(name) for name in packed.namelist() if name != "manifest.json"}
+        manifest = json.loads(packed.read("manifest.json"))
+    change(files, manifest)
+    with zipfile.ZipFile(bundle, "w") as packed:
+        for name, data in files.items():
+            packed.writestr(name, data)
+        packed.writestr("manifest.json", json.dumps(manifest))
+    return bundle
+
+
+def add(name: str) -> Callable[[dict[str, bytes], dict[str, Any]], None]:
+    def change(files: dict[str, bytes], manifest: dict[str, Any]) -> None:
+        files[name] = b"x"
+        manifest["files"][name] = {"sha256": hashlib.sha256(b"x").hexdigest(), "bytes": 1}
+
+    return change
+
+
+def damage(files: dict[str, bytes], manifest: dict[str, Any]) -> None:
+    name = next(name for name in files if name.endswith(".whl"))
+    files[name] = files[name][:-1] + bytes([files[name][-1] ^ 1])
+
+
+def grow(files: dict[str, bytes], manifest: dict[str, Any]) -> None:
+    files[next(name for name in files if name.endswith(".whl"))] += b"more"
+
+
+def hide(files: dict[str, bytes], manifest: dict[str, Any]) -> None:
+    files["wheels/hidden-1.0-py3-none-any.whl"] = b"x"
+
+
+def lose(files: dict[str, bytes], manifest: dict[str, Any]) -> None:
+    del files[next(name for name in files if name.endswith(".whl"))]
+
+
+def say(key: str, value: Any) -> Callable[[dict[str, bytes], dict[str, Any]], None]:
+    return lambda files, manifest: manifest.update({key: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (damage, "damaged"), (grow, "damaged"), (hide, "not_listed"), (lose, "not_listed"),
+        (add("../evil.whl"), "wrong_place"), (add("/etc/evil.whl"), "wrong_place"),
+        (add("wheels/../../evil.whl"), "wrong_place"), (add("models/../config.json"), "wrong_place"),
+        (add("wheels/a\\..\\evil.whl"), "wrong_place"), (add("models/m/run.exe"), "wrong_place"),
+        (add("wheels/C:evil.whl"), "wrong_place"), (add("else/evil.whl"), "wrong_place"),
+        (say("python", "3.9"), "other_python"), (say("platform", "win-arm64"), "other_platform"),
+        (say("format", 2), "other_format"), (say("requirements", ["--index-url http://x"]), "no_bundle"),
+        (say("requirements", "torch"), "no_bundle"), (say("files", []), "no_bundle"),
+    ],
+)  # fmt: skip
+def test_a_bundle_that_is_not_as_it_was_made_is_refused_in_words(
+    bundle: Path, tmp_path: Path, change: Any, kind: str
+) -> None:
+    with pytest.raises(BundleError) as refused:
+        unpacked(rewritten(bundle, change), tmp_path)
+    assert refused.value.kind == kind
+    sentence = bundle_problem(refused.value.kind, refused.value.values)
+    assert len(sentence) > 40
+    assert "{" not in sentence
+    assert not (tmp_path / "evil.whl").exists()
+
+
+def test_what_is_no_bundle_is_told(tmp_path: Path) -> None:
+    (tmp_path / "x.zip").write_bytes(b"no zip at all")
+    with pytest.raises(BundleError, match="no_bundle"):
+        unpacked(tmp_path / "x.zip", tmp_path)
+    with pytest.raises(BundleError, match="no_wheels"):
+        make_bundle(tmp_path / "y.zip", tmp_path, None, {}, silent)
+    assert not (tmp_path / "y.zip").exists()
+
+
+def test_a_cut_off_bundle_is_refused(bundle: Path, tmp_path: Path) -> None:
+    bundle.write_bytes(bundle.read_bytes()[:-200])
+    with pytest.raises(BundleError, match="no_bundle"):
+        unpacked(bundle, tmp_path)
+
+
+def test_a_full_disk_is_told_before_anything_is_unpacked(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(offline_bundle.shutil, "disk_usage", lambda folder: usage._replace(free=1000))
+    with pytest.raises(BundleError, match="disk_full"):
+        unpacked(bundle, tmp_path)
+    assert list((tmp_path / "unpacked").iterdir()) == []
+
+
+def test_macs_of_other_versions_count_as_the_same_kind() -> None:
+    assert offline_bundle._same_platform("macosx-11.0-arm64", "macosx-13.3-arm64")
+    assert not offline_bundle._same_platform("macosx-11.0-arm64", "macosx-11.0-x86_64")
+    assert not offline_bundle._same_platform("linux-x86_64", "win-amd64")
+
+
+def test_the_process_tells_progress_and_its_end(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "into").mkdir()
+
+    def run(**values: str) -> list[dict[str, Any]]:
+        arguments = bundle_process_arguments("unpack", values)
+        done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True, cwd=tmp_path)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    events = run(bundle=str(bundle), folder=str(tmp_path / "into"))
+    assert [event["event"] for event in events][-2:] == ["progress", "done"]
+    assert events[-1]["manifest"]["requirements"] == ["tiny-wheel==1.0"]
+    assert run(bundle=str(tmp_path / "gone.zip"), folder=str(tmp_path))[-1]["kind"] == "disk"
+
+
+def test_pip_installs_from_the_bundle_without_any_network(bundle: Path, tmp_path: Path) -> None:
+    manifest, folder = unpacked(bundle, tmp_path)
+    (call,) = install_arguments(folder, manifest, torch_is_broken=False)
+    command = [sys.executable, "-m", "pip", "install", "--target", str(tmp_path / "site"), *call]
+    subprocess.run(command, check=True, capture_output=True)
+    assert (tmp_path / "site" / "tiny_wheel.py").read_text() == "VERSION = '1.0'\n"
+
+
+def test_a_broken_torch_is_put_in_anew_from_the_bundle() -> None:
+    first, second = install_arguments(Path("x"), {"requirements": REQUIREMENTS}, torch_is_broken=True)
+    assert first[-3:] == ["--force-reinstall", "--no-deps", "torch==2.13.0+cpu"]
+    assert second[-2:] == REQUIREMENTS
+    assert all("--no-index" in call for call in (first, second))
+
+
+def test_wheels_are_those_that_work_here() -> None:
+    versions = {"torch": "2.13.0+cu126", "safetensors": None}
+    requirements = requirements_of(versions, {"torch": ">=2.6", "safetensors": ">=0.4"})
+    assert requirements == ["torch==2.13.0+cu126", "safetensors>=0.4"]
+    arguments = download_arguments(requirements, Path("to"))
+    assert arguments[arguments.index("--extra-index-url") + 1].endswith("/cu126")
+    assert "--extra-index-url" not in download_arguments(["torch==2.13.0"], Path("to"))
+
+
+# -- the support file ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Cannot read /data/Meier Anna/scan 3.nii.gz: Permission denied.",
+        "Cannot read 'C:\\Users\\meier\\Anna CT\\x.nrrd'.",
+        "C:\\Users\\meier\\x.dcm is cut off; copy it again",
+        'File "/opt/meier/site-packages/x.py", line 3',
+        "meier_anna.nii.gz holds no slices",
+        "PatientName MEIER^ANNA in series 1.2.840.113619.2.55.3.604688",
+        "volume Anna Meier 1970: Memory ran out",
+        "file:///srv/meier/x.png",
+        "~/meier/anna is not a folder",
+        "\\\\server\\meier\\share was not found",
+    ],
+)
+def test_nobody_is_named_in_a_cleaned_text(text: str) -> None:
+    cleaned = without_names(text, ["Anna Meier 1970"])
+    assert "meier" not in cleaned.lower()
+    assert "anna" not in cleaned.lower()
+    assert "840" not in cleaned
+
+
+def test_what_helps_to_find_the_fault_stays() -> None:
+    text = "segmenting slices 3/9 and/or more: RuntimeError: CUDA out of memory. torch 2.13.0+cpu, Python 3.12.1"
+    assert without_names(text, ["Anna"]) == text
+
+
+def test_the_support_file_holds_versions_and_log_and_no_one(tmp_path: Path) -> None:
+    installation = report(problems=[f"{Path.home()}/lib is broken"], models=[{"name": "meier"}])
+    models = [
+        {"name": "Meier Anna", "origin": "user", "problem": "x", "folder": "/data/meier"},
+        {"name": "ct-infection", "origin": "shipped", "problem": ""},
+    ]
+    log = "reading meier.nrrd\nmodel Meier Anna loaded\nMeier is here"
+    files = support_files({"clamseg": "0.1.0"}, installation, models, log, ["Meier"])
+    write_support_bundle(tmp_path / "s.zip", files)
+    with zipfile.ZipFile(tmp_path / "s.zip") as packed:
+        assert set(packed.namelist()) == {"versions.json", "installation.json", "models.json", "log.txt"}
+        everything = "".join(packed.read(name).decode() for name in packed.namelist())
+    assert "meier" not in everything.lower()
+    assert str(Path.home()) not in everything
+    assert "2.13.0+cpu" in everything
+    assert json.loads(files["models.json"]) == {"shipped": ["ct-infection"], "own": 1, "damaged": 1}
