@@ -1,0 +1,323 @@
+"""Setup in the window: what works, install, repair, models, bundles, the support file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from own_models import own_models, tiny_model
+from test_setup_files import WHOLE, report, wheel
+from volumes_in_scene import add_volume, plain
+
+from ClamSegPanel.offline_bundle import make_bundle
+
+
+class Installer:
+    """Keeps what it is told to install; `broken` raises it."""
+
+    def __init__(self) -> None:
+        self.done: list[Any] = []
+        self.broken: Exception | None = None
+        self.restart = False
+
+    def _do(self, what: Any) -> None:
+        if self.broken is not None:
+            raise self.broken
+        self.done.append(what)
+
+    def install_torch(self, version: str) -> None:
+        self._do(("torch", version))
+
+    def remove_torch(self) -> None:
+        self._do("remove torch")
+
+    def install(self, requirements: list[str]) -> None:
+        self._do(requirements)
+
+    def install_with(self, arguments: list[str]) -> None:
+        self._do(arguments)
+
+    def needs_restart(self) -> bool:
+        return self.restart
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    with own_models(tmp_path / "Eigene Modelle", monkeypatch) as folder:
+        yield folder
+
+
+@pytest.fixture
+def panel(models: Path, window: Any) -> Any:
+    window.installer = window.panel.setup.installer = Installer()
+    window.open("setupSection")
+    return window
+
+
+def found(panel: Any, **event: Any) -> None:
+    """The worker has looked."""
+    panel.panel.setup.look()
+    panel.worker.answer(**({"event": "done", **WHOLE} | event))
+    panel.process_events()
+
+
+def looks(panel: Any) -> int:
+    return [command for command, _, _ in panel.worker.requests].count("hello")
+
+
+def test_what_is_installed_and_works_is_shown(panel: Any) -> None:
+    found(panel)
+    assert panel.text("setupLabel") == "All that is needed is there and works."
+    cells = panel.cells("packageTable")
+    assert ["torch", "2.13.0+cpu", "works"] in cells
+    assert ["cpu x86_64", "2.0 of 4.0 GB free", "works"] in cells
+    assert "cpu x86_64, 2.0 GB free" in panel.entries("deviceSelector")
+
+
+def test_what_does_not_work_is_said_in_red_and_opens_the_section(panel: Any) -> None:
+    panel.ui.setupSection.collapsed = True
+    found(panel, torch=None, problems=["PyTorch is installed only in part (x); use Setup, Repair."])
+    assert not panel.ui.setupSection.collapsed
+    assert "only in part" in panel.text("setupLabel")
+    assert "#b00020" in panel.ui.setupLabel.styleSheet
+    assert ["torch", "2.13.0+cpu", "does not work"] in panel.cells("packageTable")
+
+
+def test_a_worker_that_cannot_start_is_told(panel: Any) -> None:
+    panel.panel.setup.look()
+    panel.worker.answer(event="error", message="The worker could not be started; use Setup, Repair.")
+    assert "could not be started" in panel.text("setupLabel")
+    panel.click("refreshButton")
+    assert looks(panel) == 2
+
+
+def test_install_asks_and_then_installs_what_is_missing_and_looks_again(panel: Any) -> None:
+    found(panel, **report(torch=None, packages={"torch": None, "safetensors": None}))
+    panel.dialogs.says_yes = False
+    panel.click("installButton")
+    assert "PyTorch >=2.6, safetensors>=0.4" in panel.dialogs.shown[-1][2]
+    assert panel.installer.done == []
+    panel.dialogs.says_yes = True
+    panel.click("installButton")
+    assert panel.installer.done[0] == ("torch", ">=2.6")
+    assert "safetensors>=0.4" in panel.installer.done[1]
+    assert panel.worker.killed, "it holds the packages' files"
+    assert looks(panel) == 2
+    assert panel.text("setupStateLabel") == "Installed."
+
+
+def test_a_failed_installation_is_told_and_looked_at(panel: Any) -> None:
+    found(panel, **report(packages={"safetensors": None}))
+    panel.installer.broken = subprocess.CalledProcessError(1, ["pip"])
+    panel.click("installButton")
+    assert "The installation failed" in panel.dialogs.errors()[-1]
+    assert looks(panel) == 2
+
+
+def test_repair_removes_torch_first_and_offers_a_restart(panel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import slicer
+
+    restarted: list[int] = []
+    monkeypatch.setattr(slicer.util, "restart", lambda: restarted.append(1), raising=False)
+    found(panel, torch=None)
+    panel.installer.restart = True
+    panel.click("repairButton")
+    assert panel.installer.done == ["remove torch", ("torch", ">=2.6")]
+    assert restarted == [1]
+
+
+def test_without_the_pytorch_extension_the_user_is_told_where_to_get_it(panel: Any) -> None:
+    from ClamSegPanel.slicer_installer import SlicerInstaller
+
+    panel.panel.setup.installer = SlicerInstaller()
+    found(panel, **report(torch=None, packages={"torch": None}))
+    panel.click("installButton")
+    assert "Extensions Manager" in panel.dialogs.errors()[-1]
+
+
+def test_torch_comes_through_the_pytorch_extension_and_others_through_slicer(monkeypatch: Any, panel: Any) -> None:
+    import types
+
+    import slicer
+
+    calls: list[Any] = []
+
+    class PyTorchUtilsLogic:
+        def installTorch(self, askConfirmation=False, forceComputationBackend=None, torchVersionRequirement=None):
+            calls.append(("installTorch", askConfirmation, torchVersionRequirement))
+            return object()
+
+        def uninstallTorch(self, askConfirmation=False, forceComputationBackend=None):
+            calls.append("uninstallTorch")
+
+    extension = types.ModuleType("PyTorchUtils")
+    extension.PyTorchUtilsLogic = PyTorchUtilsLogic
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", extension)
+    monkeypatch.setattr(slicer.packaging, "pip_ensure", lambda what, **how: calls.append((what, how)))
+    monkeypatch.setattr(slicer.packaging, "pip_install", lambda what, **how: calls.append((what, how)))
+    from ClamSegPanel.slicer_installer import SlicerInstaller
+
+    installer = SlicerInstaller()
+    installer.remove_torch()
+    installer.install_torch(">=2.6")
+    installer.install(["safetensors>=0.4"])
+    installer.install_with(["--no-index", "x"])
+    assert calls == [
+        "uninstallTorch",
+        ("installTorch", False, ">=2.6"),
+        (["safetensors>=0.4"], {"prompt_install": False, "requester": "ClamSeg"}),
+        (["--no-index", "x"], {"requester": "ClamSeg"}),
+    ]
+
+
+def test_models_are_imported_shown_and_removed_only_after_a_yes(panel: Any, models: Path, tmp_path: Path) -> None:
+    source = tiny_model(tmp_path / "Läsion 1")
+    panel.dialogs.paths = [str(source)]
+    panel.click("importModelButton")
+    rows = [row[0] for row in panel.cells("modelTable")]
+    assert "Läsion 1" in rows
+    assert "Läsion 1" in panel.entries("modelSelector")
+    panel.click_cell("modelTable", rows.index("ct-infection"))
+    assert not panel.ui.removeModelButton.enabled, "shipped models stay"
+    panel.click_cell("modelTable", rows.index("Läsion 1"))
+    panel.dialogs.says_yes = False
+    panel.click("removeModelButton")
+    assert (models / "Läsion 1").is_dir()
+    panel.dialogs.says_yes = True
+    panel.click("removeModelButton")
+    assert not (models / "Läsion 1").exists()
+    assert "Läsion 1" not in panel.entries("modelSelector")
+    assert panel.dialogs.errors() == []
+
+
+def test_a_damaged_model_is_refused_in_words(panel: Any, models: Path, tmp_path: Path) -> None:
+    source = tiny_model(tmp_path / "m")
+    (source / "weights.safetensors").write_bytes(b"other")
+    panel.dialogs.paths = [str(source)]
+    panel.click("importModelButton")
+    assert "SHA-256 differs" in panel.dialogs.errors()[-1]
+    assert not (models / "m").exists()
+
+
+def bundle(tmp_path: Path) -> Path:
+    wheel(tmp_path / "wheels")
+    tiny_model(tmp_path / "more" / "aus dem Paket")
+    about = {"clamseg": "0.1.0", "requirements": ["tiny-wheel==1.0"]}
+    make_bundle(tmp_path / "offline.zip", tmp_path / "wheels", tmp_path / "more", about, lambda done, total: None)
+    return tmp_path / "offline.zip"
+
+
+def test_a_bundle_is_checked_and_then_installed_with_its_models(panel: Any, models: Path, tmp_path: Path) -> None:
+    found(panel)
+    panel.dialogs.paths = [str(bundle(tmp_path))]
+    panel.click("installBundleButton")
+    assert panel.text("installBundleButton") == "Cancel"
+    panel.wait_until(lambda: panel.text("installBundleButton") == "Install bundle...")
+    (call,) = panel.installer.done
+    assert call[:2] == ["--no-index", "--find-links"]
+    assert call[-1] == "tiny-wheel==1.0"
+    assert not Path(call[2]).exists(), "what was unpacked is taken away"
+    assert "aus dem Paket" in panel.entries("modelSelector")
+    assert panel.dialogs.errors() == []
+
+
+def test_a_damaged_bundle_is_refused_and_nothing_is_installed(panel: Any, models: Path, tmp_path: Path) -> None:
+    found(panel)
+    path = bundle(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"VERSION")] ^= 1
+    path.write_bytes(bytes(data))
+    panel.dialogs.paths = [str(path)]
+    panel.click("installBundleButton")
+    panel.wait_until(lambda: panel.text("installBundleButton") == "Install bundle...")
+    assert panel.dialogs.errors()
+    assert panel.installer.done == []
+    assert sorted(each.name for each in models.iterdir()) == ["tiny"]
+
+
+def test_a_bundle_is_made_from_what_works_here(panel: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ClamSegPanel.bundle_view as view
+
+    def local(requirements: list[str], folder: Path) -> list[str]:
+        """In the place of the network: a wheel on this disk."""
+        assert requirements[0] == "torch==2.13.0+cpu"
+        source = wheel(tmp_path / "index")
+        return ["-m", "pip", "download", "--no-index", "--no-deps", "--dest", str(folder), str(source)]
+
+    monkeypatch.setattr(view, "download_arguments", local)
+    found(panel)
+    target = tmp_path / "Für die Klinik.zip"
+    panel.dialogs.paths = [str(target)]
+    panel.click("makeBundleButton")
+    panel.wait_until(lambda: panel.text("makeBundleButton") == "Make bundle...")
+    assert panel.dialogs.errors() == []
+    assert "The bundle is ready" in panel.text("setupStateLabel")
+    with zipfile.ZipFile(target) as packed:
+        assert "models/tiny/config.json" in packed.namelist()
+    assert [path.name for path in tmp_path.glob(".clamseg-wheels-*")] == []
+
+
+def test_a_download_that_fails_says_the_last_words_of_pip(
+    panel: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ClamSegPanel.bundle_view as view
+
+    words = ["-m", "pip", "download", "--no-index", "--no-cache-dir", "no-such-package-here"]
+    monkeypatch.setattr(view, "download_arguments", lambda requirements, folder: words)
+    found(panel)
+    panel.dialogs.paths = [str(tmp_path / "x.zip")]
+    panel.click("makeBundleButton")
+    panel.wait_until(lambda: panel.text("makeBundleButton") == "Make bundle...")
+    assert "no-such-package-here" in panel.dialogs.errors()[-1]
+    assert not (tmp_path / "x.zip").exists()
+    assert [path.name for path in tmp_path.glob(".clamseg-wheels-*")] == []
+
+
+def test_a_second_click_cancels_the_bundle_and_keeps_nothing(
+    panel: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ClamSegPanel.bundle_view as view
+
+    monkeypatch.setattr(view, "download_arguments", lambda *_: ["-c", "import time; time.sleep(60)"])
+    found(panel)
+    panel.dialogs.paths = [str(tmp_path / "x.zip")]
+    panel.click("makeBundleButton")
+    assert not panel.ui.installBundleButton.enabled
+    panel.click("makeBundleButton")
+    assert panel.text("setupStateLabel") == "Cancelled; nothing was kept."
+    assert [path.name for path in tmp_path.iterdir() if "clamseg" in path.name or path.suffix == ".zip"] == []
+
+
+def test_the_support_file_lists_what_is_in_it_and_names_no_patient(panel: Any, tmp_path: Path) -> None:
+    import numpy as np
+
+    found(panel)
+    add_volume(panel.scene, np.zeros((4, 8, 8), np.int16), plain(), name="Meier Anna 1970")
+    panel.panel.log("Meier Anna 1970: reading /data/Meier/x.nrrd failed")
+    panel.dialogs.paths = [str(tmp_path / "support.zip")]
+    panel.click("supportBundleButton")
+    asked = panel.dialogs.shown[-1][2]
+    assert "log.txt" in asked
+    assert "installation.json" in asked
+    with zipfile.ZipFile(tmp_path / "support.zip") as packed:
+        everything = "".join(packed.read(name).decode() for name in packed.namelist())
+    assert "meier" not in everything.lower()
+    assert "failed" in everything or "reading" in everything
+
+
+def test_nothing_is_installed_while_a_segmentation_runs(panel: Any) -> None:
+    import numpy as np
+
+    found(panel, **report(packages={"safetensors": None}))
+    panel.ui.volumeSelector.setCurrentNode(add_volume(panel.scene, np.zeros((4, 8, 8), np.int16)))
+    panel.click("applyButton")
+    assert panel.text("applyButton") == "Cancel"
+    panel.click("installButton")
+    assert "A segmentation is under way" in panel.dialogs.errors()[-1]
+    assert panel.installer.done == []
+    assert not panel.worker.killed
