@@ -49,7 +49,8 @@ class LesionTable:
             self._widget.setRowCount(len(self._rows))
             for line, row in enumerate(self._rows):
                 self._fill_line(line, row, several_conditions)
-            self._widget.resizeColumnsToContents()
+            for column in range(self._widget.columnCount - 1):  # the last one takes the rest
+                self._widget.resizeColumnToContents(column)
         finally:
             self._filling = False
         self.choose(chosen)

@@ -10,37 +10,66 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SECTIONS = ("input", "segment", "review", "training", "setup")
+PICTURES = ("segment", "review", "training", "setup")
 _LIMIT_S = 300.0
 
 
-def take_pictures(window: Any, folder: Path) -> list[Path]:
-    """Drives a built window over the FLAIR sample and pictures each section in a telling state."""
-    from slicer_stand_in.sample_volumes import add_sample
+def take_pictures(window: Any, folder: Path, labelled: str) -> list[Path]:
+    """Drives a built window over the shipped samples and pictures it in telling states.
 
-    add_sample("mr_flair_brain.nii.gz", "FLAIR brain")
-    add_sample("ct_chest.nrrd", "CT chest")
-    window.choose("volumeSelector", "FLAIR brain")
-    _look_at_set_up(window)
-    window.click("applyButton")
-    _wait(window, lambda: window.ui.progressBar.value > 5 or _is_idle(window))
-    paths = [_picture(window, folder, "segment")]
-    _wait(window, lambda: _is_idle(window))
-    paths += [_picture(window, folder, name) for name in ("input", "review", "training", "setup")]
+    Args:
+        window: with the real worker.
+        folder: of the pictures.
+        labelled: folder of labelled images, as it is typed into the panel.
+    """
+    paths = []
+    for name, drive in (("segment", _segment), ("review", _review), ("training", _train), ("setup", _set_up)):
+        drive(window, labelled)
+        path = folder / f"panel-{name}.png"
+        window.grab(path, "" if name == "segment" else f"{name}Section")
+        paths.append(path)
     return paths
 
 
-def _look_at_set_up(window: Any) -> None:
+def _segment(window: Any, labelled: str) -> None:
+    from slicer_stand_in.sample_volumes import add_sample
+
     answers: list[str] = []
     window.logic.look_at_installation(answers.append)
     _wait(window, lambda: answers)
     window.widget.enter()
+    add_sample("mr_flair_brain.nii.gz", "FLAIR brain")
+    add_sample("ct_chest.nrrd", "CT chest")
+    window.choose("volumeSelector", "FLAIR brain")
     window.panel.models_changed()
+    _only(window, "input", "segment")
+    window.click("applyButton")
+    _wait(window, lambda: window.ui.progressBar.value > 5 or _is_idle(window))
+
+
+def _review(window: Any, labelled: str) -> None:
+    _wait(window, lambda: _is_idle(window))
+    _only(window, "review")
+    for button in ("acceptButton", "rejectButton"):
+        window.click(button)
+    window.choose("overlaySelector", "probability")
+
+
+def _train(window: Any, labelled: str) -> None:
+    _only(window, "training")
+    window.type_text("trainingFolderEdit", labelled)
+    window.click("checkFolderButton")
+    _wait(window, lambda: window.text("checkFolderButton") == "Check folder")
+
+
+def _set_up(window: Any, labelled: str) -> None:
+    _only(window, "setup")
 
 
 def _is_idle(window: Any) -> bool:
@@ -51,35 +80,39 @@ def _wait(window: Any, condition: Callable[[], Any]) -> None:
     window.wait_until(condition, _LIMIT_S)
 
 
-def _picture(window: Any, folder: Path, name: str) -> Path:
-    for each in SECTIONS:
-        getattr(window.ui, f"{each}Section").collapsed = each != name
-    path = folder / f"panel-{name}.png"
-    window.grab(path, f"{name}Section")
-    return path
+def _only(window: Any, *sections: str) -> None:
+    for each in ("input", "segment", "review", "training", "setup"):
+        getattr(window.ui, f"{each}Section").collapsed = each not in sections
+    window.process_events()
 
 
 def main() -> None:
     """The command."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    for each in (REPOSITORY, REPOSITORY / "ClamSeg", REPOSITORY / "Testing"):
+    for each in (REPOSITORY, REPOSITORY / "ClamSeg", REPOSITORY / "Testing", REPOSITORY / "Testing/library"):
         sys.path.insert(0, str(each))
     import slicer
+    from labelled_phantoms import write_phantoms
 
     from slicer_stand_in import scenes, slicer_modules
 
     slicer_modules.install()
     from slicer_stand_in import driver
 
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else REPOSITORY / "docs" / "images"
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else REPOSITORY / "docs" / "images").resolve()
     slicer.mrmlScene, logic = scenes.fresh_scene()
-    window = driver.Window(driver.load_module())
-    try:
-        for path in take_pictures(window, folder):
-            print(path)
-    finally:
-        window.close()
-        logic.SetMRMLScene(None)
+    with tempfile.TemporaryDirectory() as own:
+        os.environ |= {"CLAMSEG_MODELS": str(Path(own) / "models"), "CLAMSEG_CACHE": str(Path(own) / "cache")}
+        os.chdir(own)  # so that the pictures show no path of this computer
+        write_phantoms(Path("labelled images"))
+        window = driver.Window(driver.load_module())
+        try:
+            for path in take_pictures(window, folder, "labelled images"):
+                print(path)
+        finally:
+            window.close()
+            logic.SetMRMLScene(None)
+            os.chdir(REPOSITORY)
     problems = driver.problems()
     if problems:
         raise SystemExit("\n".join(problems))
