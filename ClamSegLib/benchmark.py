@@ -10,17 +10,20 @@ from __future__ import annotations
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ClamSegLib import __version__
-from ClamSegLib.config import NetworkConfig
+from ClamSegLib.benchmark_networks import rounds, spread
+from ClamSegLib.benchmark_peers import DeepestHead
+from ClamSegLib.benchmark_picture import draw, table
+from ClamSegLib.engine_memory import processor_name, versions_of_engines
 from ClamSegLib.progress import Reporter
 from ClamSegLib.volume import Volume
 
@@ -34,13 +37,9 @@ class BenchmarkOptions:
     case: Path | None = None
     side: int = 512
     slices: int = 133
+    long_slices: int = 400
     repetitions: int = 3
     quick: bool = False
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Median, smallest and largest."""
-    return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}
 
 
 def repeated(work: Callable[[], Any], repetitions: int) -> dict[str, float]:
@@ -66,7 +65,7 @@ def enlarged(volume: Volume, side: int, slices: int) -> Volume:
 
 
 def run_benchmark(options: BenchmarkOptions, folder: Path, reporter: Reporter) -> dict[str, Any]:
-    """Measures everything and writes benchmark.json, benchmark.png into `folder`.
+    """Measures everything and writes benchmark.json, benchmark.md and benchmark.png into `folder`.
 
     Raises:
         InputError: the model or case cannot be used.
@@ -78,7 +77,9 @@ def run_benchmark(options: BenchmarkOptions, folder: Path, reporter: Reporter) -
     result: dict[str, Any] = {
         "clamseg": __version__,
         "machine": {
-            "processor": platform.processor() or platform.machine(),
+            "processor": processor_name(),
+            "cores": os.cpu_count(),
+            "engines": versions_of_engines(),
             "system": platform.system(),
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -86,19 +87,24 @@ def run_benchmark(options: BenchmarkOptions, folder: Path, reporter: Reporter) -
             "device": options.device,
         },
     }
-    reporter.progress(0, 5, "import")
+    reporter.progress(0, 6, "import")
     result["import_seconds"] = import_seconds(options.repetitions)
-    reporter.progress(1, 5, "whole case")
-    result["case"] = whole_case(options, folder)
-    reporter.progress(2, 5, "network per level")
+    reporter.progress(1, 6, "whole case")
+    result["case"] = whole_case(options, options.slices, folder)
+    if options.long_slices and not options.quick:
+        result["long_case"] = whole_case(options, options.long_slices, folder)
+    reporter.progress(2, 6, "network per level")
     result["network"] = network_per_level(options)
-    reporter.progress(3, 5, "peers")
-    result["peers"] = peers(options)
-    reporter.progress(4, 5, "training step")
+    reporter.progress(3, 6, "slice loop")
+    result["slice_loop"] = against_slice_loop(options)
+    reporter.progress(4, 6, "peers")
+    result["peers"] = peers(options, reporter)
+    reporter.progress(5, 6, "training step")
     result["training"] = training_share(options)
-    reporter.progress(5, 5, "done")
+    reporter.progress(6, 6, "done")
     (folder / "benchmark.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
-    _plot(result, folder / "benchmark.png")
+    draw(result, folder / "benchmark.png")
+    (folder / "benchmark.md").write_text(table(result), encoding="utf-8")
     return result
 
 
@@ -116,13 +122,24 @@ def import_seconds(repetitions: int) -> dict[str, float]:
     return spread([start(code) - start("pass") for _ in range(max(3, repetitions))])
 
 
-def whole_case(options: BenchmarkOptions, folder: Path) -> dict[str, Any]:
-    """Segments the enlarged CT in a process of its own and reads its report: seconds per stage, peak memory."""
+def _source(options: BenchmarkOptions) -> Path:
     from ClamSegLib.resources import resources_folder
-    from ClamSegLib.volume_files import read_volume, write_volume
 
-    source = options.case or resources_folder() / "Samples" / "ct_chest.nrrd"
-    volume = enlarged(read_volume(source), options.side, options.slices)
+    return options.case or resources_folder() / "Samples" / "ct_chest.nrrd"
+
+
+def _case_of(options: BenchmarkOptions, slices: int) -> Volume:
+    from ClamSegLib.volume_files import read_volume
+
+    return enlarged(read_volume(_source(options)), options.side, slices)
+
+
+def whole_case(options: BenchmarkOptions, slices: int, folder: Path) -> dict[str, Any]:
+    """Segments the enlarged CT in a process of its own and reads its report: seconds per stage, peak memory."""
+    from ClamSegLib.volume_files import write_volume
+
+    source = _source(options)
+    volume = _case_of(options, slices)
     scan = folder / "scan.nrrd"
     write_volume(volume.array, volume, scan)
     command = [sys.executable, "-m", "ClamSegLib", "segment", str(scan), "--model", options.model, "--device", options.device,
@@ -139,88 +156,96 @@ def whole_case(options: BenchmarkOptions, folder: Path) -> dict[str, Any]:
         runs.append(json.loads((folder / "result" / "scan" / "report.json").read_text(encoding="utf-8")))
     stages = sorted({name for run in runs for name in run["seconds"]})
     outside = [sum(v for name, v in run["seconds"].items() if name != "network") for run in runs]
+    shares = [run["seconds"]["network"] / sum(run["seconds"].values()) for run in runs]
     scan.unlink()
     return {
-        "case": f"{source.name}, interpolated to {options.side} x {options.side} x {options.slices}",
+        "case": f"{source.name}, interpolated to {options.side} x {options.side} x {slices}",
         "wall_seconds": spread(walls),
         "seconds": {name: spread([run["seconds"][name] for run in runs]) for name in stages},
         "outside_network_seconds": spread(outside),
+        "network_share": spread(shares),
+        "engines": [run["engine"] for run in runs],
         "peak_memory_mb": spread([run["peak_memory_mb"] or 0.0 for run in runs]),
     }
 
 
 def network_per_level(options: BenchmarkOptions) -> dict[str, Any]:
-    """Slices a second and latency of one slice, per level, of the model's network at its image size."""
+    """Slices a second and latency of one slice per level and engine, of the model's network with all its shells."""
     import torch
 
     from ClamSegLib.checkpoint import load_model
     from ClamSegLib.device import choose_device
+    from ClamSegLib.engine import EngineChoice
+    from ClamSegLib.engine_choice import open_engine
     from ClamSegLib.registry import find_model
 
     model = load_model(find_model(options.model))
-    device = choose_device(options.device)
-    figures: dict[str, Any] = {"model": options.model, "image_size": model.config.image_size}
+    device, side = choose_device(options.device), model.config.image_size
+    figures: dict[str, Any] = {"model": options.model, "image_size": side}
+    threads = torch.get_num_threads()
+    choices = {
+        "as trained": EngineChoice(),
+        "torch float32": EngineChoice("torch", "float32", threads),
+        "torch bfloat16": EngineChoice("torch", "bfloat16", threads),
+    }
     for level in range(1, model.config.network.depth + 1):
-        clam = model.clam.pruned(level).eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        engines = {name: open_engine(model, level, device, choice) for name, choice in choices.items()}
+        images = {batch: torch.randn(batch, 1, side, side).numpy() for batch in (8, 1)}
+        many, one = (
+            rounds({n: partial(e.run, images[b]) for n, e in engines.items()}, options.repetitions) for b in (8, 1)
+        )
         figures[f"level {level}"] = {
-            "slices_per_second": _rate(clam, model.config.image_size, 8, device, options.repetitions),
-            "latency_seconds": repeated(_pass(clam, model.config.image_size, 1, device), options.repetitions),
+            name: {
+                "slices_per_second": spread([8 / s for s in many[name]]),
+                "latency_seconds": spread(one[name]),
+                "times_as_fast": spread([a / b for a, b in zip(many["as trained"], many[name], strict=True)]),
+            }
+            for name in choices
         }
     return figures
 
 
-def _pass(network: Any, side: int, batch: int, device: Any) -> Callable[[], None]:
-    import torch
+def against_slice_loop(options: BenchmarkOptions) -> dict[str, Any]:
+    """Crop, network and paste of the case, ours against a loop that crops, resizes and pastes every slice by itself."""
+    import numpy as np
+    from torch import nn
 
-    image = torch.randn(batch, 1, side, side, device=device).contiguous(memory_format=torch.channels_last)
+    from ClamSegLib.benchmark_peers import slice_loop
+    from ClamSegLib.checkpoint import load_model
+    from ClamSegLib.config import IntensityConfig
+    from ClamSegLib.network_run import run_network
+    from ClamSegLib.preprocess import prepare
+    from ClamSegLib.registry import find_model
+    from ClamSegLib.volume import canonical
 
-    def work() -> None:
-        with torch.inference_mode():
-            network(image)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+    model = load_model(find_model(options.model))
+    volume = canonical(_case_of(options, options.slices), model.config.plane)[0]
+    everything = np.ones(volume.array.shape, bool)
+    # Both run one shell's worth of the same network: the loop the first, ours all of them.
+    shell: nn.Module = DeepestHead(model.clam.shells[0])
+    window = IntensityConfig("window_hu", -1000.0, 400.0)
 
-    return work
+    def ours() -> None:
+        run_network(prepare(volume, everything, model.config), model, device="cpu", engine="auto")
+
+    def loop() -> None:
+        slice_loop(volume.array, shell, model.config.image_size, window.low, window.high)
+
+    seconds = rounds({"ClamSeg, all shells": ours, "slice loop, one shell": loop}, options.repetitions)
+    ratio = [b / a for a, b in zip(seconds["ClamSeg, all shells"], seconds["slice loop, one shell"], strict=True)]
+    return {**{name: spread(values) for name, values in seconds.items()}, "times_as_fast": spread(ratio)}
 
 
-def _rate(network: Any, side: int, batch: int, device: Any, repetitions: int) -> dict[str, float]:
-    seconds = repeated(_pass(network, side, batch, device), repetitions)
-    return {
-        "median": batch / seconds["median"],
-        "min": batch / seconds["max"],
-        "max": batch / seconds["min"],
-        "n": seconds["n"],
-    }
-
-
-def peers(options: BenchmarkOptions) -> dict[str, Any]:
-    """One shell against MONAI's UNet++ at the same features, kernels of 3 and 256 pixels (64 when quick)."""
-    import torch
-
+def peers(options: BenchmarkOptions, reporter: Reporter) -> dict[str, Any]:
+    """One shell against other UNet++ at the same features, kernels of 3 and 256 pixels (64 when quick)."""
+    from ClamSegLib.benchmark_networks import network_memory_mb, profile, side_by_side
     from ClamSegLib.device import choose_device
-    from ClamSegLib.unetplusplus import UNetPlusPlus
 
-    device, side = choose_device(options.device), 64 if options.quick else 256
+    side = 64 if options.quick else 256
     features = (8, 8, 16, 16, 32) if options.quick else (32, 64, 128, 256, 512)
-    own = UNetPlusPlus(NetworkConfig(features=features, kernel_sizes=(3,) * 5)).eval()
-    own = own.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    found: dict[str, Any] = {
-        "features": list(features),
-        "image_size": side,
-        "ClamSeg": _rate(own, side, 2, device, options.repetitions),
-    }
-    try:
-        from monai.networks.nets import BasicUNetPlusPlus
-    except ImportError:
-        found["MONAI"] = "not installed"
-        return found
-    other = (
-        BasicUNetPlusPlus(spatial_dims=2, in_channels=1, out_channels=2, features=(*features, features[0]))
-        .eval()
-        .to(device)
-    )
-    found["MONAI"] = _rate(other, side, 2, device, options.repetitions)
-    found["ratio"] = found["ClamSeg"]["median"] / found["MONAI"]["median"]
+    found = side_by_side(features, side, choose_device(options.device), options.repetitions, 2, reporter)
+    found["memory_mb"] = network_memory_mb(features, side, 2)
+    found["profile"] = profile(features, side, 2)
     return found
 
 
@@ -241,25 +266,9 @@ def training_share(options: BenchmarkOptions) -> dict[str, Any]:
         "features": list(features),
         "batch_pairs": trainer.training.batch_pairs,
         "step_seconds": step,
+        "slices_per_second": spread(
+            [2 * trainer.training.batch_pairs / s for s in (step["min"], step["median"], step["max"])]
+        ),
         "data_seconds": drawing,
         "data_share": drawing["median"] / step["median"],
     }
-
-
-def _plot(result: dict[str, Any], path: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 3.8), layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
-    stages = result["case"]["seconds"]
-    left.barh(list(stages), [stages[name]["median"] for name in stages], color="#0072B2")
-    left.set_title(result["case"]["case"], fontsize=9)
-    left.set_xlabel("seconds")
-    levels = [name for name in result["network"] if name.startswith("level")]
-    rates = [result["network"][name]["slices_per_second"]["median"] for name in levels]
-    right.bar(levels, rates, color="#D55E00")
-    right.set_title(f"{result['network']['model']}, {result['network']['image_size']} px", fontsize=9)
-    right.set_ylabel("slices a second, both shells")
-    figure.savefig(path, dpi=110)

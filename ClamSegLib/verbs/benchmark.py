@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="ct-infection", help="CT model to measure")
     parser.add_argument("--case", type=Path, help="chest CT to enlarge (default: the shipped sample)")
     parser.add_argument("--slices", type=int, default=133, help="slices of the enlarged CT")
+    parser.add_argument("--long-slices", type=int, default=400, help="of a second, longer CT; 0: none")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all cores)")
@@ -47,6 +48,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         model=arguments.model,
         case=arguments.case,
         slices=arguments.slices,
+        long_slices=arguments.long_slices,
         repetitions=arguments.repetitions,
         quick=arguments.quick,
     )

@@ -1,8 +1,14 @@
 import json
+import sys
+import types
 
+import numpy as np
 import pytest
+import torch
 from tiny_model import tiny_model
 
+from ClamSegLib.benchmark_networks import rounds
+from ClamSegLib.benchmark_peers import MONAI, SMP, PlainNestedUNet, peer, slice_loop
 from ClamSegLib.cli import main
 
 
@@ -32,5 +38,56 @@ def test_a_quick_benchmark_measures_every_part_and_says_what_it_measured(tmp_pat
     for stage in told["case"]["seconds"].values():
         assert stage["min"] <= stage["median"] <= stage["max"]
     assert 0 < told["training"]["data_share"] < 1
+    networks = told["peers"]["networks"]
+    assert {"plain nested U-Net", "ClamSeg as trained", "ClamSeg torch float32", "ClamSeg torch bfloat16"} <= set(
+        networks
+    )
+    assert networks[told["peers"]["compared_with"]]["times_as_fast"]["median"] == 1
+    shallow, deep = networks["ClamSeg torch float32, level 1"], networks["ClamSeg torch float32"]
+    assert shallow["gflop_per_slice"] < deep["gflop_per_slice"]
+    assert all(row["share_of_peak"]["median"] > 0 for row in networks.values())
+    for name, why in told["peers"]["left_out"].items():
+        assert name not in networks
+        assert why, "a peer is never left out in silence"
+    assert set(told["peers"]["profile"]) == {"float32", "bfloat16"}
+    assert set(told["peers"]["memory_mb"]) >= {"plain nested U-Net", "ClamSeg torch float32"}
+    assert told["slice_loop"]["times_as_fast"]["min"] > 0
+    table = (tmp_path / "out" / "benchmark.md").read_text()
+    assert all(name in table for name in (*networks, *told["peers"]["left_out"], "copy GB/s"))
     assert (tmp_path / "out" / "benchmark.png").is_file()
     assert not (tmp_path / "out" / "scan.nrrd").exists()
+
+
+def test_the_plain_nested_network_has_every_node_of_a_unetplusplus():
+    network = PlainNestedUNet((4, 8, 8, 16))
+    assert set(network.blocks) == {f"{i}_{j}" for i in range(4) for j in range(4 - i)}
+    assert network(torch.zeros(2, 1, 32, 32)).shape == (2, 2, 32, 32)
+
+
+def test_the_slice_loop_pastes_each_slice_into_its_own_box():
+    volume = np.full((2, 64, 64), -1000.0, np.float32)
+    volume[0, 8:40, 8:40] = 40
+    volume[1, 24:60, 20:60] = 40
+
+    class Bright(torch.nn.Module):
+        def forward(self, image):
+            return torch.cat([0.5 - image, image - 0.5], 1)
+
+    found = slice_loop(volume, Bright(), 32, -1000.0, 400.0)
+    for plane, body in zip(found, volume > -500, strict=True):
+        assert ((plane > 0) == body).mean() > 0.97
+
+
+def test_a_round_runs_every_contestant_once_and_the_first_round_does_not_count():
+    order: list[str] = []
+    seconds = rounds({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 2)
+    assert order == ["a", "b"] * 3
+    assert [len(values) for values in seconds.values()] == [2, 2]
+
+
+def test_a_peer_that_does_not_import_is_left_out_with_its_reason(monkeypatch):
+    monkeypatch.setitem(sys.modules, "monai.networks.nets", None)
+    assert peer(MONAI, (4, 8, 8)) == "not installed"
+    broken = types.ModuleType("segmentation_models_pytorch")
+    monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", broken)
+    assert "does not import" in str(peer(SMP, (4, 8, 8)))

@@ -1,0 +1,272 @@
+"""Networks side by side in rounds, with the machine's own peak in every round, so that ratios hold on a busy machine.
+
+A round runs every contestant once; a ratio is taken within its round, and its median over the rounds is told. FLOPs
+are counted, not estimated; a contestant's share of the peak is its arithmetic over that of a matrix product of the same
+precision in the same round.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ClamSegLib.benchmark_peers import MONAI, PLAIN, SMP, peer
+from ClamSegLib.clam import Clam
+from ClamSegLib.config import ModelConfig, NetworkConfig
+from ClamSegLib.conversion import DecodedClam, write_onnx, write_openvino
+from ClamSegLib.engine import Engine, EngineChoice
+from ClamSegLib.engine_choice import DEFAULT_BATCH
+from ClamSegLib.engine_onnx import OnnxEngine
+from ClamSegLib.engine_openvino import OpenVinoEngine
+from ClamSegLib.engine_torch import ReferenceEngine, TorchEngine
+from ClamSegLib.errors import InputError
+from ClamSegLib.progress import Reporter
+
+PRODUCT_SIDE = 2048
+COPY_BYTES = 256 * 2**20
+Work = Callable[[], Any]
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median, smallest and largest."""
+    return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}
+
+
+def rounds(works: dict[str, Work], repetitions: int, wait: Work = lambda: None) -> dict[str, list[float]]:
+    """Seconds of every work in every round, after one round that is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for number in range(repetitions + 1):
+        for name, work in works.items():
+            started = time.perf_counter()
+            work()
+            wait()
+            if number:
+                seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def peak_works(device: torch.device) -> dict[str, Work]:
+    """Matrix products and a copy: what the machine can do at best."""
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(PRODUCT_SIDE, PRODUCT_SIDE, generator=generator).to(device) for _ in range(2))
+    low_a, low_b = a.bfloat16(), b.bfloat16()
+    source = torch.zeros(COPY_BYTES // 4, device=device)
+    target = torch.empty_like(source)
+    return {
+        "product float32": lambda: a @ b,
+        "product bfloat16": lambda: low_a @ low_b,
+        "copy": lambda: target.copy_(source),
+    }
+
+
+def peaks_of(seconds: dict[str, list[float]]) -> dict[str, dict[str, float]]:
+    """GFLOP/s of the products and GB/s of the copy, read and written."""
+    work = 2 * PRODUCT_SIDE**3 / 1e9
+    found = {
+        f"{name} GFLOP/s": spread([work / s for s in seconds[name]]) for name in list(seconds) if "product" in name
+    }
+    return {**found, "copy GB/s": spread([2 * COPY_BYTES / 1e9 / s for s in seconds["copy"]])}
+
+
+def comparison_config(features: tuple[int, ...], side: int) -> ModelConfig:
+    """One shell with kernels of 3, as peers have them."""
+    network = NetworkConfig(features=features, kernel_sizes=(3,) * len(features), shells=1)
+    odds = (tuple((1.0,) for _ in range(network.heads)),)
+    return ModelConfig("comparison", image_size=side, network=network, odds_normal=odds)
+
+
+def gflop(network: nn.Module, side: int) -> float:
+    """Arithmetic of one slice."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(1, 1, side, side))
+    return float(counter.get_total_flops()) / 1e9
+
+
+class Contest:
+    """All contestants of one comparison, built once.
+
+    Args:
+        features: of all.
+        side: of the crop.
+        folder: for converted networks.
+    """
+
+    def __init__(self, features: tuple[int, ...], side: int, device: torch.device, folder: Path) -> None:
+        self.side, self.device = side, device
+        self.config = comparison_config(features, side)
+        self.left_out: dict[str, str] = {}
+        self.gflop: dict[str, float] = {}
+        self.run: dict[str, Callable[[int], Work]] = {}
+        for name in (MONAI, SMP, PLAIN):
+            self._add_peer(name, peer(name, features))
+        clam = Clam(self.config.network, seed=0).eval()
+        depth = self.config.network.depth
+        own = gflop(clam, side)
+        threads = torch.get_num_threads()
+        self._add("ClamSeg as trained", own, ReferenceEngine(clam, self.config, EngineChoice(), device))
+        for precision in ("float32", "bfloat16"):
+            choice = EngineChoice("torch", precision, threads)
+            self._add(f"ClamSeg torch {precision}", own, TorchEngine(clam, self.config, choice, device))
+        for level in range(depth - 1, 0, -1):
+            pruned = clam.pruned(level)
+            engine = TorchEngine(pruned, self.config, EngineChoice("torch", "float32", threads), device)
+            self._add(f"ClamSeg torch float32, level {level}", gflop(pruned.to("cpu"), side), engine)
+        if device.type == "cpu":
+            self._add_converted(clam, own, folder, threads)
+
+    def _add_peer(self, name: str, network: nn.Module | str) -> None:
+        if isinstance(network, str):
+            self.left_out[name] = network
+            return
+        self.gflop[name] = gflop(network, self.side)
+        placed = network.to(self.device)
+
+        def of(batch: int) -> Work:
+            image = torch.randn(batch, 1, self.side, self.side, device=self.device)
+
+            def work() -> None:
+                with torch.inference_mode():
+                    placed(image)
+
+            return work
+
+        self.run[name] = of
+
+    def _add(self, name: str, arithmetic: float, engine: Engine) -> None:
+        self.gflop[name] = arithmetic
+
+        def of(batch: int) -> Work:
+            image = torch.randn(batch, 1, self.side, self.side).numpy()
+            return lambda: engine.run(image)
+
+        self.run[name] = of
+
+    def _add_converted(self, clam: Clam, arithmetic: float, folder: Path, threads: int) -> None:
+        network = DecodedClam(clam, self.config).eval()
+        try:
+            path = write_openvino(network, self.config, folder)
+            for precision in ("float32", "bfloat16"):
+                choice = EngineChoice("openvino", precision, threads)
+                self._add(f"ClamSeg openvino {precision}", arithmetic, OpenVinoEngine(path, choice))
+        except InputError as error:
+            self.left_out["ClamSeg openvino"] = str(error)
+        try:
+            choice = EngineChoice("onnx", "float32", threads)
+            self._add("ClamSeg onnx float32", arithmetic, OnnxEngine(write_onnx(network, self.config, folder), choice))
+        except InputError as error:
+            self.left_out["ClamSeg onnx"] = str(error)
+
+
+def side_by_side(
+    features: tuple[int, ...], side: int, device: torch.device, repetitions: int, batch: int, reporter: Reporter
+) -> dict[str, Any]:
+    """Slices a second, latency, share of the peak and memory of every contestant, and ratios to MONAI."""
+
+    def wait() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    with tempfile.TemporaryDirectory() as folder:
+        contest = Contest(features, side, device, Path(folder))
+        reporter.note(f"{len(contest.run)} networks side by side, {repetitions} rounds")
+        works = {name: of(batch) for name, of in contest.run.items()}
+        seconds = rounds({**peak_works(device), **works}, repetitions, wait)
+        latency = rounds({name: of(1) for name, of in contest.run.items()}, repetitions, wait)
+    base = MONAI if MONAI in works else PLAIN
+    rows: dict[str, Any] = {}
+    for name in works:
+        precision = "bfloat16" if name.endswith("bfloat16") else "float32"
+        product = 2 * PRODUCT_SIDE**3 / 1e9
+        shares = [
+            (contest.gflop[name] * batch / own) / (product / best)
+            for own, best in zip(seconds[name], seconds[f"product {precision}"], strict=True)
+        ]
+        rows[name] = {
+            "slices_per_second": spread([batch / s for s in seconds[name]]),
+            "latency_seconds": spread(latency[name]),
+            "times_as_fast": spread([b / s for b, s in zip(seconds[base], seconds[name], strict=True)]),
+            "gflop_per_slice": contest.gflop[name],
+            "share_of_peak": spread(shares),
+        }
+    return {
+        "features": list(features),
+        "image_size": side,
+        "batch": batch,
+        "compared_with": base,
+        "peak": peaks_of(seconds),
+        "networks": rows,
+        "left_out": contest.left_out,
+    }
+
+
+def network_memory_mb(features: tuple[int, ...], side: int, batch: int) -> dict[str, float]:
+    """Memory that one pass adds to a process with the network built, per kind, each in a process of its own."""
+    found = {}
+    home = str(Path(__file__).resolve().parent.parent)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))}
+    for kind in (MONAI, PLAIN, "ClamSeg torch float32", "ClamSeg torch bfloat16"):
+        given = json.dumps([kind, list(features), side, batch])
+        code = f"from ClamSegLib.benchmark_networks import print_memory; print_memory({given!r})"
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        if done.stdout.strip() != "None":
+            found[kind] = float(done.stdout)
+    return found
+
+
+def print_memory(given: str) -> None:
+    """Prints, in MB, by how much one pass raises the peak memory of this process; None where it cannot be said."""
+    from ClamSegLib.report import peak_memory_mb
+
+    kind, features, side, batch = json.loads(given)
+    work: Work
+    if kind.startswith("ClamSeg"):
+        config = comparison_config(tuple(features), side)
+        choice = EngineChoice("torch", kind.rpartition(" ")[2])
+        engine = TorchEngine(Clam(config.network, seed=0).eval(), config, choice, torch.device("cpu"))
+        image = torch.randn(batch, 1, side, side).numpy()
+        work = lambda: engine.run(image)  # noqa: E731 - one of two
+    else:
+        network = peer(kind, features)
+        if isinstance(network, str):
+            sys.stdout.write("None\n")
+            return
+        given_image = torch.randn(batch, 1, side, side)
+        work = lambda: network(given_image)  # noqa: E731
+    before = peak_memory_mb()
+    with torch.inference_mode():
+        work()
+    after = peak_memory_mb()
+    sys.stdout.write(f"{None if before is None or after is None else round(after - before, 1)}\n")
+
+
+def profile(features: tuple[int, ...], side: int, batch: int = DEFAULT_BATCH) -> dict[str, dict[str, float]]:
+    """Share of the time by operation in the folded network on the CPU, per precision."""
+    from torch.profiler import ProfilerActivity, profile
+
+    config = comparison_config(features, side)
+    clam = Clam(config.network, seed=0).eval()
+    image = torch.randn(batch, 1, side, side).numpy()
+    shares = {}
+    for precision in ("float32", "bfloat16"):
+        engine = TorchEngine(clam, config, EngineChoice("torch", precision), torch.device("cpu"))
+        engine.run(image)
+        with profile(activities=[ProfilerActivity.CPU]) as seen:
+            engine.run(image)
+        times = {event.key: float(event.self_cpu_time_total) for event in seen.key_averages()}
+        total = sum(times.values())
+        largest = sorted(times, key=lambda key: -times[key])[:6]
+        shares[precision] = {key.removeprefix("aten::"): round(times[key] / total, 4) for key in largest}
+    return shares
