@@ -120,6 +120,12 @@ def test_an_exception_in_a_slot_lets_the_application_go_on_and_fails_the_test_at
     assert "ZeroDivisionError" in problem
 
 
+def test_an_exception_in_an_observer_of_the_scene_fails_the_test_at_its_end(qt: Any, scene: Any) -> None:
+    scene.AddObserver("ModifiedEvent", lambda *_: 1 / 0)
+    scene.Modified()
+    assert any("ZeroDivisionError" in problem for problem in driver.problems())
+
+
 def test_a_widget_without_a_parent_dies_with_its_reference(qt: Any) -> None:
     child, parent = qt.QLabel("child"), qt.QWidget()
     child.setParent(parent)

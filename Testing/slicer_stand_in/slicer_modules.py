@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import inspect
 import sys
+import traceback
 import types
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from slicer_stand_in import (
     ui_loader,
 )
 from slicer_stand_in.qt_module import ctk, qt
+from slicer_stand_in.reports import REPORTS
 
 
 def _hold_constants() -> None:
@@ -41,6 +43,10 @@ def _hold_constants() -> None:
             ctypes.c_ssize_t.from_address(id(constant)).value += 1 << 40
 
 
+def _keep(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    REPORTS.add("".join(traceback.format_exception(kind, error, trace)))
+
+
 def install() -> QtWidgets.QApplication:
     """Everything in place, once a process; the application of Qt is made if there is none."""
     running = QtWidgets.QApplication.instance()
@@ -48,6 +54,7 @@ def install() -> QtWidgets.QApplication:
     if "qt" in sys.modules:
         return app
     _hold_constants()
+    sys.excepthook = _keep  # VTK's observers and Qt's virtual methods end there when Python fails in them
     app.setStyle("Fusion")
     python_qt.register(
         ctk_collapsible.ctkCollapsibleButton, ctk_collapsible.ctkCollapsibleGroupBox, ctk_widgets.ctkSliderWidget,
