@@ -50,9 +50,7 @@ def write_preview(
     with torch.no_grad():
         shells = [lesion_posterior(h, o, weights) for h, o in zip(clam(slices.image), odds, strict=True)]
     posterior = (torch.stack(shells).mean(0).amax(1) * slices.organ).float().cpu().numpy()
-    grey = np.stack(
-        [_grey(i, o) for i, o in zip(slices.image[:, 0].cpu().numpy(), slices.organ.cpu().numpy(), strict=True)]
-    )
+    grey = _grey(slices.image[:, 0].float().cpu().numpy(), slices.organ.cpu().numpy())
     plain = np.repeat(grey[..., None], 3, axis=-1)
     share = 0.7 * posterior[..., None]
     mixed = plain * (1 - share) + _COLOUR * share
@@ -77,7 +75,7 @@ def _evenly(places: NDArray[np.intp], most: int) -> NDArray[np.intp]:
 
 
 def _grey(image: NDArray[np.float32], organ: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """0..1 between the values that all but a few of the organ's pixels lie in."""
+    """(B,S,S) in 0..1, one window for all: between the values that all but a few of the organs' pixels lie in."""
     inside = image[organ] if organ.any() else image.ravel()
     low, high = (float(v) for v in np.quantile(inside, (0.01, 0.99)))
     spread = max(high - low, 1e-6)

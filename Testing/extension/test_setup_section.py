@@ -321,3 +321,13 @@ def test_nothing_is_installed_while_a_segmentation_runs(panel: Any) -> None:
     assert "A segmentation is under way" in panel.dialogs.errors()[-1]
     assert panel.installer.done == []
     assert not panel.worker.killed
+
+
+def test_the_real_worker_tells_what_is_there_and_works(real_window: Any) -> None:
+    import torch
+
+    real_window.open("setupSection")
+    real_window.click("refreshButton")
+    real_window.wait_until(lambda: real_window.cells("packageTable"))
+    assert ["torch", torch.__version__, "works"] in real_window.cells("packageTable")
+    assert any(part.startswith("cpu") for part, _, _ in real_window.cells("packageTable"))

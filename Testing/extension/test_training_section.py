@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from own_models import own_models, write_phantoms
 from slicer_stand_in import driver
+from volumes_in_scene import add_volume
 
 from ClamSegScene.curves import chart_of
 
@@ -208,3 +210,22 @@ def test_curves_before_the_first_validation_say_so(panel: Any, phantoms: Path) -
     assert "no figures yet" in panel.dialogs.errors()[-1]
     assert chart_of(panel.scene) is None
     panel.wait_until(lambda: learning(panel), 120)
+
+
+def test_segmenting_goes_on_during_a_training_with_the_real_worker(
+    models: Path, real_window: Any, phantoms: Path
+) -> None:
+    window = real_window
+    window.open("trainingSection")
+    window.choose("startingModelSelector", "tiny")
+    ready(window, phantoms)
+    start(window)
+    slices = np.zeros((6, 40, 40), np.int16)
+    slices[:, 8:32, 8:32] = 100
+    window.ui.volumeSelector.setCurrentNode(add_volume(window.scene, slices, name="FLAIR"))
+    window.choose("modelSelector", "tiny")
+    window.click("applyButton")
+    window.wait_until(lambda: window.text("applyButton") == "Segment", 120)
+    assert window.dialogs.errors() == []
+    assert window.text("progressLabel") == "Done."
+    assert learning(window), "the training did not mind"
