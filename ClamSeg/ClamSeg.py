@@ -158,7 +158,9 @@ class ClamSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             first = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
             if first is not None and not first.GetName().endswith(("probability", "disagreement", "condition")):
                 node.inputVolume = first
-        self._gui_tag = node.connectGui(self.ui)
+        # Not connectGui: in Slicer it gives no tag back, so that the old scene's node could never be let go.
+        bound = {widget.property("SlicerParameterName"): widget for widget in vars(self.ui).values()}
+        self._gui_tag = node.connectParametersToGui({name: widget for name, widget in bound.items() if name})
         self.panel.bind(node)
 
     def _disconnect_gui(self) -> None:

@@ -150,7 +150,8 @@ def parameterNodeWrapper(cls: Any = None) -> Any:
             raise ValueError(f"Cannot use reserved name '{name}' in a parameterNodeWrapper")
     cls.allParameters = parameters
     cls.__init__ = _init
-    cls.connectGui, cls.disconnectGui = _connect_gui, _disconnect_gui
+    cls.connectGui, cls.connectParametersToGui = _connect_gui, _connect_parameters
+    cls.disconnectGui = _disconnect_gui
     cls.getValue, cls.setValue = _get_value, _set_value
     for name in ("StartModify", "EndModify", "AddObserver", "RemoveObserver", "Modified"):
         setattr(cls, name, _through(name))
@@ -184,15 +185,18 @@ def _init(self: Any, parameterNode: Any, prefix: str | None = None) -> None:
             parameter.write(parameterNode, parameter.default)
 
 
-def _connect_gui(self: Any, gui: Any) -> int:
-    """Binds every widget with the dynamic property SlicerParameterName; both sides follow each other."""
-    bound = {}
-    for widget in gui.__dict__.values():
-        name = widget.property("SlicerParameterName")
-        if name:
-            if name not in self.allParameters:
-                raise ValueError(f"Cannot find a param with the given name: {name}")
-            bound[name] = _Binding(widget, self.allParameters[name])
+def _connect_gui(self: Any, gui: Any) -> None:
+    """Binds every widget with the dynamic property SlicerParameterName; gives no tag back, as Slicer's does."""
+    named = {widget.property("SlicerParameterName"): widget for widget in gui.__dict__.values()}
+    _connect_parameters(self, {name: widget for name, widget in named.items() if name})
+
+
+def _connect_parameters(self: Any, mapping: dict[str, Any]) -> int:
+    """Binds parameters to widgets; both sides follow each other."""
+    for name in mapping:
+        if name not in self.allParameters:
+            raise ValueError(f"Cannot find a param with the given name: {name}")
+    bound = {name: _Binding(widget, self.allParameters[name]) for name, widget in mapping.items()}
     tag = self._next_tag
     self._next_tag += 1
     self._bindings[tag] = bound
