@@ -8,6 +8,7 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
+from ClamSegPanel.columns import fit_columns
 from ClamSegPanel.lesion_row import Decision, LesionRow
 from ClamSegPanel.review_words import decision_words, size_words, slices_words
 
@@ -49,8 +50,7 @@ class LesionTable:
             self._widget.setRowCount(len(self._rows))
             for line, row in enumerate(self._rows):
                 self._fill_line(line, row, several_conditions)
-            for column in range(self._widget.columnCount - 1):  # the last one takes the rest
-                self._widget.resizeColumnToContents(column)
+            fit_columns(self._widget)
         finally:
             self._filling = False
         self.choose(chosen)

@@ -9,6 +9,7 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
+from ClamSegPanel.columns import fit_columns
 from ClamSegPanel.doctor_view import COLOURS
 from ClamSegPanel.user_action import user_action
 
@@ -43,7 +44,7 @@ class ModelsView:
                 if entry["problem"]:
                     item.setForeground(qt.QBrush(qt.QColor(COLOURS["refused"])))
                 table.setItem(row, column, item)
-        table.resizeColumnsToContents()
+        fit_columns(table)
         self._chosen_changed()
 
     @staticmethod

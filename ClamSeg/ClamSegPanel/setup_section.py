@@ -11,6 +11,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ClamSegPanel.bundle_view import BundleView
+from ClamSegPanel.columns import fit_columns
 from ClamSegPanel.doctor_view import COLOURS
 from ClamSegPanel.installation_steps import (
     InstallationSteps,
@@ -111,7 +112,7 @@ class SetupSection:
                 if not line.works:
                     item.setForeground(qt.QBrush(qt.QColor(COLOURS["refused"])))
                 table.setItem(row, column, item)
-        table.resizeColumnsToContents()
+        fit_columns(table)
 
     # Clicks
 

@@ -31,7 +31,6 @@ def scene() -> Iterator[Any]:
 
 
 def _build(scene: Any, worker: Any) -> Iterator[Any]:
-    from placeholders import place_missing_sections
     from slicer_stand_in import slicer_modules
 
     slicer_modules.install()
@@ -43,7 +42,6 @@ def _build(scene: Any, worker: Any) -> Iterator[Any]:
     # The window loads the packages anew, as Slicer does; the other tests keep those they imported.
     imported = {name: kept for name, kept in sys.modules.items() if name.split(".")[0] in ("ClamSeg", "ClamSegPanel")}
     module = driver.load_module()
-    place_missing_sections()
     built = driver.Window(module, worker)
     built.scene, built.worker = scene, built.logic.worker
     yield built
