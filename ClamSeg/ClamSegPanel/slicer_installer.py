@@ -6,17 +6,29 @@ pip_install: Slicer's Base/Python/slicer/packaging.py (5.11 and later) and util.
 
 from __future__ import annotations
 
+import logging
+import subprocess
 import sys
+import sysconfig
+from pathlib import Path
 from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
 
+from ClamSegPanel.torch_leftovers import remove_torch_leftovers
 from ClamSegScene import SceneError
 
 
 class SlicerInstaller:
-    """The application's ways to install."""
+    """The application's ways to install.
+
+    Attributes:
+        site_packages: where pip puts packages.
+    """
+
+    def __init__(self) -> None:
+        self.site_packages = Path(sysconfig.get_paths()["purelib"])
 
     def install_torch(self, version: str) -> None:
         """PyTorch for this computer's GPU.
@@ -29,8 +41,23 @@ class SlicerInstaller:
             raise SceneError(_("The PyTorch extension installed nothing; see Slicer's log, and try its own module."))
 
     def remove_torch(self) -> None:
-        """What is there of PyTorch."""
-        self._torch_logic().uninstallTorch()
+        """What is there of PyTorch, also where pip cannot remove it because its record is gone.
+
+        Raises:
+            SceneError: the PyTorch extension is missing, or files are in use.
+        """
+        logic = self._torch_logic()
+        try:
+            logic.uninstallTorch()
+        except (subprocess.CalledProcessError, RuntimeError) as error:
+            logging.getLogger(__name__).warning(_("pip could not remove torch: %s"), error)
+        try:
+            remove_torch_leftovers(self.site_packages)
+        except OSError as error:
+            words = _(
+                "Files of PyTorch are in use ({error}); restart Slicer and use Setup, Repair before anything else."
+            )
+            raise SceneError(words.format(error=error.strerror or error)) from error
 
     def install(self, requirements: list[str]) -> None:
         """Packages from the network."""

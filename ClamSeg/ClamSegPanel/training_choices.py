@@ -90,7 +90,10 @@ class TrainingChoices:
         self._named_by_user = False
 
     def _all_models(self) -> list[dict[str, Any]]:
-        return list(self._panel.logic.models()) + list(self._panel.logic.models("organ"))
+        """Every model there is, damaged ones too: their names are taken."""
+        from ClamSegLib.registry import list_models
+
+        return list_models()
 
     def _model_changed(self, index: int) -> None:
         if not self._filling:

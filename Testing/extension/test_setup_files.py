@@ -34,6 +34,7 @@ from ClamSegPanel.offline_bundle import (
     unpack_bundle,
 )
 from ClamSegPanel.support_bundle import support_files, without_names, write_support_bundle
+from ClamSegPanel.torch_leftovers import remove_torch_leftovers
 
 WHOLE: dict[str, Any] = {
     "python": "3.12.1",
@@ -110,6 +111,16 @@ def test_the_table_says_in_words_what_works() -> None:
     assert lines["cuda:0 A"].version == "1.0 of 2.0 GB free"
     assert lines["cuda:0 A"].state == "does not work: no kernel"
     assert installation_lines({})[0].part == "Python"
+
+
+def test_what_a_broken_installation_of_torch_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    ours = ["torch", "torchgen", "functorch", "torch-2.13.0.dist-info", "~orch", "~orch-2.13.0.dist-info"]
+    others = ["torchvision", "torchvision-0.28.dist-info", "torch_geometric", "numpy", "pytorch_lightning"]
+    for name in ours + others:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.py").touch()
+    assert sorted(remove_torch_leftovers(tmp_path)) == sorted(ours)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
 
 
 # -- the offline bundle ----------------------------------------------------------------------------------------

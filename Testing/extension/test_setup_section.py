@@ -140,7 +140,9 @@ def test_without_the_pytorch_extension_the_user_is_told_where_to_get_it(panel: A
     assert "Extensions Manager" in panel.dialogs.errors()[-1]
 
 
-def test_torch_comes_through_the_pytorch_extension_and_others_through_slicer(monkeypatch: Any, panel: Any) -> None:
+def test_torch_comes_through_the_pytorch_extension_and_others_through_slicer(
+    monkeypatch: Any, panel: Any, tmp_path: Path
+) -> None:
     import types
 
     import slicer
@@ -154,6 +156,7 @@ def test_torch_comes_through_the_pytorch_extension_and_others_through_slicer(mon
 
         def uninstallTorch(self, askConfirmation=False, forceComputationBackend=None):
             calls.append("uninstallTorch")
+            raise subprocess.CalledProcessError(1, ["pip"])  # its record is gone
 
     extension = types.ModuleType("PyTorchUtils")
     extension.PyTorchUtilsLogic = PyTorchUtilsLogic
@@ -163,7 +166,10 @@ def test_torch_comes_through_the_pytorch_extension_and_others_through_slicer(mon
     from ClamSegPanel.slicer_installer import SlicerInstaller
 
     installer = SlicerInstaller()
+    installer.site_packages = tmp_path / "site-packages"
+    (installer.site_packages / "torch" / "lib").mkdir(parents=True)
     installer.remove_torch()
+    assert not (installer.site_packages / "torch").exists()
     installer.install_torch(">=2.6")
     installer.install(["safetensors>=0.4"])
     installer.install_with(["--no-index", "x"])
