@@ -213,6 +213,8 @@ def segment_volume(
             reporter=told,
         ),
     )
+    # Choosing happens once per model and machine; it is no property of the case.
+    seconds["engine"], seconds["network"] = run.choosing_s, seconds["network"] - run.choosing_s
     probability, disagreement = run.probability, run.disagreement
     threshold = config.threshold if options.threshold is None else options.threshold
     minimum = config.minimum_volume_ml if options.minimum_volume_ml is None else options.minimum_volume_ml

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ class NetworkRun:
         device: that finished the run.
         level: deepest level that ran.
         slices_by_level: how many slices each level gave the maps of.
+        choosing_s: seconds it took to choose and build the engine.
         engine: for report.json: engine, precision, threads, batch_size, shells, agreement, reason.
     """
 
@@ -44,6 +46,7 @@ class NetworkRun:
     level: int
     engine: dict[str, Any]
     slices_by_level: dict[int, int]
+    choosing_s: float
 
 
 def run_network(
@@ -66,7 +69,7 @@ def run_network(
         model: lesion or organ model.
         device: as `device.choose_device` takes it.
         level: 1..depth, None for the deepest, or 'auto': slices that are surely normal leave at the level that the
-            model's `early_exit` names; a model without it runs all at the deepest.
+            model's `early_exit` names, with the maps of that level; a model without it runs all at the deepest.
         batch_size: slices at once; None leaves it to the engine.
         engine: of `engine.ENGINES`.
         cases_ahead: this case and those that follow: whether measuring engines is worth it.
@@ -87,12 +90,15 @@ def run_network(
     chosen = choose_device(device)
     opened: OpenEngine | None = None
     shallow: OpenEngine | None = None
+    choosing_s = 0.0
     while True:
         try:
             if opened is None:
+                started = time.perf_counter()
                 asked = (chosen, batch_size, engine, cases_ahead, reporter)
                 opened = _opened(preparation, model, level, *asked)
                 shallow = _opened(preparation, model, leaves.level, *asked) if leaves else None
+                choosing_s += time.perf_counter() - started
             size = batch_size or opened.engine.choice.batch_size
             told = {**_in_report(opened), "batch_size": size}
             maps = _Maps.of(preparation, reporter)
@@ -104,7 +110,7 @@ def run_network(
                 maps.run(opened.engine, stays, size)
                 by_level = {leaves.level: preparation.n_slices - len(stays), level: len(stays)}
             maps.check()
-            return NetworkRun(maps.probability, maps.disagreement, str(chosen), level, told, by_level)
+            return NetworkRun(maps.probability, maps.disagreement, str(chosen), level, told, by_level, choosing_s)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -230,7 +230,7 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(given) - set(_OPTIONS))
     if unknown:
         raise InputError(f"Unknown options {', '.join(unknown)}; allowed are {', '.join(_OPTIONS)}.")
-    checked: dict[str, Any] = {"engine": "auto", "level": "auto"}
+    checked: dict[str, Any] = {"engine": "auto"}
     for name, value in given.items():
         if value is None:
             continue

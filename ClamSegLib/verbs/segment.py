@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="name from `models`, or a model folder")
     parser.add_argument("--output", type=Path, required=True, help="folder that gets one folder per case")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--level", default="auto", help="1 (fast) to the model's depth (accurate), or auto")
+    parser.add_argument("--level", help="1 (fast) to the model's depth (accurate, the default), or auto")
     parser.add_argument("--engine", default="auto", help="what computes: auto, reference, torch, openvino or onnx")
     parser.add_argument("--organ", default="auto", help="auto, none, a method, model:NAME, or a mask file")
     parser.add_argument("--threshold", type=float, help="of the lesion probability, 0..1 (default: the model's)")
@@ -90,8 +90,8 @@ def options_of(arguments: argparse.Namespace) -> SegmentOptions:
     from ClamSegLib.engine import ENGINES
     from ClamSegLib.inference import SegmentOptions
 
-    level: int | str = "auto"
-    if str(arguments.level) != "auto":
+    level: int | str | None = arguments.level
+    if level not in (None, "auto"):
         if not str(arguments.level).isdigit():
             raise InputError(f"--level {arguments.level} must be 1 to the model's depth, or auto.")
         level = int(arguments.level)
