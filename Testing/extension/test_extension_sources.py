@@ -10,6 +10,8 @@ import pytest
 
 EXTENSION = Path(__file__).resolve().parents[2] / "ClamSeg"
 FILES = sorted(EXTENSION.rglob("*.py"))
+# The self-test speaks to developers, in the words that stand in its code.
+SHOWN_FILES = [path for path in FILES if path.stem != "self_test"]
 OUR_PACKAGES = {"ClamSegLib", "ClamSegScene", "ClamSegRunner", "ClamSegPanel"}
 ALLOWED = {"slicer", "qt", "ctk", "vtk", "numpy", "SimpleITK", "scipy", "SampleData"} | OUR_PACKAGES
 TRANSLATORS = {"_", "translate", "tr"}
@@ -108,7 +110,7 @@ def test_words_that_cannot_be_translated_are_found(source: str, is_found: bool) 
     assert bool(untranslated(source)) is is_found
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SHOWN_FILES, ids=lambda path: path.stem)
 def test_every_visible_word_can_be_translated(path: Path) -> None:
     assert untranslated(path.read_text(encoding="utf-8")) == []
 
