@@ -277,3 +277,25 @@ def test_the_report_says_what_computed(cache, tmp_path, repository, capsys):
     assert told["precision"] in ("float32", "bfloat16")
     assert main([*words, "--engine", "abacus", "--output", str(tmp_path / "x")]) == 2
     assert "auto, reference, torch, openvino, onnx" in capsys.readouterr().err
+
+
+def test_the_times_per_level_are_those_of_the_engine_that_runs_here(cache, model, monkeypatch):
+    from ClamSegLib import level_times
+    from ClamSegLib.engine_memory import Remembered, question, remember
+
+    used: list[EngineChoice] = []
+    real = engine_choice.open_engine
+
+    def noted(model, level, device, choice):
+        used.append(choice)
+        if choice.engine == "openvino":
+            raise ImportError("it was removed")
+        return real(model, level, device, choice)
+
+    monkeypatch.setattr(engine_choice, "open_engine", noted)
+    sha, threads = model.config.weights_sha256, torch.get_num_threads()
+    for level, kind in ((1, "torch"), (2, "openvino")):
+        remember(question(sha, level, "cpu", "auto", threads), Remembered(EngineChoice(kind), 1.0), [])
+    times = level_times.seconds_per_slice(model, "cpu")
+    assert [choice.engine for choice in used] == ["torch", "openvino", "reference"]
+    assert set(times) == {1, 2}
