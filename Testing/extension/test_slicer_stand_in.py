@@ -252,7 +252,7 @@ def test_functions_that_slicer_util_does_not_list_are_gone(qt: Any) -> None:
 
 def test_every_class_written_here_has_only_signals_that_are_listed(qt: Any) -> None:
     from PySide6.QtCore import Signal
-    from slicer_stand_in.python_qt import our_widgets
+    from slicer_stand_in.implementations import our_widgets
 
     for name, kind in our_widgets().items():
         helpers = set(getattr(kind, "SIGNAL_OF", {}).values())

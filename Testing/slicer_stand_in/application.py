@@ -9,7 +9,7 @@ from PySide6 import QtCore, QtWidgets
 from PySide6.QtCore import Property, Signal
 
 from slicer_stand_in import api
-from slicer_stand_in.python_qt import NotInStandInError
+from slicer_stand_in.implementations import NotInStandInError
 
 _LAYOUT_FOUR_UP = 3
 

@@ -1,6 +1,6 @@
-"""qMRMLWidget and the node combo boxes, on the real MRML scene.
+"""qMRMLWidget and qMRMLNodeComboBox, on the real MRML scene.
 
-Behaviour read in Slicer/Slicer Libs/MRML/Widgets/qMRMLNodeComboBox.cxx and qMRMLCheckableNodeComboBox.cxx.
+Behaviour read in Slicer/Slicer Libs/MRML/Widgets/qMRMLNodeComboBox.cxx.
 """
 
 from __future__ import annotations
@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import shiboken6
-from PySide6.QtCore import Property, Qt, Signal
-from PySide6.QtGui import QStandardItem, QStandardItemModel
+from PySide6.QtCore import Property, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSizePolicy, QWidget
 
-from slicer_stand_in.signals import guarded
+from slicer_stand_in.scene_observer import SceneObserver
 
 
 class qMRMLWidget(QWidget):
@@ -35,33 +34,6 @@ class qMRMLWidget(QWidget):
 
     def scene_changed(self) -> None:
         """The widget has another scene."""
-
-
-class SceneObserver:
-    """Calls `refresh` when nodes of the scene come, go, or change; `forget` ends it."""
-
-    def __init__(self, scene: Any, refresh: Any) -> None:
-        self._refresh = refresh
-        self._observed: list[tuple[Any, int]] = []
-        events = ("NodeAddedEvent", "NodeRemovedEvent", "EndBatchProcessEvent", "EndCloseEvent", "EndImportEvent")
-        for event in events:
-            self._observed.append((scene, scene.AddObserver(getattr(scene, event), self._called)))
-
-    def also(self, node: Any, event: Any) -> None:
-        """Observes a node, too."""
-        self._observed.append((node, node.AddObserver(event, self._called)))
-
-    def forget(self) -> None:
-        """No call any more."""
-        for each, tag in self._observed:
-            each.RemoveObserver(tag)
-        self._observed = []
-
-    def _called(self, caller: Any, event: str) -> None:
-        if not shiboken6.isValid(self._refresh.__self__):  # the widget is gone, the scene is not
-            self.forget()
-            return
-        guarded(f"the observer of {event}", self._refresh, ())
 
 
 class qMRMLNodeComboBox(QWidget):
@@ -276,58 +248,3 @@ class qMRMLNodeComboBox(QWidget):
     showHidden = _flag("showHidden")
     showChildNodeTypes = _flag("showChildNodeTypes")
     selectNodeUponCreation = _flag("selectNodeUponCreation")
-
-
-class qMRMLCheckableNodeComboBox(qMRMLNodeComboBox):
-    """Nodes with a tick each; the combo box shows the names of the ticked ones."""
-
-    checkedNodesChanged = Signal()
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        self._checked: list[str] = []
-        super().__init__(parent)
-        self.combo.setModel(QStandardItemModel(self.combo))
-
-    def list_changed(self, nodes: list[Any]) -> None:
-        there = [node.GetID() for node in nodes]
-        gone = [each for each in self._checked if each not in there]
-        self._checked = [each for each in self._checked if each in there]
-        self._show_ticks()
-        if gone:
-            self.checkedNodesChanged.emit()
-
-    def _show_ticks(self) -> None:
-        model = self.combo.model()
-        for row, node_id in enumerate(self._ids):
-            item = model.item(row) if isinstance(model, QStandardItemModel) else None
-            if isinstance(item, QStandardItem) and node_id:
-                item.setCheckState(Qt.CheckState.Checked if node_id in self._checked else Qt.CheckState.Unchecked)
-
-    def setCheckState(self, node: Any, state: Any) -> None:
-        node_id, checked = node.GetID(), state not in (Qt.CheckState.Unchecked, 0)
-        if checked == (node_id in self._checked):
-            return
-        self._checked = [*self._checked, node_id] if checked else [each for each in self._checked if each != node_id]
-        self._show_ticks()
-        self.checkedNodesChanged.emit()
-
-    def check(self, node: Any) -> None:
-        self.setCheckState(node, Qt.CheckState.Checked)
-
-    def uncheck(self, node: Any) -> None:
-        self.setCheckState(node, Qt.CheckState.Unchecked)
-
-    def checkState(self, node: Any) -> Qt.CheckState:
-        return Qt.CheckState.Checked if node.GetID() in self._checked else Qt.CheckState.Unchecked
-
-    def checkedNodes(self) -> list[Any]:
-        return [self._scene.GetNodeByID(each) for each in self._ids if each in self._checked]
-
-    def uncheckedNodes(self) -> list[Any]:
-        return [self._scene.GetNodeByID(each) for each in self._ids if each and each not in self._checked]
-
-    def allChecked(self) -> bool:
-        return not self.uncheckedNodes()
-
-    def noneChecked(self) -> bool:
-        return not self._checked

@@ -11,47 +11,15 @@ from functools import cache
 from typing import Any
 
 import shiboken6
-from PySide6 import QtCore, QtGui, QtNetwork, QtUiTools, QtWidgets
+from PySide6 import QtCore
 
 from slicer_stand_in import api, signals
+from slicer_stand_in.implementations import NotInStandInError, implementation
 from slicer_stand_in.reports import READ_ONLY
 from slicer_stand_in.values import EnumType, EnumValue
 
-_QT_MODULES = (QtWidgets, QtGui, QtCore, QtNetwork, QtUiTools)
-_OUR_CLASSES: dict[str, type] = {}  # PySide6 classes written here in place of Slicer's own
 _RENAMED = {"exec_": "exec", "print_": "print"}
 _NUMBERS = {"int": int, "double": float, "float": float}
-
-
-class NotInStandInError(NotImplementedError):
-    """Slicer has it by the list, and the stand-in cannot do it yet."""
-
-
-def register(*classes: type) -> None:
-    """Names PySide6 classes that stand for Slicer's own of the same name."""
-    for each in classes:
-        _OUR_CLASSES[each.__name__] = each
-
-
-def name_object(qt_object: Any, entry: str) -> None:
-    """Gives an object the members of a listed object, such as 'app'."""
-    qt_object._listed_as = entry
-
-
-def our_widgets() -> dict[str, type]:
-    """Registered widgets by name."""
-    return {name: kind for name, kind in _OUR_CLASSES.items() if issubclass(kind, QtWidgets.QWidget)}
-
-
-def implementation(name: str) -> type | None:
-    """The PySide6 class that does the work of a listed one."""
-    if name in _OUR_CLASSES:
-        return _OUR_CLASSES[name]
-    for module in _QT_MODULES:
-        if hasattr(module, name):
-            return getattr(module, name)
-    return None
-
 
 # Values in and out
 

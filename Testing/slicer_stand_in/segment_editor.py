@@ -7,8 +7,8 @@ from typing import Any
 import slicer
 
 from slicer_stand_in import python_qt
+from slicer_stand_in.implementations import NotInStandInError
 from slicer_stand_in.mrml_widgets import qMRMLWidget
-from slicer_stand_in.python_qt import NotInStandInError
 
 
 class qMRMLSegmentEditorWidget(qMRMLWidget):

@@ -1,4 +1,4 @@
-"""qMRMLSegmentSelectorWidget, qMRMLSegmentsTableView, qMRMLSegmentationShow3DButton on real segmentation nodes."""
+"""qMRMLSegmentSelectorWidget and qMRMLSegmentsTableView on real segmentation nodes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
     QHeaderView,
-    QPushButton,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
-from slicer_stand_in.mrml_widgets import SceneObserver, qMRMLNodeComboBox, qMRMLWidget
+from slicer_stand_in.mrml_widgets import qMRMLNodeComboBox, qMRMLWidget
+from slicer_stand_in.scene_observer import SceneObserver
 
 
 def segment_ids(node: Any) -> list[str]:
@@ -269,39 +269,3 @@ class qMRMLSegmentsTableView(qMRMLWidget):
         lambda self, shown: self.table.horizontalHeader().setVisible(shown),
     )
     segmentCount = Property(int, lambda self: len(segment_ids(self._node)))
-
-
-class qMRMLSegmentationShow3DButton(QPushButton):
-    """Makes the closed surface and shows it, or takes it away."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._node: Any = None
-        self._locked = False
-        self.setCheckable(True)
-        self.setEnabled(False)
-        self.toggled.connect(self._show)
-
-    def setSegmentationNode(self, node: Any) -> None:
-        self._node = node
-        self.setEnabled(node is not None)
-        self.blockSignals(True)
-        name = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
-        self.setChecked(node is not None and node.GetSegmentation().ContainsRepresentation(name))
-        self.blockSignals(False)
-
-    def segmentationNode(self) -> Any:
-        return self._node
-
-    def _show(self, shown: bool) -> None:
-        if self._node is None:
-            return
-        if shown:
-            self._node.CreateClosedSurfaceRepresentation()
-        else:
-            self._node.RemoveClosedSurfaceRepresentation()
-
-    def setLocked(self, locked: bool) -> None:
-        self._locked = locked
-
-    locked = Property(bool, lambda self: self._locked, setLocked)

@@ -17,9 +17,11 @@ from PySide6 import QtWidgets
 from slicer_stand_in import (
     api,
     application,
+    checkable_nodes,
     ctk_collapsible,
     ctk_widgets,
     dialogs,
+    implementations,
     mrml_widgets,
     parameter_node,
     python_qt,
@@ -27,6 +29,7 @@ from slicer_stand_in import (
     segment_editor,
     segment_widgets,
     settings,
+    show_3d_button,
     ui_loader,
 )
 from slicer_stand_in.qt_module import ctk, qt
@@ -56,11 +59,11 @@ def install() -> QtWidgets.QApplication:
     _hold_constants()
     sys.excepthook = _keep  # VTK's observers and Qt's virtual methods end there when Python fails in them
     app.setStyle("Fusion")
-    python_qt.register(
+    implementations.register(
         ctk_collapsible.ctkCollapsibleButton, ctk_collapsible.ctkCollapsibleGroupBox, ctk_widgets.ctkSliderWidget,
         ctk_widgets.ctkPathLineEdit, mrml_widgets.qMRMLWidget, mrml_widgets.qMRMLNodeComboBox,
-        mrml_widgets.qMRMLCheckableNodeComboBox, segment_widgets.qMRMLSegmentSelectorWidget,
-        segment_widgets.qMRMLSegmentsTableView, segment_widgets.qMRMLSegmentationShow3DButton, segment_editor.qMRMLSegmentEditorWidget, ui_loader.QUiLoader,
+        checkable_nodes.qMRMLCheckableNodeComboBox, segment_widgets.qMRMLSegmentSelectorWidget,
+        segment_widgets.qMRMLSegmentsTableView, show_3d_button.qMRMLSegmentationShow3DButton, segment_editor.qMRMLSegmentEditorWidget, ui_loader.QUiLoader,
         settings.QSettings, dialogs.QFileDialog, dialogs.QInputDialog, dialogs.QMessageBox, dialogs.QMenu,
     )  # fmt: skip
     sys.modules["qt"], sys.modules["ctk"] = qt, ctk
@@ -75,11 +78,11 @@ def install() -> QtWidgets.QApplication:
 
 def _install_application() -> None:
     app = application.App()
-    python_qt.name_object(app, "app")
-    python_qt.name_object(app.layout_manager, "app.layoutManager()")
-    python_qt.name_object(app.module_manager, "app.moduleManager()")
+    implementations.name_object(app, "app")
+    implementations.name_object(app.layout_manager, "app.layoutManager()")
+    implementations.name_object(app.module_manager, "app.moduleManager()")
     for name in app.layout_manager.sliceViewNames():
-        python_qt.name_object(app.layout_manager.sliceWidget(name), "qMRMLSliceWidget")
+        implementations.name_object(app.layout_manager.sliceWidget(name), "qMRMLSliceWidget")
     slicer.app = python_qt.wrap(app)
     slicer.modules = application.Modules()
     slicer.selfTests = {}

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from PySide6 import QtCore, QtUiTools, QtWidgets
 
-from slicer_stand_in import api, python_qt
+from slicer_stand_in import api, implementations
 from slicer_stand_in.reports import READ_ONLY
 
 # Properties of layouts that only the .ui format has; Qt's loader turns them into contents margins.
@@ -26,7 +26,7 @@ class QUiLoader(QtCore.QObject):
         if refused:
             raise RuntimeError(f"{file.fileName()} asks for what Slicer does not have:\n" + "\n".join(refused))
         loader = QtUiTools.QUiLoader()
-        for name, kind in python_qt.our_widgets().items():
+        for name, kind in implementations.our_widgets().items():
             if tree.find(f".//widget[@class='{name}']") is not None:
                 loader.registerCustomWidget(kind)
         connections = tree.find("connections")
@@ -48,7 +48,7 @@ def _take_flags(tree: ElementTree.Element) -> list[tuple[str, str, int]]:
     """Flags of our own widgets, which Qt's loader cannot read: (widget, property, value); taken out of the tree."""
     taken = []
     for widget in tree.iter("widget"):
-        kind = python_qt.our_widgets().get(widget.get("class", ""))
+        kind = implementations.our_widgets().get(widget.get("class", ""))
         for given in widget.findall("property") if kind is not None else []:
             words = given.findtext("set") or given.findtext("enum") or ""
             names = [word.split("::")[-1] for word in words.split("|")]
