@@ -16,6 +16,7 @@ from ClamSegScene import SceneError
 from ClamSegScene.certificate import Certificate
 from ClamSegScene.geometry import GeometryRecord, record_geometry, unchanged
 from ClamSegScene.overlays import DISAGREEMENT, PROBABILITY, STRONGEST, add_map, map_array, map_of
+from ClamSegScene.regrid import count_as_volume
 from ClamSegScene.segments import SegmentLook, add_segmentation, put_segment, segment_mask, write_provenance
 from ClamSegScene.words import tr as _
 
@@ -150,6 +151,8 @@ def open_result(scene: Any, segmentation: Any) -> Result | None:
     probability, disagreement = (map_of(segmentation, kind) if text else None for kind in (PROBABILITY, DISAGREEMENT))
     if not text or volume is None or probability is None or disagreement is None:
         return None
+    if not count_as_volume(segmentation, volume):
+        return None  # the volume was resampled or cropped since; what was reviewed lies on another grid
     memory = json.loads(text)
     looks = [SegmentLook(i, name, tuple(colour), words) for i, name, colour, words in memory["looks"]]
     strongest = map_of(segmentation, STRONGEST)

@@ -4,34 +4,22 @@ from __future__ import annotations
 
 import sys
 import unittest
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import slicer
 from sample_data_module import SampleDataModule
+from scene_files import load_scene, save_scene
 
 
 @pytest.fixture
 def slicer_like(real_window: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """What the self-test asks of the application beyond the stand-in: Sample Data, scenes as files."""
 
-    def save(path: str, properties: Any = None) -> bool:
-        return bool(scene.WriteToMRB(path))
-
-    def load(path: str, properties: Any = None) -> bool:
-        # ReadFromMRB needs the application's cache of remote files; what it reads is this.
-        folder = Path(path).with_suffix("")
-        with zipfile.ZipFile(path) as archive:
-            archive.extractall(folder)
-        (written,) = folder.rglob("*.mrml")
-        scene.SetURL(str(written))
-        return bool(scene.Import())
-
     monkeypatch.setitem(sys.modules, "SampleData", SampleDataModule())
-    monkeypatch.setattr(slicer.util, "saveScene", save, raising=False)
-    monkeypatch.setattr(slicer.util, "loadScene", load, raising=False)
+    monkeypatch.setattr(slicer.util, "saveScene", lambda path, properties=None: save_scene(scene, path), raising=False)
+    monkeypatch.setattr(slicer.util, "loadScene", lambda path, properties=None: load_scene(scene, path), raising=False)
     monkeypatch.setattr(slicer.util, "delayDisplay", lambda *words, **named: None, raising=False)
     return real_window.module
 
