@@ -138,6 +138,28 @@ class OrganConfig:
 
 
 @dataclass(frozen=True)
+class RefinementConfig:
+    """How the maps of the network are sharpened by the image itself (map_refinement.py), learned without masks.
+
+    Attributes:
+        low: network input at the lower end of the table.
+        high: at its upper end.
+        value_log_ratio: (K, bins) how much more often a value occurs in diseased than in normal slices, as a logarithm.
+        limit: (K,) what is taken off the sum of logarithms, so that P_L = 0.5 says the same as before.
+    """
+
+    low: float
+    high: float
+    value_log_ratio: tuple[tuple[float, ...], ...]
+    limit: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        _require(self.low < self.high, f"refinement low {self.low} must be below high {self.high}.")
+        bins = {len(table) for table in self.value_log_ratio}
+        _require(bins == {96} and len(self.limit) == len(self.value_log_ratio), "refinement needs 96 numbers each.")
+
+
+@dataclass(frozen=True)
 class Condition:
     """One thing the model outlines: a lesion class, or the organ of an organ model.
 
@@ -181,6 +203,7 @@ class ModelConfig:
             uses the first L, renormalised.
         slice_score_normal: 95th percentile of the top-k score on normal validation slices; None if not measured.
         early_exit: when a slice leaves at a shallow level; None: every slice goes on to the deepest.
+        refinement: how maps are sharpened by the image; None leaves them as the network gives them.
         weights_sha256: of weights.safetensors.
     """
 
@@ -200,6 +223,7 @@ class ModelConfig:
     threshold: float = 0.5
     minimum_volume_ml: float = 0.0
     slice_score_normal: float | None = None
+    refinement: RefinementConfig | None = None
     early_exit: EarlyExit | None = None
     licence: str = ""
     weights_sha256: str = ""
@@ -233,6 +257,10 @@ class ModelConfig:
                 for shell in self.odds_normal
             )
             _require(shape_fits, "odds_normal must hold one number per shell, head and condition.")
+        _require(
+            self.refinement is None or len(self.refinement.limit) == len(self.conditions),
+            "refinement must hold one table per condition.",
+        )
         _require(
             not self.head_weights or len(self.head_weights) == self.network.heads,
             f"head_weights must hold {self.network.depth} numbers, one per head.",

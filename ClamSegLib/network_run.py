@@ -14,6 +14,7 @@ from ClamSegLib.device import choose_device, is_out_of_memory
 from ClamSegLib.early_exit import slice_scores
 from ClamSegLib.engine import Engine, EngineChoice
 from ClamSegLib.errors import ClamSegError, InputError, OutOfMemoryError
+from ClamSegLib.map_refinement import refined
 from ClamSegLib.preprocess import Preparation
 from ClamSegLib.progress import Reporter
 
@@ -218,11 +219,14 @@ class _Maps:
         stays: list[NDArray[np.int64]] = []
         for start in range(0, len(slices), batch_size):
             indices = slices[start : start + batch_size]
-            found, differs = engine.run(self.preparation.network_input(indices))
+            image = self.preparation.network_input(indices)
+            found, differs = engine.run(image)
             final = np.ones(len(indices), bool)
             if leaving_score is not None:
                 final = slice_scores(found, self.preparation.organ_input(indices)) <= leaving_score
                 stays.append(indices[~final])
+            if self.preparation.config.refinement is not None:
+                found = refined(found, image, self.preparation.config.refinement)
             for maps, into in ((found, self.probability), (differs, self.disagreement)):
                 if final.any():
                     paste_steps(self.preparation, maps[final], indices[final], into)

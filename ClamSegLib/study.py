@@ -121,6 +121,8 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
     trained_s = time.monotonic() - started
     if row.head_weights:
         model = replace(model, config=replace(model.config, head_weights=row.head_weights))
+    if not row.refined:
+        model = replace(model, config=replace(model.config, refinement=None))
     options = EvaluationOptions(row.judged_on, row.baselines, str(request.device), row.level)
     judged = request.output / RUNS / trained.name / f"judged-{row.name}"
     metrics = evaluate(folder, [model], options, judged, reporter, overwrite=True)
@@ -135,10 +137,12 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
         "judged_on": row.judged_on,
         "level": row.level,
         "head_weights": list(row.head_weights),
+        "refined": row.refined and model.config.refinement is not None,
         "seed": run["training"]["seed"],
         "supervision": run["training"]["supervision"],
         "criterion": run["validation"]["criterion"],
         "validation": run["validation"],
+        "best_round": run.get("best_round", 0),
         "best_step": run["best_step"],
         "figures": metrics["table"][0],
         "baselines": metrics["table"][1:],

@@ -40,6 +40,7 @@ class StudyRow:
         judged_on: 'choice' (patients kept out of the training split for choices) or a split of the data.
         level: judge the network pruned to this level; None for the deepest.
         head_weights: judge with these weights of the heads, level 1 first; empty for the model's own.
+        refined: false judges the network's maps as they are, not sharpened by the image.
         baselines: also judge the best intensity threshold and Grad-CAM.
     """
 
@@ -52,6 +53,7 @@ class StudyRow:
     level: int | None = None
     head_weights: tuple[float, ...] = ()
     baselines: bool = False
+    refined: bool = True
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -130,7 +132,8 @@ class Study:
 
     def fingerprint(self, row: StudyRow) -> str:
         """Changes when anything that decides the row's figures changes; words for the reader do not."""
-        judging = [row.judged_on, row.level, list(row.head_weights), row.baselines]
+        judging: list[Any] = [row.judged_on, row.level, list(row.head_weights), row.baselines]
+        judging += [] if row.refined else ["as they are"]
         return _digest([self.training_fingerprint(row), judging])
 
 

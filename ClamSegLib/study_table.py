@@ -51,7 +51,10 @@ def table_lines(study: Study, finished: Sequence[dict[str, Any]]) -> list[dict[s
         for baseline in row["baselines"]:
             line = _line(row, baseline, baseline["name"], f"baseline beside {row['name']}")
             lines.append({**line, "criterion": None, "seed": None, "minutes": None})
-    ceiling = {line["judged_on"]: line for line in lines if line["name"] == study.ceiling}
+    # The ceiling's own figures on each split it is judged on, by itself or by rows 'of' it.
+    whole = [r for r in finished if study.ceiling in (r["name"], r["of"]) and not r["level"] and not r["head_weights"]]
+    names = {row["name"] for row in whole} if study.ceiling else set()
+    ceiling = {line["judged_on"]: line for line in lines if line["name"] in names}
     for line in lines:
         top = ceiling.get(line["judged_on"])
         for share, figure in (("dice_of_ceiling", "dice"), ("ap_of_ceiling", "pixel_ap")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from ClamSegLib.clam import Clam, lesion_posterior
+from ClamSegLib.config import RefinementConfig
+from ClamSegLib.map_refinement import ValueEvidence, refined, sharpened
 from ClamSegLib.outputs import whole_file
 from ClamSegLib.progress import Reporter
-from ClamSegLib.training_batches import CropSource
+from ClamSegLib.training_batches import CropSource, Slices
 
 _BATCH = 16
 SMALLEST_AREA = 0.002  # share of the organ, as the area term's lower edge
@@ -23,6 +26,7 @@ def write_teacher_maps(
     source: CropSource,
     odds_normal: NDArray[np.float32],
     head_weights: NDArray[np.float64],
+    refinement: RefinementConfig | None,
     reporter: Reporter,
 ) -> float:
     """Writes mean P_L over the shells in 1/255 steps, (N, K, S, S) uint8, 0 on normal slices and outside the organ.
@@ -32,6 +36,7 @@ def write_teacher_maps(
         clam: in evaluation mode on the source's device.
         source: over all crops, in their order.
         odds_normal: (shells, depth, K).
+        refinement: sharpens the maps, or None.
 
     Returns:
         The cut above which the maps are a lesion for the next round, 0..1: P_L = 0.5, or lower where that marks less
@@ -39,8 +44,6 @@ def write_teacher_maps(
     """
     size = source.crops.images.shape[-1]
     shape = (len(source), source.classes - 1, size, size)
-    odds = torch.from_numpy(odds_normal).to(source.device)
-    weights = torch.from_numpy(head_weights).float().to(source.device)
     diseased = np.flatnonzero(source.label > 0)
     counts = np.zeros(256, np.int64)
     with whole_file(path) as part:
@@ -48,17 +51,69 @@ def write_teacher_maps(
         maps = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
         for start in range(0, len(diseased), _BATCH):
             places = diseased[start : start + _BATCH]
-            slices = source.gather(torch.from_numpy(places))
-            with torch.no_grad():
-                shells = [lesion_posterior(h, o, weights) for h, o in zip(clam(slices.image), odds, strict=True)]
-            posterior = torch.stack(shells).mean(0) * slices.organ[:, None]
-            steps = (posterior * 255).round().byte().cpu().numpy()
+            posterior, slices = posterior_of(clam, source, places, odds_normal, head_weights)
+            if refinement is not None:
+                posterior = refined(posterior, slices.image.cpu().numpy(), refinement)
+            organ = slices.organ.cpu().numpy()
+            steps = np.round(posterior * organ[:, None] * 255).astype(np.uint8)
             maps[places] = steps
-            counts += np.bincount(steps.max(axis=1)[slices.organ.cpu().numpy()], minlength=256)
+            counts += np.bincount(steps.max(axis=1)[organ], minlength=256)
             reporter.progress(min(start + _BATCH, len(diseased)), len(diseased), "maps for the next round")
         maps.flush()
         del maps
     return _cut(counts)
+
+
+def posterior_of(
+    clam: Clam,
+    source: CropSource,
+    places: NDArray[np.int64],
+    odds_normal: NDArray[np.float32],
+    head_weights: NDArray[np.float64],
+) -> tuple[NDArray[np.float32], Slices]:
+    """P_L (B,K,S,S), mean over the shells, of the slices at `places` of the source, and the slices."""
+    slices = source.gather(torch.from_numpy(places))
+    odds = torch.from_numpy(odds_normal).to(source.device)
+    weights = torch.from_numpy(head_weights).float().to(source.device)
+    with torch.no_grad():
+        shells = [lesion_posterior(h, o, weights) for h, o in zip(clam(slices.image), odds, strict=True)]
+    return torch.stack(shells).mean(0).cpu().numpy(), slices
+
+
+def measure_refinement(
+    clam: Clam,
+    source: CropSource,
+    split: tuple[NDArray[np.int64], NDArray[np.int64]],
+    odds_normal: NDArray[np.float32],
+    head_weights: NDArray[np.float64],
+) -> RefinementConfig | None:
+    """What image labels tell of single values, from training slices, and the limit, from held-out normal slices.
+
+    Args:
+        split: places of training and of held-out slices in the source.
+
+    Returns:
+        None where the training does not ask for it, or has no normal pixel to measure the limit on.
+    """
+    training, crops, (trained, held_out) = source.training, source.crops, split
+    if not training.refine or training.task == "organ" or training.supervision == "masks":
+        return None
+    evidence = ValueEvidence(
+        crops.images[trained], crops.organ[trained], source.label[trained], source.position[trained], source.classes - 1
+    )
+    table = tuple(tuple(float(value) for value in values) for values in evidence.table)
+    unlimited = RefinementConfig(evidence.low, evidence.high, table, (0.0,) * len(table))
+    normal = held_out[source.label[held_out] == 0]
+    pool = []
+    for start in range(0, len(normal), _BATCH):
+        posterior, slices = posterior_of(clam, source, normal[start : start + _BATCH], odds_normal, head_weights)
+        ratio = sharpened(posterior, slices.image.cpu().numpy(), unlimited)
+        inside = np.moveaxis(ratio, 1, -1)[slices.organ.cpu().numpy()]
+        pool.append(inside[:: max(1, len(inside) // (_BATCH * 4000))])
+    if not sum(len(part) for part in pool):
+        return None
+    limit = np.quantile(np.concatenate(pool), training.normal_share, axis=0) - np.log(2.0)
+    return replace(unlimited, limit=tuple(float(value) for value in limit))
 
 
 def _cut(counts: NDArray[np.int64]) -> float:

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor, distributed
 
 from ClamSegLib.clam import Clam
-from ClamSegLib.config import ModelConfig
+from ClamSegLib.config import ModelConfig, RefinementConfig
 from ClamSegLib.crops import CropSet
 from ClamSegLib.errors import InputError
 from ClamSegLib.objective import Objective
 from ClamSegLib.processes import Processes
 from ClamSegLib.progress import Reporter
-from ClamSegLib.teacher import write_teacher_maps
+from ClamSegLib.teacher import measure_refinement, write_teacher_maps
 from ClamSegLib.training_batches import BatchMaker, CropSource
 from ClamSegLib.training_config import TrainingConfig
 from ClamSegLib.training_folder import PREVIEW, TrainingFolder
@@ -52,6 +52,7 @@ class Progress:
     steps: int = 0
     best_criterion: float = -1e9
     best_step: int = -1
+    best_round: int = 0
     best: dict[str, Any] = field(default_factory=dict)
     teacher_cut: float = 0.5
     odds_normal: list[Any] | None = None
@@ -103,7 +104,8 @@ class Trainer:
 
     def _new_round(self) -> None:
         """Fresh networks, averages, optimiser and batches of round `self.at.round`."""
-        t, number = self.training, self.at.round
+        number = self.at.round
+        t = self.of_round = self.training.of_round(number)
         teacher_path = self.state_folder / TEACHER.format(number)
         teacher = np.load(teacher_path, mmap_mode="r", allow_pickle=False) if number > 0 else None
         classes = self.config.network.classes
@@ -122,7 +124,7 @@ class Trainer:
         self.objective = Objective(t, torch.from_numpy(self.head_weights).float().to(self.device))
 
     def _step(self) -> dict[str, float]:
-        t, at = self.training, self.at
+        t, at = self.of_round, self.at
         self.clam.train()
         for group in self.optimizer.param_groups:
             group["lr"] = t.learning_rate * learning_rate_factor(at.step / t.steps, t.warmup_share)
@@ -163,10 +165,9 @@ class Trainer:
         at.rows[-1].update(found.figures)
         told = {name: round(value, 4) for name, value in at.rows[-1].items() if isinstance(value, float)}
         self.reporter.metric(round=at.round, step=at.step, **told)
-        # The first half of a later round is worse than the round before it, whose best stays until then.
-        counts = at.round == 0 or 2 * at.step >= t.steps
-        if counts and found.figures["criterion"] > at.best_criterion:
-            at.best_criterion, at.best_step = found.figures["criterion"], at.step
+        # A later round replaces the best of those before it only where it is better: retraining can also harm.
+        if found.figures["criterion"] > at.best_criterion:
+            at.best_criterion, at.best_step, at.best_round = found.figures["criterion"], at.step, at.round
             at.best = _kept(found)
             self.best_weights = {name: value.detach().cpu().clone() for name, value in clam.state_dict().items()}
         self.folder.rows = at.rows
@@ -195,10 +196,9 @@ class Trainer:
             Whether the training ran to its end (False: stopped; the best so far is kept).
         """
         self._new_round_or_resume(resume)
-        t, at = self.training, self.at
+        at = self.at
         while not at.finished:
-            started = time.monotonic()
-            stopped = False
+            t, started, stopped = self.of_round, time.monotonic(), False
             while at.step < t.steps and not stopped:
                 parts = self._step()
                 self._since_row.append(parts)
@@ -222,15 +222,18 @@ class Trainer:
 
     def _row(self) -> None:
         """A row of metrics.csv: the mean of each term since the row before."""
-        row: dict[str, Any] = {"round": self.at.round, "step": self.at.round * self.training.steps + self.at.step}
+        row: dict[str, Any] = {"round": self.at.round, "step": self._steps_before() + self.at.step}
         for name in dict.fromkeys(name for parts in self._since_row for name in parts):
             row[name] = round(float(np.mean([parts[name] for parts in self._since_row if name in parts])), 6)
         self._since_row = []
         self.at.rows.append(row)
 
+    def _steps_before(self) -> int:
+        return sum(self.training.of_round(number).steps for number in range(self.at.round))
+
     def _tell(self, parts: dict[str, float], started: float) -> None:
-        t, at = self.training, self.at
-        self.reporter.progress(at.round * t.steps + at.step, t.rounds * t.steps, "training")
+        at = self.at
+        self.reporter.progress(self._steps_before() + at.step, self.training.all_steps, "training")
         if at.step % 50 == 0:
             values = {name: round(value, 4) for name, value in parts.items()}
             self.reporter.metric(round=at.round, step=at.step, **values)
@@ -239,13 +242,11 @@ class Trainer:
         """Makes this round's best model the teacher of the next one."""
         at = self.at
         if self.folder is not None:
-            clam = self.best_model().to(self.device)
             path = self.state_folder / TEACHER.format(at.round + 1)
-            everything = CropSource(
-                self.crops, np.arange(len(self.crops.label)), self.training, self.config.network.classes, self.device
+            clam, everything, odds, refinement = self.best_decoding()
+            at.teacher_cut = write_teacher_maps(
+                path, clam, everything, odds, self.head_weights, refinement, self.reporter
             )
-            odds = np.asarray(at.best["odds_normal"], np.float32)
-            at.teacher_cut = write_teacher_maps(path, clam, everything, odds, self.head_weights, self.reporter)
         if self.processes.count > 1:
             distributed.barrier()
         at.teacher_cut = self.processes.agree(at.teacher_cut)
@@ -256,9 +257,15 @@ class Trainer:
             at.finished = True
             return
         at.round, at.step, at.odds_normal = at.round + 1, 0, None
-        at.best_criterion, at.best_step = -1e9, -1
         self._new_round()
         self._save()
+
+    def best_decoding(self) -> tuple[Clam, CropSource, NDArray[np.float32], RefinementConfig | None]:
+        """The best network so far on the device, all crops, its o_N and how its maps are sharpened (process 0)."""
+        clam, n = self.best_model().to(self.device), len(self.crops.label)
+        everything = CropSource(self.crops, np.arange(n), self.training, self.config.network.classes, self.device)
+        odds = np.asarray(self.at.best["odds_normal"], np.float32)
+        return clam, everything, odds, measure_refinement(clam, everything, self.split, odds, self.head_weights)
 
     def best_model(self) -> Clam:
         """The best network so far, in evaluation mode on the CPU (process 0)."""
@@ -305,7 +312,7 @@ def _kept(found: Validation) -> dict[str, Any]:
     }
 
 
-def measure_steps(make_trainer: Callable[[int], Trainer], minutes: float, rounds: int) -> int:
+def measure_steps(make_trainer: Callable[[int], Trainer], minutes: float, rounds: float) -> int:
     """Steps per round that fit into `minutes`, from the measured time of the first steps of a throw-away run."""
     trainer = make_trainer(10**6)
     trainer._new_round()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ClamSegLib.errors import InputError
 
@@ -27,10 +27,14 @@ class TrainingConfig:
         supervision: 'labels' (image labels, and masks only where a user corrected) or 'masks' (the ceiling).
         eta: probability that a diseased slice shows the marker, where labels.csv does not say.
         area_share: assumed share of lesion in a slice that shows it; prior of the nnpu risk.
-        steps: optimiser steps of each round; 0 lets `minutes` decide.
+        steps: optimiser steps of a round; 0 lets `minutes` decide.
         minutes: time for all rounds; the number of steps follows from the measured time of the first ones.
         rounds: trainings from scratch; every later one learns from the maps of the one before.
+        first_round_share: steps of the first round as a share of `steps` where others follow; it only has to teach
+            them, and its refined maps are as good after few steps as after many (docs/results.md).
         teacher: maps of the round before as 'hard' (P_L > 0.5) or 'soft' targets.
+        refine: maps weigh each pixel's own value and follow the edges of the image, those that teach the next round
+            and those of the finished model (map_refinement.py).
         batch_pairs: pairs of slices in a step, over all processes and shards.
         shards_per_process: parts a process splits its share into to save memory; gradients are averaged.
         whole_share: share of a batch that shows whole slices for the pair terms 2, 3, 4 and 6.
@@ -53,7 +57,9 @@ class TrainingConfig:
     steps: int = 600
     minutes: float = 0.0
     rounds: int = 2
+    first_round_share: float = 0.25
     teacher: str = "hard"
+    refine: bool = True
     batch_pairs: int = 16
     shards_per_process: int = 1
     learning_rate: float = 2e-3
@@ -93,6 +99,7 @@ class TrainingConfig:
             "minutes": (self.minutes, 0.0, 100_000.0),
             "steps": (self.steps, 0, 10_000_000),
             "rounds": (self.rounds, 1, 10),
+            "first_round_share": (self.first_round_share, 0.01, 1.0),
             "batch_pairs": (self.batch_pairs, 2, 4096),
             "shards_per_process": (self.shards_per_process, 1, 4096),
             "learning_rate": (self.learning_rate, 1e-7, 1.0),
@@ -112,3 +119,14 @@ class TrainingConfig:
                 raise InputError(f"{name} {value} is out of range; allowed is {low} to {high}.")
         if self.steps == 0 and self.minutes == 0:
             raise InputError("Neither steps nor minutes is given; name one of them.")
+
+    def of_round(self, number: int) -> TrainingConfig:
+        """The same with the steps of that round, 0 the first."""
+        if number > 0 or self.rounds == 1:
+            return self
+        return replace(self, steps=max(1, round(self.first_round_share * self.steps)))
+
+    @property
+    def all_steps(self) -> int:
+        """Optimiser steps of all rounds together."""
+        return self.of_round(0).steps + (self.rounds - 1) * self.steps

@@ -120,7 +120,8 @@ def _steps(request: TrainingRequest, setup: TrainingSetup, processes: Processes,
             reporter=Reporter(),
         )
 
-    steps = measure_steps(throw_away, training.minutes, training.rounds)
+    whole_rounds = 1.0 if training.rounds == 1 else training.rounds - 1 + training.first_round_share
+    steps = measure_steps(throw_away, training.minutes, whole_rounds)
     if processes.rank == 0:
         with whole_file(remembered) as part:
             part.write_text(json.dumps(steps), encoding="utf-8")
@@ -160,7 +161,9 @@ def run_training(request: TrainingRequest, reporter: Reporter) -> Path:
             distributed.barrier()
         setup = _with_tuned_eta(request, setup, processes, told)
         training = _steps(request, setup, processes, state_folder)
-        told.note(f"{training.rounds} round(s) of {training.steps} steps, {parameter_count(setup.config):,} parameters")
+        told.note(
+            f"{training.rounds} round(s), {training.all_steps} steps, {parameter_count(setup.config):,} parameters"
+        )
         trainer = _trainer(request, setup, training, folder, processes, told)
         try:
             finished = trainer.run(request.resume)
@@ -205,6 +208,7 @@ def _write_model(request: TrainingRequest, setup: TrainingSetup, trainer: Traine
         odds_normal=tuple(tuple(tuple(head) for head in shell) for shell in best["odds_normal"]),
         head_weights=tuple(float(w) for w in trainer.head_weights),
         slice_score_normal=best["slice_score_normal"],
+        refinement=trainer.best_decoding()[3],
         licence=(request.about or {}).get("licence", setup.config.licence),
     )
     clam = trainer.best_model()
@@ -221,6 +225,7 @@ def _write_model(request: TrainingRequest, setup: TrainingSetup, trainer: Traine
         "counts": setup.counts,
         "finished": finished,
         "best_step": trainer.at.best_step,
+        "best_round": trainer.at.best_round,
         "round": trainer.at.round,
         "validation": best["figures"],
         "initial_model": request.initial_model.name if request.initial_model else None,

@@ -54,6 +54,18 @@ def test_figures_agree_with_their_definitions_pixel_by_pixel():
     assert row["best_dice_oracle"]["threshold"] == pytest.approx(int(np.argmax(every)) / 255)
 
 
+def test_the_calibration_error_is_how_far_probabilities_lie_from_the_share_of_lesion():
+    half = np.full((40, 40), 51, np.uint8)  # P_L = 0.2 everywhere
+    b = board()
+    add(b, half, disc(20, 20))
+    share = disc(20, 20).sum() / ORGAN.sum()
+    assert b.figures(0)["calibration_error"] == pytest.approx(abs(0.2 - share))
+    c = board()
+    add(c, disc(20, 20) * np.uint8(255), disc(20, 20))
+    assert c.figures(0)["calibration_error"] == 0
+    assert board().figures(0)["calibration_error"] is None
+
+
 def test_nothing_outside_the_organ_counts():
     b = board()
     everywhere = np.full((40, 40), 255, np.uint8)

@@ -73,6 +73,17 @@ def test_only_rows_that_learn_from_labels_have_a_criterion_that_read_no_mask(don
     assert not lines["masks"]["criterion"]
 
 
+def test_each_split_is_measured_against_the_ceiling_on_the_same_split(done, data, tmp_path):
+    rows = [ROWS[1], {"name": "labels", "judged_on": "choice"}, {"name": "top", "of": "masks", "judged_on": "dev"}]
+    file = write_study(tmp_path / "study.json", [*rows, {"name": "end", "of": "labels", "judged_on": "dev"}])
+    assert study(data, file, tmp_path / "out") == 0
+    with (tmp_path / "out" / "table.csv").open(encoding="utf-8") as table:
+        lines = {line["name"]: line for line in csv.DictReader(table)}
+    expected = float(lines["end"]["pixel_ap"]) / float(lines["top"]["pixel_ap"])
+    assert float(lines["end"]["ap_of_ceiling"]) == pytest.approx(expected)
+    assert float(lines["top"]["ap_of_ceiling"]) == float(lines["masks"]["ap_of_ceiling"]) == 1.0
+
+
 def test_models_stay_out_of_version_control(done):
     assert (done[1] / "runs" / ".gitignore").read_text(encoding="utf-8") == "*\n"
 

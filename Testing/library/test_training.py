@@ -125,7 +125,12 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(phantoms, t
 
 
 def test_a_killed_training_goes_on_to_the_very_model_of_an_uninterrupted_one(phantoms, tmp_path):
-    options = ["--steps", "16", "--config", config_file(tmp_path, rounds=2, validate_every=4, weight_cross=0.5)]
+    options = [
+        "--steps",
+        "16",
+        "--config",
+        config_file(tmp_path, rounds=2, validate_every=4, weight_cross=0.5, first_round_share=0.5),
+    ]
     whole = train(phantoms, tmp_path / "whole", *options)
     killed = tmp_path / "killed"
     command = [sys.executable, "-m", "ClamSegLib", "train", str(phantoms), "--output", str(killed), *SMALL, *options]
@@ -364,7 +369,7 @@ def test_a_stop_early_in_the_second_round_keeps_the_first_rounds_model(phantoms,
         phantoms, tmp_path / "one", "--steps", "40", "--config", config_file(tmp_path, rounds=1, validate_every=40)
     )
     monkeypatch.setattr(TrainingFolder, "stop_requested", stop_in_round_two)
-    options = config_file(tmp_path, rounds=2, validate_every=40)
+    options = config_file(tmp_path, rounds=2, validate_every=40, first_round_share=1.0)
     stopped = train(phantoms, tmp_path / "two", "--steps", "40", "--config", options)
     assert json.loads((stopped / "run.json").read_text())["finished"] is False
     assert all(torch.equal(weights(first)[name], weights(stopped)[name]) for name in weights(first))

@@ -1,0 +1,124 @@
+"""Sharper maps: what a pixel's own value tells, and edges that follow the image.
+
+A network taught by mosaics ranks places well but draws blunt outlines. Two things that image labels and the image
+itself give, without any lesion mask, sharpen them: the ratio of the histograms of diseased and normal slices at
+equal height (the evidence of a single pixel, which no receptive field blurs), and a guided filter (He et al.,
+Guided Image Filtering, 2013), which moves the edges of a map onto those of the image.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ClamSegLib.config import RefinementConfig
+
+Floats = NDArray[np.float32]
+_BINS, _HEIGHTS = 96, 10
+_SMOOTHING_BINS = 2.0
+_MOST_CERTAIN = 1 - 1 / 512  # a probability in 1/255 steps says no more
+_LARGEST_LOG_RATIO = 60.0
+_LEAST = 1e-4  # share of a bin, so that a value never seen in one class is no proof
+_RADIUS_SHARE = 0.047  # of the image's side: 3 pixels of 64
+_FLATTEST = 0.1  # variance of the image, in its own units squared, below which the filter averages
+
+
+class ValueEvidence:
+    """Measures log f_D(value) / f_N(value): how much more often a value occurs in slices of a condition than in normal ones.
+
+    Args:
+        images: (N,S,S) network input.
+        organ: (N,S,S) bool; other pixels are not counted.
+        label: (N,) 0 normal, c condition.
+        position: (N,) height of the slice, 0..1: normal slices are weighted to lie where the diseased ones do.
+        conditions: number of conditions K.
+    """
+
+    def __init__(
+        self,
+        images: NDArray[np.floating],
+        organ: NDArray[np.bool_],
+        label: NDArray[np.int64],
+        position: Floats,
+        conditions: int,
+    ) -> None:
+        sample = np.asarray(images[:: max(1, len(images) // 200)], np.float32)
+        self.low, high = (float(v) for v in np.quantile(sample, [0.001, 0.999]))
+        self.high = max(high, self.low + 1e-6)
+        counts = np.stack([self._counts(image, inside) for image, inside in zip(images, organ, strict=True)])
+        height = np.minimum((np.asarray(position) * _HEIGHTS).astype(int), _HEIGHTS - 1)
+        shows = counts.sum(axis=1) > 0
+        normal = (label == 0) & shows
+        share = np.bincount(height[normal], minlength=_HEIGHTS)
+        self.table = np.zeros((conditions, _BINS), np.float32)
+        for condition in range(conditions):
+            diseased = (label == condition + 1) & shows
+            if not diseased.any() or not normal.any():
+                continue
+            wanted = np.bincount(height[diseased], minlength=_HEIGHTS) / np.maximum(share, 1)
+            weight = wanted[height[normal]]
+            if weight.sum() == 0:
+                weight = np.ones_like(weight)
+            of_normal = (counts[normal] * weight[:, None]).sum(0)
+            self.table[condition] = np.log(_density(counts[diseased].sum(0)) / _density(of_normal))
+
+    def _counts(self, image: NDArray[np.floating], inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+        counts = np.bincount(_bins(image[inside], self.low, self.high), minlength=_BINS).astype(float)
+        return np.asarray(counts / max(1.0, counts.sum()))
+
+
+def _bins(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.int64]:
+    place = (np.asarray(values, np.float32) - low) / (high - low) * _BINS
+    return np.asarray(np.clip(place, 0, _BINS - 1), np.int64)
+
+
+def _density(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    from scipy.ndimage import gaussian_filter1d
+
+    smooth = gaussian_filter1d(counts / max(counts.sum(), 1e-12), _SMOOTHING_BINS)
+    return np.asarray(smooth + _LEAST)
+
+
+def follow_image(map_: Floats, image: Floats) -> Floats:
+    """The guided filter: in every window the map becomes a linear function of the image, then windows are averaged.
+
+    Args:
+        map_: (S,S) any values.
+        image: (S,S) network input; its spread sets what counts as an edge.
+    """
+    from scipy.ndimage import uniform_filter
+
+    side = 2 * max(1, round(_RADIUS_SHARE * image.shape[-1])) + 1
+
+    def mean(values: Floats) -> Floats:
+        return np.asarray(uniform_filter(values, side), np.float32)
+
+    guide = np.asarray(image, np.float32)
+    guide = np.clip((guide - guide.mean()) / max(float(guide.std()), 1e-6), -2.0, 4.0)
+    of_image, of_map = mean(guide), mean(map_)
+    slope = (mean(guide * map_) - of_image * of_map) / (mean(guide * guide) - of_image**2 + _FLATTEST)
+    return np.asarray(mean(slope) * guide + mean(of_map - slope * of_image), np.float32)
+
+
+def sharpened(probability: Floats, image: Floats, refinement: RefinementConfig) -> Floats:
+    """log ratios (B,K,S,S) of P_L with the evidence of each pixel's value, edges on those of the image.
+
+    Args:
+        probability: (B,K,S,S) P_L of the network.
+        image: (B,1,S,S) its input.
+        refinement: `limit` is not used here.
+    """
+    ratio = -np.log1p(-np.minimum(probability, np.float32(_MOST_CERTAIN)))
+    table = np.asarray(refinement.value_log_ratio, np.float32)
+    for n, values in enumerate(image[:, 0]):
+        place = _bins(values, refinement.low, refinement.high)
+        for k in range(ratio.shape[1]):
+            ratio[n, k] = follow_image(ratio[n, k] + table[k][place], values)
+    return np.asarray(ratio, np.float32)
+
+
+def refined(probability: Floats, image: Floats, refinement: RefinementConfig) -> Floats:
+    """P_L (B,K,S,S), sharper; arguments as for `sharpened`."""
+    limit = np.asarray(refinement.limit, np.float32)[None, :, None, None]
+    above = np.clip(sharpened(probability, image, refinement) - limit, 0.0, _LARGEST_LOG_RATIO)
+    return np.asarray(-np.expm1(-above), np.float32)

@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+
+from ClamSegLib.config import RefinementConfig, from_json, to_json
+from ClamSegLib.errors import InputError
+from ClamSegLib.map_refinement import ValueEvidence, follow_image, refined
+
+
+def slices(rng: np.random.Generator, n: int, bright_share: float) -> np.ndarray:
+    """(n,32,32): values around 0, the given share of them around 3."""
+    image = rng.normal(0, 0.5, (n, 32, 32))
+    bright = rng.random(image.shape) < bright_share
+    return np.where(bright, rng.normal(3, 0.3, image.shape), image).astype(np.float32)
+
+
+def evidence(normal: np.ndarray, diseased: np.ndarray, **changes: np.ndarray) -> ValueEvidence:
+    images = np.concatenate([normal, diseased])
+    given = {
+        "organ": np.ones(images.shape, bool),
+        "label": np.r_[np.zeros(len(normal), int), np.ones(len(diseased), int)],
+        "position": np.full(len(images), 0.5, np.float32),
+        **changes,
+    }
+    return ValueEvidence(images, given["organ"], given["label"], given["position"], 1)
+
+
+def at(found: ValueEvidence, value: float) -> float:
+    """The log ratio of one value."""
+    bins = found.table.shape[1]
+    return float(found.table[0, int(np.clip((value - found.low) / (found.high - found.low) * bins, 0, bins - 1))])
+
+
+def test_values_that_diseased_slices_show_more_often_speak_for_disease_by_the_log_of_the_ratio():
+    rng = np.random.default_rng(0)
+    found = evidence(slices(rng, 60, 0.02), slices(rng, 60, 0.08))
+    assert at(found, 3.0) == pytest.approx(np.log(0.08 / 0.02), abs=0.35)
+    assert at(found, 0.0) == pytest.approx(np.log(0.92 / 0.98), abs=0.1)
+
+
+def test_values_outside_the_organ_are_no_evidence():
+    rng = np.random.default_rng(1)
+    normal, diseased = slices(rng, 30, 0.05), slices(rng, 30, 0.05)
+    diseased[:, :16] = 6.0  # bright, but outside
+    organ = np.ones((60, 32, 32), bool)
+    organ[:, :16] = False
+    assert abs(at(evidence(normal, diseased, organ=organ), 3.0)) < 0.4
+
+
+def test_bright_normal_slices_at_other_heights_do_not_hide_what_the_same_height_shows():
+    rng = np.random.default_rng(2)
+    normal = np.concatenate([slices(rng, 40, 0.01), slices(rng, 40, 0.3)])
+    diseased = slices(rng, 40, 0.08)
+    heights = np.r_[np.full(40, 0.5), np.full(40, 0.95), np.full(40, 0.5)].astype(np.float32)
+    matched = at(evidence(normal, diseased, position=heights), 3.0)
+    blind = at(evidence(normal, diseased), 3.0)
+    assert matched > 1.5
+    assert blind < 0
+
+
+def test_a_condition_nobody_shows_has_no_evidence():
+    rng = np.random.default_rng(3)
+    images = slices(rng, 20, 0.1)
+    label = np.r_[np.zeros(10, int), np.ones(10, int)]
+    found = ValueEvidence(images, np.ones(images.shape, bool), label, np.full(20, 0.5, np.float32), 2)
+    assert not found.table[1].any()
+
+
+def test_the_edge_of_a_blunt_map_moves_onto_the_edge_of_the_image():
+    from scipy.ndimage import gaussian_filter
+
+    y, x = np.mgrid[:64, :64]
+    disc = (y - 30) ** 2 + (x - 34) ** 2 < 12**2
+    image = np.where(disc, 3.0, 0.0).astype(np.float32)
+    blunt = gaussian_filter(disc.astype(np.float32), 4)
+    sharp = follow_image(blunt, image)
+    distance = np.hypot(y - 30, x - 34) - 12
+    inside, outside = (distance > -2) & (distance < 0), (distance > 0) & (distance < 2)
+
+    def step(map_: np.ndarray) -> float:
+        return float(map_[inside].mean() - map_[outside].mean())
+
+    assert step(sharp) > 1.5 * step(blunt)
+
+
+def test_on_a_flat_image_the_map_is_only_smoothed():
+    rng = np.random.default_rng(4)
+    map_ = rng.normal(0, 1, (64, 64)).astype(np.float32)
+    smooth = follow_image(map_, np.full((64, 64), 2.0, np.float32))
+    assert smooth.mean() == pytest.approx(map_.mean(), abs=0.02)
+    assert smooth.std() < 0.3
+
+
+def table(bright: float, limit: float) -> RefinementConfig:
+    """Values from -1 to 4, of which those above 1.5 speak for disease."""
+    return RefinementConfig(-1.0, 4.0, ((0.0,) * 48 + (bright,) * 48,), (limit,))
+
+
+def test_bright_pixels_gain_where_bright_values_speak_for_disease_and_dark_ones_do_not():
+    image = np.zeros((1, 1, 64, 64), np.float32)
+    image[..., 20:40, 20:40] = 3.0
+    flat = np.full((1, 1, 64, 64), 0.3, np.float32)
+    found = refined(flat, image, table(2.0, 0.0))
+    assert found[0, 0, 30, 30] > 0.8
+    assert found[0, 0, 5, 5] == pytest.approx(0.3, abs=0.02)
+    assert found.dtype == np.float32
+
+
+def test_the_limit_is_taken_off_and_the_result_stays_a_probability():
+    rng = np.random.default_rng(5)
+    probability = rng.random((2, 1, 32, 32)).astype(np.float32)
+    probability[0, 0, 0, 0] = 1.0
+    image = rng.normal(0, 1, (2, 1, 32, 32)).astype(np.float32)
+    loose, strict = (refined(probability, image, table(0.0, limit)) for limit in (0.0, 1.0))
+    assert np.isfinite(loose).all()
+    assert loose.min() >= 0
+    assert loose.max() <= 1
+    assert (strict <= loose).all()
+    assert (strict < loose).any()
+
+
+def test_a_refinement_is_written_and_read_and_a_broken_one_refused():
+    whole = table(2.0, 0.5)
+    assert from_json(RefinementConfig, to_json(whole)) == whole
+    with pytest.raises(InputError, match="96 numbers"):
+        RefinementConfig(0.0, 1.0, ((0.0, 1.0),), (0.0,))
+    with pytest.raises(InputError, match="low"):
+        RefinementConfig(1.0, 1.0, ((0.0,) * 96,), (0.0,))
