@@ -188,7 +188,7 @@ def network_per_level(options: BenchmarkOptions) -> dict[str, Any]:
         "torch float32": EngineChoice("torch", "float32", threads),
         "torch bfloat16": EngineChoice("torch", "bfloat16", threads),
     }
-    for level in range(1, model.config.network.depth + 1):
+    for level in range(1, model.config.network.heads + 1):
         engines = {name: open_engine(model, level, device, choice) for name, choice in choices.items()}
         images = {batch: torch.randn(batch, 1, side, side).numpy() for batch in (8, 1)}
         many, one = (

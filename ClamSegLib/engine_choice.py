@@ -74,7 +74,7 @@ class OpenEngine:
 
 def network_at(model: LoadedModel, level: int) -> Clam:
     """The model's shells with the nodes that `level` needs."""
-    return model.clam if level == model.config.network.depth else model.clam.pruned(level)
+    return model.clam if level == model.config.network.heads else model.clam.pruned(level)
 
 
 def open_engine(model: LoadedModel, level: int, device: torch.device, choice: EngineChoice) -> Engine:

@@ -46,7 +46,7 @@ def export_model(
         InputError: the level is not there, a package is missing, or the folder exists.
         ClamSegError: the exported network answers differently.
     """
-    depth = model.config.network.depth
+    depth = model.config.network.heads
     level = depth if level is None else level
     if not 1 <= level <= depth:
         raise InputError(f"Level {level} is not there; model '{model.config.name}' has the levels 1 to {depth}.")

@@ -27,7 +27,7 @@ def seconds_per_slice(model: LoadedModel, device: str = "auto") -> dict[int, flo
 
     chosen = choose_device(device)
     config = model.config
-    side, depth = config.image_size, config.network.depth
+    side, depth = config.image_size, config.network.heads
     generator = torch.Generator().manual_seed(0)
     times: dict[int, float] = {}
     for level in range(1, depth + 1):

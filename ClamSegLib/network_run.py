@@ -83,7 +83,7 @@ def run_network(
     import torch
 
     reporter = reporter or Reporter()
-    depth = model.config.network.depth
+    depth = model.config.network.heads
     leaves = model.config.early_exit if level == BY_NEED else None
     level = depth if level is None or isinstance(level, str) else level
     if not 1 <= level <= depth:

@@ -60,7 +60,7 @@ def list_models() -> list[dict[str, Any]]:
                 "body_part": config.body_part,
                 "plane": config.plane,
                 "conditions": [c.name for c in config.conditions],
-                "levels": config.network.depth,
+                "levels": config.network.heads,
                 "threshold": config.threshold,
                 "organ": config.organ.method,
                 "licence": config.licence,

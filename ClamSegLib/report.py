@@ -69,7 +69,7 @@ def report_of(result: CaseResult, accepted: Sequence[str] = ()) -> dict[str, Any
             "name": config.name,
             "weights_sha256": config.weights_sha256,
             "level": result.level,
-            "levels": config.network.depth,
+            "levels": config.network.heads,
             "threshold": result.threshold,
             "plane": config.plane,
         },

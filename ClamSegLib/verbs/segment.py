@@ -125,9 +125,9 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         torch.set_num_threads(arguments.threads)
     model = load_model(find_model(arguments.model))
     options = options_of(arguments)
-    if isinstance(options.level, int) and not 1 <= options.level <= model.config.network.depth:
+    if isinstance(options.level, int) and not 1 <= options.level <= model.config.network.heads:
         raise InputError(
-            f"--level {options.level} is not there; '{model.config.name}' has 1 to {model.config.network.depth}."
+            f"--level {options.level} is not there; '{model.config.name}' has 1 to {model.config.network.heads}."
         )
     inputs = find_inputs(arguments.input)
     folders = case_folders(inputs, arguments.output)
