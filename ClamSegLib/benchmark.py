@@ -40,6 +40,7 @@ class BenchmarkOptions:
     long_slices: int = 400
     repetitions: int = 3
     quick: bool = False
+    networks_only: bool = False
 
 
 def repeated(work: Callable[[], Any], repetitions: int) -> dict[str, float]:
@@ -87,6 +88,11 @@ def run_benchmark(options: BenchmarkOptions, folder: Path, reporter: Reporter) -
             "device": options.device,
         },
     }
+    if options.networks_only:
+        result["peers"] = peers(options, reporter)
+        (folder / "benchmark.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+        (folder / "benchmark.md").write_text(table(result), encoding="utf-8")
+        return result
     reporter.progress(0, 6, "import")
     result["import_seconds"] = import_seconds(options.repetitions)
     reporter.progress(1, 6, "whole case")

@@ -43,16 +43,21 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}
 
 
-def rounds(works: dict[str, Work], repetitions: int, wait: Work = lambda: None) -> dict[str, list[float]]:
+def rounds(
+    works: dict[str, Work],
+    repetitions: int,
+    wait: Work = lambda: None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
     """Seconds of every work in every round, after one round that is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for number in range(repetitions + 1):
         for name, work in works.items():
-            started = time.perf_counter()
+            started = clock()
             work()
             wait()
             if number:
-                seconds[name].append(time.perf_counter() - started)
+                seconds[name].append(clock() - started)
     return seconds
 
 
@@ -179,12 +184,15 @@ def side_by_side(
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
+    # With one thread the processor's own time is the time of the work, whoever else uses the machine.
+    alone = device.type == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if alone else time.perf_counter
     with tempfile.TemporaryDirectory() as folder:
         contest = Contest(features, side, device, Path(folder))
         reporter.note(f"{len(contest.run)} networks side by side, {repetitions} rounds")
         works = {name: of(batch) for name, of in contest.run.items()}
-        seconds = rounds({**peak_works(device), **works}, repetitions, wait)
-        latency = rounds({name: of(1) for name, of in contest.run.items()}, repetitions, wait)
+        seconds = rounds({**peak_works(device), **works}, repetitions, wait, clock)
+        latency = rounds({name: of(1) for name, of in contest.run.items()}, repetitions, wait, clock)
     base = MONAI if MONAI in works else PLAIN
     rows: dict[str, Any] = {}
     for name in works:
@@ -205,6 +213,8 @@ def side_by_side(
         "features": list(features),
         "image_size": side,
         "batch": batch,
+        "threads": torch.get_num_threads(),
+        "clock": "processor time" if alone else "wall time",
         "compared_with": base,
         "peak": peaks_of(seconds),
         "networks": rows,

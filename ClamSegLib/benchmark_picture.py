@@ -36,7 +36,7 @@ def table(result: dict[str, Any]) -> str:
     """The main figures as Markdown: median (smallest to largest)."""
     peers = result["peers"]
     lines = [
-        f"| one shell, features {peers['features']}, {peers['image_size']} px, batch {peers['batch']} | slices a second "
+        f"| one shell, features {peers['features']}, {peers['image_size']} px, batch {peers['batch']}, {peers['clock']} | slices a second "
         f"| times {peers['compared_with'].split()[0]} | latency, s | share of peak |",
         "|---|---|---|---|---|",
     ]
@@ -48,6 +48,8 @@ def table(result: dict[str, Any]) -> str:
     lines += [f"| {name} | left out: {why} | | | |" for name, why in peers["left_out"].items()]
     lines += ["", "| machine | |", "|---|---|"]
     lines += [f"| {name} | {_told(value)} |" for name, value in peers["peak"].items()]
+    if "case" not in result:
+        return "\n".join(lines) + "\n"
     lines += [
         "",
         "| case | whole process, s | network, s | share of the network | peak memory, MB |",

@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all cores)")
+    parser.add_argument("--networks-only", action="store_true", help="only the networks side by side")
     parser.add_argument("--quick", action="store_true", help="a small case, once: only to see that it runs")
     parser.add_argument("--overwrite", action="store_true")
 
@@ -51,6 +52,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         long_slices=arguments.long_slices,
         repetitions=arguments.repetitions,
         quick=arguments.quick,
+        networks_only=arguments.networks_only,
     )
     with whole_folder(arguments.output, arguments.overwrite) as part:
         result = run_benchmark(options, part, reporter)
