@@ -38,6 +38,7 @@ class SegmentSection(RunListener):
         self._filling = False
         self._chosen_by_user = False
         self._results = 0
+        self._measured: set[tuple[str, str]] = set()
         self.run = panel.logic.new_run(self)
         self._ui.organSelector.addItems(
             [_("found by the model"), _("an existing segment"), _("an ROI"), _("whole image")]
@@ -217,6 +218,8 @@ class SegmentSection(RunListener):
         name = _("accurate") if level >= deepest else _("fast") if level == 1 else _("in between")
         seconds = self.level_seconds(level)
         if seconds is None:
+            if self._panel.input.volumes():
+                self._measure_levels(entry)
             self._ui.levelTimeLabel.text = _("{name} ({level} of {deepest})").format(
                 name=name, level=level, deepest=deepest
             )
@@ -226,12 +229,15 @@ class SegmentSection(RunListener):
             name=name, level=level, deepest=deepest, time=time
         )
 
-    def measure_levels(self) -> None:
-        """Asks the worker how long a slice takes at each level, when it has nothing else to do."""
-        entry = self.chosen_model()
-        if entry is None or self.run.job.is_busy:
+    def _measure_levels(self, entry: dict[str, Any]) -> None:
+        """Asks the worker, once per model and device, how long a slice takes at each level; it takes some seconds.
+
+        Only where PyTorch is known to work, and not during a run, which would wait for it.
+        """
+        name, asked = entry["name"], (entry["name"], self.device())
+        if asked in self._measured or self.run.job.is_busy or not self._panel.logic.installation.get("torch"):
             return
-        name = entry["name"]
+        self._measured.add(asked)
 
         def answered(event: dict[str, Any]) -> None:
             if event["event"] == "done":
