@@ -19,6 +19,8 @@ from ClamSegLib.volume import Array, Volume, canonical
 METHODS = ("lungs_ct", "brain_mr", "body", "whole")
 PLUGINS = ("totalsegmentator", "lungmask", "hd-bet")
 _GOOD_ENOUGH = 0.5
+# What serves where no organ was found, or where the user asked for none, in words.
+_STAND_INS = {"body": "body", "whole": "whole image"}
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,15 @@ class OrganResult:
     quality: float
     problem: str = ""
     fell_back: bool = False
+
+    def label(self, organ: OrganConfig) -> tuple[str, str]:
+        """Name and terminology of the mask: the organ's only where the mask is the organ.
+
+        The body or the whole image that served in its place must not be called lungs in a result that others read.
+        """
+        if self.method in _STAND_INS and self.method != organ.method:
+            return f"searched: {_STAND_INS[self.method]}", ""
+        return organ.name, organ.terminology
 
 
 def find_organ(

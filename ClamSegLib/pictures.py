@@ -118,11 +118,23 @@ def _caption(result: CaseResult, k: int) -> str:
     return words
 
 
+def _doubt(result: CaseResult) -> list[str]:
+    """A line that must not be missed where the picture is passed on alone: the organ was not found."""
+    if not result.organ.fell_back:
+        return []
+    name = result.model.config.organ.name
+    return [
+        f"CAUTION: {name} not found, {result.organ.label(result.model.config.organ)[0]}; the result may mean little"
+    ]
+
+
 def _legend(figure: Figure, result: CaseResult) -> None:
     config = result.model.config
     lines = []
     if not result.organ.mask.all():
-        lines.append((Line2D([], [], color=_rgb(config.organ.colour), linewidth=2), config.organ.name))
+        lines.append(
+            (Line2D([], [], color=_rgb(config.organ.colour), linewidth=2), result.organ.label(config.organ)[0])
+        )
     lines += [(Line2D([], [], color=_rgb(c.colour), linewidth=2), c.name) for c in config.conditions]
     legend = figure.legend(
         [line for line, _ in lines],
@@ -160,7 +172,7 @@ def write_overlay(path: Path, result: CaseResult, title: str) -> None:
         _sides(axes, result)
         _scale_bar(axes, result)
         axes.set_title(_caption(result, k), color=_WORDS, fontsize=10)
-    figure.suptitle(f"{title}\n{result.summary()}", color=_WORDS, fontsize=12)
+    figure.suptitle("\n".join([title, result.summary(), *_doubt(result)]), color=_WORDS, fontsize=12)
     _legend(figure, result)
     figure.savefig(path, dpi=100, facecolor=_BACKGROUND)
 
@@ -194,10 +206,10 @@ def write_stages(path: Path, result: CaseResult) -> None:
         bar = figure.colorbar(picture, ax=axes[place], fraction=0.045, pad=0.02)
         bar.ax.tick_params(colors=_FAINT, labelsize=8)
     _overlay(axes[5], result, k)
-    side = config.image_size
+    side, organ = config.image_size, result.organ.label(config.organ)[0]
     names = (
         "input",
-        f"{config.organ.name}: {result.organ.method}",
+        f"{organ}: {result.organ.method}" if organ == config.organ.name else organ,
         f"crop, {side} x {side}",
         "probability",
         "disagreement of the shells",
@@ -205,7 +217,8 @@ def write_stages(path: Path, result: CaseResult) -> None:
     )
     for axis, name in zip(axes, names, strict=True):
         axis.set_title(name, color=_WORDS, fontsize=11)
-    figure.suptitle(f"{_caption(result, k)}   {result.summary()}", color=_WORDS, fontsize=11)
+    words = f"{_caption(result, k)}   {result.summary()}"
+    figure.suptitle("\n".join([words, *_doubt(result)]), color=_WORDS, fontsize=11)
     figure.supxlabel(f"ClamSeg, {config.name}. {RESEARCH_ONLY}", color=_FAINT, fontsize=9)
     figure.savefig(path, dpi=100, facecolor=_BACKGROUND)
 

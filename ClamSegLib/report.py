@@ -36,7 +36,8 @@ def segments_of(result: CaseResult) -> list[Segment]:
     segments = []
     if config.task == "lesion":
         mask = result.in_own_frame(result.organ.mask)
-        segments.append(Segment("organ", config.organ.name, mask, config.organ.colour, config.organ.terminology))
+        name, terminology = result.organ.label(config.organ)
+        segments.append(Segment("organ", name, mask, config.organ.colour, terminology))
     prefix = "lesion-" if config.task == "lesion" else "organ-"
     for number, condition in enumerate(config.conditions, 1):
         mask = result.in_own_frame(result.labels == number)
@@ -66,6 +67,7 @@ def report_of(result: CaseResult, accepted: Sequence[str] = ()) -> dict[str, Any
         accepted: doubts that the user was shown before the run and went on with.
     """
     config, volume = result.model.config, result.volume
+    organ_name, organ_terminology = result.organ.label(config.organ)
     return {
         "summary": result.summary(),
         "notice": RESEARCH_ONLY,
@@ -83,7 +85,8 @@ def report_of(result: CaseResult, accepted: Sequence[str] = ()) -> dict[str, Any
         "window": [round(value, 3) for value in result.preparation.scale.display_window],
         "engine": result.engine,
         "organ": {
-            "name": config.organ.name,
+            "name": organ_name,
+            "terminology": organ_terminology,
             "method": result.organ.method,
             "quality": round(result.organ.quality, 3),
             "problem": result.organ.problem,

@@ -294,9 +294,8 @@ class SegmentationRun:
         try:
             report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
             provenance = provenance_of(report, case.doubts)
-            result, certificate = import_result(
-                self._scene, case.volume, case.record, folder, options.config, provenance
-            )
+            config = with_found_organ(options.config, report)
+            result, certificate = import_result(self._scene, case.volume, case.record, folder, config, provenance)
         except (SceneError, OSError, MemoryError, ValueError, KeyError) as error:
             self._fail(_sentence(error))
             return
@@ -353,6 +352,12 @@ class SegmentationRun:
         if self._case is not None:
             shutil.rmtree(self._case.folder, ignore_errors=True)
             self._case = None
+
+
+def with_found_organ(config: dict[str, Any], report: dict[str, Any]) -> dict[str, Any]:
+    """The model's config with the organ named as the worker found it: a body that had to serve is not called lungs."""
+    found = {key: report["organ"][key] for key in ("name", "terminology") if key in report["organ"]}
+    return {**config, "organ": {**config["organ"], **found}}
 
 
 def _sentence(error: Exception) -> str:

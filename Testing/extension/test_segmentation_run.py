@@ -16,7 +16,7 @@ from volumes_in_scene import GEOMETRIES, grid_transform, linear_transform, matri
 from ClamSegPanel.job import Job, State
 from ClamSegPanel.lesion_row import Decision
 from ClamSegPanel.result_import import open_result
-from ClamSegPanel.segmentation_run import RunOptions
+from ClamSegPanel.segmentation_run import RunOptions, with_found_organ
 from ClamSegScene.certificate import certify
 from ClamSegScene.geometry import to_world
 from ClamSegScene.overlays import DISAGREEMENT, PROBABILITY, map_array, map_of
@@ -356,3 +356,10 @@ def test_what_was_erased_from_a_lesion_stays_erased_also_in_a_reopened_scene(ben
         assert len(review.lesions.rows()) == 2
         review.set_threshold(0.5)
         assert np.array_equal(segment_mask(review.segmentation, segment_id, SHAPE), half)
+
+
+def test_the_organ_is_named_as_the_worker_found_it(bench: Bench) -> None:
+    config = {"organ": {"method": "brain_mr", "name": "brain", "colour": [0, 1, 2], "terminology": "x"}}
+    found = with_found_organ(config, {"organ": {"name": "searched: body", "terminology": ""}})
+    assert found["organ"] == {"method": "brain_mr", "name": "searched: body", "colour": [0, 1, 2], "terminology": ""}
+    assert config["organ"]["name"] == "brain"

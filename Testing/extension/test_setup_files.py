@@ -322,7 +322,7 @@ def test_wheels_are_those_that_work_here() -> None:
         "Cannot read /data/Meier Anna/scan 3.nii.gz: Permission denied.",
         "Cannot read 'C:\\Users\\meier\\Anna CT\\x.nrrd'.",
         "C:\\Users\\meier\\x.dcm is cut off; copy it again",
-        'File "/home/meier/site-packages/x.py", line 3',
+        'File "/srv/meier/site-packages/x.py", line 3',
         "meier_anna.nii.gz holds no slices",
         "PatientName MEIER^ANNA in series 1.2.840.113619.2.55.3.604688",
         "volume Anna Meier 1970: Memory ran out",

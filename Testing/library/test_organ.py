@@ -1,5 +1,6 @@
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from tiny_model import tiny_model
 from ClamSegLib.config import OrganConfig
 from ClamSegLib.errors import ClamSegError, InputError
 from ClamSegLib.metrics import dice
-from ClamSegLib.organ import find_organ
+from ClamSegLib.organ import OrganResult, find_organ
 from ClamSegLib.progress import Reporter
 from ClamSegLib.volume import Volume, canonical
 from ClamSegLib.volume_files import read_volume, write_volume
@@ -67,8 +68,6 @@ def test_drawn_lungs_are_found_without_trachea_and_with_a_nodule_at_the_pleura()
 
 
 def test_a_windowed_picture_stack_has_the_lungs_of_its_ct():
-    from dataclasses import replace
-
     from ClamSegLib.config import IntensityConfig
 
     volume, _ = chest()
@@ -142,8 +141,6 @@ def test_a_mask_file_serves_in_any_axis_order(tmp_path, order):
 
 
 def test_a_mask_on_another_grid_is_refused(tmp_path):
-    from dataclasses import replace
-
     volume, lungs = chest()
     for name, other in (
         ("moved", replace(volume, origin=(0.5, 0.0, 0.0))),
@@ -240,3 +237,20 @@ def test_the_heart_between_the_lungs_is_no_lung(touching):
     assert not found.fell_back
     assert not found.mask[20:60, 40:60, 55:75].any()
     assert dice(found.mask[20:60], np.broadcast_to(ring, (40, 110, 130))) > 0.85
+
+
+@pytest.mark.parametrize(
+    ("own_method", "method", "name"),
+    [
+        ("lungs_ct", "lungs_ct", "lungs"),
+        ("lungs_ct", "totalsegmentator", "lungs"),
+        ("lungs_ct", "body", "searched: body"),
+        ("lungs_ct", "whole", "searched: whole image"),
+        ("body", "body", "lungs"),
+    ],
+)
+def test_only_a_mask_of_the_organ_bears_its_name_and_code(own_method, method, name):
+    code = "SCT^123037004^Anatomical Structure~SCT^39607008^Lung~^^"
+    organ = replace(LUNGS, method=own_method, name="lungs", terminology=code)
+    found = OrganResult(np.ones((1, 2, 2), bool), method, 1.0)
+    assert found.label(organ) == (name, code if name == "lungs" else "")

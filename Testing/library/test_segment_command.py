@@ -272,3 +272,21 @@ def test_a_failure_nobody_foresaw_is_one_line(tmp_path, model, monkeypatch, caps
     assert "Internal error (ZeroDivisionError: surprise)" in captured.err
     assert "Traceback" not in captured.err
     assert not (tmp_path / "out" / "scan").exists()
+
+
+def test_a_body_that_served_because_no_lungs_were_found_is_not_called_lungs(tmp_path: Path) -> None:
+    """A mask is passed on without its report: its name, its code and the pictures must not claim an organ."""
+    depth = np.full((6, 64, 64), -1000, np.int16)
+    depth[:, 12:52, 10:54] = 40
+    path = tmp_path / "abdomen.nii.gz"
+    write_volume(depth, Volume(depth, (5.0, 5.0, 5.0)), path)
+    model = tiny_model(tmp_path / "ct", "CT")
+    assert segment([path], model, tmp_path / "out", "--organ", "lungs_ct") == 0
+    told = report(tmp_path / "out" / "abdomen")
+    assert told["organ"]["fell_back"]
+    assert told["organ"]["name"] == "searched: body"
+    assert told["organ"]["terminology"] == ""
+    image = sitk.ReadImage(str(tmp_path / "out" / "abdomen" / "segmentation.seg.nrrd"))
+    assert image.GetMetaData("Segment0_Name") == "searched: body"
+    assert "Tissue" in image.GetMetaData("Segment0_Tags")
+    assert "Lung" not in image.GetMetaData("Segment0_Tags")
