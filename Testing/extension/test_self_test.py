@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import sys
 import unittest
 from pathlib import Path
@@ -36,3 +38,16 @@ def test_without_torch_the_steps_that_need_it_are_left_out_in_words(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(unittest.SkipTest, match="PyTorch is not installed"):
         slicer_like.ClamSegTest("runTest").runTest()
+
+
+@pytest.mark.timeout(900)
+def test_the_window_test_for_ctest_passes(slicer_like: Any, real_window: Any, repository: Path) -> None:
+    place = repository / "Testing" / "Python" / "ClamSegSelfTest.py"
+    spec = importlib.util.spec_from_file_location("ClamSegSelfTest", place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    importlib.import_module("ClamSegPanel.sample_data").register()
+    real_window.dialogs.says_yes = True
+    module.segment_through_the_window(real_window.widget)
