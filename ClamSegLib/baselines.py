@@ -1,6 +1,8 @@
-"""What a model must beat: the best intensity threshold, and Grad-CAM of its own encoder."""
+"""What a model must beat: the best intensity threshold, single values alone, and Grad-CAM of its own encoder."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -8,6 +10,7 @@ from numpy.typing import NDArray
 
 from ClamSegLib.clam import Clam
 from ClamSegLib.losses import top_k_score
+from ClamSegLib.map_refinement import refined
 from ClamSegLib.preprocess import Preparation, normalise
 
 _LOWEST_SPREADS, _HIGHEST_SPREADS = -4.0, 8.0
@@ -26,6 +29,26 @@ def intensity_map(preparation: Preparation) -> NDArray[np.uint8]:
     spreads = (values.astype(np.float32) - preparation.scale.centre) / preparation.scale.spread
     share = (spreads - _LOWEST_SPREADS) / (_HIGHEST_SPREADS - _LOWEST_SPREADS)
     return np.asarray(np.round(np.clip(share, 0, 1) * 255), np.uint8)
+
+
+def values_map(preparation: Preparation) -> NDArray[np.uint8]:
+    """What the sharpening of a model (map_refinement.py) gives without its network, (slice, row, column) in 256 steps.
+
+    Raises:
+        ValueError: the model has no such step.
+    """
+    refinement = preparation.config.refinement
+    if refinement is None:
+        raise ValueError("the model does not sharpen its maps")
+    alone = replace(refinement, limit=(0.0,) * len(refinement.limit))
+    maps = np.zeros(preparation.volume.array.shape, np.uint8)
+    for start in range(0, preparation.n_slices, _BATCH):
+        indices = np.arange(start, min(start + _BATCH, preparation.n_slices))
+        image = preparation.network_input(indices)
+        nothing = np.zeros((len(indices), len(alone.limit), *image.shape[2:]), np.float32)
+        found = refined(nothing, image, alone).max(axis=1)
+        maps[indices] = np.round(preparation.paste(found) * 255).astype(np.uint8)
+    return maps
 
 
 class GradCam:

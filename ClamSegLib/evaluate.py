@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib import RESEARCH_ONLY, __version__
-from ClamSegLib.baselines import GradCam, intensity_map
+from ClamSegLib.baselines import GradCam, intensity_map, values_map
 from ClamSegLib.cases import UNKNOWN, Case, mask_plane, read_cases
 from ClamSegLib.checkpoint import LoadedModel
 from ClamSegLib.dataset import LabelledFolder
@@ -150,6 +150,8 @@ def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[
         ]
     if options.baselines and models[0].config.task == "lesion":
         methods.append(_Method(Scoreboard("intensity threshold", None), models[0], intensity_map))
+        if models[0].config.refinement is not None:
+            methods.append(_Method(Scoreboard("values alone", None), models[0], values_map))
         methods.append(_Method(Scoreboard("Grad-CAM", None), models[0], GradCam(models[0].clam).maps))
     return methods
 
