@@ -81,7 +81,7 @@ def _same_as_before(request: TrainingRequest, state_folder: Path) -> dict[str, A
         if changed:
             raise InputError(
                 f"--resume must repeat the options of the first start, but {', '.join(changed)} differ; "
-                "repeat them, or start anew with another --output."
+                "repeat the first command with --resume added, or start anew with another --output."
             )
         return dict(before)
     with whole_file(path) as part:

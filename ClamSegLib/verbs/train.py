@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--init", help="model to fine-tune: a name from `models`, or a folder")
     parser.add_argument("--config", type=Path, help="JSON file with parts 'model' and 'training'")
     parser.add_argument(
-        "--resume", action="store_true", help="go on with the training that was stopped or killed there"
+        "--resume", action="store_true", help="added to the first command: go on where it was stopped or killed"
     )
     parser.add_argument(
         "--task", choices=("lesion", "organ"), help="organ learns from organ_mask_path (default lesion)"
