@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ClamSegLib.clam import Clam, decode
 from ClamSegLib.config import EarlyExit, ModelConfig
+from ClamSegLib.map_refinement import refined
 
 TOP_SHARE = 0.01
 LARGEST_NORMAL_SHARE = 0.95
@@ -106,6 +107,8 @@ def calibrate_early_exit(
         for level in range(1, depth + 1):
             maps = decode([heads[-level:] for heads in logits], config)[0].cpu().numpy()
             scores[level - 1].append(slice_scores(maps, organ))
+        if config.refinement is not None:
+            maps = refined(maps, image.cpu().numpy(), config.refinement)
         pixels.append(((maps.max(axis=1) > config.threshold) & organ).sum(axis=(1, 2)))
         labels.append(np.asarray(diseased, bool))
     if not labels:

@@ -22,6 +22,7 @@ from ClamSegLib.engine import ENGINES, Engine, EngineChoice
 from ClamSegLib.engine_memory import Remembered, converted_file, forget, question, recall, remember
 from ClamSegLib.engine_torch import ReferenceEngine, TorchEngine, can_fold
 from ClamSegLib.errors import ClamSegError, InputError
+from ClamSegLib.map_refinement import refined
 from ClamSegLib.progress import Reporter
 
 SMALLEST_AGREEMENT = 0.999
@@ -249,7 +250,10 @@ class _Trial:
 
     def _marked(self, engine: Engine) -> NDArray[np.bool_]:
         """Pixels above the threshold, as stored: in steps of 1/255."""
-        steps = np.round(np.clip(engine.run(self.work.sample)[0], 0, 1) * 255)
+        found, refinement = engine.run(self.work.sample)[0], self.work.model.config.refinement
+        if refinement is not None:
+            found = refined(found, self.work.sample, refinement)
+        steps = np.round(np.clip(found, 0, 1) * 255)
         return np.asarray(steps > 255 * self.work.model.config.threshold)
 
     def _agreement(self, engine: Engine) -> float:

@@ -83,8 +83,7 @@ ARCHITECTURES = {
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_folded_network_answers_as_the_trained_one(tmp_path, name, shells):
     model = model_of(tmp_path, **ARCHITECTURES[name])
-    deepest = model.config.network.depth
-    for level in range(1, deepest + 1) if model.config.network.kind == "unetplusplus" else [deepest]:
+    for level in range(1, model.config.network.heads + 1):
         reference = open_engine(model, level, CPU, EngineChoice()).run(crops())
         folded = open_engine(model, level, CPU, EngineChoice("torch", shells=shells)).run(crops())
         assert reference[0].std() > 0.01, "a flat map would agree with anything"
@@ -299,3 +298,13 @@ def test_the_times_per_level_are_those_of_the_engine_that_runs_here(cache, model
     times = level_times.seconds_per_slice(model, "cpu")
     assert [choice.engine for choice in used] == ["torch", "openvino", "reference"]
     assert set(times) == {1, 2}
+
+
+def test_engines_are_compared_by_the_masks_a_user_gets_with_maps_sharpened_by_the_image(model):
+    from ClamSegLib.config import RefinementConfig
+
+    plain = replace(model, config=replace(model.config, threshold=0.1))
+    strict = RefinementConfig(-4.0, 8.0, ((0.0,) * 96,), (1e6,))
+    sharpened = replace(plain, config=replace(plain.config, refinement=strict))
+    assert engine_choice._Trial(work_of(plain, "torch"), Reporter()).expected.any()
+    assert not engine_choice._Trial(work_of(sharpened, "torch"), Reporter()).expected.any()
