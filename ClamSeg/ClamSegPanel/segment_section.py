@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from ClamSegPanel.fit import mismatches, suggest_model
 from ClamSegPanel.job import State
-from ClamSegPanel.segmentation_run import RunListener, RunOptions
+from ClamSegPanel.run_request import RunListener, RunOptions
 from ClamSegScene.facts import facts_of
 from ClamSegScene.geometry import matrix_of
 from ClamSegScene.volumes import problem_of_volume

@@ -22,8 +22,8 @@ from ClamSegPanel.fit import suggest_model
 from ClamSegPanel.job import State
 from ClamSegPanel.lesion_row import Decision
 from ClamSegPanel.result import REVIEW
+from ClamSegPanel.run_request import RunListener, RunOptions
 from ClamSegPanel.sample_data import register, sample_name, shipped_samples
-from ClamSegPanel.segmentation_run import RunListener, RunOptions
 from ClamSegScene.facts import facts_of
 from ClamSegScene.overlays import PROBABILITY, map_array, map_of
 from ClamSegScene.segments import segment_mask

@@ -9,7 +9,8 @@ from fakes import CONFIG, MODEL, FakeWorker
 from volumes_in_scene import GEOMETRIES, add_volume
 
 from ClamSegPanel.job import State
-from ClamSegPanel.segmentation_run import RunListener, RunOptions, SegmentationRun
+from ClamSegPanel.run_request import RunListener, RunOptions
+from ClamSegPanel.segmentation_run import SegmentationRun
 
 SHAPE = (9, 14, 17)
 

@@ -16,7 +16,8 @@ from volumes_in_scene import GEOMETRIES, grid_transform, linear_transform, matri
 from ClamSegPanel.job import Job, State
 from ClamSegPanel.lesion_row import Decision
 from ClamSegPanel.result_import import open_result
-from ClamSegPanel.segmentation_run import RunOptions, with_found_organ
+from ClamSegPanel.run_request import RunOptions
+from ClamSegPanel.segmentation_run import with_found_organ
 from ClamSegScene.certificate import certify
 from ClamSegScene.geometry import to_world
 from ClamSegScene.overlays import DISAGREEMENT, PROBABILITY, map_array, map_of
