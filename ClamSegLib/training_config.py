@@ -76,7 +76,7 @@ class TrainingConfig:
     weight_separation: float = 0.1
     top_share: float = 0.02
     position_tolerance: float = 0.1
-    normal_share: float = 0.9
+    normal_share: float = 0.95
     ema_decay: float = 0.99
     validation_share: float = 0.2
     validate_every: int = 100
