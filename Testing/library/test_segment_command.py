@@ -267,7 +267,7 @@ def test_a_failure_nobody_foresaw_is_one_line(tmp_path, model, monkeypatch, caps
         raise ZeroDivisionError("surprise")
 
     monkeypatch.setattr(engine_torch, "decode", broken)
-    assert segment([scan(tmp_path / "scan.nrrd")], model, tmp_path / "out") == 1
+    assert segment([scan(tmp_path / "scan.nrrd")], model, tmp_path / "out", "--engine", "reference") == 1
     captured = capsys.readouterr()
     assert "Internal error (ZeroDivisionError: surprise)" in captured.err
     assert "Traceback" not in captured.err
