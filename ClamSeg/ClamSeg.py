@@ -31,7 +31,7 @@ for _folder in (Path(__file__).resolve().parent, Path(__file__).resolve().parent
     if str(_folder) not in sys.path and ((_folder / "ClamSegLib").is_dir() or (_folder / "ClamSegPanel").is_dir()):
         sys.path.append(str(_folder))
 
-_OUR_PACKAGES = ("ClamSegLib", "ClamSegScene", "ClamSegRunner", "ClamSegPanel")
+_OUR_PACKAGES = ("ClamSegLib", "ClamSegScene", "ClamSegRunner", "ClamSegReading", "ClamSegTraining", "ClamSegPanel")
 
 
 class ClamSeg(ScriptedLoadableModule):
@@ -233,7 +233,7 @@ class ClamSegLogic(ScriptedLoadableModuleLogic):
 
     def new_run(self, listener: Any) -> Any:
         """A run that tells `listener`."""
-        from ClamSegPanel.segmentation_run import SegmentationRun
+        from ClamSegReading.segmentation_run import SegmentationRun
 
         return SegmentationRun(slicer.mrmlScene, self.worker, listener, self.later)
 
@@ -243,7 +243,7 @@ class ClamSegLogic(ScriptedLoadableModuleLogic):
 
     def result_of(self, segmentation: Any) -> Any:
         """The review of a segmentation of ours, opened again where it came with a saved scene; None otherwise."""
-        from ClamSegPanel.result_import import open_result
+        from ClamSegReading.result_import import open_result
 
         if segmentation is None:
             return None

@@ -1,1 +1,1 @@
-"""The panel: one file per section of the window, and what a section knows in files without Qt."""
+"""The panel: one file per section of the window; what it decides on stands in ClamSegReading and ClamSegTraining."""

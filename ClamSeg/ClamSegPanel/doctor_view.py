@@ -7,9 +7,9 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
-from ClamSegPanel.doctor_table import DoctorTable, read_doctor
 from ClamSegPanel.training_choices import TrainingChoices
 from ClamSegPanel.user_action import user_action
+from ClamSegTraining.doctor_table import DoctorTable, read_doctor
 
 # Dark enough to be read on white, and apart for colour-blind eyes; the words say the same.
 COLOURS = {"refused": "#b00020", "warning": "#a04000"}

@@ -12,10 +12,10 @@ import slicer
 from slicer.i18n import tr as _
 
 from ClamSegPanel.corrections_folder import corrections_folder
-from ClamSegPanel.dicom_sources import gather_series
-from ClamSegPanel.review_files import KINDS, label_names, with_ending, write_review
-from ClamSegPanel.reviewed_case import reviewed_case
 from ClamSegPanel.user_action import user_action
+from ClamSegReading.dicom_sources import gather_series
+from ClamSegReading.review_files import KINDS, label_names, with_ending, write_review
+from ClamSegReading.reviewed_case import reviewed_case
 
 
 class ExportMenu:

@@ -7,7 +7,7 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from ClamSegPanel.fit import describe
+from ClamSegReading.fit import describe
 from ClamSegScene.facts import facts_of
 from ClamSegScene.volumes import problem_of_volume
 

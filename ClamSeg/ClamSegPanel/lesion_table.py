@@ -9,8 +9,8 @@ import qt
 from slicer.i18n import tr as _
 
 from ClamSegPanel.columns import fit_columns
-from ClamSegPanel.lesion_row import Decision, LesionRow
-from ClamSegPanel.review_words import decision_words, size_words, slices_words
+from ClamSegReading.lesion_row import Decision, LesionRow
+from ClamSegReading.review_words import decision_words, size_words, slices_words
 
 _LINE_HEIGHT_PX = 22
 

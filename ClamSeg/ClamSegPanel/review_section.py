@@ -10,12 +10,12 @@ import slicer
 from slicer.i18n import tr as _
 
 from ClamSegPanel.export_menu import ExportMenu
-from ClamSegPanel.lesion_row import Decision
 from ClamSegPanel.lesion_table import LesionTable
-from ClamSegPanel.review_words import statistics_words
 from ClamSegPanel.segment_editor import open_in_segment_editor
 from ClamSegPanel.slice_marks import SliceMarks
 from ClamSegPanel.user_action import user_action
+from ClamSegReading.lesion_row import Decision
+from ClamSegReading.review_words import statistics_words
 from ClamSegScene.overlays import DISAGREEMENT, PROBABILITY, map_of, show_overlay
 from ClamSegScene.views import jump_to, outline_opacity, set_window, show_behind, show_segments
 

@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import logging
 from pathlib import Path
 from typing import Any
 
-_log = logging.getLogger(__name__)
+from ClamSegReading.samples import sample_name, shipped_samples
+
 CATEGORY = "ClamSeg"
 _ICONS = Path(__file__).resolve().parent.parent / "Resources" / "Icons"
-
-
-def sample_name(sample: dict[str, Any]) -> str:
-    """Name of a sample in Sample Data and of its volume: Slicer has samples of its own called CTChest and the like."""
-    return f"ClamSeg {sample['title']}"
-
-
-def shipped_samples() -> list[tuple[dict[str, Any], Path]]:
-    """Entries of samples.json with the file of each; [] where the extension's Resources are not there or damaged."""
-    from ClamSegLib.errors import ClamSegError
-    from ClamSegLib.resources import resources_folder
-
-    try:
-        folder = resources_folder() / "Samples"
-        samples = json.loads((folder / "samples.json").read_text(encoding="utf-8"))
-        return [(sample, folder / sample["file"]) for sample in samples if (folder / sample["file"]).is_file()]
-    except (ClamSegError, OSError, ValueError, KeyError) as error:
-        _log.warning("Samples: %s", error)
-        return []
 
 
 def source_of(sample: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -8,24 +8,15 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from ClamSegPanel.fit import mismatches, suggest_model
-from ClamSegPanel.job import State
-from ClamSegPanel.run_request import RunListener, RunOptions
+from ClamSegReading.fit import mismatches, suggest_model
+from ClamSegReading.job import State
+from ClamSegReading.progress_words import progress_words
+from ClamSegReading.run_request import RunListener, RunOptions
 from ClamSegScene.facts import facts_of
 from ClamSegScene.geometry import matrix_of
 from ClamSegScene.volumes import problem_of_volume
 
 ORGAN_STEPS = ("auto", "segment", "roi", "none")
-# Stages as worker and run name them.
-_STAGES = {
-    "writing": _("writing"),
-    "reading": _("reading"),
-    "looking at the organ": _("looking at the organ"),
-    "finding the organ": _("finding the organ"),
-    "choosing an engine (once per model)": _("choosing an engine (once per model)"),
-    "segmenting slices": _("segmenting slices"),
-    "showing": _("showing"),
-}
 
 
 class SegmentSection(RunListener):
@@ -295,11 +286,7 @@ class SegmentSection(RunListener):
         """Slices, stage and time left."""
         self._ui.progressBar.maximum = int(total)
         self._ui.progressBar.value = int(done)
-        words = _STAGES.get(stage, stage)
-        if total > 1 and "slice" in stage:
-            words = _("{stage}: {done} of {total}").format(stage=words, done=done, total=total)
-        if seconds_left:
-            words += _(", {n} s left").format(n=max(1, round(seconds_left)))
+        words = progress_words(stage, done, total, seconds_left)
         if self.run.total > 1:
             words = _("Volume {n} of {all}. ").format(n=self.run.done + 1, all=self.run.total) + words
         self._ui.progressLabel.text = words

@@ -18,12 +18,13 @@ import numpy as np
 import slicer
 import vtk
 
-from ClamSegPanel.fit import suggest_model
-from ClamSegPanel.job import State
-from ClamSegPanel.lesion_row import Decision
-from ClamSegPanel.result import REVIEW
-from ClamSegPanel.run_request import RunListener, RunOptions
-from ClamSegPanel.sample_data import register, sample_name, shipped_samples
+from ClamSegPanel.sample_data import register
+from ClamSegReading.fit import suggest_model
+from ClamSegReading.job import State
+from ClamSegReading.lesion_row import Decision
+from ClamSegReading.result import REVIEW
+from ClamSegReading.run_request import RunListener, RunOptions
+from ClamSegReading.samples import sample_name, shipped_samples
 from ClamSegScene.facts import facts_of
 from ClamSegScene.overlays import PROBABILITY, map_array, map_of
 from ClamSegScene.segments import segment_mask

@@ -9,7 +9,15 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from ClamSegPanel.corrections_folder import corrections_folder
-from ClamSegPanel.training_plan import ETA_OF_ALL, ETA_OF_TABLE, ETA_TUNED, MINUTES, STEPS, TrainingPlan, suggest_name
+from ClamSegTraining.training_plan import (
+    ETA_OF_ALL,
+    ETA_OF_TABLE,
+    ETA_TUNED,
+    MINUTES,
+    STEPS,
+    TrainingPlan,
+    suggest_name,
+)
 
 _UNITS = (MINUTES, STEPS)
 _ETAS = (ETA_OF_TABLE, ETA_OF_ALL, ETA_TUNED)

@@ -10,12 +10,12 @@ import slicer
 from slicer.i18n import tr as _
 
 from ClamSegPanel.doctor_view import COLOURS, DoctorView
-from ClamSegPanel.started_trainings import StartedTrainings
 from ClamSegPanel.training_choices import TrainingChoices
-from ClamSegPanel.training_progress import TrainingProgress, TrainingState
 from ClamSegPanel.user_action import user_action
 from ClamSegRunner.training_process import TrainingFollower, running_trainings, start_training
 from ClamSegScene.curves import chart_of, show_curves
+from ClamSegTraining.started_trainings import StartedTrainings
+from ClamSegTraining.training_progress import TrainingProgress, TrainingState
 
 _POLL_MS = 1000
 _PREVIEW_WIDTH = 420

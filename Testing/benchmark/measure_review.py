@@ -56,9 +56,9 @@ def main() -> int:
     from fakes import CONFIG
     from volumes_in_scene import add_volume
 
-    from ClamSegPanel.lesion_row import Decision
-    from ClamSegPanel.provenance import provenance_of
-    from ClamSegPanel.result_import import import_result
+    from ClamSegReading.lesion_row import Decision
+    from ClamSegReading.provenance import provenance_of
+    from ClamSegReading.result_import import import_result
     from ClamSegScene.geometry import record_geometry
 
     scene = slicer.vtkMRMLScene()

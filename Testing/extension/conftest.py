@@ -40,13 +40,21 @@ def _build(scene: Any, worker: Any) -> Iterator[Any]:
     dialogs.DIALOGS.reset()
     driver.problems()
     # The window loads the packages anew, as Slicer does; the other tests keep those they imported.
-    imported = {name: kept for name, kept in sys.modules.items() if name.split(".")[0] in ("ClamSeg", "ClamSegPanel")}
+    imported = {
+        name: kept
+        for name, kept in sys.modules.items()
+        if name.split(".")[0] in ("ClamSeg", "ClamSegPanel", "ClamSegReading", "ClamSegTraining")
+    }
     module = driver.load_module()
     built = driver.Window(module, worker)
     built.scene, built.worker = scene, built.logic.worker
     yield built
     built.close()
-    for name in [name for name in sys.modules if name.split(".")[0] in ("ClamSeg", "ClamSegPanel")]:
+    for name in [
+        name
+        for name in sys.modules
+        if name.split(".")[0] in ("ClamSeg", "ClamSegPanel", "ClamSegReading", "ClamSegTraining")
+    ]:
         del sys.modules[name]
     sys.modules.update(imported)
     problems = driver.problems()

@@ -13,9 +13,9 @@ from volumes_in_scene import add_volume
 
 from ClamSegLib.volume_files import read_volume
 from ClamSegLib.worker import Worker
-from ClamSegPanel.dicom_sources import gather_series
-from ClamSegPanel.lesion_row import Decision
-from ClamSegPanel.review_files import write_review
+from ClamSegReading.dicom_sources import gather_series
+from ClamSegReading.lesion_row import Decision
+from ClamSegReading.review_files import write_review
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "library"))
 from test_dicom_files import stack

@@ -12,7 +12,7 @@ EXTENSION = Path(__file__).resolve().parents[2] / "ClamSeg"
 FILES = sorted(EXTENSION.rglob("*.py"))
 # The self-test speaks to developers, in the words that stand in its code.
 SHOWN_FILES = [path for path in FILES if path.stem != "self_test"]
-OUR_PACKAGES = {"ClamSegLib", "ClamSegScene", "ClamSegRunner", "ClamSegPanel"}
+OUR_PACKAGES = {"ClamSegLib", "ClamSegScene", "ClamSegRunner", "ClamSegReading", "ClamSegTraining", "ClamSegPanel"}
 ALLOWED = {"slicer", "qt", "ctk", "vtk", "numpy", "SimpleITK", "scipy", "SampleData"} | OUR_PACKAGES
 TRANSLATORS = {"_", "translate", "tr"}
 # Attributes and calls that put words before the user's eyes.
@@ -144,3 +144,24 @@ def test_torch_is_imported_nowhere_in_the_extension(path: Path) -> None:
             assert "torch" not in {each.name.split(".")[0] for each in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert (node.module or "").split(".")[0] != "torch"
+
+
+# Rooms that every front uses, and what they may know. A front is the panel, or the page in a browser.
+SHARED_ROOMS = {
+    "ClamSegScene": {"slicer", "vtk", "numpy", "scipy", "ClamSegLib", "ClamSegScene"},
+    "ClamSegReading": {"vtk", "numpy", "scipy", "ClamSegLib", "ClamSegScene", "ClamSegReading"},
+    "ClamSegTraining": {"ClamSegLib", "ClamSegScene", "ClamSegRunner", "ClamSegTraining"},
+}
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if path.parent.name in SHARED_ROOMS], ids=lambda path: path.stem
+)
+def test_what_every_front_uses_knows_no_front(path: Path) -> None:
+    known = SHARED_ROOMS[path.parent.name] | set(sys.stdlib_module_names)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            assert {each.name.split(".")[0] for each in node.names} <= known, f"line {node.lineno}"
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] not in known:
+            # Slicer's own translator stands behind ClamSegScene.words.
+            assert node.module == "slicer.i18n", f"line {node.lineno}"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ClamSegLib.registry import list_models
-from ClamSegPanel.fit import body_part, describe, mismatches, suggest_model
+from ClamSegReading.fit import body_part, describe, mismatches, suggest_model
 from ClamSegScene.facts import VolumeFacts
 
 AXIAL = np.diag([-1.0, -1.0, 3.0, 1.0])

@@ -12,8 +12,8 @@ from run_bench import SHAPE, Bench, mr
 from scene_files import load_scene, save_scene
 from volumes_in_scene import GEOMETRIES, linear_transform, oblique
 
-from ClamSegPanel.lesion_row import Decision
-from ClamSegPanel.result_import import open_result
+from ClamSegReading.lesion_row import Decision
+from ClamSegReading.result_import import open_result
 from ClamSegScene.geometry import matrix_of
 from ClamSegScene.overlays import PROBABILITY, map_array, map_of
 from ClamSegScene.regrid import count_as_volume

@@ -17,11 +17,11 @@ from ClamSegLib.dataset import read_labelled_folder
 from ClamSegLib.errors import OutputError
 from ClamSegLib.segmentation_file import read_segmentation
 from ClamSegLib.volume_files import read_volume
-from ClamSegPanel.dicom_sources import gather_series
-from ClamSegPanel.lesion_row import Decision
-from ClamSegPanel.review_files import write_review
-from ClamSegPanel.review_words import size_words, slices_words, statistics_words
-from ClamSegPanel.reviewed_case import reviewed_case, scan_of
+from ClamSegReading.dicom_sources import gather_series
+from ClamSegReading.lesion_row import Decision
+from ClamSegReading.review_files import write_review
+from ClamSegReading.review_words import size_words, slices_words, statistics_words
+from ClamSegReading.reviewed_case import reviewed_case, scan_of
 from ClamSegScene import SceneError
 from ClamSegScene.segments import segment_mask
 from ClamSegScene.volumes import write_in_steps
@@ -121,7 +121,7 @@ def test_a_failed_export_keeps_the_file_that_is_there(
     def full(*_: Any) -> Any:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ClamSegPanel.review_files.table_rows", full)
+    monkeypatch.setattr("ClamSegReading.review_files.table_rows", full)
     with pytest.raises(OutputError, match="No space left"):
         write_review(result, "table", path)
     assert path.read_bytes() == before

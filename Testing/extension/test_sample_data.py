@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from sample_data_module import SampleDataModule
 
-from ClamSegPanel.sample_data import register, sample_name, shipped_samples, source_of
+from ClamSegPanel.sample_data import register, source_of
+from ClamSegReading.samples import sample_name, shipped_samples
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_the_name_of_a_sample_leads_to_its_model(index: int, scene: Any) -> None
     from slicer_stand_in.sample_volumes import add_sample
 
     from ClamSegLib.registry import list_models
-    from ClamSegPanel.fit import suggest_model
+    from ClamSegReading.fit import suggest_model
     from ClamSegScene.facts import facts_of
 
     sample, path = shipped_samples()[index]

@@ -13,11 +13,11 @@ from fakes import CONFIG, MODEL
 from run_bench import SHAPE, Bench, ids, mr, two_lesions
 from volumes_in_scene import GEOMETRIES, grid_transform, linear_transform, matrix, plain
 
-from ClamSegPanel.job import Job, State
-from ClamSegPanel.lesion_row import Decision
-from ClamSegPanel.result_import import open_result
-from ClamSegPanel.run_request import RunOptions
-from ClamSegPanel.segmentation_run import with_found_organ
+from ClamSegReading.job import Job, State
+from ClamSegReading.lesion_row import Decision
+from ClamSegReading.result_import import open_result
+from ClamSegReading.run_request import RunOptions
+from ClamSegReading.segmentation_run import with_found_organ
 from ClamSegScene.certificate import certify
 from ClamSegScene.geometry import to_world
 from ClamSegScene.overlays import DISAGREEMENT, PROBABILITY, map_array, map_of
@@ -135,7 +135,7 @@ def test_a_full_disk_is_told_in_words(bench: Bench, monkeypatch: pytest.MonkeyPa
     def full(*_: Any) -> Any:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ClamSegPanel.segmentation_run.write_in_steps", full)
+    monkeypatch.setattr("ClamSegReading.segmentation_run.write_in_steps", full)
     bench.start(mr(bench.scene))
     assert "No space left on device" in bench.told.failures[0]
     assert bench.run.job.state is State.FAILED

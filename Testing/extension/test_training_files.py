@@ -17,13 +17,13 @@ from own_models import own_models, write_phantoms
 from ClamSegLib.model_folder import read_config
 from ClamSegLib.verbs import train as train_verb
 from ClamSegPanel.corrections_folder import corrections_folder
-from ClamSegPanel.doctor_table import read_doctor
-from ClamSegPanel.model_name import problem_of_name
-from ClamSegPanel.started_trainings import StartedTrainings
-from ClamSegPanel.training_plan import ETA_OF_ALL, ETA_TUNED, STEPS, TrainingPlan, resumed, suggest_name
-from ClamSegPanel.training_progress import FIGURES, LOSS, TrainingProgress, TrainingState, time_left
 from ClamSegRunner.command_line import extra_environment, library_words, python_program
 from ClamSegRunner.training_process import TrainingFollower, running_trainings, start_training
+from ClamSegTraining.doctor_table import read_doctor
+from ClamSegTraining.model_name import problem_of_name
+from ClamSegTraining.started_trainings import StartedTrainings
+from ClamSegTraining.training_plan import ETA_OF_ALL, ETA_TUNED, STEPS, TrainingPlan, resumed, suggest_name
+from ClamSegTraining.training_progress import FIGURES, LOSS, TrainingProgress, TrainingState, time_left
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import slicer
 from slicer_stand_in.sample_volumes import add_sample
 
 from ClamSegLib.process_identity import is_alive
-from ClamSegPanel.result_import import open_result
+from ClamSegReading.result_import import open_result
 from ClamSegScene.certificate import certify
 
 LIMIT_S = 240.0

@@ -204,7 +204,11 @@ class Window:
 
 def load_module() -> Any:
     """Imports ClamSeg.py as Slicer does, anew, and registers it among the modules."""
-    for name in [each for each in sys.modules if each.split(".")[0] in ("ClamSeg", "ClamSegPanel")]:
+    for name in [
+        each
+        for each in sys.modules
+        if each.split(".")[0] in ("ClamSeg", "ClamSegPanel", "ClamSegReading", "ClamSegTraining")
+    ]:
         del sys.modules[name]
     module = importlib.import_module("ClamSeg")
     setattr(slicer.modules, "clamseg", application.Module("ClamSeg", path=str(MODULE_FILE)))  # noqa: B010

@@ -1,4 +1,4 @@
-"""What a reader drew into the segment of the undecided lesions, told apart lesion by lesion; without Qt."""
+"""What a reader drew into the segment of the undecided lesions, told apart lesion by lesion."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ClamSegPanel.lesion_map import Box, box_of
-from ClamSegPanel.lesion_row import Decision
+from ClamSegReading.lesion_map import Box, box_of
+from ClamSegReading.lesion_row import Decision
 
 
 @dataclass(frozen=True)

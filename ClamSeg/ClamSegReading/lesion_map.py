@@ -1,4 +1,4 @@
-"""The map under review: the box of the volume in which it is above 0, and the undecided lesions in it; without Qt.
+"""The map under review: the box of the volume in which it is above 0, and the undecided lesions in it.
 
 Everything here is canonical (slice, row, column); masks leave it in the volume's own frame.
 """

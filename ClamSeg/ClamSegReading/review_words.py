@@ -1,10 +1,10 @@
-"""The review in words and figures: cells of the lesion table, statistics; without Qt."""
+"""The review in words and figures: cells of the lesion table, statistics."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ClamSegPanel.lesion_row import Decision, LesionRow
+from ClamSegReading.lesion_row import Decision, LesionRow
 from ClamSegScene.words import tr as _
 
 _WORDS = {

@@ -1,4 +1,4 @@
-"""Which words may name a model, and so its folder on every system; without Qt."""
+"""Which words may name a model, and so its folder on every system."""
 
 from __future__ import annotations
 

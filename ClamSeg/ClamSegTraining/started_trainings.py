@@ -9,8 +9,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from ClamSegPanel.training_plan import resumed
 from ClamSegScene.words import tr as _
+from ClamSegTraining.training_plan import resumed
 
 Start = Callable[[list[str], Path], int]
 

@@ -1,4 +1,4 @@
-"""A training as the panel shows it: events and signs of life to a state, a sentence, curves, a picture; without Qt."""
+"""A training as the panel shows it: events and signs of life to a state, a sentence, curves, a picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which model fits a volume, and what does not fit, in sentences that are shown before the run; without Qt."""
+"""Which model fits a volume, and what does not fit, in sentences that are shown before the run."""
 
 from __future__ import annotations
 

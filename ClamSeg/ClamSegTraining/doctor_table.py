@@ -1,4 +1,4 @@
-"""What the dataset doctor answered, as lines of a table; without Qt."""
+"""What the dataset doctor answered, as lines of a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One click on Segment: volumes to the worker, results into the scene, one after the other; without Qt.
+"""One click on Segment: volumes to the worker, results into the scene, one after the other.
 
 Everything that takes time comes back by callback: the worker's events, and `later`, which lets the window answer
 between two steps (QTimer.singleShot in Slicer, a plain call in tests). A run that was cancelled, or whose scene was
@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from ClamSegPanel.fit import mismatches, organ_doubts
-from ClamSegPanel.job import Job, State
-from ClamSegPanel.provenance import provenance_of
-from ClamSegPanel.result_import import import_result
-from ClamSegPanel.run_request import RunListener, RunOptions
+from ClamSegReading.fit import mismatches, organ_doubts
+from ClamSegReading.job import Job, State
+from ClamSegReading.provenance import provenance_of
+from ClamSegReading.result_import import import_result
+from ClamSegReading.run_request import RunListener, RunOptions
 from ClamSegScene import SceneError
 from ClamSegScene.facts import facts_of
 from ClamSegScene.geometry import GeometryRecord, matrix_of, record_geometry

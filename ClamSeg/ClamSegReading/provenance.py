@@ -1,4 +1,4 @@
-"""What of a run stays written in its result: model, hash, level, threshold, version, doubts; without Qt."""
+"""What of a run stays written in its result: model, hash, level, threshold, version, doubts."""
 
 from __future__ import annotations
 

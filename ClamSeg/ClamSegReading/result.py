@@ -1,4 +1,4 @@
-"""A result in the scene and the review on it: segments, maps and lesion list kept in step; without Qt.
+"""A result in the scene and the review on it: segments, maps and lesion list kept in step.
 
 The undecided lesions of a condition share the segment 'lesion-<condition>'. A lesion that was accepted, edited or
 added has a segment of its own, 'lesion-<condition>-<number>', which no threshold touches any more.
@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ClamSegPanel.lesion_list import LesionList
-from ClamSegPanel.lesion_row import FROZEN, Decision, LesionRow
+from ClamSegReading.lesion_list import LesionList
+from ClamSegReading.lesion_row import FROZEN, Decision, LesionRow
 from ClamSegScene import SceneError
 from ClamSegScene.certificate import Certificate, certify
 from ClamSegScene.geometry import GeometryRecord, record_geometry, to_world, unchanged

@@ -1,12 +1,12 @@
-"""What is asked of a run, and whom it tells; without Qt."""
+"""What is asked of a run, and whom it tells."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from ClamSegPanel.job import State
-from ClamSegPanel.result import Result
+from ClamSegReading.job import State
+from ClamSegReading.result import Result
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A line of the lesion table and what a reader may decide on it; without Qt."""
+"""A line of the lesion table and what a reader may decide on it."""
 
 from __future__ import annotations
 

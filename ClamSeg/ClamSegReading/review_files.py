@@ -1,4 +1,4 @@
-"""A reviewed result as files: segmentation, NIfTI, table, report; whole or not at all; without Qt."""
+"""A reviewed result as files: segmentation, NIfTI, table, report; whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ClamSegPanel.lesion_row import LesionRow
-from ClamSegPanel.review_words import decision_words, size_words, slices_words
-from ClamSegPanel.reviewed_case import scan_of
+from ClamSegReading.lesion_row import LesionRow
+from ClamSegReading.review_words import decision_words, size_words, slices_words
+from ClamSegReading.reviewed_case import scan_of
 from ClamSegScene import SceneError
 from ClamSegScene.geometry import matrix_of
 from ClamSegScene.segments import segment_looks, segment_mask

@@ -1,4 +1,4 @@
-"""A worker's folder into the scene, whole or not at all; and the review of a saved scene opened again; without Qt."""
+"""A worker's folder into the scene, whole or not at all; and the review of a saved scene opened again."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ClamSegPanel.lesion_list import LesionList
-from ClamSegPanel.lesion_row import Decision
-from ClamSegPanel.result import REVIEW, Result
+from ClamSegReading.lesion_list import LesionList
+from ClamSegReading.lesion_row import Decision
+from ClamSegReading.result import REVIEW, Result
 from ClamSegScene import SceneError
 from ClamSegScene.certificate import Certificate
 from ClamSegScene.geometry import GeometryRecord, record_geometry, unchanged

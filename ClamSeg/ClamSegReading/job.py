@@ -1,4 +1,4 @@
-"""The states of a run, and which may follow which; without Qt."""
+"""The states of a run, and which may follow which."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader decided on a result, as the library takes it; without Qt."""
+"""What a reader decided on a result, as the library takes it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ClamSegPanel.result_import import grid_of
+from ClamSegReading.result_import import grid_of
 from ClamSegScene import SceneError
 from ClamSegScene.segments import segment_mask
 from ClamSegScene.volumes import voxels_of

@@ -1,12 +1,12 @@
-"""What the user chose for a fine-tuning, checked, and turned into the words of `train`; without Qt."""
+"""What the user chose for a fine-tuning, checked, and turned into the words of `train`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from ClamSegPanel.model_name import problem_of_name
 from ClamSegScene.words import tr as _
+from ClamSegTraining.model_name import problem_of_name
 
 MINUTES, STEPS = "minutes", "steps"
 ETA_OF_TABLE, ETA_OF_ALL, ETA_TUNED = "table", "value", "tune"

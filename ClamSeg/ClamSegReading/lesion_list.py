@@ -1,4 +1,4 @@
-"""The lesions of a result under review: a threshold for the undecided ones, the decided ones frozen; without Qt.
+"""The lesions of a result under review: a threshold for the undecided ones, the decided ones frozen.
 
 The list works on the box of the volume in which the map is above 0, in canonical orientation, and gives masks in the
 volume's own frame. A lesion is known by its strongest voxel, so that its number stays when the threshold moves.
@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ClamSegPanel.drawn_lesions import FoundLesion, drawn_lesions
-from ClamSegPanel.lesion_map import KeptLesion, LesionMap, box_of, shifted
-from ClamSegPanel.lesion_row import FROZEN, Decision, LesionRow
+from ClamSegReading.drawn_lesions import FoundLesion, drawn_lesions
+from ClamSegReading.lesion_map import KeptLesion, LesionMap, box_of, shifted
+from ClamSegReading.lesion_row import FROZEN, Decision, LesionRow
 from ClamSegScene.words import tr as _
 
 
