@@ -26,10 +26,11 @@ from ClamSegLib.model_folder import CONFIG, RUN
 from ClamSegLib.outputs import whole_file
 from ClamSegLib.progress import Reporter
 from ClamSegLib.study_file import CHOICE, Study, StudyRow, with_choice
+from ClamSegLib.study_patients import with_corrections, with_groups
 from ClamSegLib.study_table import write_tables
 from ClamSegLib.training_config import TrainingConfig
 from ClamSegLib.training_run import STATE_FOLDER, TrainingRequest, run_training
-from ClamSegLib.training_setup import new_model_config
+from ClamSegLib.training_setup import fine_tuning_config, new_model_config
 
 ROWS, RUNS = "rows", "runs"
 
@@ -113,9 +114,7 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
     """Trains (or goes on, or takes the finished model) and judges one row."""
     study = request.study
     trained = study.trained(row)
-    folder = request.folder
-    if trained.judged_on == CHOICE:
-        folder = with_choice(folder, study.choice_patients, study.choice_seed)
+    folder = _folder_of(request, trained)
     started = time.monotonic()
     model = _trained_model(request, trained, folder, reporter, anew=anew and not row.of)
     trained_s = time.monotonic() - started
@@ -152,8 +151,23 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
         "command": list(request.command),
         "versions": {"clamseg": __version__, "torch": torch.__version__, "device": str(request.device)},
     }
+    told = {"start": trained.start, "learns_from": trained.learns_from, "corrected": trained.corrected}
+    finished |= told if trained.learns_from or trained.start or trained.corrected else {}
     with whole_file(request.output / ROWS / f"{row.name}.json") as path:
         path.write_text(json.dumps(finished, indent=1) + "\n", encoding="utf-8")
+
+
+def _folder_of(request: StudyRequest, trained: StudyRow) -> LabelledFolder:
+    """The data as the row's training may see them, and with the splits that it is judged on."""
+    study, folder = request.study, request.folder
+    if study.groups:
+        folder = with_groups(folder, study.groups, trained.learns_from, study.choice_seed)
+    elif trained.judged_on == CHOICE:
+        folder = with_choice(folder, study.choice_patients, study.choice_seed)
+    if trained.corrected:
+        training = from_json(TrainingConfig, study.recipe(trained).training, f"row {trained.name}, training")
+        folder = with_corrections(folder, trained.corrected, training, study.choice_seed)
+    return folder
 
 
 def _trained_model(
@@ -170,13 +184,27 @@ def _trained_model(
     if (output / CONFIG).is_file() and not (output / STATE_FOLDER).exists():
         return load_model(output)
     training = from_json(TrainingConfig, recipe.training, f"row {row.name}, training")
+    initial = _start_of(request, row, reporter)
     features = recipe.model.get("network", {}).get("features")
-    config = new_model_config(folder, row.name, "", recipe.model, training.task, tuple(features) if features else None)
+    if initial is not None:
+        config = fine_tuning_config(initial.config, folder, row.name, training.task)
+    else:
+        config = new_model_config(
+            folder, row.name, "", recipe.model, training.task, tuple(features) if features else None
+        )
     run_training(
         TrainingRequest(
-            folder, config, training, output, request.device, resume=(output / STATE_FOLDER).exists(),
-            command=request.command,
+            folder, config, training, output, request.device, initial.folder if initial is not None else None,
+            (output / STATE_FOLDER).exists(), command=request.command,
         ),
         reporter,
     )  # fmt: skip
     return load_model(output)
+
+
+def _start_of(request: StudyRequest, row: StudyRow, reporter: Reporter) -> LoadedModel | None:
+    """The model that the row fine-tunes, trained first where it is not there."""
+    if not row.start:
+        return None
+    start = request.study.row(row.start)
+    return _trained_model(request, start, _folder_of(request, start), reporter, anew=False)

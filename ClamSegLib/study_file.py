@@ -6,7 +6,7 @@ import hashlib
 import json
 import random
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,21 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class PatientGroup:
+    """Patients of the training split that belong together, such as those of one hospital.
+
+    Attributes:
+        name: rows name it to learn from its patients, and to be judged on those that are kept.
+        patients: shell patterns of patient_id, e.g. 'TCGA_DU_*'.
+        judged: how many of them are kept from every training, to judge on.
+    """
+
+    name: str
+    patients: tuple[str, ...]
+    judged: int
+
+
+@dataclass(frozen=True)
 class StudyRow:
     """One run of the study and how it is judged.
 
@@ -37,7 +52,11 @@ class StudyRow:
         of: name of the row whose model is judged here in another way, without a training of its own.
         model: changes of the base's model configuration.
         training: changes of the base's training configuration.
-        judged_on: 'choice' (patients kept out of the training split for choices) or a split of the data.
+        start: name of the row above whose model is fine-tuned; '' trains from scratch.
+        learns_from: name of the group whose patients are learned from; '' for all of the training split.
+        corrected: diseased slices whose lesion masks are taught as a reader's corrections.
+        judged_on: 'choice' (patients kept out of the training split for choices), a group (those of its patients that
+            are kept), or a split of the data.
         level: judge the network pruned to this level; None for the deepest.
         head_weights: judge with these weights of the heads, level 1 first; empty for the model's own.
         refined: false judges the network's maps as they are, not sharpened by the image.
@@ -49,6 +68,9 @@ class StudyRow:
     of: str = ""
     model: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    start: str = ""
+    learns_from: str = ""
+    corrected: int = 0
     judged_on: str = CHOICE
     level: int | None = None
     head_weights: tuple[float, ...] = ()
@@ -60,8 +82,14 @@ class StudyRow:
             raise InputError(
                 f"Row name '{self.name}' cannot name a file; use letters, digits, '.', '_', '+' and '-', at most 64."
             )
-        if self.of and (self.model or self.training):
+        if self.of and (self.model or self.training or self.start or self.learns_from or self.corrected):
             raise InputError(f"Row '{self.name}' judges the model of '{self.of}', so it cannot change its training.")
+        if self.start and self.model:
+            raise InputError(
+                f"Row '{self.name}' fine-tunes the model of '{self.start}', so it cannot change its model."
+            )
+        if self.corrected < 0:
+            raise InputError(f"Row '{self.name}': corrected {self.corrected} must not be negative.")
 
 
 @dataclass(frozen=True)
@@ -74,7 +102,8 @@ class Study:
         data: the labelled folder, relative to the file; '' when the command names it.
         normal_class: as `train` takes it.
         choice_patients: patients of the training split that no training of a row judged on 'choice' sees.
-        choice_seed: decides which.
+        choice_seed: decides which, and which of a group are kept.
+        groups: patients to learn from and to be judged on apart; every row then names one.
         ceiling: name of the row that others are measured against, usually one taught with masks.
         base: what all rows share.
     """
@@ -86,6 +115,7 @@ class Study:
     normal_class: str = ""
     choice_patients: int = 0
     choice_seed: int = 0
+    groups: tuple[PatientGroup, ...] = ()
     ceiling: str = ""
     base: Recipe = field(default_factory=Recipe)
 
@@ -95,15 +125,38 @@ class Study:
         if not names or twice:
             raise InputError(f"A study needs rows of different names; {', '.join(twice) or 'none'} given.")
         own = {row.name for row in self.rows if not row.of}
+        if self.groups:
+            self._check_groups()
+        above: set[str] = set()
         for row in self.rows:
+            if row.start and row.start not in above & own:
+                raise InputError(f"Row '{row.name}' starts from '{row.start}', which is no trained row above it.")
+            if row.learns_from and not self.group(row.learns_from):
+                raise InputError(f"Row '{row.name}' learns from '{row.learns_from}', which is no group of the study.")
+            above.add(row.name)
             if row.of and row.of not in own:
                 raise InputError(f"Row '{row.name}' judges '{row.of}', which is no row with a training of its own.")
             if row.of and row.judged_on == CHOICE != self.row(row.of).judged_on:
                 raise InputError(f"Row '{row.name}': the model of '{row.of}' has learned from the choice patients.")
-            if row.judged_on == CHOICE and self.choice_patients < 1:
+            if row.judged_on == CHOICE and self.choice_patients < 1 and not self.group(CHOICE):
                 raise InputError(f"Row '{row.name}' is judged on 'choice', but choice_patients is not given.")
         if self.ceiling and self.ceiling not in names:
             raise InputError(f"The ceiling '{self.ceiling}' is no row; rows are {', '.join(names)}.")
+
+    def _check_groups(self) -> None:
+        names = [group.name for group in self.groups]
+        if len(set(names)) < len(names) or self.choice_patients:
+            raise InputError("A study has groups of different names and no choice_patients, or no groups at all.")
+        lost = [row.name for row in self.rows if not row.of and not row.learns_from]
+        if lost:
+            raise InputError(
+                f"Row '{lost[0]}' must say which group it learns from (learns_from: {', '.join(names)}); "
+                "otherwise it would see the patients that are kept."
+            )
+
+    def group(self, name: str) -> PatientGroup | None:
+        """The group of that name, or None."""
+        return next((group for group in self.groups if group.name == name), None)
 
     def row(self, name: str) -> StudyRow:
         """The row of that name.
@@ -127,8 +180,17 @@ class Study:
 
     def training_fingerprint(self, row: StudyRow) -> str:
         """Changes when anything that decides the weights of the row's model changes."""
-        recipe, keeps = self.recipe(row), self.trained(row).judged_on == CHOICE
-        return _digest([recipe.model, recipe.training, [self.choice_patients, self.choice_seed] if keeps else None])
+        recipe, trained = self.recipe(row), self.trained(row)
+        keeps = trained.judged_on == CHOICE and not self.groups
+        decides: list[Any] = [recipe.model, recipe.training]
+        decides += [[self.choice_patients, self.choice_seed] if keeps else None]
+        if trained.learns_from:
+            decides += [trained.learns_from, [asdict(group) for group in self.groups], self.choice_seed]
+        if trained.corrected:
+            decides += ["corrected", trained.corrected]
+        if trained.start:
+            decides += ["start", self.training_fingerprint(self.row(trained.start))]
+        return _digest(decides)
 
     def fingerprint(self, row: StudyRow) -> str:
         """Changes when anything that decides the row's figures changes; words for the reader do not."""

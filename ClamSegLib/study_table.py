@@ -11,6 +11,7 @@ import numpy as np
 
 from ClamSegLib import RESEARCH_ONLY
 from ClamSegLib.outputs import whole_file
+from ClamSegLib.study_curve import write_correction_curves
 from ClamSegLib.study_file import Study
 
 _FEWEST_FOR_A_RANK = 5
@@ -95,7 +96,7 @@ def rank_correlation(lines: Sequence[dict[str, Any]], judged_on: str, figure: st
 
 
 def write_tables(study: Study, finished: Sequence[dict[str, Any]], output: Path) -> None:
-    """Writes table.csv, table.md, dice.png and criterion.png; nothing before the first row is finished."""
+    """Writes table.csv, table.md and the plots; nothing before the first row is finished."""
     if not finished:
         return
     lines = table_lines(study, finished)
@@ -106,6 +107,7 @@ def write_tables(study: Study, finished: Sequence[dict[str, Any]], output: Path)
     with whole_file(output / "table.md") as path:
         path.write_text(_markdown(study, finished, lines), encoding="utf-8")
     _write_plots(lines, output)
+    write_correction_curves(study, lines, output)
 
 
 def _markdown(study: Study, finished: Sequence[dict[str, Any]], lines: Sequence[dict[str, Any]]) -> str:

@@ -70,7 +70,7 @@ class Trainer:
         crops: of training and validation slices.
         split: places in `crops` of training and of validation.
         folder: entered TrainingFolder of process 0, None on others.
-        initial: weights to start round 0 from (fine-tuning), or None.
+        initial: weights to start every round from (fine-tuning), or None.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Trainer:
         self.held_out = CropSource(self.crops, self.split[1], t, classes, self.device)
         self.maker = BatchMaker(self.source, t, self.config.network.shells)
         self.clam = Clam(self.config.network, seed=t.seed + 1000 * number)
-        if self.initial is not None and number == 0:
+        if self.initial is not None:
             self.clam.load_state_dict(self.initial)
         self.clam.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.processes.count > 1 and self.device.type == "cuda":

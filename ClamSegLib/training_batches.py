@@ -176,7 +176,14 @@ class BatchMaker:
     def __init__(self, source: CropSource, training: TrainingConfig, shells: int) -> None:
         self.source, self.training, self.shells = source, training, shells
         self.sampler = (
-            PairSampler(source.label, source.position, source.patient, position_tolerance=training.position_tolerance)
+            PairSampler(
+                source.label,
+                source.position,
+                source.patient,
+                position_tolerance=training.position_tolerance,
+                favoured=source.use_mask if training.supervision == "labels" else None,
+                favoured_share=training.correction_share,
+            )
             if training.task == "lesion"
             else None
         )

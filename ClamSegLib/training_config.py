@@ -38,6 +38,8 @@ class TrainingConfig:
         batch_pairs: pairs of slices in a step, over all processes and shards.
         shards_per_process: parts a process splits its share into to save memory; gradients are averaged.
         whole_share: share of a batch that shows whole slices for the pair terms 2, 3, 4 and 6.
+        correction_share: share of the diseased slices of a batch that are corrected ones, where a user corrected any:
+            a handful among hundreds would hardly ever be shown.
         same_class_share: share of mosaics made of two slices of the same class, so that seams carry no label.
         weight_*: factor of each term of the objective; 0 switches it off.
         top_share: share of organ pixels that a slice's score is the mean of.
@@ -67,6 +69,7 @@ class TrainingConfig:
     warmup_share: float = 0.1
     mosaic: str = "superpixel"
     same_class_share: float = 0.2
+    correction_share: float = 0.25
     whole_share: float = 0.25
     weight_positive: float = 0.1
     weight_normal: float = 0.1
@@ -105,6 +108,7 @@ class TrainingConfig:
             "learning_rate": (self.learning_rate, 1e-7, 1.0),
             "warmup_share": (self.warmup_share, 0.0, 0.5),
             "same_class_share": (self.same_class_share, 0.0, 1.0),
+            "correction_share": (self.correction_share, 0.0, 1.0),
             "whole_share": (self.whole_share, 0.0, 1.0),
             "top_share": (self.top_share, 1e-4, 0.5),
             "normal_share": (self.normal_share, 0.5, 0.9999),

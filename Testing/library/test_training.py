@@ -219,6 +219,24 @@ def test_fine_tuning_starts_from_the_weights_of_the_model_it_names(phantoms, tmp
     assert json.loads((tmp_path / "tuned" / "run.json").read_text())["initial_model"] == "first"
 
 
+def test_a_second_round_of_a_fine_tuning_starts_from_the_given_weights_too(phantoms, tmp_path, monkeypatch):
+    from ClamSegLib.train import Trainer
+
+    first = train(phantoms, tmp_path / "first", "--steps", "8", "--rounds", "1")
+    new_round, started = Trainer._new_round, []
+
+    def remember(self: Trainer) -> None:
+        new_round(self)
+        started.append({name: value.clone() for name, value in self.clam.state_dict().items()})
+
+    monkeypatch.setattr(Trainer, "_new_round", remember)
+    told = ["train", str(phantoms), "--output", str(tmp_path / "tuned"), "--init", str(first), "--progress", "none"]
+    assert main([*told, "--steps", "4", "--rounds", "2", "--batch-pairs", "4"]) == 0
+    assert len(started) == 2
+    given = weights(first)
+    assert all(torch.equal(given[name], values[name]) for values in started for name in given)
+
+
 def test_an_organ_model_outlines_the_organ_and_serves_as_organ_step(phantoms, tmp_path):
     options = ["--task", "organ", "--steps", "60", "--features", "4,8,8", "--image-size", "32", "--batch-pairs", "6"]
     assert main(["train", str(phantoms), "--output", str(tmp_path / "organ"), *options, "--progress", "none"]) == 0
