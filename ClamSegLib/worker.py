@@ -15,7 +15,10 @@ Requests, one object a line on stdin:
         file, model, device and organ just before is not done again.
     {"id": 4, "command": "levels", "model": NAME_OR_DIR, "options": {"device"}}   -> seconds_per_slice by level
     {"id": 5, "command": "dicom_seg", "segmentation": SEG_NRRD, "input": DICOM_FOLDER, "output": FILE, "model": NAME}
-    {"id": 6, "command": "quit"}
+    {"id": 6, "command": "read", "input": PATH, "output": DIR, "series": null}
+        any scan ClamSeg reads, for a front that reads no files itself: DIR/voxels.npy (slice, row, column) and
+        -> shape, spacing_mm, origin, direction (LPS), spacing_known, is_picture, modality, description, warnings
+    {"id": 7, "command": "quit"}
 
 Answers carry the id: `progress`, `warning`, `note` while it runs, then one `done` (segment: folder, summary) or
 `error` (message, code as the exit codes of the command line). Lines that are no request get an error with id
@@ -36,7 +39,7 @@ from ClamSegLib.errors import ClamSegError, InputError
 from ClamSegLib.installation import examine_installation, require_torch
 from ClamSegLib.progress import JsonReporter
 
-_COMMANDS = ("hello", "inspect", "segment", "levels", "dicom_seg", "quit")
+_COMMANDS = ("hello", "inspect", "segment", "levels", "dicom_seg", "read", "quit")
 PROTOCOL = 1
 _OPTIONS = {
     "device": str,
@@ -115,6 +118,8 @@ class Worker:
             return _hello()
         if request["command"] == "dicom_seg":
             return _dicom_seg(request)
+        if request["command"] == "read":
+            return _read(request, reporter)
         require_torch()
         if request["command"] == "inspect":
             return self._inspect(request, reporter)
@@ -264,3 +269,31 @@ def _dicom_seg(request: dict[str, Any]) -> dict[str, Any]:
     with whole_file(Path(request["output"])) as part:
         write_dicom_seg(part, segments, volume, series_description=f"ClamSeg {request.get('model', '')}".strip())
     return {"file": request["output"]}
+
+
+def _read(request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
+    """A scan as an array in a folder of its own, and where it lies."""
+    import numpy as np
+
+    from ClamSegLib.outputs import whole_file
+    from ClamSegLib.volume_files import read_volume
+
+    _need(request, "input", "output")
+    reporter.progress(0, 1, "reading")
+    volume = read_volume(Path(request["input"]), series=request.get("series"))
+    folder = Path(request["output"])
+    folder.mkdir(parents=True, exist_ok=True)
+    with whole_file(folder / "voxels.npy") as part, part.open("wb") as file:
+        np.save(file, np.ascontiguousarray(volume.array), allow_pickle=False)
+    return {
+        "file": str(folder / "voxels.npy"),
+        "shape": list(volume.array.shape),
+        "spacing_mm": list(volume.spacing_mm),
+        "origin": list(volume.origin),
+        "direction": list(volume.direction),
+        "spacing_known": volume.spacing_known,
+        "is_picture": volume.is_picture,
+        "modality": volume.modality,
+        "description": volume.description,
+        "warnings": list(volume.warnings),
+    }

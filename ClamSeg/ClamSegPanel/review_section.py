@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import qt
@@ -15,9 +14,10 @@ from ClamSegPanel.segment_editor import open_in_segment_editor
 from ClamSegPanel.slice_marks import SliceMarks
 from ClamSegPanel.user_action import user_action
 from ClamSegReading.lesion_row import Decision
+from ClamSegReading.result_views import jump_to_lesion, show_model_window
 from ClamSegReading.review_words import statistics_words
 from ClamSegScene.overlays import DISAGREEMENT, PROBABILITY, map_of, show_overlay
-from ClamSegScene.views import jump_to, outline_opacity, set_window, show_behind, show_segments
+from ClamSegScene.views import outline_opacity, show_behind, show_segments
 
 _OVERLAYS = (None, PROBABILITY, DISAGREEMENT)
 _DECIDING = ("acceptButton", "rejectButton", "editButton", "resetButton")
@@ -79,7 +79,7 @@ class ReviewSection:
         """A run brought a result: it is opened, in front of its scan, at the model's window."""
         self._ui.reviewSection.collapsed = False
         show_behind(slicer.mrmlScene, result.volume)
-        self._show_window(result)
+        show_model_window(result)
         self._choose(result.segmentation)
         self._ui.certificateLabel.text = _("Geometry: {certificate}").format(certificate=certificate)
         rows = result.lesions.rows() if result.lesions is not None else []
@@ -186,20 +186,12 @@ class ReviewSection:
             self._filling = False
         self._marks.show()
 
-    def _show_window(self, result: Any) -> None:
-        """The model's window; a picture shown inverted keeps the reader's."""
-        report = json.loads(result.provenance.get("report", "{}"))
-        window = report.get("window")
-        if window and not result.volume.GetDisplayNode().GetInvertDisplayScalarRange():
-            set_window(result.volume, float(window[0]), float(window[1]))
-
     @user_action(_("The view could not be changed."))
     def _jump(self, number: int) -> None:
         result = self.result
         if result is None or result.lesions is None:
             return
-        self._show_window(result)
-        jump_to(slicer.mrmlScene, result.world_of(result.lesions.row(number)))
+        jump_to_lesion(result, number)
 
     def _hide(self, hidden: bool) -> None:
         if self.result is None:

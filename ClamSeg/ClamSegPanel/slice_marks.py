@@ -10,10 +10,8 @@ import vtk
 from slicer.i18n import tr as _
 
 from ClamSegPanel.user_action import user_action
-from ClamSegScene.views import voxel_at_view
+from ClamSegReading.result_views import plane_view, slice_in_view
 
-# The view that shows the slices of a model's plane.
-_VIEWS = {"axial": "Red", "sagittal": "Yellow", "coronal": "Green"}
 _PAUSE_MS = 150
 
 
@@ -41,7 +39,7 @@ class SliceMarks:
         self.close()
         if result.lesions is None:
             return
-        node = slicer.mrmlScene.GetNodeByID(f"vtkMRMLSliceNode{self._view(result)}")
+        node = slicer.mrmlScene.GetNodeByID(f"vtkMRMLSliceNode{plane_view(result)}")
         if node is not None:
             self._observed = (node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._moved))
 
@@ -61,7 +59,7 @@ class SliceMarks:
     def show(self) -> None:
         """Number of the slice in view, and its mark."""
         result = self._review.result
-        index = self._slice()
+        index = slice_in_view(result)
         if result is None or index is None:
             self._ui.sliceMarkLabel.text = _("Slice:")
             for button in self._buttons.values():
@@ -73,19 +71,6 @@ class SliceMarks:
         self._ui.sliceMarkLabel.toolTip = _("{n} slices are marked.").format(n=marked)
         for word, button in self._buttons.items():
             button.checked = result.marks.get(index) == word
-
-    def _view(self, result: Any) -> str:
-        return _VIEWS.get(result.lesions.plane, "Red")
-
-    def _slice(self) -> int | None:
-        """Canonical slice that the view shows, wherever its middle lies in the plane; None beside the scan."""
-        result = self._review.result
-        if result is None or result.lesions is None:
-            return None
-        position = voxel_at_view(slicer.mrmlScene, result.volume, self._view(result))
-        if position is None:
-            return None
-        return result.lesions.canonical_slice(position)
 
     def _moved(self, caller: Any, event: Any) -> None:
         if not self._timer.isActive():
@@ -100,7 +85,7 @@ class SliceMarks:
     @user_action(_("The slice could not be marked."))
     def _mark(self, word: str) -> None:
         result = self._review.result
-        index = self._slice()
+        index = slice_in_view(result)
         if result is None or index is None:
             self._panel.failed(_("The view shows no slice of this scan."))
             self.show()

@@ -16,7 +16,7 @@ from ClamSegReading.lesion_row import FROZEN, Decision, LesionRow
 from ClamSegScene import SceneError
 from ClamSegScene.certificate import Certificate, certify
 from ClamSegScene.geometry import GeometryRecord, record_geometry, to_world, unchanged
-from ClamSegScene.overlays import PROBABILITY, map_of, set_shown_threshold
+from ClamSegScene.overlays import MAPS, PROBABILITY, map_of, set_shown_threshold
 from ClamSegScene.segments import (
     SegmentLook,
     put_segment,
@@ -64,6 +64,12 @@ class Result:
         return all(
             node is not None and self.scene.IsNodePresent(node) for node in (self.segmentation, self.volume)
         ) and unchanged(self.volume, self.record)
+
+    def remove(self) -> None:
+        """Takes segments and maps out of the scene; the scan stays."""
+        for node in (*(map_of(self.segmentation, kind) for kind in MAPS), self.segmentation):
+            if node is not None:
+                self.scene.RemoveNode(node)
 
     def certificate(self) -> Certificate:
         """Where the segments lie against the volume, now."""

@@ -55,6 +55,6 @@ class RunListener:
     def measured(self, model: str, device: str, level: int, seconds_a_slice: float) -> None:
         """How fast the network was, for the next estimate."""
 
-    def confirms(self, volume: str, doubts: list[str]) -> bool:
-        """Whether to go on although something does not fit."""
+    def confirms(self, volume: str, doubts: list[str]) -> bool | None:
+        """Whether to go on although something does not fit; None where `SegmentationRun.answer` will tell later."""
         return False

@@ -64,6 +64,7 @@ class SegmentationRun:
         self._turn = 0  # tells a late callback of a cancelled run from the present one
         self._failures: list[str] = []
         self.done, self.total = 0, 0
+        self.is_asking = False  # the user's answer to doubts is awaited
 
     def start(self, volumes: list[Any], options: RunOptions) -> None:
         """Begins; a second call while a run is under way does nothing."""
@@ -197,11 +198,25 @@ class SegmentationRun:
         case = self._case
         assert case is not None
         case.doubts += [text for text in organ_doubts(event["organ"]) if text not in case.doubts]
-        if case.doubts and not self._listener.confirms(case.name, case.doubts):
-            self._listener.said(_("{name}: not segmented, as you chose.").format(name=case.name))
-            self._drop_case()
+        goes_on = self._listener.confirms(case.name, case.doubts) if case.doubts else True
+        self.is_asking = goes_on is None
+        if goes_on is not None:
+            self._go_on(goes_on)
+
+    def answer(self, goes_on: bool) -> None:
+        """The user's answer to doubts that the listener could not answer at once; ignored where nothing was asked."""
+        if self.is_asking:
+            self.is_asking = False
+            self._go_on(goes_on)
+
+    def _go_on(self, goes_on: bool) -> None:
+        case = self._case
+        assert case is not None
+        if goes_on:
+            self._segment()
             return
-        self._segment()
+        self._listener.said(_("{name}: not segmented, as you chose.").format(name=case.name))
+        self._drop_case()
 
     def _segment(self) -> None:
         case, options = self._case, self._options
@@ -298,6 +313,7 @@ class SegmentationRun:
         self._listener.failed(message)
 
     def _clean_up(self) -> None:
+        self.is_asking = False
         if self._case is not None:
             shutil.rmtree(self._case.folder, ignore_errors=True)
             self._case = None

@@ -5,7 +5,6 @@ Everything arrives by Qt signals on the main thread: Python threads starve while
 
 from __future__ import annotations
 
-import json
 import os
 from collections import deque
 from collections.abc import Callable
@@ -16,11 +15,7 @@ from slicer.i18n import tr as _
 
 from ClamSegRunner.command_line import extra_environment, library_words, python_program
 from ClamSegRunner.kill import kill_tree
-from ClamSegRunner.protocol import LineBuffer
-
-OnEvent = Callable[[dict[str, Any]], None]
-_LOG_LINES = 400
-_ENDS = ("done", "error")
+from ClamSegRunner.worker_requests import OnEvent, WorkerRequests
 
 
 def bytes_of(value: Any) -> bytes:
@@ -40,17 +35,12 @@ def process_environment() -> Any:
 class WorkerProcess:
     """Runs requests one after the other in one process, which is started when first needed.
 
-    A request's events go to its callback until 'done' or 'error'. After `kill` no callback is called any more.
+    After `kill` no callback is called any more.
     """
 
     def __init__(self, on_log: Callable[[str], None] | None = None) -> None:
         self._process: Any = None
-        self._worker_pid = 0
-        self._buffer = LineBuffer()
-        self._waiting: dict[int, OnEvent] = {}
-        self._next_id = 1
-        self._on_log = on_log
-        self.log: deque[str] = deque(maxlen=_LOG_LINES)
+        self._requests = WorkerRequests(on_log)
 
     @property
     def is_running(self) -> bool:
@@ -60,22 +50,24 @@ class WorkerProcess:
     @property
     def pid(self) -> int:
         """Process id of the worker itself, 0 until it said so."""
-        return self._worker_pid
+        return self._requests.pid
+
+    @property
+    def log(self) -> deque[str]:
+        """What the worker printed last."""
+        return self._requests.log
 
     def request(self, command: str, on_event: OnEvent, **values: Any) -> int:
         """Sends a request; its events come later, never before this returns."""
         if self._process is None:
             self._start()
-        number = self._next_id
-        self._next_id += 1
-        self._waiting[number] = on_event
-        line = json.dumps({"id": number, "command": command, **values}) + "\n"
-        self._process.write(line.encode("ascii"))
+        number, line = self._requests.add(command, on_event, values)
+        self._process.write(line)
         return number
 
     def kill(self) -> None:
         """Ends the worker and its children at once; pending requests are forgotten."""
-        process, pid = self._process, self._worker_pid
+        process, pid = self._process, self.pid
         self._forget()
         if process is None:
             return
@@ -86,7 +78,7 @@ class WorkerProcess:
 
     def quit(self) -> None:
         """Ends an idle worker in order, a busy one at once."""
-        if self._process is not None and not self._waiting:
+        if self._process is not None and not self._requests.is_waiting:
             process = self._process
             self._listen(process, False)
             self._forget()
@@ -103,7 +95,6 @@ class WorkerProcess:
         self._process = qt.QProcess()
         self._process.setProcessEnvironment(process_environment())
         self._listen(self._process, True)
-        self._buffer = LineBuffer()
         self._process.start(python_program(), library_words("worker", "--parent", str(os.getpid())))
 
     def _listen(self, process: Any, on: bool) -> None:
@@ -114,43 +105,16 @@ class WorkerProcess:
         change("errorOccurred(QProcess::ProcessError)", self._failed)
 
     def _forget(self) -> None:
-        self._process, self._worker_pid = None, 0
-        self._waiting.clear()
+        self._process = None
+        self._requests.forget()
 
     def _read(self) -> None:
-        process = self._process
-        if process is None:
-            return
-        for event in self._buffer.feed(bytes_of(process.readAllStandardOutput())):
-            if event["event"] == "started":
-                self._worker_pid = int(event.get("pid", 0))
-                continue
-            if event["event"] == "log":
-                self._keep(event["message"])
-                continue
-            self._deliver(event)
-            if self._process is not process:  # a callback cancelled
-                return
-
-    def _deliver(self, event: dict[str, Any]) -> None:
-        number = event.get("id")
-        on_event = self._waiting.get(number) if isinstance(number, int) else None
-        if on_event is None:
-            return
-        if event["event"] in _ENDS:
-            del self._waiting[number]
-        on_event(event)
+        if self._process is not None:
+            self._requests.feed(bytes_of(self._process.readAllStandardOutput()))
 
     def _read_log(self) -> None:
-        if self._process is None:
-            return
-        for line in bytes_of(self._process.readAllStandardError()).decode("utf-8", "replace").splitlines():
-            self._keep(line)
-
-    def _keep(self, line: str) -> None:
-        self.log.append(line)
-        if self._on_log is not None:
-            self._on_log(line)
+        if self._process is not None:
+            self._requests.feed_log(bytes_of(self._process.readAllStandardError()))
 
     def _failed(self, error: Any) -> None:
         if self._process is not None and error == qt.QProcess.FailedToStart:
@@ -163,27 +127,13 @@ class WorkerProcess:
     def _finished(self, exit_code: int, exit_status: Any) -> None:
         self._read()
         self._read_log()
-        if self._process is None:
-            return
-        crashed = exit_status == qt.QProcess.CrashExit
-        how = (
-            _("was killed, perhaps because memory ran out")
-            if crashed
-            else _("ended with code {exit_code}").format(exit_code=exit_code)
-        )
-        told = next((line for line in reversed(self.log) if line.strip()), "")
-        self._ended(
-            _("The worker {how}; nothing was changed. Run again, or see the log. {told}")
-            .format(how=how, told=told)
-            .strip()
-        )
+        if self._process is not None:
+            self._ended(self._requests.words_of_end(exit_code, crashed=exit_status == qt.QProcess.CrashExit))
 
     def _ended(self, message: str) -> None:
-        waiting = list(self._waiting.values())
         process = self._process
         self._listen(process, False)
-        self._forget()
+        self._process = None
         # A QProcess must not be deleted by what its own signal calls: it is held until that is over.
         qt.QTimer.singleShot(0, lambda: process)
-        for on_event in waiting:
-            on_event({"event": "error", "message": message, "code": 1})
+        self._requests.fail(message)

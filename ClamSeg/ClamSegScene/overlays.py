@@ -12,6 +12,7 @@ from ClamSegScene.geometry import matrix_of
 from ClamSegScene.segments import follow, place_beside
 
 PROBABILITY, DISAGREEMENT, STRONGEST = "probability", "disagreement", "condition"
+MAPS = (PROBABILITY, DISAGREEMENT, STRONGEST)
 # Ends of the colour ramps, readable for the colour-blind on grey: dark red to yellow, dark blue to white.
 _RAMPS = {
     PROBABILITY: ((0.35, 0.0, 0.1), (0.85, 0.37, 0.0), (1.0, 0.95, 0.4)),

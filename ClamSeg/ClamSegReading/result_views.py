@@ -1,0 +1,43 @@
+"""A result before the reader's eyes: the model's window, a lesion in all views, the slice that is seen."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ClamSegScene.views import jump_to, set_window, voxel_at_view
+
+# The view that shows the slices of a model's plane.
+_VIEWS = {"axial": "Red", "sagittal": "Yellow", "coronal": "Green"}
+
+
+def plane_view(result: Any) -> str:
+    """Name of the slice view that shows this result's slices."""
+    return _VIEWS.get(result.lesions.plane, "Red")
+
+
+def show_model_window(result: Any) -> None:
+    """The window the model worked with; a picture shown inverted keeps the reader's."""
+    report = json.loads(result.provenance.get("report", "{}"))
+    window = report.get("window")
+    display = result.volume.GetDisplayNode()
+    if window and display is not None and not display.GetInvertDisplayScalarRange():
+        set_window(result.volume, float(window[0]), float(window[1]))
+
+
+def jump_to_lesion(result: Any, number: int) -> None:
+    """Centres the views on a lesion, at the model's window.
+
+    Raises:
+        KeyError: no such lesion at this threshold.
+    """
+    show_model_window(result)
+    jump_to(result.scene, result.world_of(result.lesions.row(number)))
+
+
+def slice_in_view(result: Any) -> int | None:
+    """Canonical slice that the view of the model's plane shows, wherever its middle lies; None beside the scan."""
+    if result is None or result.lesions is None:
+        return None
+    position = voxel_at_view(result.scene, result.volume, plane_view(result))
+    return None if position is None else result.lesions.canonical_slice(position)

@@ -1,0 +1,75 @@
+"""Export of the review by a link, DICOM SEG by the worker; and the corrections for fine-tuning."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from ClamSegReading.review_files import KINDS, with_ending, write_review
+from ClamSegReading.reviewed_case import reviewed_case
+from ClamSegScene import SceneError
+from ClamSegScene.words import tr as _
+from ClamSegWeb.user_action import user_action
+
+
+class ExportSection:
+    """Writes what stands in the review."""
+
+    def __init__(self, page: Any) -> None:
+        self._page, self._state = page, page.state
+        self._state.update({"corrections_words": ""})
+
+    async def write(self, kind: str, folder: Path) -> Path:
+        """Writes one kind of file into a folder of its own and returns its path.
+
+        Raises:
+            SceneError: nothing to export, the scan is gone, or the worker could not write it.
+            OutputError: disk full.
+        """
+        result = self._page.review.result
+        if result is None:
+            raise SceneError(_("There is no result to export; segment a scan first."))
+        self._page.review.stop_drawing()
+        path = folder / file_name(result, KINDS[kind][1])
+        if kind != "dicom":
+            return write_review(result, kind, path)
+        return await self._write_dicom(result, with_ending(path, kind), folder)
+
+    async def _write_dicom(self, result: Any, path: Path, folder: Path) -> Path:
+        case = self._page.input.current
+        if case is None or not case.is_dicom:
+            raise SceneError(
+                _("DICOM SEG needs a scan opened from DICOM; export the segmentation as .seg.nrrd instead.")
+            )
+        drawn = write_review(result, "segmentation", folder / "drawn")
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def answered(event: dict[str, Any]) -> None:
+            if event["event"] in ("done", "error") and not answer.done():
+                answer.set_result(event.get("message", "") if event["event"] == "error" else "")
+
+        self._page.worker.request(
+            "dicom_seg", answered, segmentation=str(drawn), input=str(case.scan.source), output=str(path),
+            model=result.provenance.get("model", ""),
+        )  # fmt: skip
+        problem = await answer
+        if problem:
+            raise SceneError(problem)
+        return path
+
+    @user_action(_("The corrections could not be saved."))
+    def save_corrections(self) -> None:
+        """What the reader decided and drew, for the next fine-tuning."""
+        from ClamSegLib.corrections import save_corrections
+
+        self._page.review.stop_drawing()
+        saved = save_corrections(self._page.corrections, reviewed_case(self._page.review.result))
+        self._state.corrections_words = _("{n} slices saved for fine-tuning.").format(n=saved.rows)
+        self._page.training.corrections_changed()
+
+
+def file_name(result: Any, ending: str) -> str:
+    """A harmless file name from the result's name."""
+    name = "".join(c if c.isascii() and (c.isalnum() or c in " -_.") else "_" for c in result.segmentation.GetName())
+    return (name.strip(" .") or "clamseg") + ending

@@ -1,0 +1,74 @@
+"""How Input looks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trame.widgets import html
+from trame.widgets import vuetify3 as v3
+
+from ClamSegScene.words import tr as _
+
+
+def input_panel(page: Any) -> None:
+    """Samples, open scans, the folder list and uploads."""
+    section = page.input
+    html.Div(_("Samples"), classes="text-caption text-grey-lighten-1")
+    with html.Div(classes="d-flex flex-wrap ga-1 mb-1"):
+        with v3.VBtn(
+            v_for="sample in samples", key="sample.name", size="small", variant="tonal", click=(section.open_sample, "[sample.name]"),
+            id=("`sample-${sample.name}`",), disabled=("run_state === 'running' || !!opening",),
+        ):  # fmt: skip
+            html.Span("{{ sample.title }}")
+            v3.VTooltip("{{ sample.about }}", activator="parent", location="bottom", max_width=360)
+    with html.Div(v_if=("scans.length",), classes="d-flex flex-wrap ga-1 my-1", id="scans"):
+        v3.VChip(
+            "{{ scan.segmented ? '\u2713 ' : '' }}{{ scan.name }}", v_for="(scan, index) in scans", key="index", size="small",
+            closable=True, color=("index === scan_index ? 'primary' : ''",), click=(section.show, "[index]"),
+            click_close=(section.close, "[index]"),
+        )  # fmt: skip
+    html.Div(
+        "{{ warning }}", v_for="(warning, k) in scan_warnings", key="k", classes="text-caption text-amber-lighten-2"
+    )
+    with html.Div(v_if=("opening",), classes="text-body-2 my-1", id="opening"):
+        v3.VProgressCircular(indeterminate=True, size=14, width=2, classes="mr-2")
+        html.Span(_("Opening") + " {{ opening }}")
+    with v3.VExpansionPanels(variant="accordion", classes="mt-1"), v3.VExpansionPanel():
+        v3.VExpansionPanelTitle(_("Own files"), classes="py-1 text-body-2", id="own-files")
+        with v3.VExpansionPanelText(eager=True):
+            _own_files(section)
+
+
+def _own_files(section: Any) -> None:
+    html.Div(_("From this computer: NIfTI, NRRD, MetaImage, DICOM, PNG, JPEG or TIFF"), classes="text-caption")
+    html.Input(type="file", multiple=True, classes="clamseg-upload text-caption mb-1", id="upload-files")
+    html.Div(_("A folder with a DICOM series"), classes="text-caption")
+    html.Input(
+        type="file", classes="clamseg-upload text-caption mb-2", id="upload-folder",
+        raw_attrs=["webkitdirectory"],
+    )  # fmt: skip
+    with html.Div(v_if=("has_roots",)):
+        with html.Div(classes="d-flex align-center"):
+            with v3.VBtn(
+                icon=True, size="x-small", variant="text", click=section.list_parent, disabled=("!folder_has_parent",),
+                id="folder-up",
+            ):  # fmt: skip
+                v3.VIcon("mdi-arrow-up")
+            html.Span("{{ folder_words }}", classes="text-body-2")
+            v3.VSpacer()
+            v3.VBtn(
+                _("Open as series"), size="x-small", variant="text", click=section.open_listed_folder, id="open-series"
+            )
+        with html.Div(style="max-height: 180px; overflow: auto; border: 1px solid #444", id="folder-list"):
+            with html.Div(
+                v_for="(entry, index) in folder_entries", key="index", click=(section.open_entry, "[index]"),
+                classes="px-2 text-body-2 folder-entry", style="cursor: pointer; white-space: nowrap",
+            ):  # fmt: skip
+                v3.VIcon(
+                    ("entry.folder ? 'mdi-folder-outline' : 'mdi-file-image-outline'",), size="x-small", classes="mr-1"
+                )
+                html.Span("{{ entry.name }}")
+    html.Div(
+        _("Folders of this computer can be listed after a start with --root FOLDER."), v_if=("!has_roots",),
+        classes="text-caption text-grey-lighten-1",
+    )  # fmt: skip

@@ -1,0 +1,211 @@
+"""Input: samples, files and folders below the chosen roots, uploads; and which of the open scans is shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ClamSegReading.fit import describe
+from ClamSegReading.samples import sample_name, shipped_samples
+from ClamSegScene.facts import facts_of
+from ClamSegScene.words import tr as _
+from ClamSegWeb.opened_scan import OpenedScan, open_scan
+from ClamSegWeb.user_action import user_action
+
+
+@dataclass
+class OpenCase:
+    """A scan in the scene and, after a run, its result."""
+
+    scan: OpenedScan
+    result: Any = None
+
+    @property
+    def is_dicom(self) -> bool:
+        """Whether it came from DICOM files, which a DICOM SEG refers to."""
+        from ClamSegLib.dicom_series import is_dicom_file
+
+        return self.scan.source.is_dir() or is_dicom_file(self.scan.source)
+
+
+class InputSection:
+    """The open scans.
+
+    Attributes:
+        current: the one that is shown, None before any.
+    """
+
+    def __init__(self, page: Any) -> None:
+        self._page, self._state = page, page.state
+        self._cases: list[OpenCase] = []
+        self._samples = shipped_samples()
+        self._folder: Path | None = None
+        self.current: OpenCase | None = None
+        self.is_opening = False
+        self._state.update(
+            {
+                "samples": [
+                    {"name": sample["name"], "title": sample["title"], "about": sample["description"]}
+                    for sample, _path in self._samples
+                ],
+                "scans": [], "scan_index": -1, "scan_facts": "", "scan_warnings": [], "opening": "", "is_picture_shown": False,
+                "folder_words": "", "folder_entries": [], "folder_has_parent": False, "has_roots": bool(page.roots.folders),
+            }
+        )  # fmt: skip
+        self.list_folder(None)
+
+    # Opening
+
+    def open_sample(self, name: str) -> None:
+        """Opens a shipped sample, or shows it where it is open already."""
+        for sample, path in self._samples:
+            if sample["name"] == name:
+                self.open_path(path, sample_name(sample))
+
+    def open_first_sample(self) -> None:
+        """Something to see at the start."""
+        if self._samples:
+            self.open_sample(self._samples[0][0]["name"])
+
+    @user_action(_("The file could not be opened."))
+    def open_entry(self, index: int) -> None:
+        """A click in the folder list: a folder is listed, a file opened."""
+        entry = self._entries[index]
+        if entry.is_folder:
+            self.list_folder(entry.path)
+        else:
+            self.open_path(self._page.roots.admit(entry.path))
+
+    @user_action(_("The folder could not be opened."))
+    def open_listed_folder(self) -> None:
+        """The folder that is listed, as a DICOM series."""
+        if self._folder is not None:
+            self.open_path(self._page.roots.admit(self._folder))
+
+    def open_path(self, path: Path, name: str = "") -> None:
+        """Opens a file or a DICOM folder; what is open already is shown."""
+        if self._page.is_busy:
+            self._page.failed(_("Wait for the end of the run, or cancel it, then open the next scan."))
+            return
+        for index, case in enumerate(self._cases):
+            if case.scan.source == path:
+                self.show(index)
+                return
+        name = name or _scan_name(path)
+        self.is_opening, self._state.opening = True, name
+        open_scan(self._page.views.scene, self._page.worker, path, name, self._opened)
+
+    @user_action(_("The scan could not be shown."))
+    def _opened(self, scan: OpenedScan | None, problem: str) -> None:
+        self.is_opening, self._state.opening = False, ""
+        if scan is None:
+            self._page.failed(problem)
+            return
+        self._cases.append(OpenCase(scan))
+        self.show(len(self._cases) - 1)
+
+    # Showing and closing
+
+    @user_action(_("The scan could not be shown."))
+    def show(self, index: int) -> None:
+        """One of the open scans before the reader's eyes."""
+        if self._page.segment.run.job.is_busy and self.current is not self._cases[index]:
+            self._page.failed(_("A run is under way; cancel it first, or wait for its end."))
+            self._tell()
+            return
+        self.current = self._cases[index]
+        scan = self.current.scan
+        self._page.views.show(scan.volume, is_picture=scan.is_picture)
+        self._tell()
+        self._page.scan_shown(self.current)
+
+    def close(self, index: int) -> None:
+        """Takes a scan and its result out of the scene; a reviewed one only after a question."""
+        case = self._cases[index]
+        if self._page.segment.run.job.is_busy:
+            self._page.failed(_("A run is under way; cancel it first, or wait for its end."))
+            return
+        decided = case.result is not None and case.result.lesions is not None and case.result.lesions.decisions()
+        if not decided:
+            self._close(case)
+            return
+        text = _("{name} has {n} decided lesions. What was not exported or saved as corrections is lost.")
+        self._page.ask(
+            _("Close the review?"),
+            text.format(name=case.scan.volume.GetName(), n=len(decided)),
+            lambda yes: self._close(case) if yes else None,
+            _("Close"),
+        )
+
+    @user_action(_("The scan could not be closed."))
+    def _close(self, case: OpenCase) -> None:
+        scene = self._page.views.scene
+        self._cases.remove(case)
+        if case.result is not None:
+            case.result.remove()
+        scene.RemoveNode(case.scan.volume)
+        if self.current is case:
+            self.current = None
+            if self._cases:
+                self.show(len(self._cases) - 1)
+            else:
+                self._page.scan_shown(None)
+        self._tell()
+
+    def keep_result(self, result: Any) -> None:
+        """The result of a run belongs to its scan; an older one of the same scan leaves the scene."""
+        for case in self._cases:
+            if case.scan.volume is result.volume:
+                if case.result is not None:
+                    case.result.remove()
+                case.result = result
+        self._tell()
+
+    def _tell(self) -> None:
+        """Brings the browsers up to date."""
+        current = self.current
+        self._state.scans = [
+            {"name": case.scan.volume.GetName(), "segmented": case.result is not None} for case in self._cases
+        ]
+        self._state.scan_index = self._cases.index(current) if current is not None else -1
+        self._state.scan_facts = (
+            describe(facts_of(self._page.views.scene, current.scan.volume)) if current is not None else ""
+        )
+        self._state.is_picture_shown = current is not None and current.scan.is_picture
+        self._state.scan_warnings = list(current.scan.warnings) if current is not None else []
+
+    # The folder list
+
+    @property
+    def listed_folder(self) -> Path | None:
+        """The folder that is listed, None for the list of the chosen ones."""
+        return self._folder
+
+    @user_action(_("The folder cannot be listed."))
+    def list_folder(self, folder: Path | None) -> None:
+        """Lists what can be opened; the chosen folders for None."""
+        roots = self._page.roots
+        if folder is None and len(roots.folders) == 1:
+            folder = roots.folders[0]
+        self._entries = roots.entries(folder)
+        self._folder = folder
+        self._state.folder_words = folder.name if folder is not None else _("Chosen folders")
+        self._state.folder_has_parent = folder is not None and (
+            roots.parent(folder) is not None or len(roots.folders) > 1
+        )
+        self._state.folder_entries = [{"name": e.name, "folder": e.is_folder} for e in self._entries]
+
+    def list_parent(self) -> None:
+        """One folder up, not above the chosen ones."""
+        if self._folder is not None:
+            self.list_folder(self._page.roots.parent(self._folder))
+
+
+def _scan_name(path: Path) -> str:
+    """The file's name without its ending; a DICOM folder's name."""
+    name = path.name
+    for ending in (".nii.gz", ".seg.nrrd"):
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return path.stem if path.is_file() else name

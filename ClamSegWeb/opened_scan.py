@@ -1,0 +1,103 @@
+"""A scan from a file or folder into the scene: the worker reads it, so that a damaged file cannot end the page."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util import numpy_support
+
+from ClamSegScene import SceneError
+from ClamSegScene.words import tr as _
+
+
+@dataclass(frozen=True)
+class OpenedScan:
+    """A scan in the scene.
+
+    Attributes:
+        volume: its node.
+        source: the file or folder it was read from.
+        is_picture: a single projection without known place in the patient.
+        warnings: of the reading.
+    """
+
+    volume: Any
+    source: Path
+    is_picture: bool
+    warnings: tuple[str, ...]
+
+
+def open_scan(
+    scene: Any,
+    worker: Any,
+    source: Path,
+    name: str,
+    on_done: Callable[[OpenedScan | None, str], None],
+) -> None:
+    """Asks the worker for a scan and puts it into the scene when it comes.
+
+    Args:
+        on_done: is given the scan, or None and a sentence on what failed.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="clamseg-"))
+
+    def answered(event: dict[str, Any]) -> None:
+        if event["event"] not in ("done", "error"):
+            return
+        try:
+            if event["event"] == "error":
+                on_done(None, event["message"])
+                return
+            array = np.load(folder / "voxels.npy", allow_pickle=False)
+            scan = OpenedScan(
+                add_volume(scene, name, array, event), source, bool(event["is_picture"]), tuple(event["warnings"])
+            )
+        except (OSError, ValueError, MemoryError, SceneError) as error:
+            on_done(None, str(error) or _("Memory ran out; close other programs and open the scan again."))
+            return
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        on_done(scan, "")
+
+    worker.request("read", answered, input=str(source), output=str(folder))
+
+
+def add_volume(scene: Any, name: str, array: np.ndarray, facts: dict[str, Any]) -> Any:
+    """A scalar volume node.
+
+    Args:
+        array: (slice, row, column).
+        facts: the worker's answer to `read`: spacing_mm, origin, direction in LPS, modality, description.
+
+    Raises:
+        SceneError: voxels of a type that the scene cannot hold.
+    """
+    if array.dtype.kind not in "iuf" or array.dtype == np.float16:
+        raise SceneError(_("The scan has voxels of type {dtype}, which cannot be shown.").format(dtype=array.dtype))
+    image = vtk.vtkImageData()
+    k, j, i = array.shape
+    image.SetDimensions(i, j, k)
+    image.GetPointData().SetScalars(numpy_support.numpy_to_vtk(np.ascontiguousarray(array).ravel(), deep=True))
+    lps = np.eye(4)
+    lps[:3, :3] = np.asarray(facts["direction"], float).reshape(3, 3) * np.asarray(facts["spacing_mm"], float)
+    lps[:3, 3] = facts["origin"]
+    matrix = vtk.vtkMatrix4x4()
+    matrix.DeepCopy((np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps).ravel().tolist())
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    node.SetIJKToRASMatrix(matrix)
+    node.SetAndObserveImageData(image)
+    node.CreateDefaultDisplayNodes()
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
+    if item:
+        hierarchy.SetItemAttribute(item, "DICOM.Modality", "DX" if facts["modality"] == "XR" else facts["modality"])
+        hierarchy.SetItemAttribute(item, "DICOM.SeriesDescription", facts["description"])
+    return node

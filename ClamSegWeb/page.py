@@ -1,0 +1,121 @@
+"""The page: what its sections share, and how they tell each other what changed. Sections talk only through it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ClamSegScene.words import tr as _
+from ClamSegWeb.export_section import ExportSection
+from ClamSegWeb.frame import build_frame, slice_overlay, solid_overlay
+from ClamSegWeb.input_section import InputSection
+from ClamSegWeb.review_section import ReviewSection
+from ClamSegWeb.roots import Roots
+from ClamSegWeb.scene_views import SceneViews
+from ClamSegWeb.segment_section import SegmentSection
+from ClamSegWeb.training_section import TrainingSection
+from ClamSegWeb.worker_process import AsyncWorkerProcess
+
+_LOG_LINES = 200
+
+
+class Page:
+    """One scene, one worker and the sections around them; all browsers that hold the key see the same.
+
+    Args:
+        server: trame's.
+        roots: folders that may be opened.
+        corrections: folder for saved corrections.
+
+    Attributes:
+        state: what the browsers show.
+        views, worker: the scene and the process behind it.
+    """
+
+    def __init__(self, server: Any, roots: Roots, corrections: Path) -> None:
+        self.server, self.roots, self.corrections = server, roots, corrections
+        self.state = server.state
+        self.state.update({"notices": [], "log_lines": [], "question": None, "window_title": "ClamSeg"})
+        self._on_answer: Callable[[bool], None] | None = None
+        self.worker = AsyncWorkerProcess(self.log, self.state.flush)
+        self.views = SceneViews(server, slice_overlay, solid_overlay)
+        self.input = InputSection(self)
+        self.segment = SegmentSection(self)
+        self.review = ReviewSection(self)
+        self.export = ExportSection(self)
+        self.training = TrainingSection(self)
+        build_frame(self)
+        server.controller.on_client_connected.add(self.views.draw)
+
+    # What sections tell each other
+
+    def scan_shown(self, case: Any) -> None:
+        """Another scan is before the reader's eyes, or none."""
+        self.segment.scan_changed(case)
+        self.review.show(case.result if case is not None else None)
+
+    def result_arrived(self, result: Any, certificate: str) -> None:
+        """A run brought a result."""
+        self.input.keep_result(result)
+        self.review.show_new(result, certificate)
+
+    def models_changed(self) -> None:
+        """Models came or went."""
+        self.segment.fill_models()
+        self.training.fill_models()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a run is under way or a scan is being opened."""
+        return self.segment.run.job.is_busy or self.input.is_opening
+
+    def close(self) -> None:
+        """The page ends: the worker with it; a training goes on."""
+        self.worker.kill()
+
+    # What the reader is told and asked
+
+    def failed(self, text: str) -> None:
+        """Something failed: a notice that stays until it is closed."""
+        self.log(text)
+        self._notice("error", text)
+
+    def tell(self, text: str) -> None:
+        """Something to know."""
+        self.log(text)
+        self._notice("info", text)
+
+    def _notice(self, kind: str, text: str) -> None:
+        self.state.notices = [*self.state.notices, {"kind": kind, "text": text}][-4:]
+
+    def close_notice(self, index: int) -> None:
+        """The reader has read it."""
+        self.state.notices = [notice for k, notice in enumerate(self.state.notices) if k != index]
+
+    def log(self, line: str) -> None:
+        """A line for the log."""
+        self.state.log_lines = [*self.state.log_lines, line][-_LOG_LINES:]
+
+    def ask(self, title: str, text: str, on_answer: Callable[[bool], None], yes: str = "") -> None:
+        """Puts a question; a second one takes the first one's place, which counts as No."""
+        self.answer(False)
+        self._on_answer = on_answer
+        self.state.question = {"title": title, "lines": text.split("\n"), "yes": yes or _("Go on")}
+
+    def answer(self, yes: bool) -> None:
+        """The reader's answer."""
+        on_answer, self._on_answer = self._on_answer, None
+        self.state.question = None
+        if on_answer is not None:
+            on_answer(bool(yes))
+
+    def later(self, call: Callable[[], None]) -> None:
+        """Calls soon, and lets the page breathe before: pictures and clicks go first."""
+
+        def act() -> None:
+            call()
+            self.state.flush()
+
+        asyncio.get_running_loop().call_later(0.005, act)

@@ -1,0 +1,160 @@
+"""How Review looks: result, threshold, lesion table, drawing, slices, export."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trame.widgets import html
+from trame.widgets import vuetify3 as v3
+
+from ClamSegScene.overlays import DISAGREEMENT, PROBABILITY
+from ClamSegScene.words import tr as _
+
+_COLUMNS = (_("No."), _("slices"), _("size"), _("prob."), _("differ"), _("decision"))
+_EXPORTS = (
+    ("segmentation", _("Segmentation (.seg.nrrd)")), ("nifti", _("Labels (NIfTI)")), ("table", _("Lesion table (CSV)")),
+    ("report", _("Report (HTML)")), ("dicom", _("DICOM SEG")),
+)  # fmt: skip
+
+
+def review_panel(page: Any) -> None:
+    """Everything that needs a result is there only with one."""
+    html.Div(
+        _("Nothing to review yet; open a scan and click Segment."), v_if=("!has_result",),
+        classes="text-body-2 text-grey-lighten-1", id="no-result",
+    )  # fmt: skip
+    with html.Div(v_show=("has_result",)):
+        html.Div("{{ summary }}", classes="text-body-2 font-weight-bold", id="summary")
+        html.Div("{{ certificate }}", classes="text-caption", id="certificate")
+        html.Div(
+            "{{ warning }}", v_for="(warning, k) in result_warnings", key="k",
+            classes="text-caption text-amber-lighten-2 result-warning",
+        )  # fmt: skip
+        _look(page.review)
+        with html.Div(v_show=("has_lesions",)):
+            _threshold(page.review)
+            _table(page.review)
+            _decisions(page.review)
+            _drawing(page.review)
+            _slices(page.review)
+        _export(page)
+
+
+def _look(review: Any) -> None:
+    with html.Div(classes="d-flex align-center ga-1 mt-1"):
+        with v3.VBtnToggle(
+            model_value=("overlay",), density="compact", divided=True, mandatory=True, variant="outlined",
+            update_modelValue=(review.show_map, "[$event]"), style="height: 28px",
+        ):  # fmt: skip
+            for value, words in (
+                ("none", _("no map")),
+                (PROBABILITY, _("probability")),
+                (DISAGREEMENT, _("disagreement")),
+            ):
+                v3.VBtn(words, value=value, size="x-small", id=f"map-{value}", static=True)
+        with v3.VBtn(size="x-small", variant="tonal", click=review.toggle_hidden, id="hide-button"):
+            html.Span("{{ hidden ? '" + _("Show") + "' : '" + _("Hide") + "' }}")
+        with v3.VBtn(
+            size="x-small", variant="tonal", click=(review.show_solid, "[!solid]"), color=("solid ? 'primary' : ''",),
+            id="solid-button",
+        ):  # fmt: skip
+            html.Span("3-D")
+    v3.VSlider(
+        v_model=("opacity",), min=0, max=1, step=0.05, label=_("Opacity"), density="compact", hide_details=True,
+        id="opacity",
+    )  # fmt: skip
+
+
+def _threshold(review: Any) -> None:
+    with html.Div(classes="d-flex align-center ga-2"):
+        v3.VSlider(
+            model_value=("threshold",), min=0.02, max=0.98, step=0.01, label=_("Threshold"), density="compact",
+            hide_details=True, update_modelValue="threshold_moving = $event; threshold = $event",
+            end=(review.set_threshold, "[$event]"), id="threshold",
+        )  # fmt: skip
+        html.Div(
+            "{{ Number(threshold).toFixed(2) }}", classes="text-body-2", style="min-width: 34px", id="threshold-value"
+        )
+
+
+def _table(review: Any) -> None:
+    with v3.VTable(
+        density="compact",
+        classes="lesion-table",
+        fixed_header=True,
+        style="max-height: 240px; overflow: auto",
+        id="lesions",
+    ):
+        with html.Thead(), html.Tr():
+            for words in _COLUMNS:
+                html.Th(words)
+            html.Th(_("condition"), v_if=("several_conditions",))
+        with html.Tbody(), html.Tr(
+            v_for="row in lesion_rows", key="row.number", click=(review.jump, "[row.number]"),
+            classes=("[row.number === lesion_number ? 'chosen' : '', row.state]",), id=("`lesion-${row.number}`",),
+        ):  # fmt: skip
+            for cell in ("number", "slices", "size", "probability", "differs", "decision"):
+                html.Td("{{ row." + cell + " }}", style="white-space: nowrap")
+            html.Td("{{ row.condition }}", v_if=("several_conditions",))
+    html.Div("{{ statistics }}", classes="text-caption mt-1", id="statistics")
+
+
+def _decisions(review: Any) -> None:
+    with html.Div(classes="d-flex flex-wrap ga-1 mt-1"):
+        for words, value, colour in (
+            (_("Accept"), "accepted", "green-darken-2"), (_("Reject"), "rejected", "red-darken-3"), (_("Reset"), "undecided", ""),
+        ):  # fmt: skip
+            v3.VBtn(
+                words, size="small", color=colour or None, variant="tonal", click=(review.decide, f"['{value}']"),
+                id=f"decide-{value}", disabled=("!lesion_number",),
+            )  # fmt: skip
+        v3.VBtn(
+            _("Edit"), size="small", variant="tonal", click=review.edit, id="edit-button", disabled=("!lesion_number",)
+        )
+        v3.VBtn(_("Undo"), size="small", variant="text", click=review.undo, id="undo-button")
+        with v3.VBtn(
+            v_for="condition in conditions", key="condition", size="small", variant="tonal",
+            click=(review.add, "[condition]"), classes="add-button",
+        ):  # fmt: skip
+            html.Span("+ {{ several_conditions ? condition : '" + _("Add lesion") + "' }}")
+
+
+def _drawing(review: Any) -> None:
+    with v3.VCard(v_if=("tool",), variant="tonal", classes="mt-2 pa-2", color="blue-lighten-3", id="drawing"):
+        html.Div(_("Drawing:") + " {{ drawing_words }}", classes="text-body-2 mb-1")
+        with html.Div(classes="d-flex align-center ga-1"):
+            for words, tool, icon in ((_("Paint"), "paint", "mdi-brush"), (_("Erase"), "erase", "mdi-eraser")):
+                v3.VBtn(
+                    words, size="small", click=(review.choose_tool, f"['{tool}']"), id=f"tool-{tool}", prepend_icon=icon,
+                    variant=(f"tool === '{tool}' ? 'flat' : 'outlined'",),
+                )  # fmt: skip
+            v3.VBtn(_("Done"), size="small", color="primary", click=review.stop_drawing, id="drawing-done")
+        v3.VSlider(
+            v_model=("tool_size",), min=1, max=40, step=1, label=_("Brush, mm"), density="compact", hide_details=True,
+            thumb_label=True, id="tool-size",
+        )  # fmt: skip
+
+
+def _slices(review: Any) -> None:
+    with html.Div(classes="d-flex align-center ga-1 mt-2"):
+        html.Div("{{ slice_words }}", classes="text-body-2", style="min-width: 110px", id="slice-words")
+        for words, value in ((_("normal"), "normal"), (_("diseased"), "diseased"), (_("unsure"), "unsure")):
+            v3.VBtn(
+                words, size="x-small", click=(review.mark, f"['{value}']"), id=f"mark-{value}",
+                variant=(f"slice_mark === '{value}' ? 'flat' : 'outlined'",), disabled=("!slice_words",),
+            )  # fmt: skip
+
+
+def _export(page: Any) -> None:
+    html.Div(_("Export"), classes="text-caption text-grey-lighten-1 mt-2")
+    with html.Div(classes="d-flex flex-wrap ga-1"):
+        for kind, words in _EXPORTS:
+            v3.VBtn(
+                words, size="x-small", variant="outlined", href=(f"`export/{kind}?secret=${{page_key}}`",), id=f"export-{kind}",
+                raw_attrs=["download"],
+            )  # fmt: skip
+        v3.VBtn(
+            _("Save corrections"), size="x-small", variant="tonal", click=page.export.save_corrections, id="save-corrections",
+            disabled=("!has_lesions",),
+        )  # fmt: skip
+    html.Div("{{ corrections_words }}", classes="text-caption", id="corrections-words")

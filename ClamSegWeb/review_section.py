@@ -1,0 +1,285 @@
+"""Review: look at a result, move its threshold, decide on lesions, draw, mark slices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import vtk
+
+from ClamSegReading.lesion_row import Decision, LesionRow
+from ClamSegReading.result_views import jump_to_lesion, plane_view, show_model_window, slice_in_view
+from ClamSegReading.review_words import decision_words, size_words, slices_words, statistics_words
+from ClamSegScene.overlays import DISAGREEMENT, PROBABILITY, map_of, show_overlay
+from ClamSegScene.views import outline_opacity, show_segments, show_surfaces
+from ClamSegScene.words import tr as _
+from ClamSegWeb.drawing import Drawing
+from ClamSegWeb.user_action import user_action
+
+_NO_MAP = "none"
+# A surface of more voxels takes seconds, during which the page would answer nobody: it is made when asked for.
+_SURFACE_AT_ONCE_VOXELS = 30_000_000
+
+
+class ReviewSection:
+    """The result under review.
+
+    Attributes:
+        result: `Result`, None where none is shown.
+    """
+
+    def __init__(self, page: Any) -> None:
+        self._page, self._state = page, page.state
+        self.result: Any = None
+        self._observed: list[tuple[Any, int]] = []
+        self._drawing = Drawing(page)
+        self._state.update(
+            {
+                "has_result": False, "has_lesions": False, "summary": "", "certificate": "", "result_warnings": [],
+                "statistics": "", "lesion_rows": [], "lesion_number": 0, "several_conditions": False, "conditions": [],
+                "threshold": 0.5, "threshold_moving": None, "overlay": _NO_MAP, "opacity": 0.35, "hidden": False, "solid": False,
+                "slice_words": "", "slice_mark": "", "marked_slices": 0, "tool": "", "tool_size": 6.0, "drawing_words": "",
+            }
+        )  # fmt: skip
+        self._state.change("opacity")(self._opacity_changed)
+        self._state.change("threshold_moving")(self._threshold_moves)
+
+    # What the page tells
+
+    def show(self, result: Any) -> None:
+        """The result of the scan that is shown now, or none."""
+        self.stop_drawing()
+        self._let_go()
+        show_overlay(self._page.views.scene, None)
+        if self.result is not None and self.result is not result and self.result.is_alive():
+            show_segments(self.result.segmentation, False)
+        self.result = result
+        self._state.update({"overlay": _NO_MAP, "hidden": False, "lesion_number": 0})
+        if result is not None:
+            show_segments(result.segmentation, True)
+            outline_opacity(result.segmentation, float(self._state.opacity))
+            show_model_window(result)
+            self._follow()
+        self.refresh()
+
+    def show_new(self, result: Any, certificate: str) -> None:
+        """A run brought a result: it is shown, with its first lesion in the middle."""
+        self.show(result)
+        rows = self.result.lesions.rows() if result.lesions is not None else []
+        if rows:
+            self.jump(max(rows, key=lambda row: (row.volume_ml or 0.0, row.area_px)).number)
+        k, j, i = result.record.shape
+        if k > 1 and k * j * i <= _SURFACE_AT_ONCE_VOXELS:
+            self._page.later(lambda: self.show_solid(True))
+
+    # Showing
+
+    def refresh(self) -> None:
+        """Summary, certificate, table and statistics as they are now."""
+        result, state = self.result, self._state
+        lesions = result.lesions if result is not None else None
+        state.has_result, state.has_lesions = result is not None, lesions is not None
+        if result is None:
+            state.update({"summary": "", "certificate": "", "lesion_rows": [], "statistics": "", "solid": False})
+            state.result_warnings = []
+            return
+        state.summary = result.summary()
+        state.certificate = _("Geometry: {certificate}").format(certificate=result.certificate())
+        told = [result.provenance.get(name, "") for name in ("warnings", "accepted_warnings")]
+        state.result_warnings = [line for text in told if text for line in text.split(" | ")]
+        if lesions is None:
+            return
+        rows = lesions.rows()
+        state.conditions = list(lesions.conditions)
+        state.several_conditions = len(lesions.conditions) > 1
+        state.lesion_rows = [self._cells(row) for row in rows]
+        state.statistics = statistics_words(rows)
+        state.threshold = round(lesions.threshold, 3)
+        self._tell_slice()
+        self._page.views.draw()
+
+    def _cells(self, row: LesionRow) -> dict[str, Any]:
+        return {
+            "number": row.number,
+            "condition": row.condition,
+            "slices": slices_words(row),
+            "size": size_words(row),
+            "probability": f"{row.mean_probability:.2f}",
+            "differs": f"{row.mean_disagreement:.2f}",
+            "decision": decision_words(row.decision),
+            "state": row.decision.value,
+        }
+
+    @user_action(_("The view could not be changed."))
+    def jump(self, number: int) -> None:
+        """A lesion in the middle of all views."""
+        if self.result is None or self.result.lesions is None:
+            return
+        self._state.lesion_number = int(number)
+        jump_to_lesion(self.result, int(number))
+
+    @user_action(_("The map could not be shown."))
+    def show_map(self, kind: str) -> None:
+        """Probability, disagreement or no map over the slices."""
+        if self.result is None:
+            return
+        self._state.overlay = kind if kind in (PROBABILITY, DISAGREEMENT) else _NO_MAP
+        shown = None if self._state.hidden or self._state.overlay == _NO_MAP else self._state.overlay
+        show_overlay(self._page.views.scene, map_of(self.result.segmentation, shown) if shown else None)
+
+    def toggle_hidden(self) -> None:
+        """Before and after: all segments and the map at once."""
+        if self.result is None:
+            return
+        self._state.hidden = not self._state.hidden
+        show_segments(self.result.segmentation, not self._state.hidden)
+        self.show_map(self._state.overlay)
+
+    @user_action(_("The surfaces could not be made."))
+    def show_solid(self, visible: bool) -> None:
+        """Surfaces in the 3-D view."""
+        if self.result is None:
+            return
+        self._state.solid = bool(visible)
+        show_surfaces(self.result.segmentation, self._state.solid)
+        self._page.views.fit_solid()
+
+    def _opacity_changed(self, **_state: Any) -> None:
+        if self.result is not None:
+            outline_opacity(self.result.segmentation, float(self._state.opacity))
+
+    # Threshold
+
+    def _threshold_moves(self, **_state: Any) -> None:
+        """While dragging only the map moves; it is shown, because otherwise there is nothing to see."""
+        moving = self._state.threshold_moving
+        if moving is None or self.result is None or self.result.lesions is None:
+            return
+        if self._state.overlay == _NO_MAP:
+            self.show_map(PROBABILITY)
+        self.result.preview_threshold(float(moving))
+
+    @user_action(_("The threshold could not be changed."))
+    def set_threshold(self, threshold: float) -> None:
+        """On release: undecided lesions follow."""
+        self._state.threshold_moving = None
+        if self.result is None or self.result.lesions is None:
+            return
+        self.stop_drawing()
+        if abs(self.result.lesions.threshold - float(threshold)) > 1e-9:
+            self.result.set_threshold(float(threshold))
+        self.refresh()
+
+    # Decisions
+
+    @user_action(_("The decision could not be kept."))
+    def decide(self, word: str) -> None:
+        """Accepts, rejects or frees the chosen lesion, and goes on to the next undecided one."""
+        number = self._chosen()
+        if number is None:
+            return
+        self.stop_drawing()
+        decision = Decision(word)
+        self.result.decide(number, decision)
+        self.refresh()
+        waiting = [row.number for row in self.result.lesions.rows() if row.decision is Decision.UNDECIDED]
+        following = next((n for n in waiting if n > number), waiting[0] if waiting else None)
+        if decision is not Decision.UNDECIDED and following is not None:
+            self.jump(following)
+
+    def _chosen(self) -> int | None:
+        if self.result is None or self.result.lesions is None:
+            return None
+        number = int(self._state.lesion_number or 0)
+        if not any(row.number == number for row in self.result.lesions.rows()):
+            self._page.failed(_("Choose a lesion in the table first."))
+            return None
+        return number
+
+    @user_action(_("The last step could not be taken back."))
+    def undo(self) -> None:
+        """Takes the last step of the review back."""
+        if self.result is None or self.result.lesions is None:
+            return
+        self.stop_drawing()
+        if not self.result.undo():
+            self._page.tell(_("There is no step to take back."))
+        self.refresh()
+
+    # Drawing
+
+    @user_action(_("The lesion could not be edited."))
+    def edit(self) -> None:
+        """Opens the chosen lesion for painting and erasing."""
+        number = self._chosen()
+        if number is None:
+            return
+        self.stop_drawing()
+        segment_id = self.result.begin_edit(number)
+        self.refresh()
+        self._draw_on(segment_id, _("lesion {number}").format(number=number))
+
+    @user_action(_("The lesion could not be added."))
+    def add(self, condition: str) -> None:
+        """An empty segment for a missed lesion, open for painting."""
+        if self.result is None or self.result.lesions is None:
+            return
+        self.stop_drawing()
+        segment_id = self.result.begin_lesion(condition)
+        self._draw_on(segment_id, _("a new lesion"))
+
+    def _draw_on(self, segment_id: str, words: str) -> None:
+        if self._state.hidden:
+            self.toggle_hidden()
+        self._drawing.begin(self.result.segmentation, self.result.volume, segment_id)
+        self._state.drawing_words = words
+
+    def choose_tool(self, tool: str) -> None:
+        """'paint' or 'erase', while a lesion is open."""
+        self._drawing.choose(tool)
+
+    @user_action(_("What was drawn could not be taken over."))
+    def stop_drawing(self) -> None:
+        """What was drawn counts; a new lesion that was left empty goes."""
+        if not self._drawing.is_active:
+            return
+        self._drawing.end()
+        self._state.drawing_words = ""
+        if self.result is not None and self.result.lesions is not None:
+            self.result.editing = None
+            if not self.result.take_over_edits():
+                self.result.write()
+            self.refresh()
+
+    # Slices
+
+    def _follow(self) -> None:
+        """Follows the view that shows the slices of the model's plane."""
+        if self.result.lesions is None:
+            return
+        node = self._page.views.scene.GetNodeByID(f"vtkMRMLSliceNode{plane_view(self.result)}")
+        if node is not None:
+            self._observed.append((node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self._tell_slice())))
+
+    def _let_go(self) -> None:
+        for node, tag in self._observed:
+            node.RemoveObserver(tag)
+        self._observed.clear()
+
+    def _tell_slice(self) -> None:
+        index = slice_in_view(self.result)
+        if index is None:
+            self._state.slice_words, self._state.slice_mark = "", ""
+            return
+        self._state.slice_words = _("Slice {n} of {all}").format(n=index + 1, all=self.result.lesions.n_slices)
+        self._state.slice_mark = self.result.marks.get(index, "")
+        self._state.marked_slices = len(self.result.marks)
+
+    @user_action(_("The slice could not be marked."))
+    def mark(self, word: str) -> None:
+        """Marks the slice in view normal, diseased or unsure; the same word again takes the mark away."""
+        index = slice_in_view(self.result)
+        if index is None:
+            self._page.failed(_("The view shows no slice of this scan."))
+            return
+        self.result.mark(index, "" if self.result.marks.get(index) == word else word)
+        self._tell_slice()

@@ -1,0 +1,81 @@
+"""The scene with Slicer's logics, and its views: four for a volume, one for a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from trame_slicer.core import LayoutManager, SlicerApp
+from trame_slicer.rca_view import register_rca_factories
+from trame_slicer.views import Layout, LayoutDirection, ViewLayoutDefinition
+
+FOUR, ONE = "four", "one"
+AXIAL, CORONAL, SAGITTAL, SOLID = "Red", "Green", "Yellow", "ThreeD"
+ORIENTATIONS = {AXIAL: "Axial", CORONAL: "Coronal", SAGITTAL: "Sagittal"}
+_THIN_RULER = 1
+_STILL_QUALITY = 95
+
+
+class SceneViews:
+    """One scene, its logics and views.
+
+    Args:
+        server: trame's.
+        slice_ui: draws what lies over a slice view in the page: (server, view id, view).
+        solid_ui: likewise for the 3-D view.
+    """
+
+    def __init__(self, server: Any, slice_ui: Callable[..., None], solid_ui: Callable[..., None]) -> None:
+        self.app = SlicerApp()
+        self.scene = self.app.scene
+        register_rca_factories(
+            self.app.view_manager, server, slice_view_ui_f=slice_ui, three_d_view_ui_f=solid_ui,
+            target_fps=20.0, blur_fps=12.0, interactive_quality=75,
+        )  # fmt: skip
+        self.layouts = LayoutManager(self.scene, self.app.view_manager, server)
+        slices = {
+            name: ViewLayoutDefinition.slice_view(ORIENTATIONS[name], label=name, color=colour)
+            for name, colour in ((AXIAL, "#F34A33"), (CORONAL, "#6DAD4A"), (SAGITTAL, "#EFD64D"))
+        }
+        solid = ViewLayoutDefinition.threed_view(name=SOLID, background_color=("#101418", "#101418"))
+        left = Layout(LayoutDirection.Vertical, [slices[AXIAL], slices[CORONAL]])
+        right = Layout(LayoutDirection.Vertical, [solid, slices[SAGITTAL]])
+        self.layouts.register_layout(FOUR, Layout(LayoutDirection.Horizontal, [left, right]))
+        self.layouts.register_layout(ONE, Layout(LayoutDirection.Vertical, [slices[AXIAL]]))
+        self.layouts.set_layout(FOUR)
+        for view in self.app.view_manager.get_views():
+            # Eight samples a pixel cost five times the time of a slice and show nothing more.
+            view.render_window().SetMultiSamples(0)
+
+    @property
+    def slices(self) -> list[Any]:
+        """Slice views that are shown now."""
+        manager = self.app.view_manager
+        return list(manager.filter_visible_views(manager.get_slice_views()))
+
+    def view(self, name: str) -> Any:
+        """A view by name."""
+        return self.app.view_manager.get_view(name)
+
+    def show(self, volume: Any, *, is_picture: bool) -> None:
+        """A scan behind all slices, as large as the views allow; rulers only where mm are known."""
+        self.layouts.set_layout(ONE if is_picture else FOUR)
+        self.app.display_manager.show_volume_in_slice_background(volume)
+        self.app.display_manager.show_volume_in_slice_foreground(None)
+        for view in self.app.view_manager.get_views():
+            view.set_ruler(0 if is_picture or view.get_singleton_tag() == SOLID else _THIN_RULER)
+        self.fit()
+
+    def fit(self) -> None:
+        """Every view back to the whole scan."""
+        for view in self.app.view_manager.get_views():
+            view.reset_view()
+
+    def draw(self) -> None:
+        """Every view is drawn again soon."""
+        for view in self.app.view_manager.get_views():
+            view.schedule_render()
+
+    def fit_solid(self) -> None:
+        """The 3-D view back to all that it shows."""
+        self.view(SOLID).reset_view()

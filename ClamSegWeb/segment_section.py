@@ -1,0 +1,168 @@
+"""Segment: model, level, device, and the run with its progress."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ClamSegReading.fit import mismatches, suggest_model
+from ClamSegReading.job import State
+from ClamSegReading.progress_words import progress_words
+from ClamSegReading.run_request import RunListener, RunOptions
+from ClamSegReading.segmentation_run import SegmentationRun
+from ClamSegScene.facts import facts_of
+from ClamSegScene.geometry import matrix_of
+from ClamSegScene.words import tr as _
+from ClamSegWeb.user_action import user_action
+
+
+class SegmentSection(RunListener):
+    """Starts and cancels runs, and shows how they go."""
+
+    def __init__(self, page: Any) -> None:
+        self._page, self._state = page, page.state
+        self._models: list[dict[str, Any]] = []
+        self.run = SegmentationRun(page.views.scene, page.worker, self, page.later)
+        self._state.update(
+            {
+                "models": [], "model": "", "levels": 1, "level": 1, "model_about": "", "fit_doubts": [],
+                "devices": [{"title": _("automatic"), "value": "auto"}], "device": "auto",
+                "run_state": "idle", "run_words": "", "run_done": 0, "run_total": 0, "can_segment": False,
+            }
+        )  # fmt: skip
+        self._state.change("model")(self._model_changed)
+        self.fill_models()
+
+    def look_at_installation(self) -> None:
+        """Asks the worker which devices there are and whether torch works."""
+
+        def answered(event: dict[str, Any]) -> None:
+            if event["event"] != "done":
+                return
+            self._state.devices = [{"title": _("automatic"), "value": "auto"}] + [
+                {"title": f"{each['name']} {each['description']}", "value": each["name"]}
+                for each in event.get("devices", [])
+                if each["works"]
+            ]
+            for problem in event.get("problems", []):
+                self._page.failed(problem)
+
+        self._page.worker.request("hello", answered)
+
+    # Choices
+
+    def fill_models(self) -> None:
+        """Lists the installed lesion models that are whole, keeping the choice."""
+        from ClamSegLib.registry import list_models
+
+        self._models = [entry for entry in list_models() if entry["task"] == "lesion" and not entry["problem"]]
+        names = [entry["name"] for entry in self._models]
+        self._state.models = names
+        if self._state.model not in names:
+            self._state.model = names[0] if names else ""
+        self._show_model()
+
+    def scan_changed(self, case: Any) -> None:
+        """Another scan: the model that fits is suggested."""
+        self._state.can_segment = case is not None
+        if case is not None:
+            name = suggest_model(self._models, facts_of(self._page.views.scene, case.scan.volume))
+            if name:
+                self._state.model = name
+        self._show_model()
+
+    def _entry(self) -> dict[str, Any] | None:
+        return next((entry for entry in self._models if entry["name"] == self._state.model), None)
+
+    def _config(self, entry: dict[str, Any]) -> dict[str, Any]:
+        return dict(json.loads((Path(entry["folder"]) / "config.json").read_text(encoding="utf-8")))
+
+    def _model_changed(self, **_state: Any) -> None:
+        self._show_model()
+
+    def _show_model(self) -> None:
+        """Levels of the model, its licence, and what does not fit the scan."""
+        entry, current = self._entry(), self._page.input.current
+        if entry is None:
+            self._state.model_about = _("No model is installed.")
+            return
+        self._state.levels = self._state.level = entry["levels"]
+        self._state.model_about = _("Finds {what}. {licence}").format(
+            what=", ".join(entry["conditions"]), licence=entry["licence"]
+        )
+        self._state.fit_doubts = (
+            mismatches(
+                self._config(entry), facts_of(self._page.views.scene, current.scan.volume), matrix_of(current.scan.volume)
+            )
+            if current is not None
+            else []
+        )  # fmt: skip
+
+    # The run
+
+    @user_action(_("The segmentation could not be started."))
+    def segment_or_cancel(self) -> None:
+        """The button: starts a run, or ends the one under way."""
+        if self.run.job.is_busy:
+            self._page.answer(False)
+            self.run.cancel()
+            self._state.run_words = _("Cancelled.")
+            return
+        entry, current = self._entry(), self._page.input.current
+        if entry is None or current is None:
+            self._page.failed(_("Choose a scan and a model first."))
+            return
+        level = int(self._state.level)
+        if current.result is not None and current.result.lesions is not None and current.result.lesions.decisions():
+            self._page.ask(
+                _("Segment again?"),
+                _("The review of this scan holds decisions; a new result takes its place. Export first to keep it."),
+                lambda yes: self._start(entry, current, level) if yes else None,
+                _("Segment again"),
+            )
+            return
+        self._start(entry, current, level)
+
+    @user_action(_("The segmentation could not be started."))
+    def _start(self, entry: dict[str, Any], current: Any, level: int) -> None:
+        options = RunOptions(
+            entry,
+            self._config(entry),
+            device=self._state.device,
+            level=None if level >= entry["levels"] else level,
+        )
+        self.run.start([current.scan.volume], options)
+
+    def state_changed(self, state: State) -> None:
+        """Segment is Cancel while a run is under way."""
+        self._state.run_state = state.value
+        if state is State.IDLE:
+            self._state.run_words = ""
+        self._state.flush()
+
+    def progressed(self, stage: str, done: int, total: int, seconds_left: float | None) -> None:
+        """Slices, stage and time left."""
+        self._state.run_done, self._state.run_total = int(done), int(total)
+        self._state.run_words = progress_words(stage, done, total, seconds_left)
+
+    def said(self, text: str) -> None:
+        """Warnings and notes go to the log."""
+        self._page.log(text)
+
+    def finished_case(self, result: Any, certificate: str) -> None:
+        """A result is in the scene."""
+        self._page.result_arrived(result, certificate)
+
+    def failed(self, text: str) -> None:
+        """The run ended with failures."""
+        self._state.run_words = text
+        self._page.failed(text)
+        self._state.flush()
+
+    def confirms(self, volume: str, doubts: list[str]) -> bool | None:
+        """Doubts are shown before the run; the answer comes later and stays in the result."""
+        self._page.ask(
+            _("Does this fit?"), f"{volume}:\n" + "\n".join(doubts), self.run.answer, _("Segment all the same")
+        )
+        return None
