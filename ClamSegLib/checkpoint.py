@@ -34,12 +34,13 @@ class LoadedModel:
     engines: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
-def _check_tensors(path: Path, config: ModelConfig) -> None:
-    """Compares names and shapes in the file's header with the network's, before anything is allocated."""
+def _empty_network(path: Path, config: ModelConfig) -> Clam:
+    """The network without memory, once names and shapes in the file's header are known to be its own."""
     from safetensors import SafetensorError, safe_open
 
     with torch.device("meta"):
-        expected = {name: tuple(tensor.shape) for name, tensor in Clam(config.network).state_dict().items()}
+        clam = Clam(config.network)
+    expected = {name: tuple(tensor.shape) for name, tensor in clam.state_dict().items()}
     try:
         with safe_open(path, framework="pt") as file:
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
@@ -48,6 +49,7 @@ def _check_tensors(path: Path, config: ModelConfig) -> None:
     if found != expected:
         names = sorted(set(found.items()) ^ set(expected.items()))[:2]
         raise InputError(f"{path} does not hold the weights of the network in {CONFIG} (differs at {names}).")
+    return clam
 
 
 def load_model(folder: Path) -> LoadedModel:
@@ -67,13 +69,18 @@ def load_model(folder: Path) -> LoadedModel:
         raise InputError(
             f"{path} is not the file that {CONFIG} names (its SHA-256 differs): it was changed or damaged; copy the model again."
         )
-    _check_tensors(path, config)
+    clam = _empty_network(path, config)
     state = load_file(path)
     if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
         raise InputError(f"{path} holds values that are not finite; the model is damaged.")
-    clam = Clam(config.network)
-    clam.load_state_dict({name: tensor.to(torch.float32) for name, tensor in state.items()})
+    # The tensors of the file become the network's own: nothing is drawn or copied that would be thrown away.
+    clam.load_state_dict({name: _as_trained(tensor) for name, tensor in state.items()}, assign=True)
     return LoadedModel(config, clam.eval(), folder)
+
+
+def _as_trained(tensor: torch.Tensor) -> torch.Tensor:
+    """Numbers as networks compute with them; counters stay whole."""
+    return tensor.to(torch.float32) if tensor.is_floating_point() else tensor
 
 
 def _half(tensor: torch.Tensor) -> torch.Tensor:

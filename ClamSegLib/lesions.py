@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ClamSegLib.volume import Volume
+from ClamSegLib.volume import Volume, box_of
 
 _FULL = np.ones((3, 3, 3), dtype=bool)  # 26-connected
 
@@ -68,46 +68,76 @@ def lesion_mask(
     Returns:
         labels (slice, row, column) uint8, 0 none; components (slice, row, column) int32, 0 none.
     """
+    labels, components = np.zeros(probability.shape[1:], np.uint8), np.zeros(probability.shape[1:], np.int32)
     highest = probability[0] if len(probability) == 1 else probability.max(axis=0)
     above = above_threshold(highest, threshold)
-    labels = above.view(np.uint8)
+    box = box_of(above)
+    if box is None:
+        return labels, components
+    # Only the box that holds anything is looked at, and of it, wherever possible, only the voxels above.
+    above = np.ascontiguousarray(above[box])
+    condition = np.ones(int(np.count_nonzero(above)), np.uint8)
     if len(probability) > 1:
-        labels = np.where(above, probability.argmax(axis=0).astype(np.uint8) + 1, 0).astype(np.uint8)
-    found: list[tuple[tuple[slice, slice, slice], NDArray[np.bool_]]] = []
-    for condition in range(1, len(probability) + 1):
-        parts, _ = ndimage.label(labels == condition if len(probability) > 1 else above, _FULL)
-        found += [(place, parts[place] == number) for number, place in enumerate(ndimage.find_objects(parts), 1)]
-    sizes = [int(np.count_nonzero(part)) for _, part in found]
+        condition = (probability[(slice(None), *box)].argmax(axis=0).astype(np.uint8) + 1)[above]
+    part_of = np.zeros(len(condition), np.int64)
+    parts = 0
+    for number in range(1, len(probability) + 1):
+        own = condition == number
+        found, count = ndimage.label(_spread_out(own, above), _FULL)
+        part_of[own] = found[above][own] + (parts - 1)
+        parts += count
+    sizes = np.bincount(part_of, minlength=parts)
     smallest = minimum_volume_ml / volume.voxel_ml if volume.spacing_known else 0.0
-    # Box by box, because a pass over the whole volume costs more than all lesions together.
-    components = np.zeros(labels.shape, np.int32)
-    number = 0
-    for index in np.argsort(sizes, kind="stable")[::-1]:
-        place, part = found[index]
-        if sizes[index] >= max(1.0, smallest):
-            number += 1
-            components[place][part] = number
-        else:
-            labels[place][part] = 0
+    order = np.argsort(sizes, kind="stable")[::-1]
+    kept = order[sizes[order] >= max(1.0, smallest)]
+    number_of = np.zeros(parts, np.int32)
+    number_of[kept] = np.arange(1, len(kept) + 1)
+    lesion = number_of[part_of]
+    components[box][above] = lesion
+    labels[box][above] = np.where(lesion > 0, condition, 0)
     return labels, components
 
 
-def _longest_diameter_mm(part: NDArray[np.bool_], pixel_mm: tuple[float, float]) -> float:
-    """Largest extent in any slice (slice, row, column), from the corners of the outermost pixels of each row."""
-    from scipy.spatial.distance import pdist
+def _spread_out(values: NDArray[np.bool_], places: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A volume with `values` at the voxels of `places`, in their order, and false elsewhere."""
+    if values.all():
+        return places
+    volume = np.zeros(places.shape, bool)
+    volume[places] = values
+    return volume
 
+
+def _longest_diameter_mm(part: NDArray[np.bool_], pixel_mm: tuple[float, float]) -> float:
+    """Largest extent in any slice (slice, row, column), between corners of pixels."""
+    boxes = [box_of(plane) for plane in part]
+    # No two points are farther apart than the corners of their box: the largest boxes first, the rest is left out.
+    diagonals = [0.0 if box is None else _diagonal_mm(box, pixel_mm) for box in boxes]
     longest = 0.0
-    for plane in part:
-        rows = np.flatnonzero(plane.any(axis=1))
-        if len(rows) == 0:
-            continue
-        first = plane[rows].argmax(axis=1)
-        beyond = plane.shape[1] - plane[rows, ::-1].argmax(axis=1)
-        # Two points of a lesion that are farthest apart are always a left end of one row and a right end of another,
-        # or both of the same kind: the ends of the rows are enough.
-        ends = [np.stack([rows + a, columns], 1) for a in (0, 1) for columns in (first, beyond)]
-        longest = max(longest, float(pdist(np.concatenate(ends) * np.asarray(pixel_mm)).max()))
+    for k in np.argsort(diagonals)[::-1]:
+        box = boxes[k]
+        if box is None or diagonals[k] < longest * (1 - 1e-9):
+            break
+        longest = max(longest, _extent_mm(part[k], box[0], pixel_mm))
     return longest
+
+
+def _extent_mm(plane: NDArray[np.bool_], rows: slice, pixel_mm: tuple[float, float]) -> float:
+    """Largest distance of two corners of the pixels of a slice that fills `rows`."""
+    shows = plane[rows].any(axis=1)
+    first = np.where(shows, plane[rows].argmax(axis=1), np.inf)
+    beyond = np.where(shows, plane.shape[1] - plane[rows, ::-1].argmax(axis=1), -np.inf)
+    # Along every line between two rows the outermost corners, and of those always a left and a right one: of two left
+    # ones, the right end beside the one farther right is at least as far from the other.
+    left = np.minimum(np.append(first, np.inf), np.append(np.inf, first))
+    right = np.maximum(np.append(beyond, -np.inf), np.append(-np.inf, beyond))
+    lines = np.flatnonzero(np.isfinite(left))
+    y = (lines + rows.start) * pixel_mm[0]
+    across = right[lines] * pixel_mm[1] - (left[lines] * pixel_mm[1])[:, None]
+    return float(np.sqrt(((y - y[:, None]) ** 2 + across**2).max()))
+
+
+def _diagonal_mm(box: tuple[slice, ...], pixel_mm: tuple[float, float]) -> float:
+    return math.hypot(*((side.stop - side.start) * mm for side, mm in zip(box, pixel_mm, strict=True)))
 
 
 def measure_lesions(
@@ -119,14 +149,25 @@ def measure_lesions(
     conditions: Sequence[str],
 ) -> list[Lesion]:
     """The table of the lesions in `components`, canonical arrays as from `lesion_mask`."""
-    lesions = []
-    for number, place in enumerate(ndimage.find_objects(components), 1):
+    lesions: list[Lesion] = []
+    box = box_of(components != 0)
+    if box is None:
+        return lesions
+    for number, inside in enumerate(ndimage.find_objects(components[box]), 1):
+        place = tuple(slice(s.start + b.start, s.stop + b.start) for s, b in zip(inside, box, strict=True))
         part = components[place] == number
         condition = int(labels[place][part][0])
         values = probability[condition - 1][place][part]
-        index = np.argwhere(part) + np.asarray([s.start for s in place])
-        centre = index.mean(axis=0)
-        slices = np.unique(index[:, 0])
+        pixels = len(values)
+        # Voxels of each slice, row and column: whole numbers, so that the centre is exact.
+        along = [np.count_nonzero(part, axis=others) for others in ((1, 2), (0, 2), (0, 1))]
+        centre = np.asarray(
+            [
+                (int(count @ np.arange(len(count))) + pixels * s.start) / pixels
+                for count, s in zip(along, place, strict=True)
+            ]
+        )
+        slices = np.flatnonzero(along[0]) + place[0].start
         known = volume.spacing_known
         lps = volume.to_lps(centre)
         lesions.append(
@@ -136,8 +177,8 @@ def measure_lesions(
                 first_slice=int(slices[0]),
                 last_slice=int(slices[-1]),
                 n_slices=len(slices),
-                volume_ml=len(index) * volume.voxel_ml if known and not volume.is_picture else None,
-                area_px=len(index),
+                volume_ml=pixels * volume.voxel_ml if known and not volume.is_picture else None,
+                area_px=pixels,
                 longest_diameter_mm=_longest_diameter_mm(part, volume.pixel_mm) if known else None,
                 mean_probability=float(values.mean()) / 255,
                 peak_probability=float(values.max()) / 255,

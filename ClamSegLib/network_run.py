@@ -15,7 +15,7 @@ from ClamSegLib.early_exit import slice_scores
 from ClamSegLib.engine import Engine, EngineChoice
 from ClamSegLib.errors import ClamSegError, InputError, OutOfMemoryError
 from ClamSegLib.map_refinement import refined
-from ClamSegLib.preprocess import Preparation
+from ClamSegLib.preprocess import Preparation, resize_to_box
 from ClamSegLib.progress import Reporter
 
 if TYPE_CHECKING:
@@ -246,8 +246,15 @@ def paste_steps(
     preparation: Preparation, maps: NDArray[np.float32], indices: NDArray[np.int64], into: NDArray[np.uint8]
 ) -> None:
     """Writes crops (B,K,S,S) in 0..1 as steps of 1/255 into the slices `indices` of (K, slice, row, column)."""
+    box = preparation.box
+    _, rows, columns = box.slices
     for condition in range(maps.shape[1]):
-        pasted = preparation.paste(maps[:, condition])
-        steps = np.round(np.clip(pasted, 0, 1) * 255).astype(np.uint8)
-        # Outside the organ nothing was ever taught, so there the network's answer means nothing.
-        into[condition, indices] = np.where(preparation.mask[indices], steps, 0)
+        values = resize_to_box(maps[:, condition], box)
+        np.clip(values, 0, 1, out=values)
+        values *= 255
+        np.rint(values, out=values)
+        # Slice by slice, so that what one step writes the next finds in the processor's cache.
+        for index, steps in zip(indices, values, strict=True):
+            # Outside the organ nothing was ever taught, so there the network's answer means nothing.
+            place = into[condition, index, rows, columns]
+            np.multiply(steps, preparation.mask[index, rows, columns], out=place, casting="unsafe")

@@ -140,19 +140,15 @@ def central_box(volume: Volume) -> Array:
 
 def body_mask(volume: Volume) -> Array:
     """What is not background: the largest part above Otsu's threshold, in CT above -400 HU, filled per slice."""
-    from scipy import ndimage
-
     from ClamSegLib.organ_brain_mr import otsu_threshold
-    from ClamSegLib.organ_morphology import largest_component, smooth_upsample, working_grid
+    from ClamSegLib.organ_morphology import fill_holes, largest_component, upsampled, working_grid
 
     grid = working_grid(volume, 2.5)
     small = grid.subsample(volume.array).astype(np.float32)
     is_hu = float(volume.array.min()) < -500 and not volume.already_windowed
-    clipped = np.minimum(small, np.percentile(small, 99.0)).ravel()
-    body = largest_component(small > (-400.0 if is_hu else 0.5 * otsu_threshold(clipped)))
-    for k in range(len(body)):
-        body[k] = ndimage.binary_fill_holes(body[k])
-    return np.asarray(smooth_upsample(body, grid, volume.array.shape) >= 0.5)
+    limit = -400.0 if is_hu else 0.5 * otsu_threshold(np.minimum(small, np.percentile(small, 99.0)).ravel())
+    body = fill_holes(largest_component(small > limit))
+    return upsampled(body, grid, volume.array.shape)
 
 
 def _mask_from_file(path: Path, volume: Volume) -> Array:

@@ -5,11 +5,13 @@ Found on a grid of about 2.5 mm, where distances of 12 mm are cheap, and refined
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ClamSegLib.organ_morphology import close, largest_component, smooth_upsample, working_grid
+from ClamSegLib.organ_morphology import WorkingGrid, close, fill_holes, largest_component, smooth_upsample, working_grid
 from ClamSegLib.volume import Array, Volume
 
 NAME = "lungs_ct"
@@ -40,15 +42,13 @@ def find_lungs(volume: Volume, window_hu: tuple[float, float] | None) -> tuple[A
     lungs = _coarse(small, grid.spacing_mm)
     if not lungs.any():
         return np.zeros(volume.array.shape, bool), 0.0, "no lungs were found in this CT"
-    mask = _refined(volume, window_hu, smooth_upsample(lungs, grid, volume.array.shape))
+    mask = _refined(volume, window_hu, lungs, grid)
     quality, problem = _plausible(lungs, small, grid.spacing_mm, volume)
     return mask, quality, problem
 
 
 def _coarse(hu: NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> NDArray[np.bool_]:
-    body = largest_component(hu > _BODY_HU)
-    for k in range(len(body)):
-        body[k] = ndimage.binary_fill_holes(body[k])
+    body = fill_holes(largest_component(hu > _BODY_HU))
     air = (hu < _AIR_HU) & body
     # Air that reaches the picture's border lies outside a body cut by the field of view.
     labels, count = ndimage.label(air)
@@ -91,8 +91,9 @@ def _closed(lung: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> 
     """Closed so that vessels and consolidations lie inside, small holes of each slice filled."""
     closed = close(lung, _CLOSING_MM, spacing_mm)
     largest_px = _LARGEST_HOLE_CM2 * 100 / (spacing_mm[1] * spacing_mm[2])
-    for k in np.flatnonzero(closed.any(axis=(1, 2))):
-        holes, count = ndimage.label(ndimage.binary_fill_holes(closed[k]) & ~closed[k])
+    enclosed = fill_holes(closed) & ~closed
+    for k in np.flatnonzero(enclosed.any(axis=(1, 2))):
+        holes, count = ndimage.label(enclosed[k])
         if count:
             sizes = np.bincount(holes.ravel())
             sizes[0] = largest_px + 1
@@ -123,14 +124,20 @@ def _without_trachea(
     return kept
 
 
-def _refined(volume: Volume, window_hu: tuple[float, float] | None, share: NDArray[np.float16]) -> NDArray[np.bool_]:
+def _refined(
+    volume: Volume, window_hu: tuple[float, float] | None, lungs: NDArray[np.bool_], grid: WorkingGrid
+) -> NDArray[np.bool_]:
     """Sharp edges: near the coarse border the full-resolution air decides."""
     limit = float(_AIR_HU)
     if volume.already_windowed and window_hu is not None:
         limit = (limit - window_hu[0]) / (window_hu[1] - window_hu[0]) * 255
-    mask = share >= 0.75
-    for k in range(len(mask)):
-        mask[k] |= (share[k] > 0.25) & (volume.array[k] < limit)
+    if volume.array.dtype.kind in "iu":
+        limit = math.ceil(limit)  # the same voxels lie below it, and whole numbers are compared faster
+    mask = np.zeros(volume.array.shape, bool)
+    for slices, box, share in smooth_upsample(lungs, grid, volume.array.shape):
+        inside, near = share >= 0.75, share > 0.25
+        for k in range(slices.start, slices.stop):
+            mask[k][box] = inside | (near & (volume.array[k][box] < limit))
     return mask
 
 

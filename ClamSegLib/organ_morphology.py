@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ClamSegLib.volume import Array, Volume
+from ClamSegLib.volume import Array, Volume, box_of
 
 # Where a picture does not say its spacing: the width a chest or head picture usually shows.
 _ASSUMED_WIDTH_MM = {"CT": 350.0, "MR": 240.0, "XR": 350.0}
 _ASSUMED_SLICE_MM = 5.0
+# Neighbours above, below, left and right, none in other slices.
+_IN_PLANE = np.stack([np.zeros((3, 3), bool), ndimage.generate_binary_structure(2, 1), np.zeros((3, 3), bool)])
 
 
 @dataclass(frozen=True)
@@ -63,27 +66,63 @@ def erode(mask: NDArray[np.bool_], radius_mm: float, spacing_mm: tuple[float, ..
 
 
 def close(mask: NDArray[np.bool_], radius_mm: float, spacing_mm: tuple[float, ...]) -> NDArray[np.bool_]:
-    """Dilation and erosion; gaps narrower than twice the radius are filled. Never smaller than the mask."""
+    """Dilation and erosion of a slice or a stack; gaps narrower than twice the radius are filled, nothing is lost."""
+    closed = mask.copy()
+    box = box_of(mask)
+    if box is None:
+        return closed
     pad = [int(np.ceil(radius_mm / s)) + 1 for s in spacing_mm]
-    # Edge slices are repeated in the stack direction: an organ cut by the scan goes on behind its end.
-    padded = np.pad(mask, [(pad[0], pad[0]), (0, 0), (0, 0)], mode="edge")
-    padded = np.pad(padded, [(0, 0), (pad[1], pad[1]), (pad[2], pad[2])])
-    closed = erode(dilate(padded, radius_mm, spacing_mm), radius_mm, spacing_mm)
-    inner = closed[pad[0] : pad[0] + mask.shape[0], pad[1] : pad[1] + mask.shape[1], pad[2] : pad[2] + mask.shape[2]]
-    return np.asarray(inner | mask)
+    # What closing adds lies inside the box of the mask, so nothing farther from it than the radius is looked at.
+    around = [(p, p) for p in pad]
+    repeated = [(0, 0) for _ in pad]
+    if mask.ndim == 3:
+        # Edge slices are repeated in the stack direction: an organ cut by the scan goes on behind its end.
+        repeated[0] = (pad[0] * (box[0].start == 0), pad[0] * (box[0].stop == len(mask)))
+        around[0] = (pad[0] - repeated[0][0], pad[0] - repeated[0][1])
+    padded = np.pad(np.pad(mask[box], repeated, mode="edge"), around)
+    found = erode(dilate(padded, radius_mm, spacing_mm), radius_mm, spacing_mm)
+    inner = tuple(slice(p, p + side.stop - side.start) for p, side in zip(pad, box, strict=True))
+    closed[box] |= found[inner]
+    return closed
 
 
-def smooth_upsample(mask: NDArray[np.bool_], grid: WorkingGrid, shape: tuple[int, ...]) -> NDArray[np.float16]:
-    """The coarse mask on the full grid as a share 0..1 with soft edges in plane; slices are repeated."""
+def fill_holes(stack: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Every slice of (slice, row, column) with what it encloses: background that reaches no side of the picture."""
+    labels, count = ndimage.label(~stack, _IN_PLANE)
+    sides = (labels[:, 0], labels[:, -1], labels[..., 0], labels[..., -1])
+    inside = np.ones(count + 1, bool)
+    inside[np.unique(np.concatenate([side.ravel() for side in sides]))] = False
+    inside[0] = True
+    return np.asarray(inside[labels])
+
+
+def smooth_upsample(
+    mask: NDArray[np.bool_], grid: WorkingGrid, shape: tuple[int, ...]
+) -> Iterator[tuple[slice, tuple[slice, ...], NDArray[np.float16]]]:
+    """The coarse mask on the full grid as a share 0..1 with soft edges in plane; slices are repeated.
+
+    Yields:
+        Slices of the full grid, the box (rows, columns) that holds all of their share above 1/4, and the share there.
+    """
     import torch
     from torch.nn.functional import interpolate
 
-    result = np.empty(shape, np.float16)
     rows, columns = mask.shape[1] * grid.steps[1], mask.shape[2] * grid.steps[2]
-    for k in range(len(mask)):
+    for k in np.flatnonzero(mask.any(axis=(1, 2))):
         plane = torch.from_numpy(mask[k].astype(np.float32))[None, None]
         # Sample n stands for the pixels around n * step: the shift puts the coarse grid back in its place.
         full = interpolate(plane, size=(rows, columns), mode="bilinear", align_corners=False)[0, 0].numpy()
         full = np.roll(full, (-((grid.steps[1] - 1) // 2), -((grid.steps[2] - 1) // 2)), axis=(0, 1))
-        result[k * grid.steps[0] : (k + 1) * grid.steps[0]] = full[: shape[1], : shape[2]]
-    return result
+        full = full[: shape[1], : shape[2]]
+        box = box_of(full > 0.25)
+        if box is not None:
+            stands_for = slice(int(k) * grid.steps[0], min((int(k) + 1) * grid.steps[0], shape[0]))
+            yield stands_for, box, full[box].astype(np.float16)
+
+
+def upsampled(mask: NDArray[np.bool_], grid: WorkingGrid, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """The coarse mask on the full grid: what is at least half covered."""
+    full = np.zeros(shape, bool)
+    for stands_for, box, share in smooth_upsample(mask, grid, shape):
+        full[(stands_for, *box)] = share >= 0.5
+    return full

@@ -169,13 +169,20 @@ def normalise(slices: Array, scale: IntensityScale) -> NDArray[np.float32]:
 
     A CT window is cut into 256 steps, so that a CT and its windowed 8-bit slices are the same input.
     """
-    values = slices.astype(np.float32)
+    # One copy, worked on in place: over a whole scan the copies would cost more than the arithmetic.
+    values: NDArray[np.float32] = slices.astype(np.float32)
     if scale.kind == "window_hu":
-        if scale.already_windowed:
-            return values / np.float32(255)
-        share = np.clip((values - scale.low) / (scale.high - scale.low), 0, 1)
-        return np.asarray(np.round(share * 255) / np.float32(255), np.float32)
-    return np.asarray(np.clip((values - scale.centre) / scale.spread, scale.low, scale.high), np.float32)
+        if not scale.already_windowed:
+            values -= scale.low
+            values /= scale.high - scale.low
+            np.clip(values, 0, 1, out=values)
+            values *= 255
+            np.rint(values, out=values)
+        values /= np.float32(255)
+        return values
+    values -= scale.centre
+    values /= scale.spread
+    return np.clip(values, scale.low, scale.high, out=values)
 
 
 def crop_resize(slices: Array, box: Box, image_size: int) -> NDArray[np.float32]:
@@ -197,8 +204,8 @@ def crop_mask(mask: Array, box: Box, image_size: int) -> NDArray[np.bool_]:
     return crop_resize(mask, box, image_size) >= 0.5
 
 
-def paste_resized(maps: Array, box: Box, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Undoes `crop_resize` in geometry: (S,size,size) -> (S,H,W), 0 outside the box."""
+def resize_to_box(maps: Array, box: Box) -> NDArray[np.float32]:
+    """Undoes `crop_resize` in geometry: (S,size,size) -> (S, height, width) of the box."""
     import torch
     from torch.nn.functional import interpolate
 
@@ -209,8 +216,14 @@ def paste_resized(maps: Array, box: Box, shape: tuple[int, int]) -> NDArray[np.f
         align_corners=False,
         antialias=min(box.height, box.width) < maps.shape[-1],
     )
+    result: NDArray[np.float32] = resized[:, 0].numpy()
+    return result
+
+
+def paste_resized(maps: Array, box: Box, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """The same in the whole plane: (S,size,size) -> (S,H,W), 0 outside the box."""
     pasted = np.zeros((len(maps), *shape), np.float32)
-    pasted[box.slices] = resized[:, 0].numpy()
+    pasted[box.slices] = resize_to_box(maps, box)
     return pasted
 
 

@@ -41,7 +41,9 @@ class Node(nn.Module):
 
 
 def initialise(network: nn.Module) -> None:
-    """Random weights of a network whose head convolutions stand in `heads`."""
+    """Random weights of a network whose head convolutions stand in `heads`; shapes without memory get none."""
+    if next(network.parameters()).is_meta:
+        return  # drawing numbers there would import all of torch's compiler, a second of processor time
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

@@ -167,6 +167,19 @@ def canonical(volume: Volume, plane: str = "axial") -> tuple[Volume, Orientation
     return turned, orientation
 
 
+def box_of(mask: NDArray[np.bool_]) -> tuple[slice, ...] | None:
+    """The smallest box that holds all of a mask of any dimension; None where it is empty."""
+    box: list[slice] = []
+    for axis in range(mask.ndim):
+        # Axis by axis in what is left: of a small thing in a large volume hardly more than one pass is made.
+        rest = mask[tuple(box)]
+        found = np.flatnonzero(rest.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
+        if len(found) == 0:
+            return None
+        box.append(slice(int(found[0]), int(found[-1]) + 1))
+    return tuple(box)
+
+
 def check_plane(volume: Volume, plane: str) -> None:
     """Refuses a plane whose in-plane voxels are more anisotropic than 3:1, naming the plane that fits.
 

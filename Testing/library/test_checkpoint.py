@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -123,3 +125,12 @@ def test_config_that_is_no_json_is_refused(tmp_path):
     (folder / "config.json").write_text("{" * 5000)
     with pytest.raises(InputError, match="not a JSON file"):
         load_model(folder)
+
+
+def test_loading_a_model_leaves_the_compiler_of_torch_alone(tmp_path):
+    folder = tiny_model(tmp_path / "m")
+    code = "import sys; from pathlib import Path; from ClamSegLib.checkpoint import load_model; "
+    code += f"model = load_model(Path({str(folder)!r})); assert not any(p.is_meta for p in model.clam.parameters()); "
+    code += "print('torch' in sys.modules, 'torch._dynamo' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["True", "False"]
