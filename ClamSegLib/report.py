@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ClamSegLib import RESEARCH_ONLY, __version__
 from ClamSegLib.inference import CaseResult
 from ClamSegLib.lesions import write_lesions
 from ClamSegLib.outputs import whole_folder
 from ClamSegLib.segmentation_file import Segment, write_segmentation
+from ClamSegLib.volume import box_of
 from ClamSegLib.volume_files import write_volume
 
 SEGMENTATION, PROBABILITY, DISAGREEMENT = "segmentation.seg.nrrd", "probability.nrrd", "disagreement.nrrd"
@@ -114,6 +116,11 @@ def report_of(result: CaseResult, accepted: Sequence[str] = ()) -> dict[str, Any
     }
 
 
+def _strongest(maps: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The largest value over the conditions, (K, slice, row, column) -> (slice, row, column)."""
+    return np.asarray(maps[0] if len(maps) == 1 else maps.max(axis=0), np.uint8)
+
+
 def write_arrays(result: CaseResult, folder: Path) -> None:
     """Writes the arrays as .npy in the frame of the input, for a front that shows them at once.
 
@@ -122,9 +129,13 @@ def write_arrays(result: CaseResult, folder: Path) -> None:
     """
     labels = result.labels
     if result.model.config.task == "lesion":
-        labels = np.where(labels > 0, labels + 1, result.organ.mask.astype(np.uint8))
-    arrays = {"labels": labels, "probability": result.probability.max(axis=0)}
-    arrays["disagreement"] = result.disagreement.max(axis=0)
+        labels = result.organ.mask.astype(np.uint8)
+        box = box_of(result.labels > 0)
+        if box is not None:
+            lesions = result.labels[box]
+            labels[box] = np.where(lesions > 0, lesions + 1, labels[box])
+    arrays = {"labels": labels, "probability": _strongest(result.probability)}
+    arrays["disagreement"] = _strongest(result.disagreement)
     if len(result.probability) > 1:
         arrays["strongest"] = result.probability.argmax(axis=0) + 1
     for name, array in arrays.items():
@@ -165,7 +176,7 @@ def write_case(
             write_segmentation(part / SEGMENTATION, segments, result.volume)
             for name, maps in ((PROBABILITY, result.probability), (DISAGREEMENT, result.disagreement)):
                 # Several conditions: the larger value of each voxel; the condition stands in the segmentation.
-                strongest = np.ascontiguousarray(result.in_own_frame(maps.max(axis=0)))
+                strongest = np.ascontiguousarray(result.in_own_frame(_strongest(maps)))
                 write_volume(strongest, result.volume, part / name)
         write_lesions(part / LESIONS, result.lesions)
         if dicom_seg and any(s.mask.any() for s in segments):

@@ -6,6 +6,7 @@ _Tags and the Segmentation_ keys. Segments that overlap go to layers of their ow
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from ClamSegLib.volume import Volume
 
+_GZIP = 31  # zlib's word for a gzip header, without a date
 _ANATOMY = "Anatomic codes - DICOM master list"
 _CONTEXT = "Segmentation category and type - DICOM master list"
 
@@ -46,11 +48,11 @@ def _layers(segments: Sequence[Segment]) -> list[list[int]]:
         for place, layer in enumerate(layers):
             if not (unions[place] & segment.mask).any():
                 layer.append(number)
-                unions[place] |= segment.mask
+                unions[place] = unions[place] | segment.mask
                 break
         else:
             layers.append([number])
-            unions.append(segment.mask.copy())
+            unions.append(segment.mask)
     return layers
 
 
@@ -80,7 +82,8 @@ def write_segmentation(path: Path, segments: Sequence[Segment], volume: Volume) 
     if not segments or any(s.mask.shape != volume.array.shape for s in segments):
         raise ValueError("segments must be at least one, on the volume's grid")
     layers = _layers(segments)
-    stack = np.zeros((len(layers), *volume.array.shape), np.uint8)
+    # The list of layers varies fastest in the file, so it does in memory.
+    stack = np.zeros((*volume.array.shape, len(layers)), np.uint8)
     keys: dict[str, str] = {
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
         "Segmentation_ConversionParameters": "",
@@ -91,7 +94,7 @@ def write_segmentation(path: Path, segments: Sequence[Segment], volume: Volume) 
     for layer, members in enumerate(layers):
         for value, number in enumerate(members, 1):
             segment = segments[number]
-            stack[layer][segment.mask] = value
+            np.copyto(stack[..., layer], np.uint8(value), where=segment.mask)
             head = f"Segment{number}_"
             keys |= {
                 head + "ID": segment.id,
@@ -108,13 +111,15 @@ def write_segmentation(path: Path, segments: Sequence[Segment], volume: Volume) 
 
 
 def _write_nrrd(path: Path, stack: NDArray[np.uint8], volume: Volume, keys: dict[str, Any]) -> None:
-    """NRRD by hand: ITK cannot write a list axis beside three spatial ones."""
-    import gzip
+    """NRRD by hand: ITK cannot write a list axis beside three spatial ones.
 
+    Args:
+        stack: (slice, row, column, layer).
+    """
     direction = np.asarray(volume.direction, float).reshape(3, 3) * np.asarray(volume.spacing_mm)
     columns = [f"({','.join(repr(float(v)) for v in direction[:, k])})" for k in range(3)]
-    single = len(stack) == 1
-    sizes = stack.shape[:0:-1] if single else (len(stack), *stack.shape[:0:-1])
+    single = stack.shape[-1] == 1
+    sizes = stack.shape[2::-1] if single else stack.shape[::-1]
     header = [
         "NRRD0004",
         "# Complete NRRD file format specification at:",
@@ -129,10 +134,9 @@ def _write_nrrd(path: Path, stack: NDArray[np.uint8], volume: Volume, keys: dict
         f"space origin: ({','.join(repr(float(v)) for v in volume.origin)})",
         *(f"{key}:={value}" for key, value in sorted(keys.items())),
     ]
-    data = stack[0] if single else np.moveaxis(stack, 0, -1)  # the list axis varies fastest
     with path.open("wb") as file:
         file.write(("\n".join(header) + "\n\n").encode("utf-8"))
-        file.write(gzip.compress(np.ascontiguousarray(data).tobytes(), compresslevel=1, mtime=0))
+        file.write(zlib.compress(stack, level=1, wbits=_GZIP))
 
 
 def read_segmentation(path: Path, volume: Volume) -> list[Segment]:
