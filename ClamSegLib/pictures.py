@@ -7,6 +7,7 @@ given in inches: matplotlib's own layout would take as long as all the drawing.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -224,11 +225,11 @@ def write_stages(path: Path, result: CaseResult) -> None:
     config, box = result.model.config, result.preparation.box
     side, organ = config.image_size, result.organ.label(config.organ)[0]
     lines = [f"{_caption(result, k)}   {result.summary()}", *_doubt(result)]
-    figure = _figure(19.2, 3.8 + 0.2 * len(_doubt(result)))
+    figure = _figure(19.2, 4.1 + 0.2 * len(_doubt(result)))
     _heading(figure, lines, 11)
     # The two maps have a colour bar beside them.
     lefts = [0.05, 3.13, 6.21, 9.29, 12.72, 16.15]
-    axes = [_panel(figure, left, 0.3, 3.0, 2.85) for left in lefts]
+    axes = [_panel(figure, left, 0.35, 3.0, 3.0) for left in lefts]
     image = grey(result, k)
     _show(axes[0], result, image, cmap="gray", vmin=0, vmax=1)
     _sides(axes[0], result)
@@ -242,7 +243,7 @@ def write_stages(path: Path, result: CaseResult) -> None:
     for place, maps, colours in ((3, result.probability, "inferno"), (4, result.disagreement, "cividis")):
         shown = maps[:, k][(slice(None), *window)].max(axis=0) / 255
         axes[place].imshow(shown, cmap=colours, vmin=0, vmax=1, aspect=_aspect(result))
-        _colour_bar(_panel(figure, lefts[place] + 3.07, 0.3, 0.1, 2.85), colours)
+        _colour_bar(_panel(figure, lefts[place] + 3.07, 0.35, 0.1, 3.0), colours)
     _overlay(axes[5], result, k)
     names = (
         "input",
@@ -278,12 +279,13 @@ def _colour_bar(axes: Any, colours: str) -> None:
 
 def _stage_slice(result: CaseResult) -> int:
     """The slice with most lesion, else with the highest probability, else with most organ."""
-    for areas in (
-        lambda: np.count_nonzero(result.labels, axis=(1, 2)),
-        lambda: result.probability.max(axis=(0, 2, 3)),
-        lambda: np.count_nonzero(result.organ.mask, axis=(1, 2)),
-    ):
-        found = areas()
-        if found.max() > 0:
-            return int(np.argmax(found))
+
+    def figures() -> Iterator[NDArray[Any]]:
+        yield np.asarray(np.count_nonzero(result.labels, axis=(1, 2)))
+        yield result.probability.max(axis=(0, 2, 3))
+        yield np.asarray(np.count_nonzero(result.organ.mask, axis=(1, 2)))
+
+    for of_slices in figures():
+        if of_slices.max() > 0:
+            return int(np.argmax(of_slices))
     return int(result.canonical_volume.array.shape[0]) // 2
