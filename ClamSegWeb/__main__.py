@@ -103,7 +103,7 @@ def _serve(options: argparse.Namespace, files: list[Path], roots: Roots) -> int:
         page.segment.look_at_installation()
         page.training.find_again()
         if files:
-            page.input.open_path(files[0])
+            page.input.open_paths(files)
         elif not options.empty:
             page.input.open_first_sample()
         if not options.no_browser and _has_display():

@@ -22,9 +22,10 @@ _SERVED = Path(__file__).resolve().parent / "served"
 _DRAWER_WIDTH_PX = 400
 # Letters at the edges of a slice view: left, right, top, bottom, the patient's right on the left.
 _LETTERS = {AXIAL: "RLAP", CORONAL: "RLSI", SAGITTAL: "APSI"}
-_EDGES = ("left:8px;top:50%", "right:8px;top:50%", "top:6px;left:50%", "bottom:34px;left:50%")
+_EDGES = ("left:8px;top:50%", "right:8px;top:50%", "top:6px;left:50%", "bottom:46px;left:50%")
 _STYLE = """
 html { overflow: hidden; }
+.v-btn { text-transform: none; letter-spacing: 0; }
 .view-words { position: absolute; pointer-events: none; color: #e8ecf0; font: 13px sans-serif; text-shadow: 0 0 3px #000, 0 0 3px #000; }
 .lesion-table td, .lesion-table th { padding: 2px 6px !important; height: 28px !important; font-size: 12px !important; }
 .lesion-table tr { cursor: pointer; }
@@ -60,6 +61,12 @@ def build_frame(page: Any) -> None:
                         v3.VExpansionPanelTitle(words, classes="py-2 font-weight-bold", static=True)
                         with v3.VExpansionPanelText(eager=True):
                             fill(page)
+                with v3.VExpansionPanel(value="log", v_if=("log_lines.length",)):
+                    v3.VExpansionPanelTitle(_("Log"), classes="py-2", static=True)
+                    with v3.VExpansionPanelText():
+                        html.Div(
+                            "{{ line }}", v_for="(line, k) in log_lines", key="k", classes="text-caption", style="white-space: pre-line",
+                        )  # fmt: skip
         with v3.VMain(style="height: 100vh"), html.Div(style="height: 100%; display: flex", id="views"):
             page.views.layouts.initialize_layout_grid(layout)
 
@@ -70,6 +77,13 @@ def _bar(page: Any) -> None:
         html.Div("{{ scan_index >= 0 ? scans[scan_index].name : '' }}", classes="ml-6 text-body-1", id="scan-name")
         html.Div("{{ scan_facts }}", classes="ml-3 text-body-2 text-grey-lighten-1", id="scan-facts")
         v3.VSpacer()
+        with v3.VBtn(variant="text", size="small", prepend_icon="mdi-contrast-circle", id="window-button"):
+            html.Span(_("Window"))
+            with v3.VMenu(activator="parent"), v3.VList(density="compact"):
+                v3.VListItem(
+                    v_for="name in windows", key="name", title=("name",), click=(page.input.set_window, "[name]"),
+                    classes="window-choice",
+                )  # fmt: skip
         with v3.VBtn(
             variant="text", size="small", click=page.views.fit, prepend_icon="mdi-fit-to-page-outline", id="fit-button"
         ):
@@ -79,7 +93,7 @@ def _bar(page: Any) -> None:
 
 def _questions(page: Any) -> None:
     """Notices, and the question that waits for an answer; they stand above the sections and cover no picture."""
-    with html.Div(classes="ma-2"):
+    with html.Div(classes="ma-2", style="position: sticky; top: 8px; z-index: 5; background: #212121"):
         with v3.VAlert(
             v_for="(notice, index) in notices", key="index", closable=True, density="compact", classes="mb-2 text-body-2",
             type=("notice.kind === 'error' ? 'error' : 'info'",), variant="tonal",
@@ -107,7 +121,7 @@ def slice_overlay(server: Any, _view_id: str, view: Any) -> None:
     for letter, place in zip(_LETTERS[name], _EDGES, strict=True):
         html.Div(letter, classes="view-words", v_if=("scan_index >= 0 && !is_picture_shown",), style=place)
     with html.Div(
-        style="position: absolute; bottom: 0; left: 8px; right: 8px", v_if=("scan_index >= 0 && !is_picture_shown",)
+        style="position: absolute; bottom: 18px; left: 8px; right: 8px", v_if=("scan_index >= 0 && !is_picture_shown",)
     ):
         Slider(
             typed_state=connect_slice_view_slider_to_state(server, view), density="compact", color=colour,

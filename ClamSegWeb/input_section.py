@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ClamSegReading.fit import describe
+from ClamSegReading.result_views import show_model_window
 from ClamSegReading.samples import sample_name, shipped_samples
 from ClamSegScene.facts import facts_of
+from ClamSegScene.views import set_window
 from ClamSegScene.words import tr as _
 from ClamSegWeb.opened_scan import OpenedScan, open_scan
 from ClamSegWeb.user_action import user_action
+
+_AUTOMATIC, _MODEL_WINDOW = _("automatic"), _("as the model sees it")
+# Centre and width in HU, as radiologists set them.
+_CT_WINDOWS_HU = {
+    _("lung"): (-600.0, 1500.0), _("soft tissue"): (50.0, 400.0), _("bone"): (400.0, 1800.0), _("brain"): (40.0, 80.0),
+}  # fmt: skip
 
 
 @dataclass
@@ -40,6 +49,7 @@ class InputSection:
         self._page, self._state = page, page.state
         self._cases: list[OpenCase] = []
         self._samples = shipped_samples()
+        self._waiting: list[Path] = []
         self._folder: Path | None = None
         self.current: OpenCase | None = None
         self.is_opening = False
@@ -49,7 +59,7 @@ class InputSection:
                     {"name": sample["name"], "title": sample["title"], "about": sample["description"]}
                     for sample, _path in self._samples
                 ],
-                "scans": [], "scan_index": -1, "scan_facts": "", "scan_warnings": [], "opening": "", "is_picture_shown": False,
+                "scans": [], "scan_index": -1, "scan_facts": "", "scan_warnings": [], "opening": "", "is_picture_shown": False, "windows": [],
                 "folder_words": "", "folder_entries": [], "folder_has_parent": False, "has_roots": bool(page.roots.folders),
             }
         )  # fmt: skip
@@ -83,6 +93,12 @@ class InputSection:
         if self._folder is not None:
             self.open_path(self._page.roots.admit(self._folder))
 
+    def open_paths(self, paths: Sequence[Path]) -> None:
+        """Opens files and DICOM folders one after the other; the last one is shown."""
+        self._waiting = list(paths)
+        if self._waiting:
+            self.open_path(self._waiting.pop(0))
+
     def open_path(self, path: Path, name: str = "") -> None:
         """Opens a file or a DICOM folder; what is open already is shown."""
         if self._page.is_busy:
@@ -101,9 +117,19 @@ class InputSection:
         self.is_opening, self._state.opening = False, ""
         if scan is None:
             self._page.failed(problem)
-            return
-        self._cases.append(OpenCase(scan))
-        self.show(len(self._cases) - 1)
+        else:
+            self._cases.append(OpenCase(scan))
+            self.show(len(self._cases) - 1)
+        if self._waiting:
+            self.open_path(self._waiting.pop(0))
+
+    def _windows(self) -> list[str]:
+        """Windows that make sense for the scan."""
+        if self.current is None:
+            return []
+        model = [_MODEL_WINDOW] if self.current.result is not None else []
+        is_ct = facts_of(self._page.views.scene, self.current.scan.volume).modality == "CT"
+        return [*model, _AUTOMATIC, *(_CT_WINDOWS_HU if is_ct else ())]
 
     # Showing and closing
 
@@ -172,8 +198,24 @@ class InputSection:
         self._state.scan_facts = (
             describe(facts_of(self._page.views.scene, current.scan.volume)) if current is not None else ""
         )
+        self._state.windows = self._windows()
         self._state.is_picture_shown = current is not None and current.scan.is_picture
         self._state.scan_warnings = list(current.scan.warnings) if current is not None else []
+
+    # The window
+
+    def set_window(self, name: str) -> None:
+        """A usual window by name, the automatic one, or that of the model."""
+        if self.current is None:
+            return
+        volume, result = self.current.scan.volume, self.current.result
+        if name == _MODEL_WINDOW and result is not None:
+            show_model_window(result)
+        elif name in _CT_WINDOWS_HU:
+            centre, width = _CT_WINDOWS_HU[name]
+            set_window(volume, centre - width / 2, centre + width / 2)
+        else:
+            volume.GetDisplayNode().SetAutoWindowLevel(1)
 
     # The folder list
 

@@ -88,7 +88,8 @@ class Page:
         self._notice("info", text)
 
     def _notice(self, kind: str, text: str) -> None:
-        self.state.notices = [*self.state.notices, {"kind": kind, "text": text}][-4:]
+        others = [notice for notice in self.state.notices if notice["text"] != text]
+        self.state.notices = [*others, {"kind": kind, "text": text}][-4:]
 
     def close_notice(self, index: int) -> None:
         """The reader has read it."""

@@ -92,6 +92,8 @@ class ReviewSection:
         state.conditions = list(lesions.conditions)
         state.several_conditions = len(lesions.conditions) > 1
         state.lesion_rows = [self._cells(row) for row in rows]
+        if all(row.number != state.lesion_number for row in rows):
+            state.lesion_number = 0
         state.statistics = statistics_words(rows)
         state.threshold = round(lesions.threshold, 3)
         self._tell_slice()
@@ -248,6 +250,8 @@ class ReviewSection:
             self.result.editing = None
             if not self.result.take_over_edits():
                 self.result.write()
+            if self._state.solid:
+                show_surfaces(self.result.segmentation, True)  # drawing put the surfaces away
             self.refresh()
 
     # Slices

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import slicer
 from trame_slicer.core import LayoutManager, SlicerApp
 from trame_slicer.rca_view import register_rca_factories
 from trame_slicer.views import Layout, LayoutDirection, ViewLayoutDefinition
@@ -46,6 +47,12 @@ class SceneViews:
         for view in self.app.view_manager.get_views():
             # Eight samples a pixel cost five times the time of a slice and show nothing more.
             view.render_window().SetMultiSamples(0)
+
+        self.app.app_logic.GetInteractionNode().SetCurrentInteractionMode(
+            slicer.vtkMRMLInteractionNode.AdjustWindowLevel
+        )
+        crosshair = self.scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+        crosshair.SetCrosshairMode(slicer.vtkMRMLCrosshairNode.ShowSmallBasic)
 
     @property
     def slices(self) -> list[Any]:

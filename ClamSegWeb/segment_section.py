@@ -9,6 +9,7 @@ from typing import Any
 from ClamSegReading.fit import mismatches, suggest_model
 from ClamSegReading.job import State
 from ClamSegReading.progress_words import progress_words
+from ClamSegReading.result_views import show_fixed_window
 from ClamSegReading.run_request import RunListener, RunOptions
 from ClamSegReading.segmentation_run import SegmentationRun
 from ClamSegScene.facts import facts_of
@@ -70,6 +71,9 @@ class SegmentSection(RunListener):
             name = suggest_model(self._models, facts_of(self._page.views.scene, case.scan.volume))
             if name:
                 self._state.model = name
+            entry = self._entry()
+            if case.result is None and entry is not None and not self._doubts(entry, case):
+                show_fixed_window(self._config(entry), case.scan.volume)
         self._show_model()
 
     def _entry(self) -> dict[str, Any] | None:
@@ -91,13 +95,11 @@ class SegmentSection(RunListener):
         self._state.model_about = _("Finds {what}. {licence}").format(
             what=", ".join(entry["conditions"]), licence=entry["licence"]
         )
-        self._state.fit_doubts = (
-            mismatches(
-                self._config(entry), facts_of(self._page.views.scene, current.scan.volume), matrix_of(current.scan.volume)
-            )
-            if current is not None
-            else []
-        )  # fmt: skip
+        self._state.fit_doubts = self._doubts(entry, current) if current is not None else []
+
+    def _doubts(self, entry: dict[str, Any], case: Any) -> list[str]:
+        volume = case.scan.volume
+        return mismatches(self._config(entry), facts_of(self._page.views.scene, volume), matrix_of(volume))
 
     # The run
 

@@ -18,6 +18,7 @@ from ClamSegScene.geometry import GeometryRecord, record_geometry, unchanged
 from ClamSegScene.overlays import DISAGREEMENT, PROBABILITY, STRONGEST, add_map, map_array, map_of
 from ClamSegScene.regrid import count_as_volume
 from ClamSegScene.segments import SegmentLook, add_segmentation, put_segment, segment_mask, write_provenance
+from ClamSegScene.views import organ_behind_lesions
 from ClamSegScene.words import tr as _
 
 VOLUME = "ClamSeg.volume"
@@ -77,6 +78,7 @@ def import_result(
         if config["task"] == "lesion":
             if looks[0].id == "organ":
                 put_segment(segmentation, volume, looks[0], labels > 0)
+                organ_behind_lesions(segmentation, "organ")
             added.append(add_map(scene, volume, segmentation, probability, PROBABILITY))
             added.append(add_map(scene, volume, segmentation, disagreement, DISAGREEMENT))
             if strongest is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from ClamSegScene.views import jump_to, set_window, voxel_at_view
@@ -23,6 +24,15 @@ def show_model_window(result: Any) -> None:
     display = result.volume.GetDisplayNode()
     if window and display is not None and not display.GetInvertDisplayScalarRange():
         set_window(result.volume, float(window[0]), float(window[1]))
+
+
+def show_fixed_window(config: Mapping[str, Any], volume: Any) -> bool:
+    """The window a model works with, where it is the same for every scan (CT in HU); False where it is not."""
+    intensity = config.get("intensity", {})
+    if intensity.get("kind") != "window_hu":
+        return False
+    set_window(volume, float(intensity["low"]), float(intensity["high"]))
+    return True
 
 
 def jump_to_lesion(result: Any, number: int) -> None:

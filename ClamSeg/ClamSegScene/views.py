@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import slicer
+import vtk
 
 from ClamSegScene.geometry import matrix_of, world_transform
+
+_ORGAN_FILL, _ORGAN_3D = 0.3, 0.2
 
 
 def _all(scene: Any, kind: str) -> list[Any]:
@@ -24,12 +26,26 @@ def show_behind(scene: Any, volume: Any) -> None:
 
 
 def jump_to(scene: Any, ras: Sequence[float]) -> None:
-    """Centres all slice views on a point of the world; the zoom stays the reader's."""
-    slicer.vtkMRMLSliceNode.JumpAllSlices(
-        scene, float(ras[0]), float(ras[1]), float(ras[2]), slicer.vtkMRMLSliceNode.CenteredJumpSlice
-    )
+    """Shows a point of the world in all slice views; the zoom stays the reader's, and the picture its place where it can.
+
+    A view is centred on the point only where it would lie outside or at the very edge.
+    """
+    point = [float(value) for value in ras[:3]]
+    for view in _all(scene, "vtkMRMLSliceNode"):
+        view.JumpSliceByOffsetting(*point)
+        if not _lies_inside(view, point):
+            view.JumpSliceByCentering(*point)
     for crosshair in _all(scene, "vtkMRMLCrosshairNode"):
         crosshair.SetCrosshairRAS(float(ras[0]), float(ras[1]), float(ras[2]))
+
+
+def _lies_inside(view: Any, point: Sequence[float]) -> bool:
+    """Whether a view shows a point, not closer to its edge than a tenth of its size."""
+    to_view = vtk.vtkMatrix4x4()
+    vtk.vtkMatrix4x4.Invert(view.GetXYToRAS(), to_view)
+    across, down = to_view.MultiplyPoint((*point, 1.0))[:2]
+    width, height = view.GetDimensions()[:2]
+    return 0.1 * width <= across <= 0.9 * width and 0.1 * height <= down <= 0.9 * height
 
 
 def set_window(volume: Any, low: float, high: float) -> None:
@@ -54,6 +70,18 @@ def show_surfaces(segmentation: Any, visible: bool) -> None:
     display = segmentation.GetDisplayNode()
     if display is not None:
         display.SetVisibility3D(visible)
+
+
+def organ_behind_lesions(segmentation: Any, organ: str) -> None:
+    """The organ as a thin veil, in slices and in 3-D, so that the lesions in it are seen at once.
+
+    Args:
+        organ: id of its segment.
+    """
+    display = segmentation.GetDisplayNode()
+    if display is not None:
+        display.SetSegmentOpacity2DFill(organ, _ORGAN_FILL)
+        display.SetSegmentOpacity3D(organ, _ORGAN_3D)
 
 
 def outline_opacity(segmentation: Any, opacity: float) -> None:

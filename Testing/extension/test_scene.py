@@ -298,13 +298,14 @@ def test_maps_lie_on_the_volume_and_show_only_what_is_above_the_threshold(scene:
     assert {c.GetForegroundVolumeID() for c in composites} == {None}
 
 
-def test_a_jump_centres_all_views_and_keeps_the_readers_zoom(scene: Any) -> None:
+def test_a_jump_to_a_point_outside_centres_the_views_and_keeps_the_readers_zoom(scene: Any) -> None:
     volume = add_volume(scene, values(), oblique())
     show_behind(scene, volume)
     views = [scene.GetNthNodeByClass(n, "vtkMRMLSliceNode") for n in range(3)]
     for view in views:
         view.SetDimensions(300, 200, 1)
         view.SetFieldOfView(77.0, 51.0, 1.0)
+        view.JumpSliceByCentering(*(value + 400.0 for value in to_world(volume, (4, 7, 3))))
     point = to_world(volume, (4, 7, 3))
     jump_to(scene, point)
     for view in views:
@@ -313,6 +314,23 @@ def test_a_jump_centres_all_views_and_keeps_the_readers_zoom(scene: Any) -> None
     red = next(view for view in views if view.GetLayoutName() == "Red")
     assert np.allclose(voxel_at_view(scene, volume, "Red"), (4, 7, 3), atol=1e-6), red.GetID()
     set_window(volume, -1000, 400)
+
+
+def test_a_jump_to_a_point_in_view_leaves_the_picture_where_it_is(scene: Any) -> None:
+    volume = add_volume(scene, values(), oblique())
+    views = [scene.GetNthNodeByClass(n, "vtkMRMLSliceNode") for n in range(3)]
+    point = np.array(to_world(volume, (4, 7, 3)))
+    for view in views:
+        view.SetDimensions(300, 200, 1)
+        view.SetFieldOfView(300.0, 200.0, 1.0)
+        view.JumpSliceByCentering(*point)
+    jump_to(scene, point + 20.0)
+    for view in views:
+        to_ras = view.GetSliceToRAS()
+        axes = np.array([[to_ras.GetElement(row, column) for column in range(3)] for row in range(3)])
+        moved = axes.T @ (np.array([to_ras.GetElement(row, 3) for row in range(3)]) - point)
+        assert np.allclose(moved[:2], 0, atol=1e-6)  # not within the plane
+        assert np.allclose(moved[2], axes.T[2] @ np.full(3, 20.0), atol=1e-6)  # but to the point's slice
 
 
 def test_a_segment_of_another_grid_and_transform_becomes_a_mask_of_this_volume(scene: Any) -> None:
