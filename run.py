@@ -1,11 +1,14 @@
 """One command sets ClamSeg up in its own folder `.venv` and runs it; only Python 3.11 or newer is needed before.
 
-    python3 run.py demo     segment the shipped samples and name the pictures
-    python3 run.py test     lint, types and all tests
-    python3 run.py shell    set up only, and say how to call clamseg
+    python3 run.py demo           segment the shipped samples, name the pictures, and end with the page in the browser
+    python3 run.py web [FILES]    the page in the browser
+    python3 run.py test           lint, types and all tests, those of the page in a real browser too
+    python3 run.py shell          set up only, and say how to call clamseg
 
 Options: --cpu takes a torch without CUDA although an NVIDIA GPU is there; --allow-cuda takes the large CUDA build
-without a GPU where no other can be reached. Other words go on to the demo or to pytest. The set-up is done once; it is repeated when pyproject.toml or constraints.txt change.
+without a GPU where no other can be reached; demo --no-page ends with the pictures. Other words go on to the demo, the
+page or pytest. The set-up is done once; it is repeated when pyproject.toml or the constraints change. The page has an
+environment of its own, `.venv-web`.
 """
 
 from __future__ import annotations
@@ -20,6 +23,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from Packaging.machine import call, get_system_packages, say
+from Packaging.page_environment import PageEnvironment, ensure_browser
+
 OLDEST = (3, 11)
 HOME = Path(__file__).resolve().parent
 ENVIRONMENT = HOME / ".venv"
@@ -31,17 +37,8 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 DISPLAY_PACKAGES = (
     "libegl1", "libgl1", "libxkbcommon0", "libdbus-1-3", "libfontconfig1", "libglib2.0-0", "fonts-dejavu-core",
 )  # fmt: skip
-EXTRAS = {"demo": ("dicom",), "shell": ("dicom",), "test": ("all", "test", "panel", "dev")}
-
-
-def say(line: str) -> None:
-    """Tells the user what happens now."""
-    print(f"[clamseg] {line}", flush=True)
-
-
-def call(command: list[str], **more: object) -> int:
-    """Runs a command in the checkout and returns its exit code."""
-    return subprocess.run(command, cwd=HOME, check=False, **more).returncode  # type: ignore[call-overload]
+EXTRAS = {"demo": ("dicom",), "web": ("dicom",), "shell": ("dicom",), "test": ("all", "test", "panel", "dev")}
+PAGE_TESTS = "Testing/web"
 
 
 def pip(*words: str) -> int:
@@ -65,19 +62,11 @@ def ensure_venv_module() -> None:
     """Debian ships ensurepip apart; names the one apt line, and as root runs it."""
     if importlib.util.find_spec("ensurepip"):
         return
-    package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
-    line = f"apt-get install -y {package}"
-    if not shutil.which("apt-get"):
-        sys.exit(
-            "This Python lacks the modules venv and ensurepip; install them with your package manager and run again."
-        )
-    if os.geteuid() != 0:
-        sys.exit(f"This Python lacks ensurepip; run 'sudo {line}' and then this command again.")
-    say(f"Python lacks ensurepip, running: {line}")
-    if call(["apt-get", "install", "-y", package]) and (
-        call(["apt-get", "update"]) or call(["apt-get", "install", "-y", package])
-    ):
-        sys.exit(f"'{line}' failed; install that package by hand and run again.")
+    problem = get_system_packages(
+        (f"python{sys.version_info[0]}.{sys.version_info[1]}-venv",), "Python lacks ensurepip and venv"
+    )
+    if problem:
+        sys.exit(problem)
     # A new process sees the new package for certain.
     os.execv(sys.executable, [sys.executable, *sys.argv])
 
@@ -183,14 +172,9 @@ def ensure_display_libraries() -> None:
     """Names the one apt line for the panel's tests, and as root runs it."""
     if display_works():
         return
-    line = f"apt-get install -y --no-install-recommends {' '.join(DISPLAY_PACKAGES)}"
-    if not shutil.which("apt-get"):
-        sys.exit("The panel's tests need the libraries of Qt (EGL, GL, xkbcommon, D-Bus, fontconfig) and a font.")
-    if os.geteuid() != 0:
-        sys.exit(f"The panel's tests need libraries of the system; run 'sudo {line}' and then this command again.")
-    say(f"Qt lacks libraries, running: {line}")
-    if call(line.split()) and (call(["apt-get", "update"]) or call(line.split())):
-        sys.exit(f"'{line}' failed; install these packages by hand and run again.")
+    problem = get_system_packages(DISPLAY_PACKAGES, "The panel's tests need libraries of the system")
+    if problem:
+        sys.exit(problem)
     if not display_works():
         sys.exit("Qt or slicer-core still does not start; run: .venv/bin/python -c 'import PySide6.QtWidgets, slicer'")
 
@@ -205,30 +189,80 @@ def usable() -> bool:
     return told.returncode == 0 and told.stdout.strip() == sys.version.split()[0]
 
 
+def page_environment() -> PageEnvironment:
+    """The environment of the page, beside this one."""
+    return PageEnvironment(HOME, PYTHON)
+
+
 def demo(words: list[str]) -> int:
-    """Runs the demo, which names its pictures."""
+    """Runs the demo, which names its pictures, and then the page; where there can be no page, says why."""
     output = HOME / "clamseg-demo"
-    return call([str(PYTHON), "-m", "ClamSegLib", "demo", "--output", str(output), *words])
+    named = [word for word in words if word != "--no-page"]
+    failed = call([str(PYTHON), "-m", "ClamSegLib", "demo", "--output", str(output), *named])
+    if failed or named != words or {"-h", "--help"} & set(words):
+        return failed
+    environment = page_environment()
+    problem = environment.ensure(("web",))
+    if problem:
+        say(f"The pictures are written, but there is no page: {problem}")
+        return 0
+    return serve(environment, [])
+
+
+def web(words: list[str]) -> int:
+    """The page with the files that are named."""
+    environment = page_environment()
+    problem = environment.ensure(("web",))
+    if problem:
+        sys.exit(problem)
+    return serve(environment, words)
+
+
+def serve(environment: PageEnvironment, words: list[str]) -> int:
+    """Serves the page until Ctrl-C."""
+    from ClamSegLib.verbs.web import followed
+
+    # Names of files are relative to where the user is, not to the checkout.
+    return followed([str(environment.python), "-m", "ClamSegWeb", *words], environment.variables())
 
 
 def test(words: list[str]) -> int:
-    """Lint, types and tests; the first that fails ends it."""
-    ensure_display_libraries()
+    """Lint, types and tests; the first that fails ends it. Words choose among the tests of one suite."""
     processes = str(min(4, os.cpu_count() or 1))
     # One thread a process: two test processes that each take all cores slow each other down.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-    for step in (
-        ["ruff", "format", "--check", "."],
-        ["ruff", "check", "."],
-        ["mypy"],
-        ["pytest", "-q", "-n", processes, "--dist", "loadfile", *words],
-    ):
-        say(" ".join(step))
-        failed = call([str(PYTHON), "-m", *step], env=environment)
+    of_the_page = any(PAGE_TESTS in word for word in words)
+    if not of_the_page:
+        ensure_display_libraries()
+        for step in (
+            ["ruff", "format", "--check", "."],
+            ["ruff", "check", "."],
+            ["mypy"],
+            ["pytest", "-q", "-n", processes, "--dist", "loadfile", *words],
+        ):
+            say(" ".join(step))
+            failed = call([str(PYTHON), "-m", *step], env=environment)
+            if failed:
+                return failed
+    if of_the_page or not words:
+        failed = test_page(words or [PAGE_TESTS], environment)
         if failed:
             return failed
     say("All checks passed.")
     return 0
+
+
+def test_page(words: list[str], variables: dict[str, str]) -> int:
+    """The page's tests, with its own Python and Chromium."""
+    environment = page_environment()
+    problem = environment.ensure(("web", "web-test")) or ensure_browser()
+    if problem:
+        sys.exit(problem)
+    say(f"pytest {PAGE_TESTS}")
+    return call(
+        [str(environment.python), "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", *words],
+        env={**variables, **environment.variables()},
+    )
 
 
 def shell(_words: list[str]) -> int:
@@ -239,7 +273,7 @@ def shell(_words: list[str]) -> int:
 
 def main(words: list[str]) -> int:
     """Entry point."""
-    actions = {"demo": demo, "test": test, "shell": shell}
+    actions = {"demo": demo, "web": web, "test": test, "shell": shell}
     if not words or words[0] not in actions:
         print(__doc__)
         return 0 if words and words[0] in ("-h", "--help") else 2

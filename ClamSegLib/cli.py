@@ -19,7 +19,7 @@ from ClamSegLib import RESEARCH_ONLY, __version__
 from ClamSegLib.errors import Cancelled, ClamSegError
 from ClamSegLib.progress import Reporter, make_reporter
 
-VERBS = ("segment", "train", "evaluate", "study", "check", "models", "export", "demo", "benchmark", "worker")
+VERBS = ("segment", "train", "evaluate", "study", "check", "models", "export", "demo", "web", "benchmark", "worker")
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ClamSegLib.errors import ClamSegError, InputError
+from ClamSegLib.verbs.web import add_arguments
 from ClamSegWeb.access import HOST, guard, new_key
 from ClamSegWeb.roots import Roots
 
@@ -35,19 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="clamseg web", description="ClamSeg as a page in the browser. For research, not for diagnosis."
     )
-    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="scans, or folders with a DICOM series")
-    parser.add_argument(
-        "--root", action="append", type=Path, default=[], metavar="FOLDER",
-        help="folder the page may list and open; the folders of FILES are allowed as well",
-    )  # fmt: skip
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
-    parser.add_argument("--no-browser", action="store_true", help="only print the address")
-    parser.add_argument("--empty", action="store_true", help="open no sample at the start")
-    parser.add_argument("--upload-limit", type=float, default=4.0, metavar="GB", help="largest upload (default: 4)")
-    parser.add_argument(
-        "--corrections", type=Path, default=Path.home() / "ClamSeg" / "corrections", metavar="FOLDER",
-        help="where corrections are saved (default: ~/ClamSeg/corrections, as in Slicer)",
-    )  # fmt: skip
+    add_arguments(parser)
     return parser
 
 

@@ -158,7 +158,7 @@ def installed_wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) 
     pytest.importorskip("setuptools")
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    for name in ("ClamSegLib", "Resources"):
+    for name in ("ClamSeg", "ClamSegLib", "ClamSegWeb", "Resources"):
         shutil.copytree(repository / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(repository / name, source / name)
@@ -233,6 +233,77 @@ def test_an_installed_copy_lists_the_shipped_models(installed_wheel: Path, repos
     assert {entry["name"] for entry in json.loads(listed.stdout)["models"]} == shipped
 
 
+def test_a_wheel_carries_the_page_with_the_rooms_it_shares_and_nothing_of_slicers_window(
+    installed_wheel: Path, repository: Path
+) -> None:
+    for room in ("ClamSegScene", "ClamSegReading", "ClamSegTraining", "ClamSegRunner"):
+        names = {path.name for path in (repository / "ClamSeg" / room).glob("*.py")}
+        assert {path.name for path in (installed_wheel / room).glob("*.py")} == names
+    page = [path for path in (repository / "ClamSegWeb").rglob("*") if path.suffix in (".py", ".js")]
+    carried = {str(path.relative_to(installed_wheel)) for path in (installed_wheel / "ClamSegWeb").rglob("*.*")}
+    assert {str(path.relative_to(repository)) for path in page} <= carried
+    assert not (installed_wheel / "ClamSegPanel").exists()
+
+
+def test_the_verb_web_shows_the_pages_options_and_says_which_packages_are_missing(
+    installed_wheel: Path, tmp_path: Path
+) -> None:
+    told = call(installed_wheel, ["web", "--help"], tmp_path)
+    assert told.returncode == 0
+    assert "--upload-limit" in told.stdout
+    # Slicer's core may be here for the tests of the panel, trame is not where `-I` hides it.
+    (tmp_path / "bare").mkdir()
+    for name in ("ClamSegLib", "ClamSegWeb"):
+        shutil.copytree(installed_wheel / name, tmp_path / "bare" / name)
+    command = [sys.executable, "-S", "-m", "ClamSegLib", "web"]
+    variables = {"PYTHONPATH": str(tmp_path / "bare"), "PATH": os.environ["PATH"]}
+    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "trame" in done.stderr
+    assert "pip install 'clamseg[web]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_verb_web_starts_the_page_with_its_words_and_ends_with_its_code(tmp_path: Path) -> None:
+    from ClamSegLib.cli import make_parser
+    from ClamSegLib.verbs.web import followed, page_words
+
+    words = ["web", "--root", "a b", "--root", "c", "--port", "8125", "--no-browser", "--", "-x.nrrd", "y"]
+    parsed = make_parser().parse_args(words)
+    again = make_parser().parse_args(["web", *page_words(parsed)])
+    assert again == parsed
+    assert [str(file) for file in again.files] == ["-x.nrrd", "y"]
+    assert followed([sys.executable, "-c", "raise SystemExit(7)"], dict(os.environ)) == 7
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
+def test_whoever_ends_the_verb_web_ends_the_page_in_order(tmp_path: Path) -> None:
+    """Ended by SIGTERM, as a service manager does: the page hears of it and may tidy up."""
+    code = (
+        "import signal, sys, time\nfrom ClamSegLib.verbs.web import followed\nimport os\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))\n"
+        "import ClamSegLib.verbs.web as web\nweb._GRACE_S = 0.1\n"
+        "page = 'import signal, sys, time, pathlib\\n'"
+        "'def end(*_):\\n    pathlib.Path(\"tidied\").touch()\\n    sys.exit(0)\\n'"
+        "'signal.signal(signal.SIGTERM, end)\\nprint(\"serving\", flush=True)\\ntime.sleep(600)'\n"
+        "sys.exit(followed([sys.executable, '-c', page], dict(os.environ)))\n"
+    )
+    path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+    verb = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert verb.stdout is not None
+    assert verb.stdout.readline() == "serving\n"
+    verb.terminate()
+    assert verb.wait(timeout=60) == 0
+    assert (tmp_path / "tidied").exists()
+    verb.stdout.close()
+
+
 def test_the_resources_named_in_the_environment_come_first(installed_wheel: Path, tmp_path: Path) -> None:
     tiny_model(tmp_path / "resources" / "Models" / "mine", "MR")
     named = {"CLAMSEG_RESOURCES": str(tmp_path / "resources"), "CLAMSEG_MODELS": str(tmp_path / "none")}
@@ -281,16 +352,29 @@ def test_links_in_the_documents_lead_to_files_that_are_there(repository: Path) -
 def test_pins_fit_the_ranges_and_hold_no_cuda_package(repository: Path) -> None:
     from packaging.requirements import Requirement
 
-    lines = (repository / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
-    assert not [name for name in pins if name.startswith(("nvidia", "cuda", "triton", "torchvision"))]
+    pins = pinned(repository / "constraints.txt")
+    of_the_page = pinned(repository / "constraints-web.txt")
+    for name in (*pins, *of_the_page):
+        assert not name.startswith(("nvidia", "cuda", "triton", "torchvision"))
+    # Slicer's core is older beneath the page; what else both environments hold is the same.
+    assert {name for name in set(pins) & set(of_the_page) if pins[name] != of_the_page[name]} == {"slicer-core"}
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = [*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)]
-    for requirement in map(Requirement, wanted):
-        if requirement.name != "clamseg":
-            name = re.sub(r"[-_.]+", "-", requirement.name).lower()
-            assert name in pins, f"{name} is not pinned"
-            assert requirement.specifier.contains(pins[name]), f"{requirement} against {pins[name]}"
+    extras = project["optional-dependencies"]
+    for pinned_here, wanted in (
+        (pins, [*project["dependencies"], *(r for name in extras if not name.startswith("web") for r in extras[name])]),
+        (of_the_page, [*extras["web"], *extras["web-test"]]),
+    ):
+        for requirement in map(Requirement, wanted):
+            if requirement.name != "clamseg":
+                name = re.sub(r"[-_.]+", "-", requirement.name).lower()
+                assert name in pinned_here, f"{name} is not pinned"
+                assert requirement.specifier.contains(pinned_here[name]), f"{requirement} against {pinned_here[name]}"
+
+
+def pinned(path: Path) -> dict[str, str]:
+    """Versions by package."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
 
 
 def test_every_sample_has_a_source_a_licence_and_a_place_in_the_patient(repository: Path) -> None:

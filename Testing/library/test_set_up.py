@@ -1,4 +1,4 @@
-"""run.py: the environment it makes, the torch it chooses, and what it says when that fails."""
+"""run.py: the environments it makes, the torch it chooses, the page it ends with, and what it says when that fails."""
 
 import importlib.util
 import json
@@ -11,6 +11,7 @@ import pytest
 @pytest.fixture
 def run(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     """run.py, working on a copy of what it reads, with every command it would start written down instead."""
+    monkeypatch.syspath_prepend(str(repository))
     spec = importlib.util.spec_from_file_location("clamseg_run", repository / "run.py")
     assert spec is not None
     assert spec.loader is not None
@@ -134,16 +135,18 @@ def test_where_ensurepip_is_missing_the_one_apt_line_is_named(
     monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(run.shutil, "which", lambda name: "/usr/bin/apt-get" if name == "apt-get" else None)
     monkeypatch.setattr(run.os, "geteuid", lambda: 1000)
-    with pytest.raises(SystemExit, match=r"sudo apt-get install -y python3\.\d+-venv"):
+    with pytest.raises(SystemExit, match=r"sudo apt-get install -y --no-install-recommends python3\.\d+-venv"):
         run.ensure_venv_module()
 
 
 def test_as_root_the_apt_line_is_run(run: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    from Packaging import machine
+
     started: list[list[str]] = []
     monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(run.shutil, "which", lambda name: "/usr/bin/apt-get")
     monkeypatch.setattr(run.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(run, "call", lambda command, **more: started.append(command) or 0)
+    monkeypatch.setattr(machine, "call", lambda command, **more: started.append(command) or 0)
     monkeypatch.setattr(run.os, "execv", lambda path, words: started.append(["again"]))
     run.ensure_venv_module()
     assert started[0][:3] == ["apt-get", "install", "-y"]
@@ -172,6 +175,179 @@ def test_a_newer_python_in_the_path_takes_over_from_an_old_one(
     with pytest.raises(SystemExit):
         run.ensure_python()
     assert started == ["/usr/bin/python3.12"]
+
+
+# -- the page's environment and the commands that end with the page ------------------------------------------------
+
+
+class FakePage:
+    """A page environment in the test's hand."""
+
+    def __init__(self, problem: str = "") -> None:
+        self.problem, self.asked = problem, []
+        self.python = Path("page-python")
+
+    def ensure(self, extras: tuple[str, ...]) -> str:
+        self.asked.append(extras)
+        return self.problem
+
+    def variables(self) -> dict[str, str]:
+        return {}
+
+
+@pytest.fixture
+def started(run: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Programs that run.py would start, without their Python; the environment counts as complete."""
+    words: list[list[str]] = []
+    monkeypatch.setattr(run, "set_up", lambda extras, options: None)
+    monkeypatch.setattr(run, "ensure_display_libraries", lambda: None)
+    monkeypatch.setattr(run, "ensure_browser", lambda: "")
+    monkeypatch.setattr(run, "call", lambda command, **more: words.append(command[1:]) or 0)
+    monkeypatch.setattr("ClamSegLib.verbs.web.followed", lambda command, environment: words.append(command[1:]) or 0)
+    return words
+
+
+def with_page(run: types.ModuleType, monkeypatch: pytest.MonkeyPatch, problem: str = "") -> FakePage:
+    page = FakePage(problem)
+    monkeypatch.setattr(run, "page_environment", lambda: page)
+    return page
+
+
+def test_the_demo_ends_with_the_page(
+    run: types.ModuleType, started: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = with_page(run, monkeypatch)
+    assert run.main(["demo", "--device", "cpu"]) == 0
+    demo = ["-m", "ClamSegLib", "demo", "--output", str(run.HOME / "clamseg-demo"), "--device", "cpu"]
+    assert started == [demo, ["-m", "ClamSegWeb"]]
+    assert page.asked == [("web",)]
+
+
+def test_the_demo_ends_with_the_pictures_where_no_page_is_wanted(
+    run: types.ModuleType, started: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = with_page(run, monkeypatch)
+    assert run.main(["demo", "--no-page"]) == 0
+    assert [words[2] for words in started] == ["demo"]
+    assert "--no-page" not in started[0]
+    assert page.asked == []
+
+
+def test_without_the_packages_of_the_page_the_demo_writes_its_pictures_and_says_why(
+    run: types.ModuleType,
+    started: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with_page(run, monkeypatch, "The packages of the page could not be installed.")
+    assert run.main(["demo"]) == 0
+    assert [words[2] for words in started] == ["demo"]
+    assert "The pictures are written, but there is no page: The packages of the page" in capsys.readouterr().out
+
+
+def test_a_demo_that_fails_opens_no_page(
+    run: types.ModuleType, started: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_page(run, monkeypatch)
+    monkeypatch.setattr(run, "call", lambda command, **more: 1)
+    assert run.main(["demo"]) == 1
+    assert started == []
+
+
+def test_web_passes_files_and_options_on_to_the_page(
+    run: types.ModuleType, started: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_page(run, monkeypatch)
+    assert run.main(["web", "scan.nrrd", "--port", "8125"]) == 0
+    assert started == [["-m", "ClamSegWeb", "scan.nrrd", "--port", "8125"]]
+    with_page(run, monkeypatch, "The page draws with libraries of the system; run 'sudo apt-get install'")
+    with pytest.raises(SystemExit, match="sudo apt-get"):
+        run.main(["web"])
+
+
+def test_the_tests_end_with_those_of_the_page_and_words_choose_one_suite(
+    run: types.ModuleType, started: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = with_page(run, monkeypatch)
+    assert run.main(["test"]) == 0
+    assert [words[1] for words in started] == ["ruff", "ruff", "mypy", "pytest", "pytest"]
+    assert started[-1][-1] == "Testing/web"
+    assert page.asked == [("web", "web-test")]
+    started.clear()
+    assert run.main(["test", "-k", "geometry"]) == 0
+    assert [words[1] for words in started] == ["ruff", "ruff", "mypy", "pytest"]
+    started.clear()
+    assert run.main(["test", "Testing/web/test_roots.py"]) == 0
+    assert [words[-1] for words in started] == ["Testing/web/test_roots.py"]
+
+
+def test_a_test_run_without_chromium_ends_with_what_to_do(
+    run: types.ModuleType, started: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_page(run, monkeypatch)
+    monkeypatch.setattr(run, "ensure_browser", lambda: "The page's tests need Chromium; run 'sudo apt-get'")
+    with pytest.raises(SystemExit, match="need Chromium"):
+        run.main(["test"])
+
+
+@pytest.fixture
+def page_home(run: types.ModuleType, repository: Path) -> Path:
+    """A checkout with what the page's environment is made from."""
+    (run.HOME / "constraints-web.txt").write_bytes((repository / "constraints-web.txt").read_bytes())
+    return Path(run.HOME)
+
+
+def made_page(run: types.ModuleType, home: Path, extras: tuple[str, ...]) -> object:
+    page = run.PageEnvironment(home, home / ".venv" / "python")
+    page.python.parent.mkdir(parents=True, exist_ok=True)
+    page.python.touch()
+    (page.folder / "clamseg-ready.json").write_text(json.dumps(page.wanted_state(extras)))
+    return page
+
+
+def test_the_pages_environment_is_taken_as_it_is_until_its_pins_change(
+    run: types.ModuleType, page_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = made_page(run, page_home, ("web", "web-test"))
+    assert page.is_ready(("web",))
+    assert page.is_ready(("web", "web-test"))
+    assert not made_page(run, page_home, ("web",)).is_ready(("web", "web-test"))
+    (page_home / "constraints-web.txt").write_text("trame==0\n")
+    assert not page.is_ready(("web",))
+    (page.folder / "clamseg-ready.json").write_text("[")
+    assert not page.is_ready(("web",))
+
+
+def test_packages_of_the_page_that_cannot_be_had_are_told_and_tried_again_the_next_time(
+    run: types.ModuleType, page_home: Path
+) -> None:
+    """The Python that should install them has no pip that reaches an index: a file that is no program."""
+    page = run.PageEnvironment(page_home, page_home / "no-python")
+    (page_home / "no-python").write_text("#!/bin/sh\nexit 1\n")
+    (page_home / "no-python").chmod(0o755)
+    assert "could not be installed" in page.ensure(("web",))
+    assert not page.is_ready(("web",))
+
+
+def test_libraries_for_drawing_are_named_in_one_line_or_installed_as_root(
+    run: types.ModuleType, page_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from Packaging import machine
+
+    page = made_page(run, page_home, ("web",))
+    drawn = iter([False, False, True])
+    monkeypatch.setattr(run.PageEnvironment, "_draws", lambda self: next(drawn))
+    monkeypatch.setattr(run.shutil, "which", lambda name: "/usr/bin/apt-get")
+    monkeypatch.setattr(run.os, "geteuid", lambda: 1000)
+    assert "sudo apt-get install -y --no-install-recommends libegl1" in page.ensure(("web",))
+    installed: list[list[str]] = []
+    monkeypatch.setattr(run.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(machine, "call", lambda command, **more: installed.append(command) or 0)
+    assert page.ensure(("web",)) == ""
+    assert "libegl1" in installed[0]
+
+
+# -- words ---------------------------------------------------------------------------------------------------------
 
 
 def test_words_that_are_no_command_show_the_usage(run: types.ModuleType, capsys: pytest.CaptureFixture[str]) -> None:

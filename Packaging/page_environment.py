@@ -1,0 +1,133 @@
+"""The environment of the page in the browser, `.venv-web`, made by run.py beside `.venv`.
+
+trame-slicer asks for an older version of Slicer's core than the panel's tests, so one environment cannot hold both. The
+page's own packages lie in `.venv-web`; everything else, torch first, it finds in `.venv`, whose packages come second.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from Packaging.machine import get_system_packages, say
+
+CONSTRAINTS = "constraints-web.txt"
+DRAWING_PACKAGES = ("libegl1", "libgl1", "libglib2.0-0")
+BROWSER_PACKAGES = ("chromium", "fonts-dejavu-core")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_BESIDE = "zz_clamseg.pth"
+# Draws one picture off screen, as every view of the page does, and loads all that the page stands on.
+_DRAW = """
+import slicer, trame_slicer, vtk
+window = vtk.vtkRenderWindow()
+window.SetOffScreenRendering(1)
+renderer = vtk.vtkRenderer()
+renderer.SetBackground(1, 0, 0)
+window.AddRenderer(renderer)
+window.Render()
+red = vtk.vtkUnsignedCharArray()
+window.GetPixelData(0, 0, 0, 0, 1, red)
+raise SystemExit(0 if red.GetNumberOfTuples() and red.GetTuple(0)[0] > 200 else 1)
+"""
+
+
+class PageEnvironment:
+    """`.venv-web` of a checkout.
+
+    Args:
+        home: the checkout.
+        base: the Python of `.venv`, complete and with pip.
+    """
+
+    def __init__(self, home: Path, base: Path) -> None:
+        self._home, self._base = home, base
+        self.folder = home / ".venv-web"
+        self.python = self.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+        self._stamp = self.folder / "clamseg-ready.json"
+
+    def ensure(self, extras: tuple[str, ...]) -> str:
+        """Makes or completes it, with what drawing needs of the system; '' or a sentence on what failed."""
+        return self._ensure_packages(extras) or self._ensure_drawing()
+
+    def wanted_state(self, extras: tuple[str, ...]) -> dict[str, object]:
+        """What it must have been made from to be taken as it is."""
+        digest = hashlib.sha256()
+        for name in ("pyproject.toml", CONSTRAINTS):
+            digest.update((self._home / name).read_bytes())
+        return {
+            "hash": digest.hexdigest(), "home": str(self._home), "python": sys.version.split()[0], "extras": list(extras)
+        }  # fmt: skip
+
+    def is_ready(self, extras: tuple[str, ...]) -> bool:
+        """Whether it is complete for these extras; it may hold more."""
+        try:
+            found = json.loads(self._stamp.read_text(encoding="utf-8"))
+            held = set(found.pop("extras"))
+        except (OSError, ValueError, KeyError, AttributeError):
+            return False
+        wanted = self.wanted_state(())
+        del wanted["extras"]
+        return self.python.exists() and found == wanted and held >= set(extras)
+
+    def _ensure_packages(self, extras: tuple[str, ...]) -> str:
+        if self.is_ready(extras):
+            return ""
+        import tomllib
+        import venv
+
+        say(f"Setting up {self.folder}, the environment of the page (once, a minute, about 1.3 GB of disk) ...")
+        project = tomllib.loads((self._home / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        wanted = [line for extra in extras for line in project["optional-dependencies"][extra]]
+        # Without pip of its own, and without the packages of `.venv` while it is filled: pip must not count those.
+        try:
+            venv.EnvBuilder(with_pip=False, clear=True).create(self.folder)
+        except (OSError, subprocess.CalledProcessError) as error:
+            return f"{self.folder} could not be made ({error}); remove that folder, check disk and rights, run again."
+        pip = [str(self._base), "-m", "pip", "--python", str(self.python), "--disable-pip-version-check", "--no-input"]
+        install = [*pip, "install", "--retries", "2", "-c", str(self._home / CONSTRAINTS), *wanted]
+        if subprocess.run(install, cwd=self._home, check=False).returncode:
+            return "The packages of the page could not be installed; the lines above say why."
+        beside = _packages_folder(self._base)
+        (_packages_folder(self.python) / _BESIDE).write_text(
+            f"import site; site.addsitedir({str(beside)!r})\n", encoding="utf-8"
+        )
+        self._stamp.write_text(json.dumps(self.wanted_state(extras)), encoding="utf-8")
+        return ""
+
+    def _ensure_drawing(self) -> str:
+        if self._draws():
+            return ""
+        problem = get_system_packages(DRAWING_PACKAGES, "The page draws with libraries of the system")
+        if problem or self._draws():
+            return problem
+        return f"The page cannot draw off screen; to see why, run: {self.python} -c 'import slicer, trame_slicer'"
+
+    def _draws(self) -> bool:
+        told = subprocess.run([str(self.python), "-c", _DRAW], capture_output=True, check=False, env=self.variables())
+        return not told.returncode
+
+    def variables(self) -> dict[str, str]:
+        """Variables to run the page with: this checkout first on the path, drawing off screen."""
+        path = os.pathsep.join(part for part in (str(self._home), os.environ.get("PYTHONPATH", "")) if part)
+        variables = {**os.environ, "PYTHONPATH": path}
+        if sys.platform.startswith("linux"):
+            variables.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
+        return variables
+
+
+def _packages_folder(python: Path) -> Path:
+    """Where an environment keeps its packages."""
+    ask = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
+    return Path(subprocess.run([str(python), "-c", ask], capture_output=True, text=True, check=True).stdout.strip())
+
+
+def ensure_browser() -> str:
+    """Chromium for the page's tests; '' or a sentence on what to do."""
+    if any(shutil.which(name) for name in BROWSERS):
+        return ""
+    return get_system_packages(BROWSER_PACKAGES, "The page's tests need Chromium")
