@@ -60,7 +60,10 @@ def _serve(options: argparse.Namespace, files: list[Path], roots: Roots) -> int:
     try:
         from trame.app import get_server
 
+        from trame_client.module import vue3
+
         from ClamSegWeb.page import Page
+        from ClamSegWeb.shell import Shell
         from ClamSegWeb.transfers import Transfers
     except ImportError as error:
         raise InputError(
@@ -82,7 +85,7 @@ def _serve(options: argparse.Namespace, files: list[Path], roots: Roots) -> int:
         app = wslink_server.app  # type: ignore[attr-defined]
         app.middlewares.append(guard())
         transfers = Transfers(page_of[0], key, int(options.upload_limit * 1e9))
-        app.add_routes(transfers.routes())
+        app.add_routes([*Shell(Path(vue3.www), key).routes(), *transfers.routes()])
         server.controller.on_server_exited.add(lambda **_state: transfers.close())
 
     def ready(**_state: object) -> None:

@@ -54,7 +54,7 @@ def open_scan(
             return
         try:
             if event["event"] == "error":
-                on_done(None, event["message"])
+                on_done(None, event["message"].replace(str(source), source.name))
                 return
             array = np.load(folder / "voxels.npy", allow_pickle=False)
             scan = OpenedScan(

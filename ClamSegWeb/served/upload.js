@@ -1,6 +1,6 @@
 // Sends the files that a reader chose to ClamSeg on the same computer, one after the other, then asks it to open them.
 (() => {
-  const key = new URLSearchParams(window.location.search).get("secret") || "";
+  const key = sessionStorage.getItem("clamseg-key") || "";
   const send = async (files) => {
     const batch = Array.from(crypto.getRandomValues(new Uint8Array(12)), (n) => (n % 36).toString(36)).join("");
     for (const file of files) {

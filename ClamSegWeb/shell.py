@@ -1,0 +1,44 @@
+"""The shell of the page: trame's index.html, with the key kept for a reload.
+
+trame's client takes the key out of the address once it is connected; a reload would then find a locked door. A script
+that runs first keeps it in the tab's own memory (sessionStorage), which no other site, port or tab can read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from ClamSegWeb.access import holds_key
+
+_SCRIPT = '<script src="clamseg/key.js"></script>'
+_DOOR = f"""<!doctype html><html lang="en"><head>{_SCRIPT}<title>ClamSeg</title></head>
+<body style="font: 16px sans-serif; margin: 3em"><p>ClamSeg's page needs its key.</p>
+<p>Open the whole address that ClamSeg printed when it was started.</p></body></html>"""
+
+
+class Shell:
+    """Serves index.html.
+
+    Args:
+        www: trame's folder with index.html.
+        key: the key of this start.
+    """
+
+    def __init__(self, www: Path, key: str) -> None:
+        self._text = (www / "index.html").read_text(encoding="utf-8").replace("<head>", f"<head>{_SCRIPT}", 1)
+        self._key = key
+
+    def routes(self) -> list[Any]:
+        """For the web server; they go before trame's own."""
+        return [web.get("/index.html", self._give)]
+
+    async def _give(self, request: web.Request) -> web.Response:
+        """The shell to whoever holds the key; a door to others, behind which the script may find the key."""
+        if "secret" in request.query and not holds_key(request, self._key):
+            words = "This key is not, or no longer, that of the running ClamSeg; open the address that it printed."
+            raise web.HTTPForbidden(text=words)
+        text = self._text if "secret" in request.query else _DOOR
+        return web.Response(text=text, content_type="text/html", headers={"Cache-Control": "no-store"})
