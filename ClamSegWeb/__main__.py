@@ -59,7 +59,6 @@ def _serve(options: argparse.Namespace, files: list[Path], roots: Roots) -> int:
     # Imported late: --help and wrong words answer at once, and an import that fails says what to install.
     try:
         from trame.app import get_server
-
         from trame_client.module import vue3
 
         from ClamSegWeb.page import Page
