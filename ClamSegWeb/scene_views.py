@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import slicer
+import vtk
 from trame_slicer.core import LayoutManager, SlicerApp
 from trame_slicer.rca_view import register_rca_factories
 from trame_slicer.views import Layout, LayoutDirection, ViewLayoutDefinition
@@ -27,7 +28,10 @@ class SceneViews:
     """
 
     def __init__(self, server: Any, slice_ui: Callable[..., None], solid_ui: Callable[..., None]) -> None:
+        # Errors of VTK go to the console once; its warnings are for those who build views, not for readers.
+        vtk.vtkLogger.SetStderrVerbosity(vtk.vtkLogger.VERBOSITY_ERROR)
         self.app = SlicerApp()
+        vtk.vtkOutputWindow.GetInstance().SetDisplayModeToNever()
         self.scene = self.app.scene
         register_rca_factories(
             self.app.view_manager, server, slice_view_ui_f=slice_ui, three_d_view_ui_f=solid_ui,
