@@ -99,12 +99,13 @@ class Serving:
     def _ready(self, port: int) -> None:
         address = f"http://{HOST}:{port}/index.html?secret={self._key}"
         print(f"ClamSeg is at {address}\nOnly this computer can open it. Ctrl-C ends it.", flush=True)
-        self._page.segment.look_at_installation()
-        self._page.training.find_again()
+        # The scan first: the worker answers in order, and a look at the installation imports torch.
         if self._files:
             self._page.input.open_paths(self._files)
         elif self._opens_sample:
             self._page.input.open_first_sample()
+        self._page.segment.look_at_installation()
+        self._page.training.find_again()
         if self._opens_browser and _has_display():
             webbrowser.open(address)
 
