@@ -95,8 +95,11 @@ class InputSection:
 
     def open_paths(self, paths: Sequence[Path]) -> None:
         """Opens files and DICOM folders one after the other; the last one is shown."""
-        self._waiting = list(paths)
-        if self._waiting:
+        self._waiting = list(dict.fromkeys(paths))
+        self._open_next()
+
+    def _open_next(self) -> None:
+        while self._waiting and not self.is_opening:
             self.open_path(self._waiting.pop(0))
 
     def open_path(self, path: Path, name: str = "") -> None:
@@ -120,8 +123,7 @@ class InputSection:
         else:
             self._cases.append(OpenCase(scan))
             self.show(len(self._cases) - 1)
-        if self._waiting:
-            self.open_path(self._waiting.pop(0))
+        self._open_next()
 
     def _windows(self) -> list[str]:
         """Windows that make sense for the scan."""
