@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import tempfile
 import webbrowser
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ class Serving:
             InputError: the port is taken.
         """
         # trame reads its own command line; the key goes there and not into the list of processes.
-        sys.argv = [sys.argv[0], "--authKey", self._key, "--host", HOST, "--server"]
+        sys.argv = [sys.argv[0], "--authKey", self._key, "--host", HOST, "--server", "--nosignalhandlers"]
         os.environ["WSLINK_READY_MSG"] = ""
         os.environ["TRAME_DEFAULT_HOST"] = HOST
         if sys.platform.startswith("linux"):
@@ -68,7 +69,10 @@ class Serving:
             os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
         signal.signal(signal.SIGTERM, lambda *_given: sys.exit(0))
         try:
-            asyncio.run(self._serve(port))
+            # Scans lie in temporary files for moments, uploads as long as the page: all of them go with it.
+            with tempfile.TemporaryDirectory(prefix="clamseg-page-", ignore_cleanup_errors=True) as folder:
+                tempfile.tempdir = folder
+                asyncio.run(self._serve(port))
         except KeyboardInterrupt:
             return 0
         except OSError as error:
@@ -89,7 +93,6 @@ class Serving:
             )
         finally:
             self._page.close()
-            self._transfers.close()
 
     def _bind(self, wslink_server: Any) -> None:
         """Before the server listens: strangers are turned away, and our own addresses come first."""

@@ -46,10 +46,6 @@ class Transfers:
             web.get("/export/{kind}", self._export),
         ]
 
-    def close(self) -> None:
-        """The page ends: what was uploaded goes."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-
     def _admit(self, request: web.Request) -> None:
         if not holds_key(request, self._key):
             raise web.HTTPForbidden(text="The key is wrong; open the address that ClamSeg printed.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from pathlib import Path
 from Packaging.machine import get_system_packages, say
 
 CONSTRAINTS = "constraints-web.txt"
-DRAWING_PACKAGES = ("libegl1", "libgl1", "libglib2.0-0")
+DRAWING_PACKAGES = ("libegl1", "libgl1-mesa-dri")
 BROWSER_PACKAGES = ("chromium", "fonts-dejavu-core")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _BESIDE = "zz_clamseg.pth"
@@ -31,7 +32,7 @@ renderer.SetBackground(1, 0, 0)
 window.AddRenderer(renderer)
 window.Render()
 red = vtk.vtkUnsignedCharArray()
-window.GetPixelData(0, 0, 0, 0, 1, red)
+window.GetPixelData(0, 0, 0, 0, 0, red, 0)
 raise SystemExit(0 if red.GetNumberOfTuples() and red.GetTuple(0)[0] > 200 else 1)
 """
 
@@ -100,16 +101,20 @@ class PageEnvironment:
         return ""
 
     def _ensure_drawing(self) -> str:
-        if self._draws():
+        if not self._why_not_drawn():
             return ""
         problem = get_system_packages(DRAWING_PACKAGES, "The page draws with libraries of the system")
-        if problem or self._draws():
+        if problem:
             return problem
-        return f"The page cannot draw off screen; to see why, run: {self.python} -c 'import slicer, trame_slicer'"
+        why = self._why_not_drawn()
+        return f"The page cannot draw off screen ({why})." if why else ""
 
-    def _draws(self) -> bool:
-        told = subprocess.run([str(self.python), "-c", _DRAW], capture_output=True, check=False, env=self.variables())
-        return not told.returncode
+    def _why_not_drawn(self) -> str:
+        """'' where a picture can be drawn, else the last thing that was said, or the exit code."""
+        command = [str(self.python), "-c", _DRAW]
+        told = subprocess.run(command, capture_output=True, text=True, check=False, env=self.variables())
+        said = re.sub(r"\x1b\[[0-9;]*m", "", told.stderr).strip().splitlines()
+        return (said[-1] if said else f"exit code {told.returncode}") if told.returncode else ""
 
     def variables(self) -> dict[str, str]:
         """Variables to run the page with: this checkout first on the path, drawing off screen."""
