@@ -204,6 +204,8 @@ class ModelConfig:
         slice_score_normal: 95th percentile of the top-k score on normal validation slices; None if not measured.
         early_exit: when a slice leaves at a shallow level; None: every slice goes on to the deepest.
         refinement: how maps are sharpened by the image; None leaves them as the network gives them.
+        neighbours: slices of a volume are heard together with those beside them (neighbours.py), because held-out
+            image labels said that it helps.
         weights_sha256: of weights.safetensors.
     """
 
@@ -225,6 +227,7 @@ class ModelConfig:
     slice_score_normal: float | None = None
     refinement: RefinementConfig | None = None
     early_exit: EarlyExit | None = None
+    neighbours: bool = False
     licence: str = ""
     weights_sha256: str = ""
     format_version: int = FORMAT_VERSION

@@ -35,7 +35,7 @@ Maps = Callable[[Preparation], NDArray[np.uint8]]
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """How to evaluate; `split` '' takes all rows."""
+    """How to evaluate; `split` '' takes all rows, `neighbours` None does as each model says."""
 
     split: str = ""
     baselines: bool = False
@@ -43,6 +43,7 @@ class EvaluationOptions:
     level: int | str | None = None
     batch_size: int = 8
     seed: int = 0
+    neighbours: bool | None = None
 
 
 @dataclass
@@ -134,7 +135,12 @@ def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[
     def of(model: LoadedModel, level: int | str | None) -> Maps:
         def maps(preparation: Preparation) -> NDArray[np.uint8]:
             probability, _ = predict(
-                preparation, model, device=options.device, level=level, batch_size=options.batch_size
+                preparation,
+                model,
+                device=options.device,
+                level=level,
+                batch_size=options.batch_size,
+                neighbours=options.neighbours,
             )
             return np.asarray(probability.max(axis=0))
 

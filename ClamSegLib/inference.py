@@ -37,6 +37,7 @@ class SegmentOptions:
         minimum_volume_ml: smaller lesions are dropped; None for the model's.
         engine: of `engine.ENGINES`; 'reference' is the network as trained, in float32.
         cases_ahead: this case and those that follow: measuring engines must be worth it.
+        neighbours: hear the slices of a volume together with those beside them; None as the model says.
     """
 
     device: str = "auto"
@@ -47,6 +48,7 @@ class SegmentOptions:
     minimum_volume_ml: float | None = None
     engine: str = "reference"
     cases_ahead: int = 1
+    neighbours: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class CaseResult:
         labels: (slice, row, column) uint8 condition numbers after clean-up, canonical.
         components: (slice, row, column) int32 lesion numbers, canonical.
         slices_by_level: how many slices each level gave the maps of.
+        neighbours: whether each slice was heard together with those beside it.
         engine: what computed, as report.json tells it.
         n_slices: slices analysed; always all of them.
         seconds: time of each stage.
@@ -84,6 +87,7 @@ class CaseResult:
     n_slices: int
     engine: dict[str, Any] = field(default_factory=dict)
     slices_by_level: dict[int, int] = field(default_factory=dict)
+    neighbours: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -122,6 +126,7 @@ def predict(
     device: str = "auto",
     level: int | str | None = None,
     batch_size: int | None = None,
+    neighbours: bool | None = None,
     reporter: Reporter | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Probability and disagreement of every slice by the reference engine, as figures are measured.
@@ -129,7 +134,15 @@ def predict(
     Returns:
         (K, slice, row, column) uint8 each, in steps of 1/255, 0 outside the organ; see `network_run.run_network`.
     """
-    run = run_network(preparation, model, device=device, level=level, batch_size=batch_size, reporter=reporter)
+    run = run_network(
+        preparation,
+        model,
+        device=device,
+        level=level,
+        batch_size=batch_size,
+        neighbours=neighbours,
+        reporter=reporter,
+    )
     return run.probability, run.disagreement
 
 
@@ -210,6 +223,7 @@ def segment_volume(
             batch_size=options.batch_size,
             engine=options.engine,
             cases_ahead=options.cases_ahead,
+            neighbours=options.neighbours,
             reporter=told,
         ),
     )
@@ -239,6 +253,7 @@ def segment_volume(
         n_slices=int(probability.shape[1]),
         engine=run.engine,
         slices_by_level=run.slices_by_level,
+        neighbours=run.neighbours,
         seconds=seconds,
         warnings=tuple(told.warnings),
     )

@@ -15,6 +15,7 @@ from ClamSegLib.early_exit import slice_scores
 from ClamSegLib.engine import Engine, EngineChoice
 from ClamSegLib.errors import ClamSegError, InputError, OutOfMemoryError
 from ClamSegLib.map_refinement import refined
+from ClamSegLib.neighbours import evidence, have_neighbours, heard_together
 from ClamSegLib.preprocess import Preparation, resize_to_box
 from ClamSegLib.progress import Reporter
 
@@ -39,6 +40,7 @@ class NetworkRun:
         slices_by_level: how many slices each level gave the maps of.
         choosing_s: seconds it took to choose and build the engine.
         engine: for report.json: engine, precision, threads, batch_size, shells, agreement, reason.
+        neighbours: whether each slice was heard together with those beside it.
     """
 
     probability: NDArray[np.uint8]
@@ -48,6 +50,7 @@ class NetworkRun:
     engine: dict[str, Any]
     slices_by_level: dict[int, int]
     choosing_s: float
+    neighbours: bool
 
 
 def run_network(
@@ -59,6 +62,7 @@ def run_network(
     batch_size: int | None = None,
     engine: str = "reference",
     cases_ahead: int = 1,
+    neighbours: bool | None = None,
     reporter: Reporter | None = None,
 ) -> NetworkRun:
     """Probability and disagreement of every slice, canonical.
@@ -74,6 +78,7 @@ def run_network(
         batch_size: slices at once; None leaves it to the engine.
         engine: of `engine.ENGINES`.
         cases_ahead: this case and those that follow: whether measuring engines is worth it.
+        neighbours: hear each slice of a volume together with those beside it (neighbours.py); None: as the model says.
         reporter: told about progress and fall-backs.
 
     Raises:
@@ -89,6 +94,8 @@ def run_network(
     if not 1 <= level <= depth:
         raise InputError(f"Level {level} is not there; model '{model.config.name}' has the levels 1 to {depth}.")
     chosen = choose_device(device)
+    together = model.config.neighbours if neighbours is None else neighbours
+    together = together and model.config.task == "lesion" and have_neighbours(preparation.volume)
     opened: OpenEngine | None = None
     shallow: OpenEngine | None = None
     choosing_s = 0.0
@@ -102,7 +109,7 @@ def run_network(
                 choosing_s += time.perf_counter() - started
             size = batch_size or opened.engine.choice.batch_size
             told = {**_in_report(opened), "batch_size": size}
-            maps = _Maps.of(preparation, reporter)
+            maps = _Maps.of(preparation, reporter, together)
             if shallow is None or leaves is None:
                 maps.run(opened.engine, np.arange(preparation.n_slices), size)
                 by_level = {level: preparation.n_slices}
@@ -111,7 +118,10 @@ def run_network(
                 maps.run(opened.engine, stays, size)
                 by_level = {leaves.level: preparation.n_slices - len(stays), level: len(stays)}
             maps.check()
-            return NetworkRun(maps.probability, maps.disagreement, str(chosen), level, told, by_level, choosing_s)
+            maps.hear_together(size)
+            return NetworkRun(
+                maps.probability, maps.disagreement, str(chosen), level, told, by_level, choosing_s, together
+            )
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -189,20 +199,28 @@ def _opened(
 
 @dataclass
 class _Maps:
-    """The maps of a case while they are filled; `analysed` tells which slices have their final ones."""
+    """The maps of a case while they are filled.
+
+    Attributes:
+        analysed: which slices have their final maps of the network.
+        kept: (N,K,S,S) evidence of every slice where neighbours are heard, else None.
+    """
 
     preparation: Preparation
     reporter: Reporter
     probability: NDArray[np.uint8]
     disagreement: NDArray[np.uint8]
     analysed: NDArray[np.bool_]
+    kept: NDArray[np.float16] | None
 
     @staticmethod
-    def of(preparation: Preparation, reporter: Reporter) -> _Maps:
-        shape = (len(preparation.config.conditions), *preparation.volume.array.shape)
+    def of(preparation: Preparation, reporter: Reporter, together: bool) -> _Maps:
+        conditions, size = len(preparation.config.conditions), preparation.config.image_size
+        shape = (conditions, *preparation.volume.array.shape)
+        kept = np.zeros((shape[1], conditions, size, size), np.float16) if together else None
         reporter.progress(0, preparation.n_slices, _STAGE)
         return _Maps(
-            preparation, reporter, np.zeros(shape, np.uint8), np.zeros(shape, np.uint8), np.zeros(shape[1], bool)
+            preparation, reporter, np.zeros(shape, np.uint8), np.zeros(shape, np.uint8), np.zeros(shape[1], bool), kept
         )
 
     def run(
@@ -225,14 +243,32 @@ class _Maps:
             if leaving_score is not None:
                 final = slice_scores(found, self.preparation.organ_input(indices)) <= leaving_score
                 stays.append(indices[~final])
-            if self.preparation.config.refinement is not None:
-                found = refined(found, image, self.preparation.config.refinement)
-            for maps, into in ((found, self.probability), (differs, self.disagreement)):
-                if final.any():
-                    paste_steps(self.preparation, maps[final], indices[final], into)
+            if final.any():
+                if self.kept is None:
+                    self._paste(found[final], image[final], indices[final])
+                else:
+                    self.kept[indices[final]] = evidence(found[final])
+                paste_steps(self.preparation, differs[final], indices[final], self.disagreement)
             self.analysed[indices[final]] = True
             self.reporter.progress(int(self.analysed.sum()), len(self.analysed), _STAGE)
         return np.concatenate(stays) if stays else np.zeros(0, np.int64)
+
+    def hear_together(self, batch_size: int) -> None:
+        """Makes the probability of each slice from its evidence and that of its neighbours, where they are heard."""
+        if self.kept is None:
+            return
+        for start in range(0, len(self.kept), batch_size):
+            stop = min(start + batch_size, len(self.kept))
+            indices = np.arange(start, stop)
+            sharpens = self.preparation.config.refinement is not None
+            image = self.preparation.network_input(indices) if sharpens else np.zeros(0, np.float32)
+            self._paste(heard_together(self.kept, start, stop), image, indices)
+
+    def _paste(self, found: NDArray[np.float32], image: NDArray[np.float32], indices: NDArray[np.int64]) -> None:
+        """Writes P_L of the slices `indices`, sharpened by their image where the model does so."""
+        if self.preparation.config.refinement is not None:
+            found = refined(found, image, self.preparation.config.refinement)
+        paste_steps(self.preparation, found, indices, self.probability)
 
     def check(self) -> None:
         """Raises ClamSegError unless every slice was analysed."""

@@ -107,6 +107,7 @@ def report_of(result: CaseResult, accepted: Sequence[str] = ()) -> dict[str, Any
             "total": int(result.canonical_volume.array.shape[0]),
             "analysed": result.n_slices,
             "by_level": {str(level): count for level, count in result.slices_by_level.items()},
+            "with_neighbours": result.neighbours,
         },
         "lesions": [asdict(lesion) for lesion in result.lesions],
         "warnings": list(result.warnings),

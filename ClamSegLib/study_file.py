@@ -60,6 +60,8 @@ class StudyRow:
         level: judge the network pruned to this level; None for the deepest.
         head_weights: judge with these weights of the heads, level 1 first; empty for the model's own.
         refined: false judges the network's maps as they are, not sharpened by the image.
+        neighbours: true hears each slice together with those beside it (neighbours.py), as `segment` does; rows
+            are judged slice by slice unless they say so, so that they can be compared.
         baselines: also judge the best intensity threshold and Grad-CAM.
     """
 
@@ -76,6 +78,7 @@ class StudyRow:
     head_weights: tuple[float, ...] = ()
     baselines: bool = False
     refined: bool = True
+    neighbours: bool = False
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -196,6 +199,7 @@ class Study:
         """Changes when anything that decides the row's figures changes; words for the reader do not."""
         judging: list[Any] = [row.judged_on, row.level, list(row.head_weights), row.baselines]
         judging += [] if row.refined else ["as they are"]
+        judging += ["neighbours"] if row.neighbours else []
         return _digest([self.training_fingerprint(row), judging])
 
 

@@ -17,16 +17,14 @@ from torch import Tensor, distributed
 
 from ClamSegLib import RESEARCH_ONLY, __version__
 from ClamSegLib.checkpoint import load_model, parameter_count, save_model
-from ClamSegLib.clam import Clam
-from ClamSegLib.config import EarlyExit, ModelConfig, to_json
+from ClamSegLib.config import ModelConfig, to_json
 from ClamSegLib.dataset import LabelledFolder
-from ClamSegLib.early_exit import batches_of, calibrate_early_exit
 from ClamSegLib.errors import InputError
+from ClamSegLib.held_out import early_exit_of, neighbours_of
 from ClamSegLib.outputs import whole_file
 from ClamSegLib.processes import Processes
 from ClamSegLib.progress import Reporter
 from ClamSegLib.train import Trainer, measure_steps
-from ClamSegLib.training_batches import CropSource
 from ClamSegLib.training_config import TrainingConfig
 from ClamSegLib.training_folder import TrainingFolder
 from ClamSegLib.training_setup import TrainingSetup, prepare_training
@@ -212,7 +210,9 @@ def _write_model(request: TrainingRequest, setup: TrainingSetup, trainer: Traine
         licence=(request.about or {}).get("licence", setup.config.licence),
     )
     clam = trainer.best_model()
-    config = replace(config, early_exit=_early_exit(trainer, clam, config))
+    config = replace(
+        config, early_exit=early_exit_of(trainer, clam, config), neighbours=neighbours_of(trainer, clam, config)
+    )
     run = {
         "clamseg": __version__,
         "python": platform.python_version(),
@@ -231,17 +231,6 @@ def _write_model(request: TrainingRequest, setup: TrainingSetup, trainer: Traine
         "initial_model": request.initial_model.name if request.initial_model else None,
     }
     save_model(request.output, config, clam.state_dict(), _card(request, setup, config, run), run)
-
-
-def _early_exit(trainer: Trainer, clam: Clam, config: ModelConfig) -> EarlyExit | None:
-    """When slices may leave early, from the held-out slices; only where their labels mean presence of a lesion."""
-    source = CropSource(trainer.crops, trainer.split[1], trainer.training, config.network.classes, torch.device("cpu"))
-
-    def gather(index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        slices = source.gather(index)
-        return slices.image, slices.organ, slices.label
-
-    return calibrate_early_exit(clam, config, batches_of(gather, len(source)))
 
 
 def _card(request: TrainingRequest, setup: TrainingSetup, config: ModelConfig, run: dict[str, Any]) -> str:

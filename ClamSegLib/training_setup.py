@@ -187,6 +187,7 @@ def fine_tuning_config(initial: ModelConfig, folder: LabelledFolder, name: str, 
         odds_normal=(),
         slice_score_normal=None,
         early_exit=None,
+        neighbours=False,
         weights_sha256="",
     )
 

@@ -25,6 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--level", help="1 to the model's depth (default: the deepest); auto compares both")
     parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument(
+        "--neighbours",
+        action=argparse.BooleanOptionalAction,
+        help="hear each slice together with those beside it (default: as the model says)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     parser.add_argument("--normal-class", help="name of the class without disease")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all cores)")
@@ -58,6 +63,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         level=level,
         batch_size=arguments.batch_size,
         seed=arguments.seed,
+        neighbours=arguments.neighbours,
     )
     metrics = evaluate(folder, models, options, arguments.output, reporter, overwrite=arguments.overwrite)
     sys.stdout.write(_table(metrics) + _gain(metrics))

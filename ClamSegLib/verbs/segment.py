@@ -28,6 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threshold", type=float, help="of the lesion probability, 0..1 (default: the model's)")
     parser.add_argument("--minimum-volume-ml", type=float, help="drop smaller lesions (default: the model's)")
     parser.add_argument("--batch-size", type=int, help="slices at once (default: what is fastest)")
+    parser.add_argument(
+        "--neighbours",
+        action=argparse.BooleanOptionalAction,
+        help="hear each slice together with those beside it (default: as the model says)",
+    )
     parser.add_argument("--series", help="number or UID where a DICOM folder holds several series")
     parser.add_argument("--dicom-seg", action="store_true", help="also write a DICOM SEG (input must be DICOM)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all cores)")
@@ -108,6 +113,7 @@ def options_of(arguments: argparse.Namespace) -> SegmentOptions:
         organ=arguments.organ,
         threshold=arguments.threshold,
         batch_size=arguments.batch_size,
+        neighbours=arguments.neighbours,
         minimum_volume_ml=arguments.minimum_volume_ml,
         engine=arguments.engine,
     )

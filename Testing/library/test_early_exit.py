@@ -158,7 +158,7 @@ def test_evaluate_reports_what_level_auto_gains_and_loses(tmp_path, capsys):
 
 
 def test_training_calibrates_on_the_held_out_slices_and_writes_it_into_the_model(tmp_path, monkeypatch):
-    from ClamSegLib import training_run
+    from ClamSegLib import held_out
 
     seen = []
 
@@ -167,7 +167,7 @@ def test_training_calibrates_on_the_held_out_slices_and_writes_it_into_the_model
         assert config.odds_normal
         return EarlyExit(1, 0.25, 0.75)
 
-    monkeypatch.setattr(training_run, "calibrate_early_exit", calibrated)
+    monkeypatch.setattr(held_out, "calibrate_early_exit", calibrated)
     words = ["train", str(write_phantoms(tmp_path / "data")), "--output", str(tmp_path / "m"), "--image-size", "32"]
     words += [
         "--features",

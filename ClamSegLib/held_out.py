@@ -1,0 +1,41 @@
+"""What a finished model is told by image labels of slices that it did not learn from, beside its threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ClamSegLib.clam import Clam
+from ClamSegLib.config import EarlyExit, ModelConfig
+from ClamSegLib.early_exit import batches_of, calibrate_early_exit
+from ClamSegLib.neighbours import neighbours_help, stacks_of
+from ClamSegLib.train import Trainer
+from ClamSegLib.training_batches import CropSource
+
+
+def early_exit_of(trainer: Trainer, clam: Clam, config: ModelConfig) -> EarlyExit | None:
+    """When slices may leave early; None where nothing is saved or too few slices tell."""
+    source, gather = _slices(trainer, config)
+    return calibrate_early_exit(clam, config, batches_of(gather, len(source)))
+
+
+def neighbours_of(trainer: Trainer, clam: Clam, config: ModelConfig) -> bool:
+    """Whether slices should be heard together with those beside them."""
+    source, gather = _slices(trainer, config)
+    stack = stacks_of(source.patient, source.position)
+    return neighbours_help(clam, config, batches_of(gather, len(source)), stack)
+
+
+def _slices(
+    trainer: Trainer, config: ModelConfig
+) -> tuple[CropSource, Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]]:
+    """The held-out slices on the CPU, and a function of their numbers that gives image, organ and label."""
+    source = CropSource(trainer.crops, trainer.split[1], trainer.training, config.network.classes, torch.device("cpu"))
+
+    def gather(index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        slices = source.gather(index)
+        return slices.image, slices.organ, slices.label
+
+    return source, gather

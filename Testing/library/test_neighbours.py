@@ -1,0 +1,137 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny_model import tiny_model
+
+from ClamSegLib.checkpoint import LoadedModel, load_model
+from ClamSegLib.inference import SegmentOptions, segment_volume
+from ClamSegLib.neighbours import (
+    evidence,
+    have_neighbours,
+    heard_together,
+    neighbours_help,
+    stacks_of,
+    told_better,
+)
+from ClamSegLib.report import report_of
+from ClamSegLib.volume import Volume
+
+
+def maps(*values: float) -> np.ndarray:
+    """Evidence of slices that have one P_L everywhere, (N, 1, 4, 4)."""
+    return evidence(np.stack([np.full((1, 4, 4), value, np.float32) for value in values]))
+
+
+def middle(found: np.ndarray) -> list[float]:
+    return [float(map_[0, 2, 2]) for map_ in found]
+
+
+def test_evidence_is_averaged_with_half_the_weight_on_the_slice_itself():
+    found = middle(heard_together(maps(0.0, 0.9, 0.0, 0.0), 0, 4))
+    log = -np.log(1 - 0.9)
+    expected = [1 - np.exp(-log / 3), 1 - np.exp(-log / 2), 1 - np.exp(-log / 4), 0.0]
+    assert found == pytest.approx(expected, abs=1e-3)
+
+
+def test_slices_that_all_say_the_same_stay_as_they_are():
+    assert middle(heard_together(maps(0.6, 0.6, 0.6), 0, 3)) == pytest.approx([0.6] * 3, abs=1e-3)
+
+
+def test_batches_know_the_slices_beside_them():
+    kept = evidence(np.random.default_rng(0).random((7, 2, 4, 4)).astype(np.float32))
+    whole = heard_together(kept, 0, 7)
+    parts = [heard_together(kept, start, min(start + 3, 7)) for start in range(0, 7, 3)]
+    assert np.array_equal(whole, np.concatenate(parts))
+
+
+def test_a_certain_pixel_stays_a_probability():
+    found = heard_together(maps(1.0, 1.0), 0, 2)
+    assert np.isfinite(found).all()
+    assert 0.99 < found.max() <= 1
+
+
+def test_stacks_end_with_the_patient_at_a_gap_and_where_heights_start_anew():
+    patient = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2])
+    height = np.array([0.0, 0.1, 0.2, 0.6, 0.7, 0.1, 0.3, 0.1, 0.3, 0.5, 0.5], np.float32)
+    assert stacks_of(patient, height).tolist() == [0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 5]
+
+
+def told(stacks: int, run: int) -> bool:
+    """What labels say of stacks of 12 slices, of which `run` in a row are diseased and score a little above noise."""
+    rng = np.random.default_rng(0)
+    sick = np.zeros((stacks, 12), bool)
+    for stack in sick:
+        start = int(rng.integers(1, 12 - run))
+        stack[start : start + run] = True
+    level = np.maximum(0, 1 + sick + rng.normal(0, 0.8, sick.shape)).ravel()
+    kept = np.broadcast_to(level[:, None, None, None], (len(level), 1, 16, 16)).astype(np.float16)
+    return told_better(kept, np.ones((len(level), 16, 16), bool), sick.ravel(), np.repeat(np.arange(stacks), 12))
+
+
+def test_image_labels_say_that_lesions_of_several_slices_gain_by_their_neighbours():
+    assert told(10, 6)
+
+
+def test_image_labels_say_that_lesions_of_single_slices_do_not():
+    assert not told(30, 1)
+
+
+def test_a_few_slices_decide_nothing():
+    assert not told(3, 6)
+
+
+def test_single_pictures_an_organ_model_and_a_few_stacks_hear_no_neighbours(model):
+    def never_run():
+        raise AssertionError("the network was asked although its answer decides nothing")
+        yield
+
+    assert not neighbours_help(model.clam, model.config, never_run(), np.arange(100))
+    assert not neighbours_help(model.clam, model.config, never_run(), np.repeat(np.arange(4), 12))
+    organ = replace(model.config, task="organ")
+    assert not neighbours_help(model.clam, organ, never_run(), np.repeat(np.arange(9), 12))
+
+
+def volume(slices: int, distance_mm: float = 2.0) -> Volume:
+    array = np.random.default_rng(1).integers(0, 200, (slices, 40, 40)).astype(np.int16)
+    return Volume(array, spacing_mm=(1.0, 1.0, distance_mm), modality="MR")
+
+
+def test_far_slices_and_single_pictures_are_judged_by_themselves():
+    assert have_neighbours(volume(3))
+    assert not have_neighbours(volume(3, 9.0))
+    assert not have_neighbours(volume(1))
+    assert have_neighbours(replace(volume(3, 9.0), spacing_known=False))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> LoadedModel:
+    found = load_model(tiny_model(tmp_path_factory.mktemp("neighbours") / "tiny"))
+    return replace(found, config=replace(found.config, neighbours=True))
+
+
+def result_of(model: LoadedModel, scan: Volume, **options: object):
+    return segment_volume(scan, model, SegmentOptions(device="cpu", **options))
+
+
+def test_a_model_that_wants_it_not_and_a_user_who_says_no_give_the_same_maps(model):
+    alone = replace(model, config=replace(model.config, neighbours=False))
+    by_user = result_of(model, volume(5), neighbours=False)
+    assert np.array_equal(by_user.probability, result_of(alone, volume(5)).probability)
+    assert not np.array_equal(by_user.probability, result_of(model, volume(5)).probability)
+
+
+def test_disagreement_stays_that_of_the_slice_itself(model):
+    together, alone = (result_of(model, volume(5), neighbours=wanted) for wanted in (True, False))
+    assert np.array_equal(together.disagreement, alone.disagreement)
+
+
+def test_the_batch_size_changes_nothing(model):
+    assert np.array_equal(
+        result_of(model, volume(7), batch_size=2).probability, result_of(model, volume(7), batch_size=7).probability
+    )
+
+
+def test_the_report_says_whether_neighbours_were_heard(model):
+    for scan, expected in ((volume(5), True), (volume(1), False), (volume(5, 9.0), False)):
+        assert report_of(result_of(model, scan))["slices"]["with_neighbours"] is expected
