@@ -27,10 +27,13 @@ from ClamSegLib.organ import find_organ
 from ClamSegLib.outputs import whole_folder
 from ClamSegLib.preprocess import Preparation, clean_values, normalise, prepare
 from ClamSegLib.progress import Reporter
+from ClamSegLib.reliability import Reliability, holding_back
+from ClamSegLib.reliability_picture import write_reliability
 from ClamSegLib.scoring import Scoreboard
 from ClamSegLib.volume import Volume
 
-Maps = Callable[[Preparation], NDArray[np.uint8]]
+# The strongest condition's map, and the disagreement of the shells where there are any.
+Maps = Callable[[Preparation], tuple[NDArray[np.uint8], NDArray[np.uint8] | None]]
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,12 @@ class EvaluationOptions:
 
 @dataclass
 class _Method:
-    """A row of the table: its model (preparation and threshold) and its maps."""
+    """A row of the table: its model (preparation and threshold), its maps, and what they are worth."""
 
     board: Scoreboard
     model: LoadedModel
     maps: Maps
+    reliability: Reliability | None = None
     seconds: float = 0.0
 
 
@@ -65,7 +69,7 @@ def evaluate(
     *,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Evaluates models and baselines and writes metrics.json, cases.csv and montage.png.
+    """Evaluates models and baselines and writes metrics.json, cases.csv and pictures.
 
     Args:
         folder: the labelled folder.
@@ -102,9 +106,13 @@ def evaluate(
         }
         if options.level == BY_NEED:
             metrics["level_auto"] = _gain_and_loss(methods, models)
+        metrics["reliability"] = _reliability(methods)
         (part / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
         _write_cases(part / "cases.csv", folder, methods)
         write_montage(part / "montage.png", examples, models[0].config)
+        first = methods[0].reliability
+        if first is not None and first.by_outline:
+            write_reliability(part / "reliability.png", first, methods[0].board.name)
     return metrics
 
 
@@ -131,10 +139,20 @@ def _gain_and_loss(methods: Sequence[_Method], models: Sequence[LoadedModel]) ->
     return told
 
 
+def _reliability(methods: Sequence[_Method]) -> dict[str, Any]:
+    """Per model what its maps are worth, and what holding back the marks of low slices would do."""
+    told: dict[str, Any] = {}
+    for method in methods:
+        figures = method.reliability.figures() if method.reliability is not None else None
+        if figures is not None:
+            told[method.board.name] = figures | {"holding_back": holding_back(method.board.slices)}
+    return told
+
+
 def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[_Method]:
     def of(model: LoadedModel, level: int | str | None) -> Maps:
-        def maps(preparation: Preparation) -> NDArray[np.uint8]:
-            probability, _ = predict(
+        def maps(preparation: Preparation) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+            probability, disagreement = predict(
                 preparation,
                 model,
                 device=options.device,
@@ -142,23 +160,30 @@ def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[
                 batch_size=options.batch_size,
                 neighbours=options.neighbours,
             )
-            return np.asarray(probability.max(axis=0))
+            return np.asarray(probability.max(axis=0)), np.asarray(disagreement.max(axis=0))
 
         return maps
 
+    def alone(maps: Callable[[Preparation], NDArray[np.uint8]]) -> Maps:
+        return lambda preparation: (maps(preparation), None)
+
+    def judged(name: str, model: LoadedModel, level: int | str | None) -> _Method:
+        threshold, is_lesion = model.config.threshold, model.config.task == "lesion"
+        return _Method(
+            Scoreboard(name, threshold), model, of(model, level), Reliability(threshold) if is_lesion else None
+        )
+
     fixed = None if options.level == BY_NEED else options.level
-    methods = [_Method(Scoreboard(m.config.name, m.config.threshold), m, of(m, fixed)) for m in models]
+    methods = [judged(m.config.name, m, fixed) for m in models]
     if options.level == BY_NEED:
         methods += [
-            _Method(Scoreboard(f"{m.config.name}, level auto", m.config.threshold), m, of(m, BY_NEED))
-            for m in models
-            if m.config.early_exit is not None
+            judged(f"{m.config.name}, level auto", m, BY_NEED) for m in models if m.config.early_exit is not None
         ]
     if options.baselines and models[0].config.task == "lesion":
-        methods.append(_Method(Scoreboard("intensity threshold", None), models[0], intensity_map))
+        methods.append(_Method(Scoreboard("intensity threshold", None), models[0], alone(intensity_map)))
         if models[0].config.refinement is not None:
-            methods.append(_Method(Scoreboard("values alone", None), models[0], values_map))
-        methods.append(_Method(Scoreboard("Grad-CAM", None), models[0], GradCam(models[0].clam).maps))
+            methods.append(_Method(Scoreboard("values alone", None), models[0], alone(values_map)))
+        methods.append(_Method(Scoreboard("Grad-CAM", None), models[0], alone(GradCam(models[0].clam).maps)))
     return methods
 
 
@@ -176,9 +201,9 @@ def _run(folder: LabelledFolder, rows: list[int], methods: list[_Method], report
             if key not in prepared:
                 prepared[key] = _prepared(case, volume, method.model, reporter)
             started = time.perf_counter()
-            shown = method.maps(prepared[key])
+            shown, disagreement = method.maps(prepared[key])
             method.seconds += time.perf_counter() - started
-            found = _score_case(folder, case, method, prepared[key], shown)
+            found = _score_case(folder, case, method, prepared[key], shown, disagreement)
             if number == 0:
                 examples += found
         done += len(case.slice_rows)
@@ -198,7 +223,12 @@ def _prepared(case: Case, volume: Volume, model: LoadedModel, reporter: Reporter
 
 
 def _score_case(
-    folder: LabelledFolder, case: Case, method: _Method, preparation: Preparation, shown: NDArray[np.uint8]
+    folder: LabelledFolder,
+    case: Case,
+    method: _Method,
+    preparation: Preparation,
+    shown: NDArray[np.uint8],
+    disagreement: NDArray[np.uint8] | None,
 ) -> list[Example]:
     board, examples = method.board, []
     board.spacing_known = case.volume.spacing_known
@@ -221,6 +251,16 @@ def _score_case(
             diseased=row.label > 0,
             pixel_mm=case.volume.pixel_mm if case.volume.spacing_known else (1.0, 1.0),
         )
+        if method.reliability is not None and disagreement is not None:
+            method.reliability.add_slice(
+                shown[k],
+                disagreement[k],
+                preparation.mask[k],
+                reference,
+                patient=case.patient_id,
+                diseased=row.label > 0,
+                dice=figures.dice,
+            )
         if figures.dice is not None and reference is not None:
             grey = normalise(case.volume.array[k], preparation.scale)
             found = above_threshold(shown[k], board.threshold or 0.5) & preparation.mask[k]

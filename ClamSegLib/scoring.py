@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ClamSegLib.calibration import STEPS, calibration_error
 from ClamSegLib.metrics import (
     bootstrap_interval,
     box_overlap,
@@ -22,8 +23,8 @@ from ClamSegLib.metrics import (
     roc_auc,
 )
 
-STEPS = 256
 _TOP_SHARE = 0.01
+_P_L = np.arange(STEPS) / (STEPS - 1)
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class Scoreboard:
         )
         row["pixel_ap"] = _histogram_ap(self.positives, self.negatives)
         row["calibration_error"] = (
-            None if self.threshold is None else _calibration_error(self.positives, self.negatives)
+            None if self.threshold is None else calibration_error(_P_L, self.positives, self.positives + self.negatives)
         )
         row["slice_auc"] = roc_auc(score, label) if len(label) else None
         row["false_positive_area"] = (
@@ -182,20 +183,6 @@ def _histogram_ap(positives: NDArray[np.int64], negatives: NDArray[np.int64]) ->
     marked = hits + np.cumsum(negatives[::-1])
     precision = hits / np.maximum(marked, 1)
     return float(np.sum(np.diff(np.r_[0, hits]) / total * precision))
-
-
-def _calibration_error(positives: NDArray[np.int64], negatives: NDArray[np.int64]) -> float | None:
-    """Mean distance between a probability and the share of lesion among the pixels that got it, over ten equal bins.
-
-    Expected calibration error (arXiv 1706.04599) of organ pixels with known outline; None without any.
-    """
-    bins = np.minimum(np.arange(STEPS) * 10 // (STEPS - 1), 9)
-    every = positives + negatives
-    if every.sum() == 0:
-        return None
-    told = np.bincount(bins, every * np.arange(STEPS) / (STEPS - 1), minlength=10)
-    true = np.bincount(bins, positives, minlength=10)
-    return float(np.abs(told - true).sum() / every.sum())
 
 
 def _mean(slices: list[SliceFigures], name: str, seed: int) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, help="labelled folder")
     parser.add_argument("--model", required=True, help="name from `models`, or a model folder")
     parser.add_argument("--compare", nargs="*", default=[], help="more models for the same table")
-    parser.add_argument("--output", type=Path, required=True, help="folder for metrics.json, cases.csv, montage.png")
+    parser.add_argument("--output", type=Path, required=True, help="folder for metrics.json, cases.csv, pictures")
     parser.add_argument("--split", default="", help="rows of this split only, e.g. dev")
     parser.add_argument("--baselines", action="store_true", help="add the best intensity threshold and Grad-CAM")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         neighbours=arguments.neighbours,
     )
     metrics = evaluate(folder, models, options, arguments.output, reporter, overwrite=arguments.overwrite)
-    sys.stdout.write(_table(metrics) + _gain(metrics))
+    sys.stdout.write(_table(metrics) + _gain(metrics) + _worth(metrics))
     reporter.done(folder=str(arguments.output))
     return 0
 
@@ -82,6 +82,19 @@ def _gain(metrics: dict[str, Any]) -> str:
                 f"{name}, level auto: {_text(told['times_as_fast'])} times as fast, Dice over {told['lesion_slices']} "
                 f"lesion slices lower by {_text(told['dice_loss'])}"
             )
+    return "".join(line + "\n" for line in lines)
+
+
+def _worth(metrics: dict[str, Any]) -> str:
+    """A line per model on how far its maps can be trusted; '' without outlines."""
+    lines = []
+    for name, told in metrics["reliability"].items():
+        words = [f"{sign} {_text(told['organ'][sign]['error_auc'])}" for sign in told["organ"] if sign != "wrong"]
+        lines.append(f"{name}: wrong pixels told (AUC) by {', by '.join(words)}")
+        after = told["chance_by_image_labels"]
+        if after is not None:
+            before, then = told["chance_as_it_is"]["calibration_error"], after["calibration_error"]
+            lines.append(f"{name}: calibration error {_text(before)}, by image labels {_text(then)}")
     return "".join(line + "\n" for line in lines)
 
 

@@ -138,7 +138,12 @@ def evaluate(data: Path, model: Path, output: Path, *options: str) -> int:
 
 def test_the_verb_writes_figures_cases_and_a_picture(data, model, tmp_path, capsys):
     assert evaluate(data, model, tmp_path / "out", "--baselines", "--compare", str(model)) == 0
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["cases.csv", "metrics.json", "montage.png"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "cases.csv",
+        "metrics.json",
+        "montage.png",
+        "reliability.png",
+    ]
     text = (tmp_path / "out" / "metrics.json").read_text()
     assert "NaN" not in text
     metrics = json.loads(text)
