@@ -19,7 +19,7 @@ from ClamSegLib.cases import UNKNOWN, Case, mask_plane, read_cases
 from ClamSegLib.checkpoint import LoadedModel
 from ClamSegLib.dataset import LabelledFolder
 from ClamSegLib.errors import InputError
-from ClamSegLib.evaluation_picture import Example, write_montage
+from ClamSegLib.evaluation_picture import Example, example_of, write_montage
 from ClamSegLib.inference import predict
 from ClamSegLib.lesions import above_threshold
 from ClamSegLib.network_run import BY_NEED
@@ -94,6 +94,7 @@ def evaluate(
     with whole_folder(output, overwrite) as part:
         examples = _run(folder, rows, methods, reporter)
         table = [m.board.figures(options.seed) for m in methods]
+        worth = _reliability(methods)
         metrics = {
             "notice": RESEARCH_ONLY,
             "clamseg": __version__,
@@ -103,15 +104,16 @@ def evaluate(
             "patients": len({folder.rows[n].patient_id for n in rows}),
             "seed": options.seed,
             "table": table,
+            "worst_patients": methods[0].board.worst_patients(),
+            "reliability": worth,
         }
         if options.level == BY_NEED:
             metrics["level_auto"] = _gain_and_loss(methods, models)
-        metrics["reliability"] = _reliability(methods)
         (part / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
         _write_cases(part / "cases.csv", folder, methods)
         write_montage(part / "montage.png", examples, models[0].config)
         first = methods[0].reliability
-        if first is not None and first.by_outline:
+        if first is not None and methods[0].board.name in worth:
             write_reliability(part / "reliability.png", first, methods[0].board.name)
     return metrics
 
@@ -261,10 +263,10 @@ def _score_case(
                 diseased=row.label > 0,
                 dice=figures.dice,
             )
-        if figures.dice is not None and reference is not None:
-            grey = normalise(case.volume.array[k], preparation.scale)
-            found = above_threshold(shown[k], board.threshold or 0.5) & preparation.mask[k]
-            examples.append(Example(figures.dice, row.relative_path, grey.astype(np.float16), found, reference))
+        grey, inside = normalise(case.volume.array[k], preparation.scale), np.where(preparation.mask[k], shown[k], 0)
+        found = above_threshold(inside, board.threshold or 0.5)
+        example = example_of(figures, row.relative_path, grey, inside, found, reference, boxes)
+        examples += [] if example is None else [example]
     used = [k for k, _ in case.slice_rows if references[k] is not None]
     if len(used) == len(case.slice_rows) and board.threshold is not None and len(used) > 1:
         found = above_threshold(shown[used], board.threshold) & preparation.mask[used]

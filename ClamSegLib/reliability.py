@@ -152,9 +152,9 @@ class Reliability:
         return np.concatenate([chances[name] for name in known]), lesion, every
 
     def figures(self) -> dict[str, Any] | None:
-        """What metrics.json holds; None where no outline is known."""
+        """What metrics.json holds; None where no outline of a lesion is known."""
         every = int(self.counts.sum())
-        if every == 0:
+        if not self.counts[1].any():
             return None
         row: dict[str, Any] = {"pixels": every, "patients": len(self.by_outline)}
         for place, marks_only in (("organ", False), ("marks", True)):

@@ -119,6 +119,26 @@ class Scoreboard:
         self.lesions_found += hits
         self.lesions_all += count
 
+    def worst_patients(self, most: int = 5) -> list[dict[str, Any]]:
+        """The patients with the lowest mean Dice over their lesion slices, worst first; none without a threshold."""
+        told: list[dict[str, Any]] = []
+        for patient in sorted({s.patient for s in self.slices if s.dice is not None}):
+            own = [s for s in self.slices if s.patient == patient]
+            dices = [s.dice for s in own if s.dice is not None]
+            areas = [s.false_positive_area for s in own if s.false_positive_area is not None]
+            told.append(
+                {
+                    "patient": patient,
+                    "dice": float(np.mean(dices)),
+                    "lesion_slices": len(dices),
+                    "lesion_slices_missed": sum(d == 0 for d in dices),
+                    "false_positive_area": float(np.mean(areas)) if areas else None,
+                    "normal_slices": len(areas),
+                    "volume_dice": next((d for p, d in self.volume_dice if p == patient), None),
+                }
+            )
+        return sorted(told, key=lambda row: row["dice"])[:most] if self.threshold is not None else []
+
     def _limit(self) -> float:
         return 127.5 if self.threshold is None else self.threshold * 255
 

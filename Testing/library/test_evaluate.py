@@ -8,6 +8,7 @@ from labelled_phantoms import write_phantoms
 from tiny_model import tiny_model
 
 from ClamSegLib.cli import main
+from ClamSegLib.evaluation_picture import BOXES, LABELS, OUTLINES, chosen_examples, example_of
 from ClamSegLib.metrics import average_precision, dice
 from ClamSegLib.scoring import Scoreboard
 
@@ -104,6 +105,37 @@ def test_boxes_serve_pointing_and_overlap_only():
     assert row["box_iou"]["value"] == pytest.approx(disc(20, 20, 3).sum() / box.sum())
     assert row["energy_in_box"]["value"] == 1
     assert row["dice"] is None
+
+
+def test_the_worst_patients_are_named_worst_first():
+    b = board()
+    for patient, column in (("near", 22), ("far", 40), ("good", 20)):
+        add(b, disc(20, column) * np.uint8(255), disc(20, 20), patient=patient)
+        add(b, disc(20, column) * np.uint8(255), np.zeros((40, 40), bool), patient=patient)
+    worst = b.worst_patients(2)
+    assert [row["patient"] for row in worst] == ["far", "near"]
+    assert (worst[0]["lesion_slices"], worst[0]["lesion_slices_missed"], worst[0]["normal_slices"]) == (1, 1, 1)
+    assert worst[1]["dice"] == pytest.approx(dice(disc(20, 22) & ORGAN, disc(20, 20)))
+    assert worst[1]["false_positive_area"] > 0
+    assert board(None).worst_patients() == []
+
+
+def example(reference: np.ndarray | None, boxes: np.ndarray | None, diseased: bool = True):
+    b = board()
+    shown = disc(20, 20, 3) * np.uint8(200)
+    figures = b.add_slice(shown, ORGAN, reference, boxes, patient="a", row=0, diseased=diseased, pixel_mm=(1.0, 1.0))
+    return example_of(figures, "x", shown.astype(np.float32), shown, shown > 127, reference, boxes)
+
+
+def test_slices_to_look_at_are_ordered_by_the_best_reference_there_is():
+    box, none = disc(20, 20, 9), np.zeros((40, 40), bool)
+    outlined, boxed, labelled = example(disc(20, 20), None), example(None, box), example(None, None)
+    assert [e.measure for e in (outlined, boxed, labelled)] == [OUTLINES, BOXES, LABELS]
+    assert boxed.figure == 1
+    assert np.hypot(labelled.highest[0] - 20, labelled.highest[1] - 20) <= 3
+    assert example(none, None, diseased=False) is None
+    for examples, expected in (([labelled, boxed, outlined], outlined), ([labelled, boxed], boxed)):
+        assert chosen_examples(examples) == [(word, [expected]) for word in ("best", "middle", "worst")]
 
 
 def test_intervals_need_five_patients():

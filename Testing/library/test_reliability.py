@@ -99,8 +99,9 @@ def test_a_single_shell_has_no_disagreement_to_judge():
 def test_slices_without_outline_count_for_labels_and_not_for_errors():
     kind = Reliability(0.5)
     slice_of(kind, half(200), half(0), None, "a")
+    slice_of(kind, half(200), half(0), np.zeros((16, 16), bool), "a")
     assert kind.figures() is None
-    assert kind.by_label["a"].sum() == ORGAN.sum()
+    assert kind.by_label["a"].sum() == 2 * ORGAN.sum()
 
 
 def with_patients(number: int) -> Reliability:
