@@ -34,7 +34,7 @@ class Example:
     Attributes:
         measure: OUTLINES, BOXES or LABELS: what it is ordered by.
         figure: its value of that.
-        highest: row and column of the highest point of the map.
+        highest: row and column of the highest point of the map; None where the map is 0 everywhere.
         reference: outline or filled boxes; empty where only the label is known.
     """
 
@@ -43,7 +43,7 @@ class Example:
     name: str
     grey: NDArray[np.float16]
     found: NDArray[np.bool_]
-    highest: tuple[int, int]
+    highest: tuple[int, int] | None
     reference: NDArray[np.bool_]
 
 
@@ -66,7 +66,7 @@ def example_of(
         reference: outline, or None where unknown.
         boxes: filled reference boxes, or None.
     """
-    row, column = np.unravel_index(int(map_.argmax()), map_.shape)
+    row, column = (int(v) for v in np.unravel_index(int(map_.argmax()), map_.shape))
     if figures.dice is not None and reference is not None:
         measure, figure, shown = OUTLINES, figures.dice, reference
     elif figures.energy_in_box is not None and boxes is not None:
@@ -75,7 +75,8 @@ def example_of(
         measure, figure, shown = LABELS, figures.score, np.zeros(map_.shape, bool)
     else:
         return None
-    return Example(measure, figure, name, grey.astype(np.float16), found, (int(row), int(column)), shown)
+    highest = (row, column) if map_.any() else None
+    return Example(measure, figure, name, grey.astype(np.float16), found, highest, shown)
 
 
 def chosen_examples(examples: list[Example]) -> list[tuple[str, list[Example]]]:
@@ -103,7 +104,7 @@ def write_montage(path: Path, examples: list[Example], config: ModelConfig) -> N
             for mask, colour in ((example.reference, _REFERENCE), (example.found, _RESULT)):
                 if mask.any() and not mask.all():
                     axes.contour(mask.astype(float), levels=[0.5], colors=[colour], linewidths=1.2)
-            if example.measure != OUTLINES:
+            if example.measure != OUTLINES and example.highest is not None:
                 axes.plot(*example.highest[::-1], "+", color=_RESULT, markersize=11)
             title = f"{word}: {example.measure} {example.figure:.2f}\n{example.name[-34:]}"
             axes.set_title(title, color="#e8e8e8", fontsize=8)

@@ -34,6 +34,7 @@ class SliceFigures:
     Attributes:
         dice: at the given threshold; None without an outline or on normal slices.
         dice_at: Dice at every threshold 0..255 (above it), None likewise.
+        box_iou_at: intersection over union with the boxes at every threshold, None without boxes.
         false_positive_area: share of the organ called lesion; normal slices only.
         score: mean of the highest hundredth of the map inside the organ.
     """
@@ -48,6 +49,7 @@ class SliceFigures:
     hd95: float | None = None
     pointing: bool | None = None
     box_iou: float | None = None
+    box_iou_at: NDArray[np.float64] | None = None
     energy_in_box: float | None = None
 
 
@@ -107,6 +109,7 @@ class Scoreboard:
             overlap = box_overlap(inside.astype(np.float64), found, boxes)
             values["pointing"] = pointing_hit(inside.astype(np.float64), boxes) if inside.any() else False
             values["box_iou"] = overlap.iou if overlap else None
+            values["box_iou_at"] = _overlap_curve(inside, boxes)
             values["energy_in_box"] = overlap.energy_inside if overlap else None
         figures = SliceFigures(patient, row, diseased, score, **values)
         self.slices.append(figures)
@@ -144,18 +147,12 @@ class Scoreboard:
 
     def figures(self, seed: int) -> dict[str, Any]:
         """The table row; each mean with the number of slices and, from five patients on, its 95 % interval."""
-        curves = [s.dice_at for s in self.slices if s.dice_at is not None]
-        best = np.mean(curves, axis=0) if curves else None
         label = np.array([s.diseased for s in self.slices])
         score = np.array([s.score for s in self.slices])
         unit = "mm" if self.spacing_known else "px"
         row: dict[str, Any] = {"name": self.name, "threshold": self.threshold}
         row["dice"] = _mean(self.slices, "dice", seed) if self.threshold is not None else None
-        row["best_dice_oracle"] = (
-            None
-            if best is None
-            else {"value": float(best.max()), "threshold": float(best.argmax() / 255), "n": len(curves)}
-        )
+        row["best_dice_oracle"] = _best([s.dice_at for s in self.slices if s.dice_at is not None])
         row["pixel_ap"] = _histogram_ap(self.positives, self.negatives)
         row["calibration_error"] = (
             None if self.threshold is None else calibration_error(_P_L, self.positives, self.positives + self.negatives)
@@ -172,6 +169,7 @@ class Scoreboard:
         )
         for name in ("pointing", "box_iou", "energy_in_box"):
             row[name] = _mean(self.slices, name, seed)
+        row["best_box_iou_oracle"] = _best([s.box_iou_at for s in self.slices if s.box_iou_at is not None])
         row["slices"] = len(self.slices)
         row["slices_without_outline"] = self.unknown_slices
         return row
@@ -192,6 +190,20 @@ def _dice_curve(inside: NDArray[np.uint8], reference: NDArray[np.bool_]) -> NDAr
     marked = every.sum() - np.cumsum(every)
     curve: NDArray[np.float64] = 2.0 * hits / np.maximum(marked + both.sum(), 1)
     return curve
+
+
+def _overlap_curve(inside: NDArray[np.uint8], boxes: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Intersection over union of 'value above t' and the boxes for t = 0..255: from Dice, which is 2 IoU / (1 + IoU)."""
+    dice_at = _dice_curve(inside, boxes)
+    return dice_at / (2.0 - dice_at)
+
+
+def _best(curves: list[NDArray[np.float64]]) -> dict[str, Any] | None:
+    """The threshold at which the mean over slices is largest; the references themselves choose it."""
+    if not curves:
+        return None
+    mean = np.mean(curves, axis=0)
+    return {"value": float(mean.max()), "threshold": float(mean.argmax() / 255), "n": len(curves)}
 
 
 def _histogram_ap(positives: NDArray[np.int64], negatives: NDArray[np.int64]) -> float | None:

@@ -107,6 +107,17 @@ def test_boxes_serve_pointing_and_overlap_only():
     assert row["dice"] is None
 
 
+def test_the_best_box_overlap_is_that_of_the_best_threshold():
+    b = board(0.9)  # above all values, so that nothing is marked
+    box = disc(20, 20, 6)
+    shown = np.where(disc(20, 20, 6), 100, np.where(disc(20, 20, 12), 40, 0)).astype(np.uint8)
+    add(b, shown, None, boxes=box)
+    row = b.figures(0)
+    assert row["box_iou"]["value"] == 0
+    assert row["best_box_iou_oracle"]["value"] == pytest.approx(1)
+    assert 40 / 255 <= row["best_box_iou_oracle"]["threshold"] < 100 / 255
+
+
 def test_the_worst_patients_are_named_worst_first():
     b = board()
     for patient, column in (("near", 22), ("far", 40), ("good", 20)):
@@ -132,6 +143,7 @@ def test_slices_to_look_at_are_ordered_by_the_best_reference_there_is():
     outlined, boxed, labelled = example(disc(20, 20), None), example(None, box), example(None, None)
     assert [e.measure for e in (outlined, boxed, labelled)] == [OUTLINES, BOXES, LABELS]
     assert boxed.figure == 1
+    assert labelled.highest is not None
     assert np.hypot(labelled.highest[0] - 20, labelled.highest[1] - 20) <= 3
     assert example(none, None, diseased=False) is None
     for examples, expected in (([labelled, boxed, outlined], outlined), ([labelled, boxed], boxed)):
