@@ -30,12 +30,16 @@ class Processes:
         """Replaces each gradient by its mean over the processes, in one message."""
         if self.count == 1:
             return
-        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
+        for p in parameters:
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+        gradients = [p.grad for p in parameters if p.grad is not None]
         flat = torch.cat([g.reshape(-1) for g in gradients])
         distributed.all_reduce(flat)
         flat /= self.count
-        for p, g in zip(parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True):
-            p.grad = g.view_as(p)
+        # In place, so that each gradient keeps the layout of its parameter, which fused optimisers rely on.
+        for own, mean in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
+            own.copy_(mean.view_as(own))
 
     def agree(self, value: float) -> float:
         """Process 0's value on all processes."""

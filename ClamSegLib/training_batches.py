@@ -100,7 +100,8 @@ class CropSource:
     def _read(self, name: str, index: Tensor) -> Tensor:
         if self._resident is not None:
             return self._resident[name][index.to(self.device)]
-        return torch.from_numpy(np.array(getattr(self.crops, name)[self.indices[index.numpy()]])).to(self.device)
+        # A list of places copies; a second copy would only take time.
+        return torch.from_numpy(np.asarray(getattr(self.crops, name)[self.indices[index.numpy()]])).to(self.device)
 
     def gather(self, index: Tensor) -> Slices:
         """Slices by their place (B,) in this source, a CPU tensor."""
@@ -150,23 +151,31 @@ class Batch:
     normal: Slices | None
 
 
-def augment(slices: Slices, training: TrainingConfig, generator: torch.Generator) -> Slices:
-    """The slices with one random change of shape and values each; masks and targets follow the shape."""
+def augment(
+    slices: Slices, training: TrainingConfig, generator: torch.Generator, sizes: tuple[int, ...] = ()
+) -> Slices:
+    """The slices with one random change of shape and values each; masks and targets follow the shape.
+
+    Args:
+        sizes: of the batches that `slices` joins, whose changes are drawn one after the other; () for one batch.
+    """
     if training.augmentation == 0:
         return slices
     strength = AugmentationStrength().scaled(training.augmentation, flip=training.flip)
-    change = Augmentation.sample(
-        len(slices.image), slices.image.shape[-1], generator, slices.image.device, strength=strength
-    )
-    target = change.map(slices.target)
+    side, device = slices.image.shape[-1], slices.image.device
+    drawn = [Augmentation.sample(n, side, generator, device, strength=strength) for n in sizes or (len(slices.image),)]
+    change = drawn[0] if len(drawn) == 1 else Augmentation.joined(drawn)
+    # What moves in the same way moves in one call: a slice's places are then worked out once for all of it.
+    numbers = change.nearest(torch.stack([slices.organ.float(), slices.regions.float()], dim=1))
+    maps = change.map(torch.cat([slices.target, slices.weight], dim=1))
     # Outside the original picture the maps are zero: there the pixel is background of weight 0 by the organ mask.
     return replace(
         slices,
         image=change.image(slices.image),
-        organ=change.nearest(slices.organ),
-        regions=change.nearest(slices.regions),
-        target=target,
-        weight=change.map(slices.weight),
+        organ=numbers[:, 0] > 0.5,
+        regions=numbers[:, 1].to(slices.regions.dtype),
+        target=maps[:, :-1],
+        weight=maps[:, -1:],
     )
 
 
@@ -210,8 +219,8 @@ class BatchMaker:
         same = int(torch.rand(n, generator=generator).lt(self.training.same_class_share).sum())
         if same:
             first[:same], second[:same] = self.sampler.same_class(same, generator)
-        a = augment(self.source.gather(first), self.training, generator)
-        b = augment(self.source.gather(second), self.training, generator)
+        both = augment(self.source.gather(torch.cat([first, second])), self.training, generator, (n, n))
+        a, b = both.first(n), both.rest(n)
         mixed = mosaic(
             self.training.mosaic, a.image, b.image, a.regions, b.regions, a.organ, b.organ, generator=generator
         )

@@ -27,11 +27,18 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
-    """Puts moments written by `optimizer_tensors` back; learning rates are the schedule's business."""
+    """Puts moments written by `optimizer_tensors` back; learning rates are the schedule's business.
+
+    Each moment gets the layout of its parameter in memory: fused optimisers walk through both side by side.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     restored: dict[int, dict[str, Any]] = {}
     for key, value in tensors.items():
         number, name = key.split("/", 1)
-        restored.setdefault(int(number), {})[name] = value
+        parameter = parameters[int(number)]
+        is_moment = value.shape == parameter.shape
+        placed = torch.empty_like(parameter, requires_grad=False).copy_(value) if is_moment else value
+        restored.setdefault(int(number), {})[name] = placed
     whole = optimizer.state_dict()
     optimizer.load_state_dict({"state": restored, "param_groups": whole["param_groups"]})
 

@@ -419,3 +419,27 @@ def test_tensorboard_gets_the_curves_when_asked(phantoms, tmp_path):
     assert point.step == 4
     assert point.value == pytest.approx(float(figures(output)[-1]["hybrid"]), rel=1e-4)
     assert not (train(phantoms, tmp_path / "n", "--steps", "4", "--rounds", "1") / "tensorboard").exists()
+
+
+def test_the_fused_optimiser_steps_as_the_plain_one_also_after_its_moments_were_restored():
+    from ClamSegLib.benchmark_training import synthetic_trainer
+    from ClamSegLib.training_state import optimizer_tensors, restore_optimizer
+
+    trainer = synthetic_trainer(32, (4, 8, 8), "cpu")
+    t = trainer.of_round
+    assert trainer.optimizer.defaults["fused"]
+    assert any(not p.is_contiguous() for p in trainer.parameters), "some weights lie channels last"
+    plain = [torch.nn.Parameter(p.detach().clone()) for p in trainer.parameters]
+    slow = torch.optim.AdamW(plain, lr=t.learning_rate, weight_decay=t.weight_decay, fused=False)
+    generator = torch.Generator().manual_seed(0)
+    for number in range(4):
+        if number == 2:
+            contiguous = {name: value.contiguous() for name, value in optimizer_tensors(trainer.optimizer).items()}
+            restore_optimizer(trainer.optimizer, contiguous)
+        for own, other in zip(trainer.parameters, plain, strict=True):
+            own.grad = torch.empty_like(own).copy_(torch.randn(own.shape, generator=generator))
+            other.grad = own.grad.clone()
+        trainer.optimizer.step()
+        slow.step()
+    for own, other in zip(trainer.parameters, plain, strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-7)
