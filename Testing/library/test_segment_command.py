@@ -75,7 +75,7 @@ def test_a_case_folder_is_complete_and_consistent(tmp_path, model):
     volumes = [float(r["volume_ml"]) for r in rows]
     assert volumes == sorted(volumes, reverse=True)
     assert told["notice"] == "For research, not for diagnosis."
-    assert told["slices"] == {"total": 5, "analysed": 5, "by_level": {"2": 5}}
+    assert told["slices"] == {"total": 5, "analysed": 5, "by_level": {"2": 5}, "with_neighbours": False}
     assert told["model"]["weights_sha256"]
     assert told["summary"] in (
         f"{len(rows)} lesions above threshold, 5 of 5 slices analysed",
