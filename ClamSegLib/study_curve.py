@@ -28,7 +28,7 @@ def correction_curves(study: Study, lines: Sequence[dict[str, Any]]) -> dict[str
     rows = {row.name: row for row in study.rows}
     for line in lines:
         row = rows.get(line["name"])
-        if row is not None and study.trained(row).start and row.level is None and not row.head_weights and row.refined:
+        if row is not None and study.trained(row).start and row.level is None and not row.head_weights:
             curves.setdefault(_title(study, row), []).append((study.trained(row).corrected, line))
     return {title: sorted(points, key=lambda p: p[0]) for title, points in curves.items() if len(points) > 1}
 
@@ -36,7 +36,8 @@ def correction_curves(study: Study, lines: Sequence[dict[str, Any]]) -> dict[str
 def _title(study: Study, row: StudyRow) -> str:
     trained = study.trained(row)
     own = "" if not trained.training else f", {json.dumps(trained.training)}"
-    return f"{trained.start} fine-tuned on {trained.learns_from or 'all'}, judged on {row.judged_on}{own}"
+    maps = "" if row.refined else ", maps not sharpened"
+    return f"{trained.start} fine-tuned on {trained.learns_from or 'all'}, judged on {row.judged_on}{own}{maps}"
 
 
 def write_correction_curves(study: Study, lines: Sequence[dict[str, Any]], output: Path) -> None:
@@ -60,7 +61,7 @@ def write_correction_curves(study: Study, lines: Sequence[dict[str, Any]], outpu
         axes.set_xlabel("corrected slices")
         axes.set_ylabel(title)
         axes.grid(alpha=0.3)
-    figure.axes[0].legend(frameon=False, fontsize=7, loc="best")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), frameon=False, fontsize=7, loc="outside lower center")
     with whole_file(output / "corrections.png") as path:
         figure.savefig(path, dpi=110)
 
@@ -70,7 +71,13 @@ def _draw_levels(axes: Any, study: Study, lines: Sequence[dict[str, Any]], key: 
     rows = {row.name: row for row in study.rows}
     for line in lines:
         row = rows.get(line["name"])
-        if row is None or study.trained(row).start or line["judged_on"] not in judged_on or line[key] is None:
+        if (
+            row is None
+            or not row.refined
+            or study.trained(row).start
+            or line["judged_on"] not in judged_on
+            or line[key] is None
+        ):
             continue
         axes.axhline(line[key], color="#777777", lw=0.8, ls="--")
         axes.annotate(f"{row.name} ({row.judged_on})", (0.99, line[key]), xycoords=("axes fraction", "data"),

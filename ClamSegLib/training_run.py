@@ -17,7 +17,9 @@ from torch import Tensor, distributed
 
 from ClamSegLib import RESEARCH_ONLY, __version__
 from ClamSegLib.checkpoint import load_model, parameter_count, save_model
+from ClamSegLib.clam import Clam
 from ClamSegLib.config import ModelConfig, to_json
+from ClamSegLib.corrected_threshold import threshold_of_corrections
 from ClamSegLib.dataset import LabelledFolder
 from ClamSegLib.errors import InputError
 from ClamSegLib.held_out import early_exit_of, neighbours_of
@@ -25,6 +27,7 @@ from ClamSegLib.outputs import whole_file
 from ClamSegLib.processes import Processes
 from ClamSegLib.progress import Reporter
 from ClamSegLib.train import Trainer, measure_steps
+from ClamSegLib.training_batches import CropSource
 from ClamSegLib.training_config import TrainingConfig
 from ClamSegLib.training_folder import TrainingFolder
 from ClamSegLib.training_setup import TrainingSetup, prepare_training
@@ -211,7 +214,10 @@ def _write_model(request: TrainingRequest, setup: TrainingSetup, trainer: Traine
     )
     clam = trainer.best_model()
     config = replace(
-        config, early_exit=early_exit_of(trainer, clam, config), neighbours=neighbours_of(trainer, clam, config)
+        config,
+        early_exit=early_exit_of(trainer, clam, config),
+        neighbours=neighbours_of(trainer, clam, config),
+        threshold=_threshold(trainer, clam, config),
     )
     run = {
         "clamseg": __version__,
@@ -231,6 +237,12 @@ def _write_model(request: TrainingRequest, setup: TrainingSetup, trainer: Traine
         "initial_model": request.initial_model.name if request.initial_model else None,
     }
     save_model(request.output, config, clam.state_dict(), _card(request, setup, config, run), run)
+
+
+def _threshold(trainer: Trainer, clam: Clam, config: ModelConfig) -> float:
+    classes = config.network.classes
+    source = CropSource(trainer.crops, trainer.split[0], trainer.training, classes, torch.device("cpu"))
+    return threshold_of_corrections(clam, source, config)
 
 
 def _card(request: TrainingRequest, setup: TrainingSetup, config: ModelConfig, run: dict[str, Any]) -> str:

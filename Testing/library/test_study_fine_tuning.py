@@ -8,6 +8,7 @@ import torch
 from labelled_phantoms import write_phantoms
 
 from ClamSegLib.cli import main
+from ClamSegLib.corrected_threshold import dice_by_step
 from ClamSegLib.dataset import read_labelled_folder, split_rows
 from ClamSegLib.errors import InputError
 from ClamSegLib.pairs import PairSampler
@@ -161,3 +162,23 @@ def test_a_study_of_groups_that_cannot_be_is_refused_in_one_line(rows, more, wor
     told = capsys.readouterr().err
     assert words in told
     assert "Traceback" not in told
+
+
+def test_the_dice_of_every_step_is_that_of_the_pixels_above_it():
+    rng = np.random.default_rng(0)
+    steps, lesion = rng.integers(0, 256, 500), rng.random(500) < 0.3
+    curve = dice_by_step(steps, lesion)
+    for step in (0, 100, 254):
+        above = steps > step
+        assert curve[step] == pytest.approx(2 * (above & lesion).sum() / (above.sum() + lesion.sum()))
+
+
+def test_five_corrected_slices_set_the_threshold_and_fewer_leave_it(tmp_path):
+    folder = write_phantoms(tmp_path / "data", patients=10, slices=12)
+    rows = [ROWS[0], *({**ROWS[2], "name": f"tuned-{n}", "corrected": n} for n in (4, 5))]
+    file = write_study(tmp_path / "study.json", rows)
+    told = ["study", str(file), "--data", str(folder), "--output", str(tmp_path / "out"), "--progress", "none"]
+    assert main(told) == 0
+    thresholds = {n: json_of(tmp_path / "out" / "runs" / f"tuned-{n}" / "config.json")["threshold"] for n in (4, 5)}
+    assert thresholds[4] == 0.5
+    assert thresholds[5] != 0.5

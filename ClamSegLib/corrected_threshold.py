@@ -1,0 +1,67 @@
+"""The cut that a reader's outlines ask for: with some corrected slices the threshold need not come from labels alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ClamSegLib.clam import Clam, decode
+from ClamSegLib.config import ModelConfig
+from ClamSegLib.map_refinement import refined
+from ClamSegLib.training_batches import UNKNOWN, CropSource
+
+FEWEST_SLICES = 5
+_STEPS = 256
+_LOWEST, _HIGHEST = 26, 230  # of 255: below and above it hardly anything is left to choose
+_BATCH = 16
+
+
+def threshold_of_corrections(clam: Clam, source: CropSource, config: ModelConfig) -> float:
+    """The threshold with the largest mean Dice on corrected slices, `config.threshold` with fewer than five of them.
+
+    The slices were learned from, so the Dice itself would be too good; where it is largest hardly depends on that.
+
+    Args:
+        clam: in evaluation mode on the device of `source`.
+        source: the training slices.
+        config: with the odds of normal tissue, and how maps are sharpened.
+    """
+    if source.training.task == "organ" or source.training.supervision == "masks":
+        return config.threshold
+    corrected = np.flatnonzero(source.use_mask & (source.label > 0))
+    curves: list[NDArray[np.float64]] = []
+    for start in range(0, len(corrected), _BATCH):
+        places = corrected[start : start + _BATCH]
+        slices = source.gather(torch.from_numpy(places))
+        with torch.inference_mode():
+            maps = decode(clam(slices.image), config)[0].cpu().numpy()
+        if config.refinement is not None:
+            maps = refined(maps, slices.image.cpu().numpy(), config.refinement)
+        steps = np.round(maps.max(axis=1) * (_STEPS - 1)).astype(int)
+        lesion = np.asarray(source.crops.lesion)[source.indices[places]]
+        for own, outline, organ in zip(steps, lesion, slices.organ.cpu().numpy(), strict=True):
+            inside = organ & (outline != UNKNOWN)
+            if (outline[inside] > 0).any():
+                curves.append(dice_by_step(own[inside], outline[inside] > 0))
+    if len(curves) < FEWEST_SLICES:
+        return config.threshold
+    mean = np.mean(curves, axis=0)
+    # Between two steps, so that rounding decides nothing.
+    return round((_LOWEST + int(np.argmax(mean[_LOWEST : _HIGHEST + 1])) + 0.5) / (_STEPS - 1), 4)
+
+
+def dice_by_step(steps: NDArray[np.integer], lesion: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Dice of all pixels above each step of P_L.
+
+    Args:
+        steps: (n,) 0..255.
+        lesion: (n,) the outline, not empty.
+
+    Returns:
+        (256,).
+    """
+    every = np.bincount(steps, minlength=_STEPS)
+    hits = np.bincount(steps[lesion], minlength=_STEPS)
+    above, hit = every.sum() - np.cumsum(every), hits.sum() - np.cumsum(hits)
+    return np.asarray(2 * hit / (above + int(lesion.sum())), np.float64)
