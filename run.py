@@ -19,6 +19,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -222,6 +223,7 @@ def serve(environment: PageEnvironment, words: list[str]) -> int:
     """Serves the page until Ctrl-C."""
     from ClamSegLib.verbs.web import followed
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this ends the page, in order
     # Names of files are relative to where the user is, not to the checkout.
     return followed([str(environment.python), "-m", "ClamSegWeb", *words], environment.variables())
 

@@ -14,7 +14,7 @@ from trame_slicer.app.ui.slider import Slider
 from ClamSegScene.words import tr as _
 from ClamSegWeb.input_panel import input_panel
 from ClamSegWeb.review_panel import review_panel
-from ClamSegWeb.scene_views import AXIAL, CORONAL, ORIENTATIONS, SAGITTAL
+from ClamSegWeb.scene_views import AXIAL, CORONAL, ORIENTATIONS, SAGITTAL, SOLID
 from ClamSegWeb.segment_panel import segment_panel
 from ClamSegWeb.training_panel import training_panel
 
@@ -113,6 +113,7 @@ def _questions(page: Any) -> None:
 def slice_overlay(server: Any, _view_id: str, view: Any) -> None:
     """Over a slice view: its name, the patient's sides, and the slider through the slices."""
     name = view.get_singleton_tag()
+    _area(name)
     colour = {AXIAL: "#F34A33", CORONAL: "#6DAD4A", SAGITTAL: "#EFD64D"}[name]
     html.Div(
         _(ORIENTATIONS[name]), classes="view-words", v_if=("!is_picture_shown",),
@@ -131,4 +132,10 @@ def slice_overlay(server: Any, _view_id: str, view: Any) -> None:
 
 def solid_overlay(_server: Any, _view_id: str, _view: Any) -> None:
     """Over the 3-D view: its name."""
+    _area(SOLID)
     html.Div("3-D", classes="view-words", style="left: 10px; top: 6px")
+
+
+def _area(name: str) -> None:
+    """Names the place of a view in the page; clicks go through."""
+    html.Div(id=f"view-{name}", style="position: absolute; inset: 0; pointer-events: none")

@@ -109,6 +109,8 @@ class Serving:
             self._page.input.open_first_sample()
         self._page.segment.look_at_installation()
         self._page.training.find_again()
+        # What is not sent before the first browser asks for all, trame later takes for known there and never corrects.
+        self._page.state.flush()
         if self._opens_browser and _has_display():
             webbrowser.open(address)
 

@@ -1,0 +1,248 @@
+"""A reader in front of the browser: clicks, waits for what the page shows, and counts coloured pixels."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from itertools import pairwise
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+from PIL import Image
+
+SLICES = ("Red", "Green", "Yellow")
+SOLID = "ThreeD"
+ORGAN, LESION = "organ", "lesion"
+LIMIT_MS = 120_000
+# Words, letters and sliders over the views are coloured too; pictures are counted without them.
+_BARE = ".view-words, #views .v-slider { visibility: hidden !important }"
+
+
+class PageReader:
+    """A tab of the browser.
+
+    Args:
+        browser: Playwright's.
+        address: with the key.
+
+    Attributes:
+        tab: Playwright's page.
+        outside: addresses that were asked for anywhere but on this computer.
+        problems: what the page's scripts complained about.
+    """
+
+    def __init__(self, browser: Any, address: str) -> None:
+        self._context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
+        self.tab = self._context.new_page()
+        self.tab.set_default_timeout(LIMIT_MS)
+        self.outside: list[str] = []
+        self.problems: list[str] = []
+        self._context.on("request", lambda request: self._look_at(request.url))
+        self.tab.on("websocket", lambda socket: self._look_at(socket.url))
+        self.tab.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.address = address
+
+    def __enter__(self) -> PageReader:
+        self.open()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._context.close()
+        if kind is None:
+            assert self.outside == []
+            assert self.problems == []
+
+    def _look_at(self, address: str) -> None:
+        parts = urlsplit(address)
+        if parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1":
+            self.outside.append(address)
+
+    def open(self) -> None:
+        """Opens the page and waits for its pictures."""
+        self.tab.goto(self.address)
+        self.has_pictures()
+
+    def another_tab(self) -> PageReader:
+        """The same page in another tab."""
+        other = object.__new__(PageReader)
+        other.__dict__.update(self.__dict__)
+        other.tab = self._context.new_page()
+        other.tab.set_default_timeout(LIMIT_MS)
+        other.open()
+        return other
+
+    def has_pictures(self) -> None:
+        """Waits until every view that is there has a picture."""
+        self.until(
+            "() => { const views = [...document.querySelectorAll('[id^=view-]')];"
+            " return views.length && views.every(v => { const i = v.parentElement.querySelector('img');"
+            " return i && i.complete && i.naturalWidth > 60; }); }"
+        )
+        self.tab.add_style_tag(content=_BARE)
+
+    # What stands there
+
+    def until(self, condition: str, argument: Any = None) -> None:
+        """Waits until a condition in the page's own language holds."""
+        self.tab.wait_for_function(condition, arg=argument)
+
+    def words(self, name: str) -> str:
+        """Words of an element by id."""
+        return str(self.tab.locator(f"#{name}").inner_text()).strip()
+
+    def says(self, name: str, words: str) -> None:
+        """Waits until an element holds the words."""
+        self.until(
+            "([id, words]) => { const e = document.getElementById(id); return e && e.innerText.includes(words); }",
+            [name, words],
+        )
+
+    def value(self, name: str) -> Any:
+        """A value of the page's state, as this tab holds it."""
+        return self.tab.evaluate("name => window.trame.state.get(name)", name)
+
+    def holds(self, name: str, value: Any) -> None:
+        """Waits until a value of the page's state is this one."""
+        self.until(
+            "([name, value]) => JSON.stringify(window.trame.state.get(name)) === JSON.stringify(value)", [name, value]
+        )
+
+    def notices(self) -> list[str]:
+        """Notices that stand there."""
+        return [str(words) for words in self.tab.locator("[data-testid=notice]").all_inner_texts()]
+
+    def is_told(self, words: str) -> None:
+        """Waits for a notice with the words, and closes it."""
+        notice = self.tab.locator("[data-testid=notice]", has_text=words)
+        notice.wait_for()
+        notice.get_by_role("button").click()
+        notice.wait_for(state="detached")
+
+    # Doing
+
+    def click(self, name: str) -> None:
+        """Clicks an element by id."""
+        self.tab.locator(f"#{name}").click()
+
+    def unfold(self, title: str) -> None:
+        """Opens a folded section by its title, where it is folded."""
+        head = self.tab.get_by_role("button", name=title, exact=True)
+        if head.get_attribute("aria-expanded") != "true":
+            head.click()
+
+    def shows(self, name: str) -> None:
+        """Waits until a scan of this name is shown and nothing is being opened."""
+        self.says("scan-name", name)
+        self.until("() => !window.trame.state.get('opening')")
+
+    def open_sample(self, name: str, title: str) -> None:
+        """Opens a sample and waits for it."""
+        self.click(f"sample-{name}")
+        self.shows(title)
+        self.has_pictures()
+
+    def slide(self, name: str, key: str, times: int = 1) -> None:
+        """Moves a slider by keys, as a hand on the keyboard does."""
+        thumb = self.tab.locator(f".v-slider:has(#{name}) [role=slider], #{name} [role=slider]").first
+        for _ in range(times):
+            thumb.press(key)
+
+    def segment(self, *, fast: bool = True) -> None:
+        """Segments and waits for the end; decisions of an earlier review are given up."""
+        self.start_segmenting(fast=fast)
+        self.idle()
+
+    def start_segmenting(self, *, fast: bool = True) -> None:
+        """Clicks Segment, at the first level or at the model's depth."""
+        self.slide("level", "Home" if fast else "End")
+        self.holds("level", 1 if fast else 3)
+        self.click("segment-button")
+        self.until("() => window.trame.state.get('question') || window.trame.state.get('run_state') !== 'idle'")
+        if self.value("question"):
+            self.click("question-yes")
+        self.says("segment-button", "Cancel")
+
+    def idle(self) -> None:
+        """Waits for the end of a run."""
+        self.says("segment-button", "Segment")
+
+    def choose_lesion(self, number: int) -> None:
+        """Clicks a row of the lesion table."""
+        self.click(f"lesion-{number}")
+        self.holds("lesion_number", number)
+
+    # Looking
+
+    def picture(self, view: str) -> np.ndarray:
+        """What a view shows, (row, column, red green blue)."""
+        png = self.tab.locator(f"#view-{view}").screenshot()
+        return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+
+    def count(self, view: str, kind: str) -> int:
+        """How many pixels of a view have the colour of organs (blue) or of lesions (vermilion)."""
+        return count(self.picture(view), kind)
+
+    def count_until(self, view: str, kind: str, is_enough: Callable[[int], bool]) -> int:
+        """Waits until the number of such pixels is enough, and returns it."""
+        return count(self.picture_until(view, lambda picture: is_enough(count(picture, kind))), kind)
+
+    def picture_until(self, view: str, is_right: Callable[[np.ndarray], bool]) -> np.ndarray:
+        """Waits for a picture of a view, and returns it.
+
+        Pictures come after the words that announce them; nothing but the picture itself tells that it has arrived.
+        """
+        for _ in range(300):
+            picture = self.picture(view)
+            if is_right(picture):
+                return picture
+            self.tab.wait_for_timeout(100)
+        numbers = {kind: count(picture, kind) for kind in (ORGAN, LESION)}
+        raise AssertionError(f"{view} does not show what it should; coloured pixels: {numbers}")
+
+    def still(self, view: str) -> np.ndarray:
+        """The picture of a view once it no longer changes."""
+        last = self.picture(view)
+        while True:
+            self.tab.wait_for_timeout(300)
+            picture = self.picture(view)
+            if (picture == last).all():
+                return picture
+            last = picture
+
+    # The mouse over a view
+
+    def place(self, view: str, across: float, down: float) -> tuple[float, float]:
+        """A point of a view in the browser's pixels; both parts from 0 to 1."""
+        box = self.tab.locator(f"#view-{view}").bounding_box()
+        return box["x"] + across * box["width"], box["y"] + down * box["height"]
+
+    def wheel(self, view: str, steps: int) -> None:
+        """Turns the wheel over a view, step by step."""
+        self.tab.mouse.move(*self.place(view, 0.5, 0.5))
+        for _ in range(abs(steps)):
+            self.tab.mouse.wheel(0, 100 if steps > 0 else -100)
+
+    def drag(self, view: str, *points: tuple[float, float]) -> None:
+        """Draws a line through points of a view with the button held."""
+        self.tab.mouse.move(*self.place(view, *points[0]))
+        self.tab.mouse.down()
+        for (x, y), (to_x, to_y) in pairwise(points):
+            for part in np.linspace(0, 1, 9)[1:]:
+                self.tab.mouse.move(*self.place(view, x + part * (to_x - x), y + part * (to_y - y)))
+                self.breathe()
+        self.tab.mouse.up()
+
+    def breathe(self) -> None:
+        """Lets the browser send what happened and show what came, as between two movements of a hand."""
+        frames = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 20))))"
+        self.tab.evaluate(frames)
+
+
+def count(picture: np.ndarray, kind: str) -> int:
+    """How many pixels have the colour of organs (blue) or of lesions (vermilion)."""
+    red, green, blue = (picture[..., k] for k in range(3))
+    if kind == ORGAN:
+        return int(np.count_nonzero((blue - red > 25) & (blue - green > 5)))
+    return int(np.count_nonzero((red - blue > 40) & (red - green > 20)))

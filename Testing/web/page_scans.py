@@ -1,0 +1,65 @@
+"""Scans for the page's tests: a few slices of the shipped brain, in which the shipped model marks many spots."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from pydicom.uid import MRImageStorage
+from test_dicom_files import dataset, save
+
+from ClamSegLib.volume import Volume
+from ClamSegLib.volume_files import read_volume, write_volume
+
+SAMPLES = Path(__file__).resolve().parents[2] / "Resources" / "Samples"
+SLICES = slice(24, 32)
+
+
+def brain(slices: slice = SLICES) -> Volume:
+    """Axial slices of 1 mm, in their place in the patient."""
+    whole = read_volume(SAMPLES / "mr_flair_brain.nii.gz")
+    first = (slices.start, 0, 0)
+    return dataclasses.replace(
+        whole, array=np.ascontiguousarray(whole.array[slices]), origin=tuple(map(float, whole.to_lps(first)))
+    )
+
+
+def write_brain(path: Path, slices: slice = SLICES) -> Path:
+    """A file of these slices."""
+    volume = brain(slices)
+    write_volume(volume.array, volume, path)
+    return path
+
+
+def write_turned_brain(path: Path) -> Path:
+    """The same slices as an oblique scan stored upside down: the head is turned and nods, the last slice comes first."""
+    volume = brain()
+    nod, turn = np.deg2rad(9.0), np.deg2rad(-14.0)
+    nodding = np.array([[1, 0, 0], [0, np.cos(nod), -np.sin(nod)], [0, np.sin(nod), np.cos(nod)]])
+    turning = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
+    direction = nodding @ turning @ np.asarray(volume.direction).reshape(3, 3)
+    last = direction @ (np.array([0, 0, len(volume.array) - 1]) * volume.spacing_mm) + [31.5, -12.25, 87.0]
+    direction[:, 2] *= -1
+    turned = dataclasses.replace(
+        volume, direction=tuple(direction.ravel().tolist()), origin=tuple(last.tolist()), spacing_mm=(0.9, 0.9, 1.0)
+    )
+    write_volume(np.ascontiguousarray(volume.array[::-1]), turned, path)
+    return path
+
+
+def write_brain_series(folder: Path) -> Path:
+    """The same slices as a DICOM series, under names that say nothing of their order."""
+    volume = brain()
+    for k, pixels in enumerate(volume.array):
+        place = [float(value) for value in volume.to_lps((k, 0, 0))]
+        # Rows of the sample run to the front, as its direction says.
+        axes = np.asarray(volume.direction).reshape(3, 3)
+        made = dataset(
+            pixels.astype(np.uint16), "1.2.3.77", k + 1, Modality="MR", SOPClassUID=MRImageStorage,
+            SeriesDescription="FLAIR brain", BodyPartExamined="HEAD", RescaleIntercept=0, PixelSpacing=[1.0, 1.0],
+            SliceThickness=1.0, ImagePositionPatient=place, ImageOrientationPatient=[*axes[:, 0], *axes[:, 1]],
+        )  # fmt: skip
+        made.file_meta.MediaStorageSOPClassUID = MRImageStorage
+        save(folder, f"{(k * 5) % len(volume.array):03d}", made)
+    return folder

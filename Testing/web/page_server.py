@@ -1,0 +1,85 @@
+"""The page's server as a person starts it: a process of its own that prints its address."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class PageServer:
+    """`python -m ClamSegWeb` on a free port, with folders of its own for models, corrections and temporary files.
+
+    Args:
+        folder: for all of these.
+        words: more words of the command line.
+        variables: more environment variables.
+
+    Attributes:
+        address: what it printed, with the key.
+        models, corrections, temporary: its folders.
+    """
+
+    def __init__(self, folder: Path, *words: str, **variables: str) -> None:
+        self.models, self.corrections = folder / "models", folder / "corrections"
+        self.temporary, self._errors = folder / "temporary", folder / "errors.txt"
+        self.temporary.mkdir()
+        environment = {
+            **os.environ, "CLAMSEG_MODELS": str(self.models), "CLAMSEG_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(self.temporary), "HOME": str(folder), **variables,
+        }  # fmt: skip
+        command = [sys.executable, "-m", "ClamSegWeb", "--no-browser", f"--corrections={self.corrections}", *words]
+        with self._errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
+            )
+        assert self.process.stdout is not None
+        said = []
+        for line in self.process.stdout:
+            said.append(line)
+            if found := re.search(r"http://\S+", line):
+                self.address = found[0]
+                return
+        raise AssertionError("".join(said) + self.errors())
+
+    @property
+    def key(self) -> str:
+        """The key in the address."""
+        return parse_qs(urlsplit(self.address).query)["secret"][0]
+
+    @property
+    def host(self) -> str:
+        """Name and port."""
+        return urlsplit(self.address).netloc
+
+    def errors(self) -> str:
+        """What it wrote to its error stream."""
+        return self._errors.read_text(encoding="utf-8", errors="replace")
+
+    def stop(self, how: int = signal.SIGINT) -> int:
+        """Ends it as Ctrl-C does; returns its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        code = self.process.wait(timeout=60)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+    def worker_pid(self) -> int:
+        """The inference worker below it, 0 where there is none."""
+        return next((pid for pid, words in _children(self.process.pid) if "worker" in words), 0)
+
+
+def _children(parent: int) -> list[tuple[int, Any]]:
+    """Process ids and words of a process's children."""
+    told = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", str(parent)], capture_output=True, text=True, check=False
+    )
+    return [(int(line.split()[0]), line.split()[1:]) for line in told.stdout.splitlines() if line.strip()]

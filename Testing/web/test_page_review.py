@@ -1,0 +1,217 @@
+"""The review in a browser: jump, threshold, decisions, drawing, marks, corrections."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from page_reader import LESION, SLICES, SOLID, PageReader, count
+from page_scans import write_brain
+from page_server import PageServer
+
+
+@pytest.fixture(scope="module")
+def server(serve: Callable[..., PageServer], tmp_path_factory: pytest.TempPathFactory) -> PageServer:
+    return serve(write_brain(tmp_path_factory.mktemp("scan") / "brain.nii.gz"))
+
+
+@pytest.fixture
+def review(reader: PageReader) -> PageReader:
+    """A reader before a fresh result of a few slices with many spots."""
+    reader.shows("brain")
+    reader.start_segmenting(fast=False)
+    reader.idle()
+    reader.until("() => window.trame.state.get('lesion_rows').length > 5")
+    return reader
+
+
+def rows(reader: PageReader) -> dict[int, dict[str, str]]:
+    """Rows of the lesion table by number."""
+    return {row["number"]: row for row in reader.value("lesion_rows")}
+
+
+def decided(reader: PageReader) -> dict[int, str]:
+    return {number: row["state"] for number, row in rows(reader).items() if row["state"] != "undecided"}
+
+
+def slice_number(reader: PageReader) -> int:
+    """The slice in the axial view, from 1."""
+    found = re.match(r"Slice (\d+) of 8", reader.words("slice-words"))
+    assert found
+    return int(found[1])
+
+
+def test_the_largest_lesion_stands_in_the_views_at_once_and_a_click_in_the_table_jumps_to_another(
+    review: PageReader,
+) -> None:
+    first = review.value("lesion_number")
+    assert first in rows(review)
+    last = max(rows(review))
+    review.choose_lesion(last)
+    low, _dash, high = rows(review)[last]["slices"].partition("–")
+    review.until(
+        "([low, high]) => { const n = +document.getElementById('slice-words').innerText.split(' ')[1];"
+        " return low <= n && n <= high; }",
+        [int(low), int(high or low)],
+    )
+    for view in (*SLICES, SOLID):
+        review.count_until(view, LESION, lambda n: n > 60)
+
+
+def test_while_the_threshold_is_dragged_the_map_moves_and_on_release_the_masks_follow(review: PageReader) -> None:
+    before = rows(review)
+    kept = review.value("lesion_number")
+    review.click("decide-accepted")
+    review.until("n => window.trame.state.get('lesion_rows').some(r => r.number === n && r.state === 'accepted')", kept)
+    review.choose_lesion(kept)
+    thumb = review.tab.locator(".v-slider:has(#threshold) [role=slider]")
+    box = thumb.bounding_box()
+    at = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    mouse = review.tab.mouse
+    mouse.move(*at)
+    mouse.down()
+    mouse.move(at[0] - 60, at[1], steps=4)
+    review.holds("overlay", "probability")
+    low = review.count_until("Red", LESION, lambda n: n > 0)
+    assert len(review.value("lesion_rows")) == len(before), "no mask follows before the release"
+    mouse.move(at[0] + 90, at[1], steps=8)
+    moved = review.picture("Red")
+    assert len(review.value("lesion_rows")) == len(before)
+    mouse.up()
+    review.holds("threshold_moving", None)
+    review.until("n => window.trame.state.get('lesion_rows').length < n", len(before))
+    assert float(review.words("threshold-value")) > 0.7
+    assert decided(review) == {kept: "accepted"}
+    assert rows(review)[kept]["size"] == before[kept]["size"], "what was decided stays as it is"
+    assert low > 0
+    assert moved.shape[2] == 3
+
+
+def test_accept_and_reject_go_on_to_the_next_lesion_and_undo_takes_them_back(review: PageReader) -> None:
+    first, second, third = sorted(rows(review))[:3]
+    review.choose_lesion(first)
+    review.click("decide-accepted")
+    review.holds("lesion_number", second)
+    review.click("decide-rejected")
+    review.holds("lesion_number", third)
+    assert decided(review) == {first: "accepted", second: "rejected"}
+    assert "2 decided" not in review.words("summary"), "a rejected lesion no longer counts as found"
+    assert f"{len(rows(review)) - 1} lesions, 1 decided" in review.words("summary")
+    review.click("undo-button")
+    review.until("n => window.trame.state.get('lesion_rows').find(r => r.number === n).state === 'undecided'", second)
+    review.click("undo-button")
+    review.until("() => window.trame.state.get('lesion_rows').every(r => r.state === 'undecided')")
+    review.click("undo-button")
+    review.is_told("There is no step to take back.")
+
+
+def test_a_missed_lesion_is_painted_with_the_mouse_and_what_is_too_much_erased(review: PageReader) -> None:
+    before = set(rows(review))
+    review.tab.locator(".add-button").first.click()
+    review.says("drawing", "a new lesion")
+    unpainted = count(review.still("Red"), LESION)
+    review.drag("Red", (0.42, 0.4), (0.58, 0.4), (0.58, 0.5))
+    review.count_until("Red", LESION, lambda n: n > unpainted + 300)
+    painted = count(review.still("Red"), LESION)
+    review.click("drawing-done")
+    review.until("n => window.trame.state.get('lesion_rows').length > n", len(before))
+    (number,) = set(rows(review)) - before
+    assert rows(review)[number]["state"] == "added"
+    drawn_ml = size_ml(review, number)
+    assert drawn_ml > 0.1
+    # As in Slicer: a lesion that is edited opens with the brush, and the eraser lies beside it.
+    review.choose_lesion(number)
+    review.click("edit-button")
+    review.says("drawing", f"lesion {number}")
+    review.click("tool-erase")
+    review.holds("tool", "erase")
+    review.still("Red")
+    review.drag("Red", (0.40, 0.4), (0.52, 0.4))
+    review.count_until("Red", LESION, lambda n: n < painted - 100)
+    review.still("Red")
+    review.click("drawing-done")
+    review.holds("tool", "")
+    assert 0 < size_ml(review, number) < drawn_ml - 0.05
+
+
+def size_ml(reader: PageReader, number: int) -> float:
+    return float(rows(reader)[number]["size"].split(" ml")[0])
+
+
+def test_a_new_lesion_that_is_left_empty_goes(review: PageReader) -> None:
+    before = rows(review)
+    review.tab.locator(".add-button").first.click()
+    review.says("drawing", "a new lesion")
+    review.click("drawing-done")
+    review.holds("tool", "")
+    assert rows(review) == before
+
+
+def test_maps_are_shown_over_the_slices_one_at_a_time(review: PageReader) -> None:
+    def differ(picture: np.ndarray, other: np.ndarray) -> bool:
+        """Whether more than two in a thousand pixels are others: a map is seen where it exceeds the threshold."""
+        return bool((abs(picture - other).max(axis=2) > 20).mean() > 0.002)
+
+    plain = review.still("Red")
+    shown = []
+    for kind in ("probability", "disagreement"):
+        review.click(f"map-{kind}")
+        review.holds("overlay", kind)
+        shown.append(review.picture_until("Red", lambda picture: differ(picture, plain)))
+        shown[-1] = review.still("Red")
+    assert differ(*shown)
+    review.click("map-none")
+    review.picture_until("Red", lambda picture: not differ(picture, plain))
+
+
+def test_opacity_fades_the_fill_of_the_segments(review: PageReader) -> None:
+    filled = review.count_until("Red", LESION, lambda n: n > 60)
+    review.slide("opacity", "Home")
+    review.holds("opacity", 0)
+    review.count_until("Red", LESION, lambda n: n < filled)
+
+
+def test_marked_slices_and_decisions_are_saved_for_the_next_fine_tuning(review: PageReader, server: PageServer) -> None:
+    review.click("mark-diseased")
+    review.holds("slice_mark", "diseased")
+    marked = slice_number(review)
+    review.wheel("Red", 1)
+    review.holds("slice_mark", "")
+    assert slice_number(review) != marked
+    review.click("mark-normal")
+    review.holds("slice_mark", "normal")
+    review.click("mark-normal")
+    review.holds("slice_mark", "")
+    review.click("decide-accepted")
+    review.until("() => window.trame.state.get('lesion_rows').some(r => r.state === 'accepted')")
+    review.click("save-corrections")
+    review.says("corrections-words", "saved for fine-tuning")
+    with (server.corrections / "labels.csv").open(encoding="utf-8", newline="") as file:
+        saved = list(csv.DictReader(file))
+    assert str(marked - 1) in {row["slice_index"] for row in saved}
+    assert f"{len(saved)} slices saved" in review.words("corrections-words")
+
+
+def test_segmenting_a_reviewed_scan_again_asks_first(review: PageReader) -> None:
+    review.click("decide-accepted")
+    review.until("() => window.trame.state.get('lesion_rows').some(r => r.state === 'accepted')")
+    review.click("segment-button")
+    review.says("question", "Segment again?")
+    review.click("question-no")
+    review.holds("question", None)
+    assert "accepted" in decided(review).values()
+    assert review.value("run_state") == "idle"
+
+
+def test_closing_a_reviewed_scan_asks_and_takes_its_overlays_along(review: PageReader) -> None:
+    review.click("decide-accepted")
+    review.until("() => window.trame.state.get('lesion_rows').some(r => r.state === 'accepted')")
+    review.tab.locator("#scans button").first.click()
+    review.says("question", "has 1 decided lesions")
+    review.click("question-yes")
+    review.holds("scans", [])
+    review.says("no-result", "Nothing to review yet")
+    review.count_until("Red", LESION, lambda n: n < 50)

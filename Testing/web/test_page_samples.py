@@ -1,0 +1,71 @@
+"""The main job in a browser: every sample opened, segmented, and its overlays seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from page_reader import LESION, ORGAN, SLICES, SOLID, PageReader
+from page_server import PageServer
+
+
+@pytest.fixture(scope="module")
+def server(serve: Callable[..., PageServer]) -> PageServer:
+    return serve()
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "views", "marks_lesions"),
+    [
+        ("ct-chest", "Chest CT", (*SLICES, SOLID), False),
+        ("xray-chest", "Chest X-ray", ("Red",), True),
+        ("mr-flair-brain", "Brain FLAIR MRI", (*SLICES, SOLID), True),
+    ],
+)
+def test_a_sample_is_segmented_and_its_overlays_are_seen_in_every_view(
+    reader: PageReader, name: str, title: str, views: tuple[str, ...], marks_lesions: bool
+) -> None:
+    reader.open_sample(name, title)
+    for view in views:
+        assert reader.count(view, ORGAN) < 50, "nothing is marked before the run"
+        assert reader.count(view, LESION) < 150, "no more than the cross of the cursor"
+    reader.segment(fast=False)
+    for view in views:
+        reader.count_until(view, ORGAN, lambda n: n > 300)
+        if marks_lesions:
+            reader.count_until(view, LESION, lambda n: n > 150)
+    assert ("no lesion above threshold" in reader.words("summary")) is not marks_lesions
+    assert reader.words("certificate") == "Geometry: aligned, 0.000 mm"
+    assert reader.notices() == []
+
+
+def test_the_slices_of_each_view_are_named_and_the_patients_sides_stand_at_its_edges(reader: PageReader) -> None:
+    reader.open_sample("ct-chest", "Chest CT")
+    for view, words in (("Red", "Axial R L A P"), ("Green", "Coronal R L S I"), ("Yellow", "Sagittal A P S I")):
+        place = reader.tab.locator(f"#view-{view}").locator("..")
+        assert [text.strip() for text in place.locator(".view-words").all_text_contents()] == words.split()
+
+
+def test_a_turn_of_the_wheel_goes_through_the_slices(reader: PageReader) -> None:
+    reader.open_sample("ct-chest", "Chest CT")
+    reader.click("fit-button")
+    before = reader.picture("Red")
+    reader.wheel("Red", 3)
+    reader.picture_until("Red", lambda picture: (abs(picture - before).max(axis=2) > 25).mean() > 0.02)
+
+
+def test_hide_shows_the_scan_alone_and_again_the_overlays(reader: PageReader) -> None:
+    reader.open_sample("mr-flair-brain", "Brain FLAIR MRI")
+    marked = reader.count_until("Red", ORGAN, lambda n: n > 300)
+    reader.click("hide-button")
+    reader.count_until("Red", ORGAN, lambda n: n < 50)
+    reader.click("hide-button")
+    reader.count_until("Red", ORGAN, lambda n: n > 0.8 * marked)
+
+
+def test_the_window_of_a_ct_is_chosen_by_name(reader: PageReader) -> None:
+    reader.open_sample("ct-chest", "Chest CT")
+    before = reader.picture("Red").mean()
+    reader.click("window-button")
+    reader.tab.locator(".window-choice", has_text="soft tissue").click()
+    reader.picture_until("Red", lambda picture: picture.mean() < 0.8 * before)
