@@ -84,6 +84,23 @@ def test_each_split_is_measured_against_the_ceiling_on_the_same_split(done, data
     assert float(lines["top"]["ap_of_ceiling"]) == float(lines["masks"]["ap_of_ceiling"]) == 1.0
 
 
+def test_slices_are_heard_together_only_in_rows_that_say_so_and_the_ceiling_stays_what_it_is(done, data, tmp_path):
+    from shutil import copytree
+
+    copytree(done[1], tmp_path / "out")
+    rows = [*ROWS, {"name": "together", "of": "masks", "neighbours": True}]
+    assert study(data, write_study(tmp_path / "study.json", rows), tmp_path / "out") == 0
+    alone, together = row_of(tmp_path / "out", "masks"), row_of(tmp_path / "out", "together")
+    assert together["neighbours"]
+    assert together["figures"] != alone["figures"] | {"name": together["figures"]["name"]}
+    with (tmp_path / "out" / "table.csv").open(encoding="utf-8") as table:
+        lines = {line["name"]: line for line in csv.DictReader(table)}
+    assert float(lines["masks"]["ap_of_ceiling"]) == 1.0
+    assert float(lines["together"]["ap_of_ceiling"]) == pytest.approx(
+        together["figures"]["pixel_ap"] / alone["figures"]["pixel_ap"]
+    )
+
+
 def test_models_stay_out_of_version_control(done):
     assert (done[1] / "runs" / ".gitignore").read_text(encoding="utf-8") == "*\n"
 
