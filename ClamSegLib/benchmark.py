@@ -24,6 +24,7 @@ from ClamSegLib.benchmark_networks import rounds, spread
 from ClamSegLib.benchmark_peers import DeepestHead
 from ClamSegLib.benchmark_picture import draw, table
 from ClamSegLib.engine_memory import processor_name, versions_of_engines
+from ClamSegLib.memory_reuse import kept_memory
 from ClamSegLib.progress import Reporter
 from ClamSegLib.volume import Volume
 
@@ -266,7 +267,8 @@ def training_share(options: BenchmarkOptions) -> dict[str, Any]:
     trainer = synthetic_trainer(side, features, options.device)
     generator = torch.Generator().manual_seed(0)
     drawing = repeated(lambda: trainer.maker.draw(trainer.training.batch_pairs, generator), options.repetitions)
-    step = repeated(trainer._step, options.repetitions)
+    with kept_memory():
+        step = repeated(trainer._step, options.repetitions)
     return {
         "image_size": side,
         "features": list(features),

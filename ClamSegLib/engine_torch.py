@@ -9,6 +9,7 @@ compute in float32 whatever the precision.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -59,6 +60,27 @@ def can_fold(clam: Clam) -> bool:
     return clam.network.normalisation == "batch" and all(isinstance(s, UNetPlusPlus) for s in clam.shells)
 
 
+class JoinedMaps:
+    """Memory for what a node joins, kept from node to node and from batch to batch.
+
+    A node's joined maps are the largest of a network and are gone once its first convolution has run. Memory as large as
+    that comes from the system page by page, which takes several times as long as copying the maps into it.
+    """
+
+    def __init__(self) -> None:
+        self._memory = torch.empty(0)
+
+    def of(self, parts: Sequence[Tensor]) -> Tensor:
+        """`parts` (B, H, W, shell, channel) one after the other along the channels; valid until the next call."""
+        shape = (*parts[0].shape[:4], sum(p.shape[4] for p in parts))
+        numbers = math.prod(shape)
+        kept = self._memory
+        if kept.numel() < numbers or kept.dtype != parts[0].dtype or kept.device != parts[0].device:
+            self._memory = torch.empty(0)  # the old is given back before the new is asked for
+            self._memory = torch.empty(numbers, dtype=parts[0].dtype, device=parts[0].device)
+        return torch.cat(list(parts), dim=4, out=self._memory[:numbers].view(shape))
+
+
 class FoldedShells(nn.Module):
     """One or two folded UNet++ shells as one network; two run as groups of the same convolutions.
 
@@ -67,10 +89,12 @@ class FoldedShells(nn.Module):
     Args:
         shells: with folded normalisation, of one architecture and level.
         dtype: of maps and weights; heads stay in float32.
+        joined: shared by the shells that run in turn.
     """
 
-    def __init__(self, shells: Sequence[UNetPlusPlus], dtype: torch.dtype) -> None:
+    def __init__(self, shells: Sequence[UNetPlusPlus], dtype: torch.dtype, joined: JoinedMaps) -> None:
         super().__init__()
+        self._memory = joined
         self.n, self.level, self.dtype = len(shells), shells[0].level, dtype
         self.weights = nn.ParameterDict()
         self.layout: dict[str, tuple[int, int]] = {}
@@ -99,7 +123,7 @@ class FoldedShells(nn.Module):
         """Shell by shell the channels of all parts."""
         b, _, h, w = parts[0].shape
         split = [p.permute(0, 2, 3, 1).reshape(b, h, w, self.n, -1) for p in parts]
-        return torch.cat(split, dim=4).reshape(b, h, w, -1).permute(0, 3, 1, 2)
+        return self._memory.of(split).view(b, h, w, -1).permute(0, 3, 1, 2)
 
     def forward(self, image: Tensor) -> list[list[Tensor]]:
         """As `Clam.forward`: per shell the logits of its heads, deepest first, float32."""
@@ -151,7 +175,8 @@ class TorchEngine(ReferenceEngine):
         if can_fold(clam):
             shells = [s for s in self._network.shells if isinstance(s, UNetPlusPlus)]
             groups = [shells] if choice.shells == "together" else [[s] for s in shells]
-            self._shells = [FoldedShells(group, self._dtype).to(device) for group in groups]
+            joined = JoinedMaps()
+            self._shells = [FoldedShells(group, self._dtype, joined).to(device) for group in groups]
             del self._network
         else:
             self._network = self._network.to(self._dtype)

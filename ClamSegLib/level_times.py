@@ -7,10 +7,12 @@ import time
 from ClamSegLib.checkpoint import LoadedModel
 from ClamSegLib.device import choose_device
 from ClamSegLib.engine import EngineChoice
+from ClamSegLib.memory_reuse import kept_memory
 
 _BUDGET_S = 5.0
 
 
+@kept_memory()
 def seconds_per_slice(model: LoadedModel, device: str = "auto") -> dict[int, float]:
     """Seconds a slice per level, network and decoding, the faster of at least two batches after a warm-up.
 

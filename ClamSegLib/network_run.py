@@ -15,6 +15,7 @@ from ClamSegLib.early_exit import slice_scores
 from ClamSegLib.engine import Engine, EngineChoice
 from ClamSegLib.errors import ClamSegError, InputError, OutOfMemoryError
 from ClamSegLib.map_refinement import refined
+from ClamSegLib.memory_reuse import kept_memory
 from ClamSegLib.neighbours import evidence, have_neighbours, heard_together
 from ClamSegLib.preprocess import Preparation, resize_to_box
 from ClamSegLib.progress import Reporter
@@ -53,6 +54,7 @@ class NetworkRun:
     neighbours: bool
 
 
+@kept_memory()
 def run_network(
     preparation: Preparation,
     model: LoadedModel,

@@ -21,6 +21,7 @@ from ClamSegLib.clam import Clam
 from ClamSegLib.config import ModelConfig, RefinementConfig
 from ClamSegLib.crops import CropSet
 from ClamSegLib.errors import InputError
+from ClamSegLib.memory_reuse import kept_memory
 from ClamSegLib.objective import Objective
 from ClamSegLib.processes import Processes
 from ClamSegLib.progress import Reporter
@@ -190,6 +191,7 @@ class Trainer:
 
     # -- all rounds --------------------------------------------------------------------------------------
 
+    @kept_memory()
     def run(self, resume: bool) -> bool:
         """Trains until the last round is done or a stop is asked for.
 
@@ -313,6 +315,7 @@ def _kept(found: Validation) -> dict[str, Any]:
     }
 
 
+@kept_memory()
 def measure_steps(make_trainer: Callable[[int], Trainer], minutes: float, rounds: float) -> int:
     """Steps per round that fit into `minutes`, from the measured time of the first steps of a throw-away run."""
     trainer = make_trainer(10**6)

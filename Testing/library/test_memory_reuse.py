@@ -1,0 +1,62 @@
+import pytest
+import torch
+
+from ClamSegLib import memory_reuse
+from ClamSegLib.benchmark_networks import comparison_config
+from ClamSegLib.clam import Clam
+from ClamSegLib.engine import EngineChoice
+from ClamSegLib.engine_torch import TorchEngine
+from ClamSegLib.memory_reuse import kept_memory
+
+
+class Library:
+    """Writes down what a C library is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[object, ...]] = []
+
+    def mallopt(self, what: int, value: int) -> None:
+        self.asked.append((what, value))
+
+    def malloc_trim(self, padding: int) -> None:
+        self.asked.append(("trim", padding))
+
+
+def test_memory_is_kept_within_the_outermost_block_and_given_back_after_it(monkeypatch):
+    library = Library()
+    monkeypatch.setattr(memory_reuse, "_glibc", lambda: library)
+    with kept_memory():
+        with kept_memory():
+            pass
+        assert ("trim", 0) not in library.asked
+    assert library.asked[-1] == ("trim", 0)
+
+
+def test_an_error_inside_the_block_gives_the_memory_back_too(monkeypatch):
+    library = Library()
+    monkeypatch.setattr(memory_reuse, "_glibc", lambda: library)
+    with pytest.raises(ValueError, match="inside"), kept_memory():
+        raise ValueError("inside")
+    assert library.asked[-1] == ("trim", 0)
+
+
+def test_where_the_c_library_is_another_one_nothing_happens(monkeypatch):
+    monkeypatch.setattr(memory_reuse, "_glibc", lambda: None)
+    with kept_memory():
+        assert torch.ones(2).sum() == 2
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("shells", ["in turn", "together"])
+def test_memory_that_batches_of_different_sizes_share_leaves_no_trace_in_their_maps(precision, shells):
+    config = comparison_config((4, 8, 16), 32)
+    clam = Clam(config.network, seed=3).eval()
+    choice = EngineChoice("torch", precision, shells=shells)
+    image = torch.randn(5, 1, 32, 32, generator=torch.Generator().manual_seed(1)).numpy()
+    used = TorchEngine(clam, config, choice, torch.device("cpu"))
+
+    first = [used.run(image[:n])[0].copy() for n in (5, 1, 3, 5)]
+
+    for n, found in zip((5, 1, 3, 5), first, strict=True):
+        fresh = TorchEngine(clam, config, choice, torch.device("cpu")).run(image[:n])[0]
+        assert (found == fresh).all()
