@@ -33,7 +33,10 @@ def input_panel(page: Any) -> None:
     with html.Div(v_if=("opening",), classes="text-body-2 my-1", id="opening"):
         v3.VProgressCircular(indeterminate=True, size=14, width=2, classes="mr-2")
         html.Span(_("Opening") + " {{ opening }}")
-    with v3.VExpansionPanels(variant="accordion", classes="mt-1"), v3.VExpansionPanel():
+    with (
+        v3.VExpansionPanels(v_model=("open_files", None), variant="accordion", classes="mt-1"),
+        v3.VExpansionPanel(value="own"),
+    ):
         v3.VExpansionPanelTitle(_("Own files"), classes="py-1 text-body-2", id="own-files")
         with v3.VExpansionPanelText(eager=True):
             _own_files(section)

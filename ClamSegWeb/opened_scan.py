@@ -96,8 +96,9 @@ def add_volume(scene: Any, name: str, array: np.ndarray, facts: dict[str, Any]) 
     node.SetAndObserveImageData(image)
     node.CreateDefaultDisplayNodes()
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-    item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
-    if item:
+    if hierarchy is not None:
+        # Without Slicer's plugins nobody makes an item for a new node.
+        item = hierarchy.GetItemByDataNode(node) or hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
         hierarchy.SetItemAttribute(item, "DICOM.Modality", "DX" if facts["modality"] == "XR" else facts["modality"])
         hierarchy.SetItemAttribute(item, "DICOM.SeriesDescription", facts["description"])
     return node

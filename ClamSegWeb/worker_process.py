@@ -97,6 +97,11 @@ class AsyncWorkerProcess:
             code = await process.wait()
         finally:
             writer.cancel()
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+            # Its pipes are closed while the loop still runs, also where this task was cancelled.
+            await process.wait()
         if self._process is process:
             self._end(self._requests.words_of_end(code, crashed=code < 0))
 

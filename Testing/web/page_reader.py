@@ -15,7 +15,7 @@ from PIL import Image
 SLICES = ("Red", "Green", "Yellow")
 SOLID = "ThreeD"
 ORGAN, LESION = "organ", "lesion"
-LIMIT_MS = 120_000
+LIMIT_MS = 90_000
 # Words, letters and sliders over the views are coloured too; pictures are counted without them.
 _BARE = ".view-words, #views .v-slider { visibility: hidden !important }"
 
@@ -128,7 +128,7 @@ class PageReader:
 
     def unfold(self, title: str) -> None:
         """Opens a folded section by its title, where it is folded."""
-        head = self.tab.get_by_role("button", name=title, exact=True)
+        head = self.tab.locator(".v-expansion-panel-title").filter(has_text=title)
         if head.get_attribute("aria-expanded") != "true":
             head.click()
 

@@ -1,0 +1,151 @@
+"""Runs in the page: cancelled, killed, reloaded, seen in two tabs, and asked about before they start."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+from page_reader import LESION, ORGAN, PageReader
+from page_scans import write_brain
+from page_server import PageServer
+from tiny_model import tiny_model
+
+from ClamSegLib.process_identity import is_alive
+
+
+@pytest.fixture(scope="module")
+def server(serve: Callable[..., PageServer], tmp_path_factory: pytest.TempPathFactory) -> PageServer:
+    folder = tmp_path_factory.mktemp("runs")
+    tiny_model(folder / "models" / "tiny-ct", "CT")
+    tiny_model(folder / "models" / "tiny-mr", "MR")
+    return serve(write_brain(folder / "brain.nii.gz"), CLAMSEG_MODELS=str(folder / "models"))
+
+
+@pytest.fixture
+def whole(reader: PageReader) -> PageReader:
+    """A reader before the whole sample of the brain, with a model that takes its time."""
+    reader.open_sample("mr-flair-brain", "Brain FLAIR MRI")
+    choose_model(reader, "mr-flair-lesion")
+    return reader
+
+
+def choose_model(reader: PageReader, name: str) -> None:
+    """Takes a model from the list."""
+    if reader.value("model") != name:
+        reader.tab.locator(".v-select:has(#model)").click()
+        reader.tab.locator(".v-overlay--active .v-list-item", has_text=name).click()
+        reader.holds("model", name)
+
+
+def is_running(reader: PageReader) -> None:
+    """Waits until the worker does its work."""
+    reader.holds("run_state", "running")
+
+
+def test_cancel_ends_the_worker_and_leaves_no_result(whole: PageReader, server: PageServer) -> None:
+    whole.start_segmenting(fast=False)
+    is_running(whole)
+    pid = server.worker_pid()
+    assert pid
+    whole.click("segment-button")
+    whole.holds("run_state", "idle")
+    assert whole.words("run-words") == "Cancelled."
+    assert whole.value("has_result") is False
+    assert whole.count("Red", ORGAN) < 50
+    assert whole.notices() == []
+    assert not is_alive(pid) or server.worker_pid() != pid
+
+
+def test_a_worker_that_is_killed_is_told_and_the_next_run_works(reader: PageReader, server: PageServer) -> None:
+    reader.open_sample("mr-flair-brain", "Brain FLAIR MRI")
+    choose_model(reader, "mr-flair-lesion")
+    reader.start_segmenting(fast=False)
+    is_running(reader)
+    os.kill(server.worker_pid(), signal.SIGKILL)
+    reader.is_told("was killed, perhaps because memory ran out")
+    assert reader.value("has_result") is False
+    reader.tab.locator("#scans .v-chip", has_text="brain").first.click()
+    reader.shows("brain")
+    choose_model(reader, "mr-flair-lesion")
+    reader.segment()
+    reader.says("summary", "8 of 8 slices analysed")
+    reader.count_until("Red", ORGAN, lambda n: n > 300)
+
+
+def test_a_reload_during_a_run_and_a_second_tab_show_the_same_state(whole: PageReader) -> None:
+    whole.start_segmenting(fast=False)
+    is_running(whole)
+    whole.tab.reload()
+    whole.has_pictures()
+    assert whole.words("segment-button") == "Cancel"
+    assert "Brain FLAIR MRI" in whole.words("scan-name")
+    second = whole.another_tab()
+    assert second.words("segment-button") == "Cancel"
+    second.click("segment-button")
+    whole.says("segment-button", "Segment")
+    second.says("segment-button", "Segment")
+    assert whole.words("run-words") == second.words("run-words") == "Cancelled."
+    second.tab.close()
+
+
+def test_what_one_tab_decides_the_other_shows(reader: PageReader) -> None:
+    reader.tab.locator("#scans .v-chip", has_text="brain").first.click()
+    reader.shows("brain")
+    choose_model(reader, "mr-flair-lesion")
+    reader.segment(fast=False)
+    reader.until("() => window.trame.state.get('lesion_rows').length > 5")
+    second = reader.another_tab()
+    second.click("decide-rejected")
+    reader.until("() => window.trame.state.get('lesion_rows').some(r => r.state === 'rejected')")
+    reader.count_until("Red", LESION, lambda n: n > 60)
+    second.count_until("Red", LESION, lambda n: n > 60)
+    second.tab.close()
+
+
+def ask_about_the_model(reader: PageReader) -> None:
+    """Chooses a model for CT on the brain and clicks Segment, which asks before it starts."""
+    reader.tab.locator("#scans .v-chip", has_text="brain").first.click()
+    reader.shows("brain")
+    choose_model(reader, "tiny-mr")
+    reader.open_sample("xray-chest", "Chest X-ray")
+    choose_model(reader, "tiny-mr")
+    reader.says("sections", "model tiny-mr was made for MRI")
+    reader.click("segment-button")
+    reader.says("question", "Does this fit?")
+    reader.says("question", "model tiny-mr was made for MRI")
+
+
+def test_doubts_are_asked_about_before_the_run_and_no_means_no(reader: PageReader) -> None:
+    ask_about_the_model(reader)
+    reader.click("question-no")
+    reader.holds("run_state", "idle")
+    reader.holds("question", None)
+    assert reader.value("has_result") is False
+
+
+def test_a_cancel_while_the_question_stands_takes_it_away(reader: PageReader) -> None:
+    ask_about_the_model(reader)
+    reader.click("segment-button")
+    reader.holds("question", None)
+    reader.holds("run_state", "idle")
+    assert reader.value("has_result") is False
+
+
+def test_yes_goes_on_and_the_doubt_stays_in_the_result(reader: PageReader) -> None:
+    ask_about_the_model(reader)
+    reader.click("question-yes")
+    reader.says("summary", "1 of 1 slices analysed")
+    reader.holds("run_state", "idle")
+    assert any("model tiny-mr was made for MRI" in words for words in reader.value("result_warnings"))
+
+
+def test_while_a_run_is_under_way_no_other_scan_is_opened(whole: PageReader) -> None:
+    whole.start_segmenting(fast=False)
+    is_running(whole)
+    assert whole.tab.locator("#sample-ct-chest").is_disabled()
+    whole.tab.locator("#scans .v-chip", has_text="X-ray").first.click()
+    whole.is_told("A run is under way")
+    whole.click("segment-button")
+    whole.holds("run_state", "idle")

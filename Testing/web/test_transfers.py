@@ -1,0 +1,204 @@
+"""Uploads and exports over HTTP: kept whole or not at all, under harmless names, within the limit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from ClamSegScene import SceneError
+from ClamSegWeb import transfers
+from ClamSegWeb.transfers import Transfers
+
+KEY = "right-key"
+BATCH = "abcdefgh1234"
+HEADERS = {"X-ClamSeg-Key": KEY}
+
+
+class FakePage:
+    """A page that writes down what it is asked and tells."""
+
+    def __init__(self) -> None:
+        self.opened: list[tuple[Path, str]] = []
+        self.told: list[str] = []
+        self.input = SimpleNamespace(open_path=lambda path, name="": self.opened.append((path, name)))
+        self.export = SimpleNamespace(write=self._write)
+        self.state = SimpleNamespace(flush=lambda: None)
+        self.problem = ""
+        self.folder: Path | None = None
+
+    async def _write(self, kind: str, folder: Path) -> Path:
+        self.folder = folder
+        if self.problem:
+            raise SceneError(self.problem)
+        (folder / f"brain.{kind}").write_text("whole")
+        return folder / f"brain.{kind}"
+
+    def failed(self, text: str) -> None:
+        self.told.append(text)
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePage:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return FakePage()
+
+
+def served(page: FakePage, talk: Callable[[Any], Awaitable[None]], limit_bytes: int = 1000) -> None:
+    """Talks with a server that has these routes."""
+
+    async def run() -> None:
+        app = web.Application(client_max_size=1 << 30)
+        app.add_routes(Transfers(page, KEY, limit_bytes).routes())
+        async with TestClient(TestServer(app)) as client:
+            await talk(client)
+
+    asyncio.run(run())
+
+
+async def send(client: Any, name: str, data: bytes, batch: str = BATCH) -> int:
+    answer = await client.post(f"/upload/{batch}", params={"name": name}, data=data, headers=HEADERS)
+    return int(answer.status)
+
+
+def kept(tmp_path: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_one_file_is_opened_as_a_file_and_several_as_a_folder(page: FakePage, tmp_path: Path) -> None:
+    async def talk(client: Any) -> None:
+        assert await send(client, "brain größe.nii.gz", b"one") == 200
+        assert (await client.post(f"/upload/{BATCH}/open", headers=HEADERS)).status == 200
+        for k in range(3):
+            assert await send(client, f"{k}.dcm", b"s", "series000000") == 200
+        assert (await client.post("/upload/series000000/open", headers=HEADERS)).status == 200
+
+    served(page, talk)
+    (file, _), (folder, name) = page.opened
+    assert file.name == "brain größe.nii.gz"
+    assert file.read_bytes() == b"one"
+    assert (folder.name, name) == ("series000000", "0")
+
+
+def test_files_of_one_name_are_kept_apart(page: FakePage, tmp_path: Path) -> None:
+    async def talk(client: Any) -> None:
+        assert await send(client, "a/IM1.dcm", b"first") == 200
+        assert await send(client, "b/IM1.dcm", b"second") == 200
+
+    served(page, talk)
+    assert sorted(kept(tmp_path).values()) == [b"first", b"second"]
+    assert all(name.endswith("IM1.dcm") for name in kept(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "becomes"),
+    [
+        ("../../evil.nii", "evil.nii"), ("C:\\scans\\a.nii", "a.nii"), ("a\x00b\n.nii", "ab.nii"), ('<a>"|?*.nii', "a.nii"),
+        ("/etc/passwd", "passwd"), (" .a.nii. ", "a.nii"),
+    ],
+)  # fmt: skip
+def test_a_name_leads_nowhere_and_holds_nothing_odd(page: FakePage, tmp_path: Path, name: str, becomes: str) -> None:
+    async def talk(client: Any) -> None:
+        assert await send(client, name, b"x") == 200
+
+    served(page, talk)
+    assert set(kept(tmp_path)) == {becomes}
+
+
+@pytest.mark.parametrize("name", ["", "..", "...", "/", "\x01"])
+def test_a_file_without_a_name_is_refused(page: FakePage, tmp_path: Path, name: str) -> None:
+    async def talk(client: Any) -> None:
+        assert await send(client, name, b"x") == 400
+
+    served(page, talk)
+    assert kept(tmp_path) == {}
+
+
+def test_all_files_of_an_upload_count_towards_the_limit_and_beyond_it_nothing_stays(
+    page: FakePage, tmp_path: Path
+) -> None:
+    async def talk(client: Any) -> None:
+        assert await send(client, "a.dcm", b"x" * 600) == 200
+        assert await send(client, "b.dcm", b"x" * 600) == 413
+        assert await send(client, "c.dcm", b"x" * 600) == 200, "the next upload begins anew"
+
+    served(page, talk)
+    assert set(kept(tmp_path)) == {"c.dcm"}
+    assert "larger than 1e-06 GB" in page.told[0]
+    assert "--upload-limit" in page.told[0]
+
+
+def test_too_many_files_are_refused(page: FakePage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfers, "_MOST_FILES", 2)
+
+    async def talk(client: Any) -> None:
+        assert [await send(client, f"{k}.dcm", b"x") for k in range(3)] == [200, 200, 413]
+
+    served(page, talk)
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(page: FakePage, tmp_path: Path) -> None:
+    async def talk(client: Any) -> None:
+        reader, writer = await asyncio.open_connection(client.host, client.port)
+        lines = [f"POST /upload/{BATCH}?name=a.nii HTTP/1.1", "Host: x", f"X-ClamSeg-Key: {KEY}", "Content-Length: 900"]
+        writer.write("\r\n".join([*lines, "", ""]).encode() + b"half")
+        await writer.drain()
+        while not kept(tmp_path):
+            await asyncio.sleep(0.01)
+        writer.close()
+        while kept(tmp_path):
+            await asyncio.sleep(0.01)
+        assert (await client.post(f"/upload/{BATCH}/open", headers=HEADERS)).status == 400
+        del reader
+
+    served(page, talk)
+    assert page.opened == []
+
+
+def test_without_the_key_nothing_is_taken_opened_or_given(page: FakePage, tmp_path: Path) -> None:
+    async def talk(client: Any) -> None:
+        for method, path in (
+            ("post", f"/upload/{BATCH}?name=a.nii"),
+            ("post", f"/upload/{BATCH}/open"),
+            ("get", "/export/nifti"),
+        ):
+            assert (await getattr(client, method)(path)).status == 403
+            assert (await getattr(client, method)(path, headers={"X-ClamSeg-Key": "wrong"})).status == 403
+
+    served(page, talk)
+    assert kept(tmp_path) == {}
+    assert page.opened == []
+
+
+def test_an_export_comes_whole_with_its_name_and_leaves_nothing_behind(page: FakePage, tmp_path: Path) -> None:
+    async def talk(client: Any) -> None:
+        answer = await client.get("/export/nifti", headers=HEADERS)
+        assert await answer.read() == b"whole"
+        assert answer.headers["Content-Disposition"] == 'attachment; filename="brain.nifti"'
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert (await client.get("/export/everything", headers=HEADERS)).status == 404
+
+    served(page, talk)
+    assert page.folder is not None
+    assert not page.folder.exists()
+    assert kept(tmp_path) == {}
+
+
+def test_an_export_that_fails_is_told_in_the_page(page: FakePage) -> None:
+    page.problem = "There is no result to export; segment a scan first."
+
+    async def talk(client: Any) -> None:
+        answer = await client.get("/export/nifti", headers=HEADERS)
+        assert answer.status == 409
+        assert await answer.text() == page.problem
+
+    served(page, talk)
+    assert page.told == [page.problem]
+    assert page.folder is not None
+    assert not page.folder.exists()
