@@ -33,7 +33,7 @@ class Listener(RunListener):
         self.words: list[str] = []
         self.asked: list[tuple[str, list[str]]] = []
         self.speeds: list[tuple[str, str, int, float]] = []
-        self.yes = True
+        self.yes: bool | None = True  # None: the answer comes later
 
     def state_changed(self, state: State) -> None:
         self.states.append(state)
@@ -53,7 +53,7 @@ class Listener(RunListener):
     def measured(self, model: str, device: str, level: int, seconds_a_slice: float) -> None:
         self.speeds.append((model, device, level, seconds_a_slice))
 
-    def confirms(self, volume: str, doubts: list[str]) -> bool:
+    def confirms(self, volume: str, doubts: list[str]) -> bool | None:
         self.asked.append((volume, doubts))
         return self.yes
 

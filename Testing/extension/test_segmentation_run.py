@@ -240,6 +240,40 @@ def test_a_doubt_that_is_not_accepted_ends_the_run_without_failure(bench: Bench)
     assert bench.told.failures == []
 
 
+@pytest.mark.parametrize("yes", [True, False])
+def test_an_answer_that_comes_later_lets_the_run_go_on_or_ends_it(bench: Bench, yes: bool) -> None:
+    bench.told.yes = None
+    bench.start(mr(bench.scene), config={"modality": "CT"})
+    bench.run.answer(True)
+    assert len(bench.worker.requests) == 1, "nothing was asked yet"
+    bench.worker.answer()
+    assert bench.run.is_asking
+    assert bench.run.job.is_busy
+    assert [command for command, _, _ in bench.worker.requests] == ["inspect"]
+    bench.run.answer(yes)
+    assert not bench.run.is_asking
+    bench.run.answer(not yes)
+    commands = [command for command, _, _ in bench.worker.requests]
+    assert commands == (["inspect", "segment"] if yes else ["inspect"]), "a second answer counts for nothing"
+    if yes:
+        bench.worker.answer()
+        bench.settle()
+        assert "looks like MRI" in bench.told.results[0][0].provenance["accepted_warnings"]
+    assert bench.run.job.state is State.IDLE
+    assert bench.told.failures == []
+
+
+def test_a_cancel_takes_the_question_away(bench: Bench, tmp_path: Path) -> None:
+    bench.told.yes = None
+    bench.start(mr(bench.scene), config={"modality": "CT"})
+    bench.worker.answer()
+    bench.run.cancel()
+    bench.run.answer(True)
+    assert [command for command, _, _ in bench.worker.requests] == ["inspect"]
+    assert bench.run.job.state is State.IDLE
+    assert list(tmp_path.glob("clamseg-*")) == []
+
+
 def test_a_batch_goes_on_after_a_bad_case_and_tells_at_the_end(bench: Bench) -> None:
     good, bad, last = mr(bench.scene, name="one"), mr(bench.scene, name="two"), mr(bench.scene, name="three")
     empty = bench.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")

@@ -121,6 +121,41 @@ def test_the_worker_says_what_it_has(panel, model, monkeypatch):
     assert isinstance(told["models"], list)
 
 
+def test_a_scan_is_read_into_an_array_with_its_place_in_the_patient(tmp_path, panel):
+    array = np.arange(3 * 5 * 7, dtype=np.int16).reshape(3, 5, 7)
+    direction = (0.0, 1.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+    volume = Volume(array, spacing_mm=(0.5, 0.75, 2.5), origin=(-10.0, 20.0, 30.5), direction=direction)
+    write_volume(array, volume, tmp_path / "scan.nii.gz")
+    request = {"command": "read", "input": str(tmp_path / "scan.nii.gz"), "output": str(tmp_path / "out")}
+    told = panel.ask({"id": 1, **request})[-1]
+    assert told["event"] == "done"
+    read = np.load(tmp_path / "out" / "voxels.npy", allow_pickle=False)
+    expected = read_volume(tmp_path / "scan.nii.gz")
+    np.testing.assert_array_equal(read, expected.array)
+    assert told["shape"] == list(read.shape)
+    for name in ("spacing_mm", "origin", "direction"):
+        np.testing.assert_allclose(told[name], getattr(expected, name))
+    assert (told["spacing_known"], told["is_picture"], told["modality"]) == (True, False, "")
+
+
+def test_a_picture_says_that_its_place_is_unknown(tmp_path, panel):
+    sample = Path(__file__).parents[2] / "Resources" / "Samples" / "xray_chest.png"
+    told = panel.ask({"id": 1, "command": "read", "input": str(sample), "output": str(tmp_path / "out")})[-1]
+    assert (told["is_picture"], told["spacing_known"], told["shape"][0]) == (True, False, 1)
+
+
+def test_what_cannot_be_read_is_told_and_leaves_no_array(tmp_path, panel):
+    (tmp_path / "damaged.nrrd").write_bytes(scan(tmp_path).read_bytes()[:120])
+    (tmp_path / "empty").mkdir()
+    for name in ("damaged.nrrd", "empty", "gone.nii"):
+        request = {"command": "read", "input": str(tmp_path / name), "output": str(tmp_path / "out")}
+        error = panel.ask({"id": 1, **request})[-1]
+        assert (error["event"], error["code"]) == ("error", 2), name
+        assert name in error["message"]
+    assert not list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else True
+    assert "input, output" in panel.ask({"id": 2, "command": "read"})[-1]["message"]
+
+
 def test_results_equal_those_of_the_command_line(tmp_path, panel, model):
     from ClamSegLib.cli import main
 

@@ -1,0 +1,127 @@
+"""A result before the reader's eyes: window, jump, the slice in view; and taken out of the scene again."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+from run_bench import SHAPE, Bench, mr
+
+from ClamSegReading.result_views import (
+    jump_to_lesion,
+    plane_view,
+    show_fixed_window,
+    show_model_window,
+    slice_in_view,
+)
+from ClamSegScene.geometry import to_world
+from ClamSegScene.overlays import PROBABILITY, map_of
+from ClamSegScene.segments import write_provenance
+from ClamSegScene.views import show_behind
+
+
+@pytest.fixture
+def bench(scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return Bench(scene)
+
+
+def result_of(bench: Bench, frame: str = "plain") -> Any:
+    volume = mr(bench.scene, frame)
+    bench.start(volume)
+    result = bench.finish()
+    show_behind(bench.scene, volume)
+    return result
+
+
+def slice_node(scene: Any, name: str) -> Any:
+    return scene.GetNodeByID(f"vtkMRMLSliceNode{name}")
+
+
+def window_of(volume: Any) -> tuple[float, float]:
+    display = volume.GetDisplayNode()
+    return display.GetWindowLevelMin(), display.GetWindowLevelMax()
+
+
+@pytest.mark.parametrize("frame", ["plain", "sagittal"])
+def test_a_jump_brings_the_lesions_slice_into_view(bench: Bench, frame: str) -> None:
+    result = result_of(bench, frame)
+    view = slice_node(bench.scene, plane_view(result))
+    assert view is not None
+    for row in result.lesions.rows():
+        jump_to_lesion(result, row.number)
+        seen = slice_in_view(result)
+        assert seen is not None
+        # A row counts slices from 1.
+        assert row.first_slice <= seen + 1 <= row.last_slice
+    with pytest.raises(KeyError):
+        jump_to_lesion(result, 99)
+
+
+def test_beside_the_scan_there_is_no_slice_in_view(bench: Bench) -> None:
+    result = result_of(bench)
+    view = slice_node(bench.scene, plane_view(result))
+    view.JumpSliceByCentering(*(value + 500.0 for value in to_world(result.volume, (4, 7, 3))))
+    assert slice_in_view(result) is None
+    assert slice_in_view(None) is None
+
+
+def test_the_models_window_is_shown_but_a_picture_shown_inverted_keeps_the_readers(bench: Bench) -> None:
+    result = result_of(bench)
+    report = json.loads(result.provenance["report"])
+    write_provenance(result.segmentation, {"report": json.dumps({**report, "window": [12.0, 345.0]})})
+    show_model_window(result)
+    assert window_of(result.volume) == pytest.approx((12.0, 345.0))
+    display = result.volume.GetDisplayNode()
+    display.SetWindowLevelMinMax(1.0, 2.0)
+    display.SetInvertDisplayScalarRange(1)
+    show_model_window(result)
+    assert window_of(result.volume) == pytest.approx((1.0, 2.0))
+
+
+def test_a_model_for_hu_has_its_window_before_any_run_and_one_for_mr_has_none(bench: Bench) -> None:
+    volume = mr(bench.scene)
+    before = window_of(volume)
+    assert show_fixed_window({"intensity": {"kind": "organ_robust", "low": -4, "high": 8}}, volume) is False
+    assert window_of(volume) == before
+    assert show_fixed_window({"intensity": {"kind": "window_hu", "low": -1000, "high": 400}}, volume) is True
+    assert window_of(volume) == pytest.approx((-1000.0, 400.0))
+
+
+def test_a_result_that_is_removed_leaves_the_scan_and_nothing_of_itself(bench: Bench) -> None:
+    volume = mr(bench.scene)
+    before = set(nodes(bench.scene))
+    values = np.array(slicer.util.arrayFromVolume(volume))
+    bench.start(volume)
+    first = bench.finish()
+    assert map_of(first.segmentation, PROBABILITY) is not None
+    first.remove()
+    assert not first.is_alive()
+    assert bench.scene.IsNodePresent(volume)
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(volume), values)
+    left = {
+        node
+        for node in set(nodes(bench.scene)) - before
+        if node[0] in ("vtkMRMLSegmentationNode", "vtkMRMLScalarVolumeNode")
+    }
+    assert left == set()
+    bench.start(volume)
+    assert bench.finish().lesions.n_slices == SHAPE[0]
+
+
+def test_a_result_whose_maps_are_gone_already_is_removed_all_the_same(bench: Bench) -> None:
+    result = result_of(bench)
+    bench.scene.RemoveNode(map_of(result.segmentation, PROBABILITY))
+    result.remove()
+    assert not result.is_alive()
+
+
+def nodes(scene: Any) -> list[tuple[str, str]]:
+    """Class and id of every node."""
+    found = (scene.GetNthNode(k) for k in range(scene.GetNumberOfNodes()))
+    return [(node.GetClassName(), node.GetID()) for node in found]
