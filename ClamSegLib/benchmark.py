@@ -42,6 +42,7 @@ class BenchmarkOptions:
     repetitions: int = 3
     quick: bool = False
     networks_only: bool = False
+    study: Path | None = None
 
 
 def repeated(work: Callable[[], Any], repetitions: int) -> dict[str, float]:
@@ -89,11 +90,14 @@ def run_benchmark(options: BenchmarkOptions, folder: Path, reporter: Reporter) -
             "device": options.device,
         },
     }
+    if options.study is not None:
+        from ClamSegLib.benchmark_levels import levels_of_study, levels_table
+
+        result["levels"] = levels_of_study(options.study, options.repetitions)
+        return _written(result, folder, levels_table(result["levels"]))
     if options.networks_only:
         result["peers"] = peers(options, reporter)
-        (folder / "benchmark.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
-        (folder / "benchmark.md").write_text(table(result), encoding="utf-8")
-        return result
+        return _written(result, folder, table(result))
     reporter.progress(0, 6, "import")
     result["import_seconds"] = import_seconds(options.repetitions)
     reporter.progress(1, 6, "whole case")
@@ -108,10 +112,15 @@ def run_benchmark(options: BenchmarkOptions, folder: Path, reporter: Reporter) -
     result["peers"] = peers(options, reporter)
     reporter.progress(5, 6, "training step")
     result["training"] = training_share(options)
+    result["training_scaling"] = training_scaling(options)
     reporter.progress(6, 6, "done")
-    (folder / "benchmark.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     draw(result, folder / "benchmark.png")
-    (folder / "benchmark.md").write_text(table(result), encoding="utf-8")
+    return _written(result, folder, table(result))
+
+
+def _written(result: dict[str, Any], folder: Path, words: str) -> dict[str, Any]:
+    (folder / "benchmark.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+    (folder / "benchmark.md").write_text(words, encoding="utf-8")
     return result
 
 
@@ -254,6 +263,18 @@ def peers(options: BenchmarkOptions, reporter: Reporter) -> dict[str, Any]:
     found["memory_mb"] = network_memory_mb(features, side, 2)
     found["profile"] = profile(features, side, 2)
     return found
+
+
+def training_scaling(options: BenchmarkOptions) -> dict[str, Any]:
+    """Slices a second of a training under torchrun with 1 and 2 processes of one thread each, at half the image's side."""
+    from ClamSegLib.benchmark_training import seconds_under_torchrun
+
+    side = 32 if options.quick else 128
+    features = (4, 8, 8) if options.quick else (16, 32, 64, 128, 256)
+    steps = 1 if options.quick else options.repetitions
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    runs = {count: seconds_under_torchrun(side, features, steps, count) for count in (1, 2)}
+    return {"image_size": side, "features": list(features), "load_before": load, "processes": runs}
 
 
 def training_share(options: BenchmarkOptions) -> dict[str, Any]:

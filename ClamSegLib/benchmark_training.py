@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
+from torch import distributed
 
 from ClamSegLib.config import ModelConfig, NetworkConfig
 from ClamSegLib.crops import CropSet
 from ClamSegLib.device import choose_device
+from ClamSegLib.memory_reuse import kept_memory
 from ClamSegLib.processes import Processes
 from ClamSegLib.progress import Reporter
 from ClamSegLib.train import Trainer
@@ -17,7 +27,7 @@ from ClamSegLib.training_config import TrainingConfig
 _SLICES = 64
 
 
-def synthetic_trainer(side: int, features: tuple[int, ...], device: str) -> Trainer:
+def synthetic_trainer(side: int, features: tuple[int, ...], device: str, processes: Processes | None = None) -> Trainer:
     """A trainer past its warm-up, on 64 random crops of `side` pixels, ready to step."""
     generator = np.random.default_rng(0)
     n = _SLICES
@@ -47,9 +57,52 @@ def synthetic_trainer(side: int, features: tuple[int, ...], device: str) -> Trai
         folder=None,
         state_folder=Path(),
         device=choose_device(device),
-        processes=Processes(),
+        processes=processes or Processes(),
         reporter=Reporter(),
     )
     trainer._new_round()
     trainer.at.step = 20
     return trainer
+
+
+def seconds_under_torchrun(side: int, features: tuple[int, ...], steps: int, count: int) -> dict[str, Any]:
+    """Seconds of a step of 8 pairs, shared by `count` processes: on the clock and of the processors together."""
+    home = str(Path(__file__).resolve().parent.parent)
+    paths = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+    given = json.dumps([side, list(features), steps])
+    command = [*launcher, "-m", "ClamSegLib.benchmark_training", given]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def print_steps(given: str) -> None:
+    """Takes some steps under torchrun; process 0 prints what they took as JSON."""
+    side, features, steps = json.loads(given)
+    torch.set_num_threads(1)
+    processes = Processes.join()
+    trainer = synthetic_trainer(side, tuple(features), "cpu", processes)
+    walls: list[float] = []
+    with kept_memory():
+        trainer._step()
+        used = time.process_time()
+        for _ in range(steps):
+            started = time.perf_counter()
+            trainer._step()
+            walls.append(time.perf_counter() - started)
+    processor = torch.tensor([(time.process_time() - used) / steps], dtype=torch.float64)
+    if processes.count > 1:
+        distributed.all_reduce(processor)
+    if processes.rank == 0:
+        pairs = trainer.training.batch_pairs
+        told = {"step_seconds": statistics.median(walls), "processor_seconds": float(processor)}
+        told["slices_per_second"] = 2 * pairs / told["step_seconds"]
+        sys.stdout.write(json.dumps(told) + "\n")
+    if processes.count > 1:
+        distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    print_steps(sys.argv[1])

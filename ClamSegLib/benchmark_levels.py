@@ -1,0 +1,113 @@
+"""What the depth of a network costs and gives: a study's Dice at every level beside the time of its network here."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ClamSegLib.benchmark_networks import Work, rounds, spread
+from ClamSegLib.clam import Clam
+from ClamSegLib.config import ModelConfig, NetworkConfig
+from ClamSegLib.engine import EngineChoice
+from ClamSegLib.engine_choice import DEFAULT_BATCH
+from ClamSegLib.engine_torch import TorchEngine
+from ClamSegLib.errors import InputError
+from ClamSegLib.study import finished_rows
+from ClamSegLib.study_file import Study, read_study
+
+ROW = "recipe"
+
+
+def levels_of_study(file: Path, repetitions: int) -> dict[str, Any]:
+    """Dice, false alarms and speed of every level that the study has judged.
+
+    Args:
+        file: of the study; its finished rows lie in the folder of its name beside it.
+        repetitions: rounds of timing.
+
+    Raises:
+        InputError: the row 'recipe', or rows of it pruned to a level, are not there.
+    """
+    study = read_study(file)
+    judged = _judged(study, file.with_suffix(""))
+    network = _network(study)
+    depth = network.heads
+    rows = {depth if row["level"] is None else int(row["level"]): row for row in judged}
+    if depth not in rows or len(rows) < 2:
+        raise InputError(
+            f"{file} has no finished rows of '{ROW}' at several levels; run its rows '{ROW}', 'level-1', ... first."
+        )
+    seconds = _seconds(network, study.base.model.get("image_size", 256), sorted(rows), repetitions)
+    return {
+        "study": study.name,
+        "judged_on": rows[depth]["judged_on"],
+        "clock": _clock()[0],
+        "levels": {
+            str(level): {
+                **{key: rows[level]["figures"][key] for key in ("dice", "volume_dice", "false_positive_area")},
+                "slices_per_second": spread([DEFAULT_BATCH / s for s in seconds[level]]),
+                "times_as_fast": spread([a / b for a, b in zip(seconds[depth], seconds[level], strict=True)]),
+            }
+            for level in sorted(rows)
+        },
+    }
+
+
+def _judged(study: Study, folder: Path) -> list[dict[str, Any]]:
+    """The finished row 'recipe' and those that judge its model at another level and in no other way."""
+    found = finished_rows(folder, study.rows)
+    own = next((row for row in found if row["name"] == ROW), None)
+    same = ("judged_on", "refined", "head_weights")
+    return [
+        row
+        for row in found
+        if own is not None
+        and (row is own or (row["of"] == ROW and row["level"] is not None))
+        and all(row[key] == own[key] for key in same)
+    ]
+
+
+def _network(study: Study) -> NetworkConfig:
+    given = dict(study.base.model.get("network", {}))
+    features = tuple(given.get("features", NetworkConfig().features))
+    kernels = tuple(given.get("kernel_sizes", [3 if level < 3 else 5 for level in range(len(features))]))
+    return NetworkConfig(features=features, kernel_sizes=kernels, shells=int(given.get("shells", 2)))
+
+
+def _clock() -> tuple[str, Any]:
+    # With one thread the processor's own time is that of the work, whoever else uses the machine.
+    alone = torch.get_num_threads() == 1
+    return ("processor time", time.process_time) if alone else ("wall time", time.perf_counter)
+
+
+def _seconds(network: NetworkConfig, side: int, levels: list[int], repetitions: int) -> dict[int, list[float]]:
+    """Seconds of a batch of slices at each level, folded, float32, in every round."""
+    odds = tuple(tuple((1.0,) for _ in range(network.heads)) for _ in range(network.shells))
+    config = ModelConfig("levels", image_size=side, network=network, odds_normal=odds)
+    clam = Clam(network, seed=0).eval()
+    image = torch.randn(DEFAULT_BATCH, network.in_channels, side, side).numpy()
+    choice = EngineChoice("torch", "float32", torch.get_num_threads(), DEFAULT_BATCH)
+    engines = {level: TorchEngine(clam.pruned(level), config, choice, torch.device("cpu")) for level in levels}
+    works: dict[str, Work] = {str(level): partial(engine.run, image) for level, engine in engines.items()}
+    return {int(name): found for name, found in rounds(works, repetitions, clock=_clock()[1]).items()}
+
+
+def levels_table(found: dict[str, Any]) -> str:
+    """As Markdown."""
+    lines = [
+        f"| level, {found['study']}, {found['clock']} | Dice | false alarms | slices a second | times as fast |",
+        "|---|---|---|---|---|",
+    ]
+    for level, row in found["levels"].items():
+        low, high = row["dice"]["interval_95"]
+        rate, times = row["slices_per_second"], row["times_as_fast"]
+        lines.append(
+            f"| {level} | {row['dice']['value']:.3f} ({low:.3f} to {high:.3f}) | {row['false_positive_area']['value']:.3f} "
+            f"| {rate['median']:.0f} ({rate['min']:.0f} to {rate['max']:.0f}) "
+            f"| {times['median']:.2f} ({times['min']:.2f} to {times['max']:.2f}) |"
+        )
+    return "\n".join(lines) + "\n"
