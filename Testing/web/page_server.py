@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -74,12 +74,20 @@ class PageServer:
 
     def worker_pid(self) -> int:
         """The inference worker below it, 0 where there is none."""
-        return next((pid for pid, words in _children(self.process.pid) if "worker" in words), 0)
+        own = self.process.pid
+        return next((pid for pid, parent, words in processes() if parent == own and " worker" in words), 0)
 
 
-def _children(parent: int) -> list[tuple[int, Any]]:
-    """Process ids and words of a process's children."""
-    told = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(parent)], capture_output=True, text=True, check=False
-    )
-    return [(int(line.split()[0]), line.split()[1:]) for line in told.stdout.splitlines() if line.strip()]
+def processes() -> list[tuple[int, int, str]]:
+    """Process id, parent's id and words of all that runs here; a bare Debian has no `ps`."""
+    if not Path("/proc/self/stat").is_file():
+        told = subprocess.run(["ps", "axww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+        parts = (line.split(None, 2) for line in told.stdout.splitlines())
+        return [(int(pid), int(parent), "".join(words)) for pid, parent, *words in parts]
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            words = (folder / "cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
+            found.append((int(folder.name), int(parent), words))
+    return found

@@ -1,0 +1,84 @@
+"""The page as a process: what it says at its start, what is left at its end, and what it refuses."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from page_scans import write_brain
+from page_server import REPOSITORY, PageServer, processes
+
+from ClamSegLib.process_identity import is_alive
+
+
+def call(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    """The page started with words it refuses."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "HOME": str(folder)}
+    command = [sys.executable, "-m", "ClamSegWeb", "--no-browser", *map(str, words)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_its_end_takes_the_worker_and_every_temporary_file_along(tmp_path: Path, how: int) -> None:
+    server = PageServer(tmp_path, str(write_brain(tmp_path / "brain.nii.gz", slice(24, 28))))
+    worker = server.worker_pid()
+    while not worker:
+        worker = server.worker_pid()
+    assert list(server.temporary.iterdir())
+    assert server.stop(how) == 0
+    while is_alive(worker):
+        pass
+    assert list(server.temporary.iterdir()) == []
+    assert server.errors() == ""
+
+
+def test_the_verb_starts_the_same_page_and_the_key_stands_in_no_list_of_processes(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "ClamSegLib", "web", "--no-browser", "--empty", "--root", str(tmp_path)]
+    verb = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+    assert verb.stdout is not None
+    try:
+        said = verb.stdout.readline() + verb.stdout.readline()
+        key = re.search(r"http://127\.0\.0\.1:\d+/index\.html\?secret=(\S+)", said)
+        assert key
+        assert "Ctrl-C ends it" in said
+        running = [words for _pid, _parent, words in processes()]
+        assert any("ClamSegWeb" in words for words in running)
+        assert not [words for words in running if key[1] in words]
+    finally:
+        verb.send_signal(signal.SIGTERM)
+    assert verb.wait(timeout=60) == 0
+    verb.stdout.close()
+
+
+def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:
+    server = PageServer(tmp_path, "--empty")
+    try:
+        told = call(tmp_path, "--port", server.host.rpartition(":")[2])
+        assert told.returncode == 2
+        assert "choose another --port" in told.stderr
+        assert "Traceback" not in told.stderr
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["gone.nii"], "does not exist"),
+        (["--root", "gone"], "is not a folder"),
+        (["--port", "many"], "invalid int value"),
+        (["--dance"], "--dance"),
+    ],
+)
+def test_wrong_words_end_with_code_2_and_a_sentence(tmp_path: Path, words: list[str], sentence: str) -> None:
+    told = call(tmp_path, *words)
+    assert told.returncode == 2
+    assert sentence in told.stderr
+    assert "Traceback" not in told.stderr
