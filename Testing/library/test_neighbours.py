@@ -5,6 +5,7 @@ import pytest
 from tiny_model import tiny_model
 
 from ClamSegLib.checkpoint import LoadedModel, load_model
+from ClamSegLib.config import EarlyExit
 from ClamSegLib.inference import SegmentOptions, segment_volume
 from ClamSegLib.neighbours import (
     evidence,
@@ -130,6 +131,24 @@ def test_the_batch_size_changes_nothing(model):
     assert np.array_equal(
         result_of(model, volume(7), batch_size=2).probability, result_of(model, volume(7), batch_size=7).probability
     )
+
+
+def test_engines_give_the_same_maps_with_neighbours(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLAMSEG_CACHE", str(tmp_path))
+    reference, other = (result_of(model, volume(9), engine=engine) for engine in ("reference", "torch"))
+    assert other.engine["engine"] == "torch"
+    apart = np.abs(reference.probability.astype(int) - other.probability)
+    assert apart.max() <= 1, "one step is rounding"
+    assert reference.probability.max() > 10
+
+
+def test_slices_that_left_early_are_heard_by_those_that_did_not(model):
+    early = replace(model, config=replace(model.config, early_exit=EarlyExit(1, 0.2, 0.5)), engines={})
+    scan = volume(9)
+    result = result_of(early, scan, level="auto")
+    assert sum(result.slices_by_level.values()) == 9
+    assert result.neighbours
+    assert result.probability.any(axis=(0, 2, 3)).all(), "every slice has a map"
 
 
 def test_the_report_says_whether_neighbours_were_heard(model):
