@@ -25,7 +25,7 @@ import sys
 from pathlib import Path
 
 from Packaging.machine import call, get_system_packages, say
-from Packaging.page_environment import PageEnvironment, ensure_browser
+from Packaging.page_environment import PageEnvironment
 
 OLDEST = (3, 11)
 HOME = Path(__file__).resolve().parent
@@ -257,7 +257,7 @@ def test(words: list[str]) -> int:
 def test_page(words: list[str], variables: dict[str, str]) -> int:
     """The page's tests, with its own Python and Chromium."""
     environment = page_environment()
-    problem = environment.ensure(("web", "web-test")) or ensure_browser()
+    problem = environment.ensure(("web", "web-test")) or environment.ensure_browser()
     if problem:
         sys.exit(problem)
     say(f"pytest {PAGE_TESTS}")

@@ -19,7 +19,8 @@ from Packaging.machine import get_system_packages, say
 
 CONSTRAINTS = "constraints-web.txt"
 DRAWING_PACKAGES = ("libegl1", "libgl1-mesa-dri")
-BROWSER_PACKAGES = ("chromium", "fonts-dejavu-core")
+# Playwright's driver needs libatomic1, which Chromium does not bring along.
+BROWSER_PACKAGES = ("chromium", "fonts-dejavu-core", "libatomic1")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _BESIDE = "zz_clamseg.pth"
 # Draws one picture off screen, as every view of the page does, and loads all that the page stands on.
@@ -116,6 +117,21 @@ class PageEnvironment:
         said = re.sub(r"\x1b\[[0-9;]*m", "", told.stderr).strip().splitlines()
         return (said[-1] if said else f"exit code {told.returncode}") if told.returncode else ""
 
+    def ensure_browser(self) -> str:
+        """Chromium, and what drives it, for the page's tests; '' or a sentence on what to do."""
+        if self._drives_a_browser():
+            return ""
+        problem = get_system_packages(BROWSER_PACKAGES, "The page's tests need Chromium")
+        if problem or self._drives_a_browser():
+            return problem
+        return f"Chromium cannot be driven; to see why, run: {self.python} -m playwright --version"
+
+    def _drives_a_browser(self) -> bool:
+        driver = [str(self.python), "-m", "playwright", "--version"]
+        return (
+            any(map(shutil.which, BROWSERS)) and not subprocess.run(driver, capture_output=True, check=False).returncode
+        )
+
     def variables(self) -> dict[str, str]:
         """Variables to run the page with: this checkout first on the path, drawing off screen."""
         path = os.pathsep.join(part for part in (str(self._home), os.environ.get("PYTHONPATH", "")) if part)
@@ -129,10 +145,3 @@ def _packages_folder(python: Path) -> Path:
     """Where an environment keeps its packages."""
     ask = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
     return Path(subprocess.run([str(python), "-c", ask], capture_output=True, text=True, check=True).stdout.strip())
-
-
-def ensure_browser() -> str:
-    """Chromium for the page's tests; '' or a sentence on what to do."""
-    if any(shutil.which(name) for name in BROWSERS):
-        return ""
-    return get_system_packages(BROWSER_PACKAGES, "The page's tests need Chromium")

@@ -184,12 +184,15 @@ class FakePage:
     """A page environment in the test's hand."""
 
     def __init__(self, problem: str = "") -> None:
-        self.problem, self.asked = problem, []
+        self.problem, self.asked, self.browser_problem = problem, [], ""
         self.python = Path("page-python")
 
     def ensure(self, extras: tuple[str, ...]) -> str:
         self.asked.append(extras)
         return self.problem
+
+    def ensure_browser(self) -> str:
+        return self.browser_problem
 
     def variables(self) -> dict[str, str]:
         return {}
@@ -201,7 +204,6 @@ def started(run: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list
     words: list[list[str]] = []
     monkeypatch.setattr(run, "set_up", lambda extras, options: None)
     monkeypatch.setattr(run, "ensure_display_libraries", lambda: None)
-    monkeypatch.setattr(run, "ensure_browser", lambda: "")
     monkeypatch.setattr(run, "call", lambda command, **more: words.append(command[1:]) or 0)
     monkeypatch.setattr("ClamSegLib.verbs.web.followed", lambda command, environment: words.append(command[1:]) or 0)
     return words
@@ -284,8 +286,7 @@ def test_the_tests_end_with_those_of_the_page_and_words_choose_one_suite(
 def test_a_test_run_without_chromium_ends_with_what_to_do(
     run: types.ModuleType, started: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_page(run, monkeypatch)
-    monkeypatch.setattr(run, "ensure_browser", lambda: "The page's tests need Chromium; run 'sudo apt-get'")
+    with_page(run, monkeypatch).browser_problem = "The page's tests need Chromium; run 'sudo apt-get'"
     with pytest.raises(SystemExit, match="need Chromium"):
         run.main(["test"])
 
@@ -345,6 +346,26 @@ def test_libraries_for_drawing_are_named_in_one_line_or_installed_as_root(
     monkeypatch.setattr(machine, "call", lambda command, **more: installed.append(command) or 0)
     assert page.ensure(("web",)) == ""
     assert "libegl1" in installed[0]
+
+
+def test_chromium_and_what_drives_it_are_named_in_one_line_or_installed_as_root(
+    run: types.ModuleType, page_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from Packaging import machine
+
+    page = made_page(run, page_home, ("web", "web-test"))
+    drives = iter([False, False, True, True])
+    monkeypatch.setattr(run.PageEnvironment, "_drives_a_browser", lambda self: next(drives))
+    monkeypatch.setattr(run.shutil, "which", lambda name: "/usr/bin/apt-get")
+    monkeypatch.setattr(run.os, "geteuid", lambda: 1000)
+    assert "sudo apt-get install -y --no-install-recommends chromium" in page.ensure_browser()
+    installed: list[list[str]] = []
+    monkeypatch.setattr(run.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(machine, "call", lambda command, **more: installed.append(command) or 0)
+    assert page.ensure_browser() == ""
+    assert "chromium" in installed[0]
+    assert page.ensure_browser() == ""
+    assert len(installed) == 1
 
 
 # -- words ---------------------------------------------------------------------------------------------------------

@@ -63,8 +63,8 @@ class PageServer:
         """What it wrote to its error stream."""
         return self._errors.read_text(encoding="utf-8", errors="replace")
 
-    def stop(self, how: int = signal.SIGINT) -> int:
-        """Ends it as Ctrl-C does; returns its exit code."""
+    def stop(self, how: int = signal.SIGTERM) -> int:
+        """Ends it; returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(how)
         code = self.process.wait(timeout=60)
