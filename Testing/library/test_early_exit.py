@@ -188,3 +188,11 @@ def test_training_calibrates_on_the_held_out_slices_and_writes_it_into_the_model
     diseased = np.concatenate([labels for _, _, labels in seen])
     assert len(diseased) == 6, "the one patient held out of training"
     assert diseased.sum() == 3
+
+
+@pytest.mark.parametrize("name", ["xray-pneumonia", "mr-flair-lesion", "ct-infection"])
+def test_shipped_lesion_models_say_when_a_slice_may_leave_early(name, repository):
+    config = load_model(repository / "Resources" / "Models" / name).config
+    assert config.early_exit is not None
+    assert 1 <= config.early_exit.level < config.network.depth
+    assert config.early_exit.normal_share > 0.5
