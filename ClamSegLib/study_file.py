@@ -187,8 +187,9 @@ class Study:
         keeps = trained.judged_on == CHOICE and not self.groups
         decides: list[Any] = [recipe.model, recipe.training]
         decides += [[self.choice_patients, self.choice_seed] if keeps else None]
-        if trained.learns_from:
-            decides += [trained.learns_from, [asdict(group) for group in self.groups], self.choice_seed]
+        learned = self.group(trained.learns_from)
+        if learned is not None:
+            decides += [asdict(learned), self.choice_seed]
         if trained.corrected:
             decides += ["corrected", trained.corrected]
         if trained.start:
@@ -199,6 +200,8 @@ class Study:
         """Changes when anything that decides the row's figures changes; words for the reader do not."""
         judging: list[Any] = [row.judged_on, row.level, list(row.head_weights), row.baselines]
         judging += [] if row.refined else ["as they are"]
+        judged = self.group(row.judged_on)
+        judging += [] if judged is None else [asdict(judged), self.choice_seed]
         judging += ["neighbours"] if row.neighbours else []
         return _digest([self.training_fingerprint(row), judging])
 
