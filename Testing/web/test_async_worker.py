@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asyncio_apart import run_apart
 
 from ClamSegLib.process_identity import is_alive
 from ClamSegLib.volume import Volume
@@ -59,7 +60,7 @@ def talk(dialogue: Callable[[Asker], Awaitable[None]]) -> None:
             asker.worker.kill()
             await asyncio.sleep(0)
 
-    asyncio.run(run())
+    run_apart(run())
 
 
 def test_a_scan_is_read_by_the_worker_and_a_damaged_one_ends_nothing(scan: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from asyncio_apart import run_apart
 from page_reader import PageReader
 from page_server import PageServer
 
@@ -28,7 +29,7 @@ def ask(server: PageServer, path: str, method: str = "GET", **headers: str) -> t
         ):
             return answer.status, await answer.text(errors="replace")
 
-    return asyncio.run(send())
+    return run_apart(send())
 
 
 def speak(server: PageServer, *messages: dict[str, Any], **headers: str) -> Any:
@@ -46,7 +47,7 @@ def speak(server: PageServer, *messages: dict[str, Any], **headers: str) -> Any:
             except aiohttp.WSServerHandshakeError as refused:
                 return refused.status
 
-    return asyncio.run(talk())
+    return run_apart(talk())
 
 
 def packed(message: dict[str, Any]) -> bytes:
@@ -112,7 +113,7 @@ def test_the_browser_shuts_out_what_is_not_the_page_itself(server: PageServer) -
         async with aiohttp.ClientSession() as session, session.get(server.address) as answer:
             return dict(answer.headers)
 
-    given = asyncio.run(headers())
+    given = run_apart(headers())
     policy = given["Content-Security-Policy"]
     assert "default-src 'self'" in policy
     assert "frame-ancestors 'none'" in policy

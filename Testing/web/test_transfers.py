@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from asyncio_apart import run_apart
 
 from ClamSegScene import SceneError
 from ClamSegWeb import transfers
@@ -59,7 +60,7 @@ def served(page: FakePage, talk: Callable[[Any], Awaitable[None]], limit_bytes: 
         async with TestClient(TestServer(app)) as client:
             await talk(client)
 
-    asyncio.run(run())
+    run_apart(run())
 
 
 async def send(client: Any, name: str, data: bytes, batch: str = BATCH) -> int:
