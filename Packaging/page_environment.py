@@ -51,6 +51,7 @@ class PageEnvironment:
         self.folder = home / ".venv-web"
         self.python = self.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
         self._stamp = self.folder / "clamseg-ready.json"
+        self._drawn = self.folder / "clamseg-draws"
 
     def ensure(self, extras: tuple[str, ...]) -> str:
         """Makes or completes it, with what drawing needs of the system; '' or a sentence on what failed."""
@@ -102,13 +103,19 @@ class PageEnvironment:
         return ""
 
     def _ensure_drawing(self) -> str:
-        if not self._why_not_drawn():
+        """A picture is drawn once; later starts do not wait for it again."""
+        if self._drawn.exists():
             return ""
-        problem = get_system_packages(DRAWING_PACKAGES, "The page draws with libraries of the system")
-        if problem:
-            return problem
         why = self._why_not_drawn()
-        return f"The page cannot draw off screen ({why})." if why else ""
+        if why:
+            problem = get_system_packages(DRAWING_PACKAGES, "The page draws with libraries of the system")
+            if problem:
+                return problem
+            why = self._why_not_drawn()
+        if why:
+            return f"The page cannot draw off screen ({why})."
+        self._drawn.touch()
+        return ""
 
     def _why_not_drawn(self) -> str:
         """'' where a picture can be drawn, else the last thing that was said, or the exit code."""

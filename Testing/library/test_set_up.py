@@ -346,6 +346,7 @@ def test_libraries_for_drawing_are_named_in_one_line_or_installed_as_root(
     monkeypatch.setattr(machine, "call", lambda command, **more: installed.append(command) or 0)
     assert page.ensure(("web",)) == ""
     assert "libegl1" in installed[0]
+    assert page.ensure(("web",)) == "", "what was drawn once is not drawn again at every start"
 
 
 def test_chromium_and_what_drives_it_are_named_in_one_line_or_installed_as_root(
