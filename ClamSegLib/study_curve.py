@@ -11,7 +11,7 @@ from ClamSegLib.outputs import whole_file
 from ClamSegLib.study_file import Study, StudyRow
 
 FIGURES = {"dice": "Dice at the mask-free threshold", "pixel_ap": "pixel AP"}
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 
 def correction_curves(study: Study, lines: Sequence[dict[str, Any]]) -> dict[str, list[tuple[int, dict[str, Any]]]]:
