@@ -1,0 +1,99 @@
+"""Processor seconds of every stage of a chest CT: python Testing/benchmark/measure_stages.py [--rounds 3] [--engine torch]
+
+The case is the shipped chest CT enlarged to 512 x 512 x 133. Processor time of one thread hardly depends on what else
+the machine does, so that two versions of ClamSeg can be compared on a busy one: run the script with PYTHONPATH at
+either. `worker` is what the panel waits for: arrays without pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import ClamSegLib
+from ClamSegLib import inference, pictures
+from ClamSegLib.benchmark import enlarged
+from ClamSegLib.checkpoint import load_model
+from ClamSegLib.registry import find_model
+from ClamSegLib.report import write_case
+from ClamSegLib.resources import resources_folder
+from ClamSegLib.volume_files import read_volume, write_volume
+
+
+def seconds_of(work: Callable[[], Any]) -> tuple[float, Any]:
+    started = time.process_time()
+    result = work()
+    return time.process_time() - started, result
+
+
+class ProcessorWatch:
+    """In place of the stopwatch of `inference`."""
+
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self._seconds = seconds
+
+    def __call__(self, name: str, work: Callable[[], Any]) -> Any:
+        seconds, result = seconds_of(work)
+        self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+        return result
+
+
+def one_round(scan: Path, model: Any, options: Any, folder: Path) -> tuple[dict[str, float], str]:
+    """Seconds by stage, and a digest of maps, organ, lesion numbers and table."""
+    read, volume = seconds_of(lambda: read_volume(scan))
+    result = inference.segment_volume(volume, model, options)
+    stages = {"read": read, **result.seconds}
+    stages["network"] += stages.pop("engine")
+    written = {"worker": {"arrays": True, "pictures": False}, "write": {"pictures": False}}
+    for name, how in written.items():
+        stages[name], _ = seconds_of(lambda how=how: write_case(result, folder / "case", overwrite=True, **how))
+    drawn = folder / "drawn.png"
+    stages["pictures"] = seconds_of(lambda: pictures.write_overlay(drawn, result, "case"))[0]
+    stages["pictures"] += seconds_of(lambda: pictures.write_stages(drawn, result))[0]
+    digest = hashlib.sha256()
+    for array in (result.probability, result.disagreement, result.labels, result.components, result.organ.mask):
+        digest.update(array.tobytes())
+    digest.update((folder / "case" / "lesions.csv").read_bytes())
+    return stages, digest.hexdigest()[:12]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="ct-infection")
+    parser.add_argument("--engine", default="torch")
+    parser.add_argument("--threshold", type=float, default=0.2, help="low, so that there are lesions to measure")
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    inference._Stopwatch = ProcessorWatch
+    options = inference.SegmentOptions(
+        device="cpu", engine=arguments.engine, threshold=arguments.threshold, minimum_volume_ml=0.001
+    )
+    loading, model = seconds_of(lambda: load_model(find_model(arguments.model)))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        volume = enlarged(read_volume(resources_folder() / "Samples" / "ct_chest.nrrd"), 512, 133)
+        write_volume(volume.array, volume, folder / "scan.nrrd")
+        rounds = [one_round(folder / "scan.nrrd", model, options, folder) for _ in range(arguments.rounds)]
+    stages = {stage: round(min(found[stage] for found, _ in rounds), 3) for stage in rounds[0][0]}
+    outside = sum(value for stage, value in stages.items() if stage not in ("network", "worker"))
+    told = {
+        "library": str(Path(ClamSegLib.__file__).parent),
+        "digest": rounds[0][1],
+        "load the model": round(loading, 3),
+    }
+    sys.stdout.write(json.dumps({**told, **stages, "outside the network": round(outside, 3)}) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
