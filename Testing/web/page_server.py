@@ -67,7 +67,11 @@ class PageServer:
         """Ends it; returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(how)
-        code = self.process.wait(timeout=60)
+        try:
+            code = self.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
         assert self.process.stdout is not None
         self.process.stdout.close()
         return code
