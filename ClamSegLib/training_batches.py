@@ -240,7 +240,8 @@ class BatchMaker:
         if self.training.objective == "paper":
             both = self._whole(2 * (n // 2), generator)
             return Batch((both,) * self.shells, both.first(n // 2), both.rest(n // 2))
-        pairs = round(self.training.whole_share * n / 2)
+        # A small shard shows at least one pair: without any, the pair terms would fall silent under torchrun.
+        pairs = max(1, round(self.training.whole_share * n / 2)) if self.training.whole_share > 0 else 0
         taught = tuple(make(n, generator) for _ in range(self.shells))
         if pairs == 0:
             return Batch(taught, None, None)

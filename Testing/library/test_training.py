@@ -443,3 +443,13 @@ def test_the_fused_optimiser_steps_as_the_plain_one_also_after_its_moments_were_
         slow.step()
     for own, other in zip(trainer.parameters, plain, strict=True):
         torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("shards", [1, 2, 4])
+def test_a_shard_of_any_size_shows_pairs_of_whole_slices(shards):
+    from ClamSegLib.benchmark_training import synthetic_trainer
+
+    trainer = synthetic_trainer(32, (4, 8, 8), "cpu")
+    batch = trainer.maker.draw(trainer.training.batch_pairs // shards, torch.Generator().manual_seed(0))
+    assert batch.diseased is not None
+    assert len(batch.diseased.label) == len(batch.normal.label) == 1
