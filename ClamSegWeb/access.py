@@ -21,7 +21,7 @@ _OWN_NAMES = {"127.0.0.1", "localhost", "[::1]"}
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' ws: blob: data:; worker-src 'self' blob:; "
+        "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' ws://127.0.0.1:* ws://localhost:* blob: data:; worker-src 'self' blob:; "
         "media-src 'self' blob:; frame-ancestors 'none'; form-action 'none'; base-uri 'self'"
     ),
     # The key stands in the address: no other site may learn it. (With no-referrer a browser would hide the Origin, too.)

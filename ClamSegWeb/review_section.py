@@ -118,6 +118,7 @@ class ReviewSection:
             return
         self._state.lesion_number = int(number)
         jump_to_lesion(self.result, int(number))
+        self._page.views.show_cross(True)
 
     @user_action(_("The map could not be shown."))
     def show_map(self, kind: str) -> None:

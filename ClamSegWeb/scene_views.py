@@ -55,8 +55,6 @@ class SceneViews:
         self.app.app_logic.GetInteractionNode().SetCurrentInteractionMode(
             slicer.vtkMRMLInteractionNode.AdjustWindowLevel
         )
-        crosshair = self.scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
-        crosshair.SetCrosshairMode(slicer.vtkMRMLCrosshairNode.ShowSmallBasic)
 
     @property
     def slices(self) -> list[Any]:
@@ -71,11 +69,18 @@ class SceneViews:
     def show(self, volume: Any, *, is_picture: bool) -> None:
         """A scan behind all slices, as large as the views allow; rulers only where mm are known."""
         self.layouts.set_layout(ONE if is_picture else FOUR)
+        self.show_cross(False)
         self.app.display_manager.show_volume_in_slice_background(volume)
         self.app.display_manager.show_volume_in_slice_foreground(None)
         for view in self.app.view_manager.get_views():
             view.set_ruler(0 if is_picture or view.get_singleton_tag() == SOLID else _THIN_RULER)
         self.fit()
+
+    def show_cross(self, visible: bool) -> None:
+        """The cross that marks the lesion the reader went to; it belongs to one scan."""
+        node = slicer.vtkMRMLCrosshairNode
+        mode = node.ShowSmallBasic if visible else node.NoCrosshair
+        self.scene.GetFirstNodeByClass("vtkMRMLCrosshairNode").SetCrosshairMode(mode)
 
     def fit(self) -> None:
         """Every view back to the whole scan."""
