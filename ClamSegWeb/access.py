@@ -35,8 +35,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def new_key() -> str:
-    """A key nobody can guess, fit for an address."""
-    return secrets.token_urlsafe(24)
+    """A key of 192 bits that nobody can guess; digits and letters only, fit for an address and for a word of a command."""
+    return secrets.token_hex(24)
 
 
 def holds_key(request: web.Request, key: str) -> bool:

@@ -61,7 +61,7 @@ class Serving:
             InputError: the port is taken.
         """
         # trame reads its own command line; the key goes there and not into the list of processes.
-        sys.argv = [sys.argv[0], "--authKey", self._key, "--host", HOST, "--server", "--nosignalhandlers"]
+        sys.argv = [sys.argv[0], f"--authKey={self._key}", "--host", HOST, "--server", "--nosignalhandlers"]
         os.environ["WSLINK_READY_MSG"] = ""
         os.environ["TRAME_DEFAULT_HOST"] = HOST
         if sys.platform.startswith("linux"):

@@ -67,9 +67,11 @@ def test_a_click_on_a_lesion_goes_there_in_all_views_and_keeps_the_zoom(window: 
     segmented(window)
     red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
     red.SetFieldOfView(33.0, 44.0, 1.0)
+    yellow = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeYellow")
+    yellow.GetSliceToRAS().DeepCopy((0, 0, 1, 0, -1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1))  # sagittal, as in Slicer
+    yellow.UpdateMatrices()
     window.click_cell("lesionTable", 1)
     assert red_slice() == pytest.approx(-55.0)
-    yellow = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeYellow")
     # lesion 2 spans columns 4..7 of 1 mm, counted to the left from +40 mm
     assert yellow.GetSliceToRAS().GetElement(0, 3) == pytest.approx(40 - 5.5)
     assert red.GetFieldOfView()[:2] == (33.0, 44.0)
