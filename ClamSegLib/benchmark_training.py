@@ -78,7 +78,7 @@ def seconds_under_torchrun(side: int, features: tuple[int, ...], steps: int, cou
     # One process in some dozens is aborted by gloo's own threads after it told its figures; those count.
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if not lines:
-        told = [line for line in done.stderr.splitlines() if line.strip()]
+        told = [line for line in done.stderr.splitlines() if "Error: " in line]
         why = told[-1].strip() if told else f"code {done.returncode}"
         raise ClamSegError(f"Training with {count} processes could not be timed ({why}); see torchrun's own words.")
     found: dict[str, Any] = json.loads(lines[-1])
