@@ -41,14 +41,10 @@ def chance_by_labels(normal: Counts, diseased: Counts) -> Chances | None:
 
 
 def rising(values: Chances, weights: Chances) -> Chances:
-    """The rising sequence nearest to `values` (n,), squares weighted: the largest least mean of the runs around a place."""
-    sums, total = np.cumsum(np.r_[0.0, values * weights]), np.cumsum(np.r_[0.0, weights])
-    first, last = np.triu_indices(len(values))
-    means = np.full((len(values), len(values)), np.inf)
-    means[first, last] = (sums[last + 1] - sums[first]) / (total[last + 1] - total[first])
-    least = np.minimum.accumulate(means[:, ::-1], axis=1)[:, ::-1]
-    least[np.tril_indices(len(values), -1)] = -np.inf
-    return np.asarray(least.max(axis=0), np.float64)
+    """The rising sequence nearest to `values` (n,), squares weighted (isotonic regression)."""
+    from scipy.optimize import isotonic_regression
+
+    return np.asarray(isotonic_regression(values, weights=weights).x, np.float64)
 
 
 def calibration_error(chance: Chances, lesion: Pixels, every: Pixels) -> float | None:

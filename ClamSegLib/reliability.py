@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.calibration import STEPS, calibration_error, chance_by_labels, squared_error
+from ClamSegLib.metrics import rank_correlation
 
 DISAGREEMENT, UNDECIDED = "disagreement", "undecided"
 FEWEST_PATIENTS = 5
@@ -181,16 +182,12 @@ class Reliability:
 
     def _slices(self) -> dict[str, Any]:
         """Rank correlation of 1 - Dice with the mean of each sign over the marks of a slice."""
-        from scipy.stats import rankdata
-
         row: dict[str, Any] = {"n": len(self.marked)}
         if len(self.marked) >= FEWEST_PATIENTS:
-            worse, *signs = (
-                rankdata(values) for values in zip(*((1 - d, a, u) for d, a, u in self.marked), strict=True)
-            )
-            for name, sign in zip((DISAGREEMENT, UNDECIDED), signs, strict=True):
-                varies = sign.std() > 0 and worse.std() > 0
-                row[name] = float(np.corrcoef(worse, sign)[0, 1]) if varies else None
+            dice, apart, undecided = zip(*self.marked, strict=True)
+            worse = [1 - value for value in dice]
+            row[DISAGREEMENT] = rank_correlation(worse, apart)
+            row[UNDECIDED] = rank_correlation(worse, undecided)
         return row
 
 

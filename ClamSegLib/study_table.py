@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ClamSegLib import RESEARCH_ONLY
+from ClamSegLib.metrics import rank_correlation
 from ClamSegLib.outputs import whole_file
 from ClamSegLib.study_curve import write_correction_curves
 from ClamSegLib.study_file import Study
@@ -76,13 +75,13 @@ def _line(row: dict[str, Any], figures: dict[str, Any], name: str, shows: str) -
     return line | {"dice_low": interval[0], "dice_high": interval[1]}
 
 
-def rank_correlation(lines: Sequence[dict[str, Any]], judged_on: str, figure: str = "dice") -> tuple[float, int] | None:
+def criterion_correlation(
+    lines: Sequence[dict[str, Any]], judged_on: str, figure: str = "dice"
+) -> tuple[float, int] | None:
     """Spearman's correlation of the mask-free criterion and a figure over rows, and the number of rows.
 
     None with fewer than five rows, or where one of both is the same in all.
     """
-    from scipy.stats import rankdata
-
     pairs = [
         (line["criterion"], line[figure])
         for line in lines
@@ -90,10 +89,8 @@ def rank_correlation(lines: Sequence[dict[str, Any]], judged_on: str, figure: st
     ]
     if len(pairs) < _FEWEST_FOR_A_RANK:
         return None
-    a, b = (rankdata(values) for values in zip(*pairs, strict=True))
-    if a.std() == 0 or b.std() == 0:
-        return None
-    return float(np.corrcoef(a, b)[0, 1]), len(pairs)
+    found = rank_correlation(*zip(*pairs, strict=True))
+    return None if found is None else (found, len(pairs))
 
 
 def write_tables(study: Study, finished: Sequence[dict[str, Any]], output: Path) -> None:
@@ -120,7 +117,7 @@ def _markdown(study: Study, finished: Sequence[dict[str, Any]], lines: Sequence[
     words += ["Brackets: 95 % interval over patients. The criterion reads no mask; Dice at the mask-free threshold."]
     for judged_on in dict.fromkeys(line["judged_on"] for line in lines):
         for figure, name in (("dice", "Dice"), ("pixel_ap", "pixel AP")):
-            rank = rank_correlation(lines, judged_on, figure)
+            rank = criterion_correlation(lines, judged_on, figure)
             if rank is not None:
                 words += [f"Rank correlation of criterion and {name} on '{judged_on}': {rank[0]:.2f} ({rank[1]} rows)."]
     if missing:

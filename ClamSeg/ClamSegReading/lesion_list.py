@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ClamSegLib.volume import box_of
 from ClamSegReading.drawn_lesions import FoundLesion, drawn_lesions
-from ClamSegReading.lesion_map import KeptLesion, LesionMap, box_of, shifted
+from ClamSegReading.lesion_map import KeptLesion, LesionMap, shifted
+from ClamSegReading.lesion_measure import measure_kept, measure_undecided, row_of
 from ClamSegReading.lesion_row import FROZEN, Decision, LesionRow
 from ClamSegScene.words import tr as _
 
@@ -313,47 +315,13 @@ class LesionList:
         del self._undo[:-20]
 
     def _measured(self) -> list[LesionRow]:
-        from ClamSegLib.lesions import measure_lesions
-
-        strong = self._map.values[None] if len(self.conditions) == 1 else self._map.stacked(self._map.values)
-        differs = np.broadcast_to(self._map.differs, strong.shape)
-        volume = self._map.box_volume(self._map.box)
-        found = measure_lesions(self._map.labels, self._map.components, strong, differs, volume, self.conditions)
         self._place, rows = {}, []
-        for place, lesion in enumerate(found, 1):
+        for place, lesion in enumerate(measure_undecided(self._map, self.conditions), 1):
             peak = self._map.peak_of(place)
             number = self._numbers.setdefault(peak, max([0, *self._numbers.values(), *self._kept]) + 1)
             self._place[number] = place
-            rows.append(self._row(lesion, number, Decision.UNDECIDED, peak, self._map.box))
-        rows += [self._kept_row(kept) for kept in self._kept.values()]
+            rows.append(row_of(self._map, lesion, number, Decision.UNDECIDED, peak, self._map.box))
+        for kept in self._kept.values():
+            lesion = measure_kept(self._map, kept, self.conditions)
+            rows.append(row_of(self._map, lesion, kept.number, kept.decision, kept.peak_index, kept.box))
         return sorted(rows, key=lambda row: row.number)
-
-    def _kept_row(self, kept: KeptLesion) -> LesionRow:
-        from ClamSegLib.lesions import measure_lesions
-
-        names = self.conditions
-        probability = np.array(self._map.grid.array[kept.box])[None]
-        differs = np.zeros_like(probability)
-        for inside, _mask in self._map.in_box(kept.box, kept.mask):
-            target = tuple(
-                slice(s.start + b.start - k.start, s.stop + b.start - k.start)
-                for s, b, k in zip(inside, self._map.box, kept.box, strict=True)
-            )
-            differs[0][target] = self._map.differs[inside]
-        labels = kept.mask.astype(np.uint8) * kept.condition
-        stack = np.repeat(probability, len(names), axis=0)
-        (lesion,) = measure_lesions(
-            labels, kept.mask.astype(np.int32), stack, np.repeat(differs, len(names), axis=0),
-            self._map.box_volume(kept.box), names,
-        )  # fmt: skip
-        return self._row(lesion, kept.number, kept.decision, kept.peak_index, kept.box)
-
-    def _row(
-        self, lesion: Any, number: int, decision: Decision, peak: tuple[int, int, int], box: tuple[slice, slice, slice]
-    ) -> LesionRow:
-        centre = [value + s.start for value, s in zip(lesion.centre_index, box, strict=True)]
-        return LesionRow(
-            number, lesion.condition, decision, lesion.first_slice + box[0].start, lesion.last_slice + box[0].start,
-            lesion.n_slices, lesion.volume_ml, lesion.area_px, lesion.longest_diameter_mm, lesion.mean_probability,
-            lesion.mean_disagreement, self._map.own_position(centre), peak,
-        )  # fmt: skip

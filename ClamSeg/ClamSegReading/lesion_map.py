@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ClamSegLib.volume import box_of
+
 Box = tuple[slice, slice, slice]
 
 
@@ -209,17 +211,6 @@ class LesionMap:
 def _support(array: np.ndarray) -> Box:
     """The box around all voxels above 0; one voxel where there is none."""
     return box_of(array > 0) or (slice(0, 1), slice(0, 1), slice(0, 1))
-
-
-def box_of(mask: np.ndarray) -> Any:
-    """The smallest box around true voxels, None where there is none."""
-    box = []
-    for axis in range(3):
-        hit = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
-        if len(hit) == 0:
-            return None
-        box.append(slice(int(hit[0]), int(hit[-1]) + 1))
-    return tuple(box)
 
 
 def shifted(box: Any, by: tuple[slice, ...]) -> Any:

@@ -11,6 +11,7 @@ import slicer
 import vtk
 from vtk.util import numpy_support
 
+from ClamSegLib.volume import box_of
 from ClamSegScene import SceneError
 from ClamSegScene.words import tr as _
 
@@ -84,17 +85,6 @@ def terminology_entry(terminology: str) -> str:
     return f"{TERMINOLOGY_CONTEXT}~{words}~{ANATOMY_CONTEXT}~^^~^^"
 
 
-def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
-    """The smallest box around true voxels, None where there is none."""
-    box = []
-    for axis in range(3):
-        hit = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
-        if len(hit) == 0:
-            return None
-        box.append(slice(int(hit[0]), int(hit[-1]) + 1))
-    return box[0], box[1], box[2]
-
-
 def put_segment(
     segmentation: Any, volume: Any, look: SegmentLook, mask: np.ndarray, start: Sequence[int] = (0, 0, 0)
 ) -> None:
@@ -106,7 +96,7 @@ def put_segment(
     """
     data = segmentation.GetSegmentation()
     segment = data.GetSegment(look.id)
-    box = bounding_box(mask)
+    box = box_of(mask)
     image = (
         None if box is None else _labelmap(mask[box], [s.start + o for s, o in zip(box, start, strict=True)], volume)
     )

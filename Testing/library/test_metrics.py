@@ -97,3 +97,13 @@ def test_the_interval_draws_whole_patients():
     every_slice_alone = metrics.bootstrap_interval(values, [str(k) for k in range(100)], seed=1)
     assert one_value_a_patient[0] < every_slice_alone[0] < 0.5 < every_slice_alone[1] < one_value_a_patient[1]
     assert metrics.bootstrap_interval(values, [str(k // 10) for k in range(100)], seed=1) == one_value_a_patient
+
+
+def test_a_rank_correlation_knows_order_only_and_nothing_of_rows_that_do_not_vary():
+    assert metrics.rank_correlation([1, 2, 3, 4], [1, 10, 100, 1000]) == pytest.approx(1)
+    assert metrics.rank_correlation([1, 2, 3, 4], [4, 3, 2, 1]) == pytest.approx(-1)
+    assert metrics.rank_correlation([1, 1, 2, 3], [1, 2, 2, 3]) == pytest.approx(
+        0.8333333, abs=1e-6
+    )  # ties share their ranks
+    assert metrics.rank_correlation([1, 1, 1], [1, 2, 3]) is None
+    assert metrics.rank_correlation([], []) is None

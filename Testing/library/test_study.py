@@ -8,7 +8,7 @@ from labelled_phantoms import write_phantoms
 from ClamSegLib.cli import main
 from ClamSegLib.dataset import read_labelled_folder
 from ClamSegLib.study_file import read_study, with_choice
-from ClamSegLib.study_table import rank_correlation
+from ClamSegLib.study_table import criterion_correlation
 
 BASE = {
     "model": {"organ": {"method": "whole"}, "image_size": 32, "network": {"features": [4, 8, 8]}},
@@ -232,11 +232,11 @@ def test_the_rank_correlation_is_one_for_the_same_order_and_needs_five_rows():
     lines = [
         {"judged_on": "choice", "criterion": c, "dice": d} for c, d in zip(range(6), [1, 4, 5, 7, 8, 11], strict=True)
     ]
-    assert rank_correlation(lines, "choice") == (pytest.approx(1.0), 6)
+    assert criterion_correlation(lines, "choice") == (pytest.approx(1.0), 6)
     swapped = [{**line, "dice": -line["dice"]} for line in lines]
-    assert rank_correlation(swapped, "choice") == (pytest.approx(-1.0), 6)
-    assert rank_correlation(lines[:4], "choice") is None
-    assert rank_correlation(lines, "dev") is None
+    assert criterion_correlation(swapped, "choice") == (pytest.approx(-1.0), 6)
+    assert criterion_correlation(lines[:4], "choice") is None
+    assert criterion_correlation(lines, "dev") is None
 
 
 def test_the_studies_of_the_documents_can_be_read(repository):
