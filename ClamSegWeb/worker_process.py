@@ -65,9 +65,10 @@ class AsyncWorkerProcess:
         self._process, self._task, self._lines = None, None, None
         self._requests.forget()
         if process is not None and process.returncode is None:
-            kill_tree(pid or process.pid, leads_group=bool(pid))
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            if pid and pid != process.pid:  # a launcher stands between (Windows)
+                kill_tree(pid, leads_group=True)
+            # Not process.kill(): it looks after the dead child, and asyncio, which waits for it, would find none.
+            kill_tree(process.pid, leads_group=True)
         if task is not None:
             task.cancel()
 
@@ -98,8 +99,7 @@ class AsyncWorkerProcess:
         finally:
             writer.cancel()
             if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
+                kill_tree(process.pid, leads_group=False)
             # Its pipes are closed while the loop still runs, also where this task was cancelled.
             await process.wait()
         if self._process is process:
