@@ -67,7 +67,8 @@ class Serving:
         if sys.platform.startswith("linux"):
             # Pictures are drawn off screen; without this VTK asks for an X server first.
             os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
-        signal.signal(signal.SIGTERM, lambda *_given: sys.exit(0))
+        # As Ctrl-C, which asyncio ends in order: first the page with its worker, then the loop.
+        signal.signal(signal.SIGTERM, lambda *_given: signal.raise_signal(signal.SIGINT))
         try:
             # Scans lie in temporary files for moments, uploads as long as the page: all of them go with it.
             with tempfile.TemporaryDirectory(prefix="clamseg-page-", ignore_cleanup_errors=True) as folder:
@@ -93,6 +94,7 @@ class Serving:
             )
         finally:
             self._page.close()
+            await self._page.worker.gone()
 
     def _bind(self, wslink_server: Any) -> None:
         """Before the server listens: strangers are turned away, and our own addresses come first."""

@@ -33,6 +33,7 @@ class AsyncWorkerProcess:
         self._lines: asyncio.Queue[bytes] | None = None
         self._task: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
+        self._ending: set[asyncio.Task[None]] = set()
 
     @property
     def is_running(self) -> bool:
@@ -70,7 +71,13 @@ class AsyncWorkerProcess:
             # Not process.kill(): it looks after the dead child, and asyncio, which waits for it, would find none.
             kill_tree(process.pid, leads_group=True)
         if task is not None:
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
             task.cancel()
+
+    async def gone(self) -> None:
+        """Comes back when every killed process is gone and its pipes are closed."""
+        await asyncio.gather(*self._ending, return_exceptions=True)
 
     async def _live(self, lines: asyncio.Queue[bytes]) -> None:
         """One process from its start to its end."""
