@@ -174,21 +174,22 @@ class Condition:
 
 @dataclass(frozen=True)
 class EarlyExit:
-    """Slices that a shallow level finds surely normal need no deeper one (early_exit.py).
+    """Slices whose outline a shallow level has decided need no deeper one (early_exit.py).
 
     Attributes:
         level: the shallow level.
-        score: slices that score at most this leave there.
-        normal_share: share of normal validation slices that left.
+        undecided: slices of whose outline at most this share is undecided leave there.
+        share_leaving: share of the held-out slices that left there.
     """
 
     level: int
-    score: float
-    normal_share: float
+    undecided: float
+    share_leaving: float
 
     def __post_init__(self) -> None:
         _require(self.level >= 1, f"early_exit level {self.level} must be at least 1.")
-        _require(0 <= self.score <= 1 and 0 <= self.normal_share <= 1, "early_exit score and share must be 0..1.")
+        shares = (self.undecided, self.share_leaving)
+        _require(all(0 <= share <= 1 for share in shares), "early_exit undecided and share_leaving must be 0..1.")
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ class ModelConfig:
         head_weights: weight of each head, level 1 first, in the mean of log odds ratios; running at level L
             uses the first L, renormalised.
         slice_score_normal: 95th percentile of the top-k score on normal validation slices; None if not measured.
-        early_exit: when a slice leaves at a shallow level; None: every slice goes on to the deepest.
+        early_exits: when a slice leaves at a shallow level, shallow first; empty: every slice goes on to the deepest.
         refinement: how maps are sharpened by the image; None leaves them as the network gives them.
         neighbours: slices of a volume are heard together with those beside them (neighbours.py), because held-out
             image labels said that it helps.
@@ -226,7 +227,7 @@ class ModelConfig:
     minimum_volume_ml: float = 0.0
     slice_score_normal: float | None = None
     refinement: RefinementConfig | None = None
-    early_exit: EarlyExit | None = None
+    early_exits: tuple[EarlyExit, ...] = ()
     neighbours: bool = False
     licence: str = ""
     weights_sha256: str = ""
@@ -249,9 +250,10 @@ class ModelConfig:
             len(self.conditions) == self.network.classes - 1,
             f"{len(self.conditions)} conditions do not fit {self.network.classes} classes (background is one).",
         )
+        levels = [leaves.level for leaves in self.early_exits]
         _require(
-            self.early_exit is None or self.early_exit.level < self.network.depth,
-            f"early_exit must lie above level {self.network.depth}, the deepest.",
+            levels == sorted(set(levels)) and all(level < self.network.depth for level in levels),
+            f"early_exits must go from shallow to deep and lie above level {self.network.depth}, the deepest.",
         )
         _require(0 < self.threshold < 1, f"threshold {self.threshold} must lie between 0 and 1.")
         if self.task == "lesion" and self.odds_normal:

@@ -1,13 +1,16 @@
-"""When a slice needs no more than a shallow level: a score at that level below a limit set on validation slices.
+"""When a slice needs no more than a shallow level: its outline there is decided, so that deeper ones would hardly move it.
 
-Only image labels are used. The limit is the largest score at which (1) no more than 95 % of the normal slices leave and
-(2) the diseased slices that leave hold at most half a percent of the lesion pixels that the deepest level marks on
-diseased slices: that share bounds what their masks can lose.
+What is undecided at a level is the share of a slice's marks whose P_L, sharpened as it is given out, lies close to the
+threshold. The limit below which a slice leaves is set on held-out slices, without any mask: the deepest level's own
+outlines are what must stay. Of the marks of normal slices, and of those of diseased ones, at most 2 % may change, and
+image labels must be told from the slices' scores as well as at the deepest level.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from itertools import product
 
 import numpy as np
 import torch
@@ -17,13 +20,18 @@ from torch import Tensor
 from ClamSegLib.clam import Clam, decode
 from ClamSegLib.config import EarlyExit, ModelConfig
 from ClamSegLib.map_refinement import refined
+from ClamSegLib.metrics import roc_auc
 
 TOP_SHARE = 0.01
-LARGEST_NORMAL_SHARE = 0.95
-LARGEST_LOSS = 0.005
+# P_L this close to the threshold is undecided.
+UNDECIDED = 0.1
+LARGEST_CHANGE = 0.02
+LARGEST_AUC_LOSS = 0.005
 FEWEST_SLICES = 20
-# Less than this share of the time saved is not worth a second network in memory.
+# Less than this share of the time saved is not worth further networks in memory.
 _SMALLEST_GAIN = 0.1
+# Limits tried at a level: the deeper the network, the more combinations.
+_LIMITS_TRIED = 11
 
 
 def slice_scores(probability: NDArray[np.float32], organ: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -45,6 +53,23 @@ def slice_scores(probability: NDArray[np.float32], organ: NDArray[np.bool_]) -> 
     return scores
 
 
+def undecided(probability: NDArray[np.float32], organ: NDArray[np.bool_], threshold: float) -> NDArray[np.float64]:
+    """Share of a slice's outline that is undecided: pixels near the threshold, of them and all that are marked.
+
+    Args:
+        probability: (B, K, S, S) P_L as it is given out.
+        organ: (B, S, S); other pixels are not counted.
+
+    Returns:
+        (B,) in 0..1; 0 where nothing comes near the threshold.
+    """
+    inside = organ[:, None]
+    near = inside & (np.abs(probability - np.float32(threshold)) < UNDECIDED)
+    either = near | (inside & (probability > threshold))
+    counts = near.sum(axis=(1, 2, 3)), either.sum(axis=(1, 2, 3))
+    return np.asarray(counts[0] / np.maximum(counts[1], 1), np.float64)
+
+
 def cost_of_levels(config: ModelConfig) -> list[float]:
     """Arithmetic of levels 1..depth as a share of the deepest one's."""
     from torch.utils.flop_counter import FlopCounterMode
@@ -60,85 +85,138 @@ def cost_of_levels(config: ModelConfig) -> list[float]:
     return [count / counts[-1] for count in counts]
 
 
-def limit_of(scores: NDArray[np.float64], diseased: NDArray[np.bool_], pixels: NDArray[np.int64]) -> float | None:
-    """The largest score with which a slice may leave; None where no slice may.
+@dataclass(frozen=True)
+class LevelsCompared:
+    """What N held-out slices show of the levels 1..D beside the deepest, D.
 
-    Args:
-        scores: (N,) at the shallow level.
-        diseased: (N,) image labels.
-        pixels: (N,) lesion pixels that the deepest level marks.
+    Attributes:
+        undecided: (D,N) share of the outline that is undecided at a level; 0 at the deepest, where every slice stays.
+        changed: (D,N) pixels that only the level or only the deepest marks.
+        marked: (D,N) pixels that the level marks and pixels that the deepest marks, added.
+        score: (D,N) `slice_scores`.
     """
-    sick = np.argsort(scores[diseased])
-    lost = np.cumsum(pixels[diseased][sick])
-    allowed = LARGEST_LOSS * lost[-1]
-    too_much = np.flatnonzero(lost > allowed)
-    highest = float(np.quantile(scores[~diseased], LARGEST_NORMAL_SHARE))
-    if len(too_much):
-        # Below the first slice whose pixels would be too many; scores that equal it must stay too.
-        first = float(scores[diseased][sick[too_much[0]]])
-        highest = min(highest, float(np.nextafter(first, -np.inf)))
-    return highest if highest >= 0 and (scores[~diseased] <= highest).any() else None
+
+    undecided: NDArray[np.float64]
+    changed: NDArray[np.int64]
+    marked: NDArray[np.int64]
+    score: NDArray[np.float64]
+
+    def left_at(self, limits: Sequence[float | None]) -> NDArray[np.int64]:
+        """The level (N,), 0 for level 1, at which each slice leaves.
+
+        Args:
+            limits: of levels 1..D-1; None: nothing leaves there.
+        """
+        level = np.full(self.undecided.shape[1], len(self.undecided) - 1)
+        for number in reversed(range(len(limits))):
+            limit = limits[number]
+            if limit is not None:
+                level[self.undecided[number] <= limit] = number
+        return level
+
+    def bear(self, limits: Sequence[float | None], diseased: NDArray[np.bool_]) -> bool:
+        """Whether marks and the order of slices stay what they are at the deepest level, nearly.
+
+        Args:
+            diseased: (N,) image labels.
+        """
+        level, slices = self.left_at(limits), np.arange(len(diseased))
+        changed, marked = self.changed[level, slices], self.marked[level, slices]
+        for own in (diseased, ~diseased):
+            if changed[own].sum() > LARGEST_CHANGE * marked[own].sum():
+                return False
+        auc, deepest = (roc_auc(score, diseased) for score in (self.score[level, slices], self.score[-1]))
+        return auc is None or deepest is None or auc >= deepest - LARGEST_AUC_LOSS
+
+    def cost(self, limits: Sequence[float | None], costs: Sequence[float]) -> float:
+        """Arithmetic of a slice as a share of the deepest level's: what it ran up to where it left."""
+        level = self.left_at(limits)
+        run = [*(number for number, limit in enumerate(limits) if limit is not None), len(costs) - 1]
+        return float(sum(costs[number] * (level >= number).mean() for number in run))
+
+    def cheapest(self, diseased: NDArray[np.bool_], costs: Sequence[float]) -> tuple[float | None, ...]:
+        """The limits of levels 1..D-1 that cost least of those that slices of both classes bear; all None at worst."""
+        shares = np.linspace(0.0, 1.0, _LIMITS_TRIED)
+        tried: list[list[float | None]] = [
+            [None, *dict.fromkeys(np.quantile(own, shares, method="lower").tolist())] for own in self.undecided[:-1]
+        ]
+        by_cost = sorted(product(*tried), key=lambda limits: self.cost(limits, costs))
+        return next(limits for limits in by_cost if self.bear(limits, diseased))
 
 
-def calibrate_early_exit(
+def calibrate_early_exits(
     clam: Clam,
     config: ModelConfig,
     batches: Iterable[tuple[Tensor, NDArray[np.bool_], NDArray[np.bool_]]],
-) -> EarlyExit | None:
-    """The level and limit that save most on validation slices.
+) -> tuple[EarlyExit, ...]:
+    """The levels and limits that save most on held-out slices.
 
     Args:
         clam: in evaluation mode.
-        config: with odds of normal tissue.
+        config: with odds of normal tissue, refinement and threshold as they are shipped.
         batches: images (B,1,S,S) on the device of `clam`, organ (B,S,S), diseased (B,).
 
     Returns:
-        None for organ models and plain networks, with fewer than 20 slices of either class, or where nothing is saved.
+        Shallow first. Empty for organ models and plain networks, with fewer than 20 slices of either class, where the
+        deepest level marks no diseased slice, or where nothing is saved.
     """
     depth = config.network.depth
     if config.task == "organ" or config.network.kind != "unetplusplus" or depth < 2:
-        return None
-    scores: list[list[NDArray[np.float64]]] = [[] for _ in range(depth)]
-    pixels: list[NDArray[np.int64]] = []
-    labels: list[NDArray[np.bool_]] = []
+        return ()
+    rows, labels = [], []
     for image, organ, diseased in batches:
-        with torch.inference_mode():
-            logits = clam(image)
-        for level in range(1, depth + 1):
-            maps = decode([heads[-level:] for heads in logits], config)[0].cpu().numpy()
-            scores[level - 1].append(slice_scores(maps, organ))
-        if config.refinement is not None:
-            maps = refined(maps, image.cpu().numpy(), config.refinement)
-        pixels.append(((maps.max(axis=1) > config.threshold) & organ).sum(axis=(1, 2)))
+        rows.append(_compared(_maps_of_levels(clam, config, image), organ, config.threshold))
         labels.append(np.asarray(diseased, bool))
     if not labels:
-        return None
-    sick, marked = np.concatenate(labels), np.concatenate(pixels)
-    if min(sick.sum(), (~sick).sum()) < FEWEST_SLICES or not marked[sick].any():
-        return None
-    return _most_saving([np.concatenate(s) for s in scores], sick, marked, cost_of_levels(config))
+        return ()
+    sick = np.concatenate(labels)
+    names = [field.name for field in fields(LevelsCompared)]
+    compared = LevelsCompared(*(np.concatenate([getattr(row, name) for row in rows], axis=1) for name in names))
+    if min(sick.sum(), (~sick).sum()) < FEWEST_SLICES or not compared.marked[-1][sick].any():
+        return ()
+    return _exits(compared, sick, cost_of_levels(config))
 
 
-def _most_saving(
-    scores: list[NDArray[np.float64]], sick: NDArray[np.bool_], marked: NDArray[np.int64], costs: list[float]
-) -> EarlyExit | None:
-    best: EarlyExit | None = None
-    most = _SMALLEST_GAIN
-    for level in range(1, len(scores)):
-        limit = limit_of(scores[level - 1], sick, marked)
-        if limit is None:
-            continue
-        leaving = float((scores[level - 1][~sick] <= limit).mean())
-        saved = leaving - costs[level - 1]
-        if saved > most:
-            best, most = EarlyExit(level, limit, round(leaving, 4)), saved
-    return best
+def _maps_of_levels(clam: Clam, config: ModelConfig, image: Tensor) -> list[NDArray[np.float32]]:
+    """P_L (B,K,S,S) as it is given out, of levels 1..depth."""
+    with torch.inference_mode():
+        logits = clam(image)
+    found = []
+    for level in range(1, config.network.depth + 1):
+        maps = decode([heads[-level:] for heads in logits], config)[0].cpu().numpy()
+        if config.refinement is not None:
+            maps = refined(maps, image.cpu().numpy(), config.refinement)
+        found.append(maps)
+    return found
+
+
+def _compared(maps: list[NDArray[np.float32]], organ: NDArray[np.bool_], threshold: float) -> LevelsCompared:
+    marks = [(own > threshold) & organ[:, None] for own in maps]
+    doubt = [*(undecided(own, organ, threshold) for own in maps[:-1]), np.zeros(len(organ))]
+    return LevelsCompared(
+        np.stack(doubt),
+        np.stack([(own ^ marks[-1]).sum(axis=(1, 2, 3)) for own in marks]),
+        np.stack([own.sum(axis=(1, 2, 3)) + marks[-1].sum(axis=(1, 2, 3)) for own in marks]),
+        np.stack([slice_scores(own, organ) for own in maps]),
+    )
+
+
+def _exits(compared: LevelsCompared, diseased: NDArray[np.bool_], costs: Sequence[float]) -> tuple[EarlyExit, ...]:
+    limits = compared.cheapest(diseased, costs)
+    if 1 - compared.cost(limits, costs) < _SMALLEST_GAIN:
+        return ()
+    left = compared.left_at(limits)
+    return tuple(
+        EarlyExit(number + 1, limit, round(float((left == number).mean()), 4))
+        for number, limit in enumerate(limits)
+        if limit is not None
+    )
 
 
 def batches_of(
     gather: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]], count: int, size: int = 16
 ) -> Iterable[tuple[Tensor, NDArray[np.bool_], NDArray[np.bool_]]]:
-    """Batches for `calibrate_early_exit` from a function of slice numbers: image, organ and label."""
+    """Batches for `calibrate_early_exits` from a function of slice numbers: image, organ and label."""
     for start in range(0, count, size):
         image, organ, label = gather(torch.arange(start, min(start + size, count)))
         yield image, organ.cpu().numpy().astype(bool), label.cpu().numpy() > 0

@@ -125,7 +125,7 @@ def _gain_and_loss(methods: Sequence[_Method], models: Sequence[LoadedModel]) ->
     for model in models:
         whole, early = by_name[model.config.name], by_name.get(f"{model.config.name}, level auto")
         if early is None:
-            told[model.config.name] = "every slice at the deepest level: the model holds no early_exit"
+            told[model.config.name] = "every slice at the deepest level: the model holds no early_exits"
             continue
         pairs = [
             (a.dice, b.dice)
@@ -178,9 +178,7 @@ def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[
     fixed = None if options.level == BY_NEED else options.level
     methods = [judged(m.config.name, m, fixed) for m in models]
     if options.level == BY_NEED:
-        methods += [
-            judged(f"{m.config.name}, level auto", m, BY_NEED) for m in models if m.config.early_exit is not None
-        ]
+        methods += [judged(f"{m.config.name}, level auto", m, BY_NEED) for m in models if m.config.early_exits]
     if options.baselines and models[0].config.task == "lesion":
         methods.append(_Method(Scoreboard("intensity threshold", None), models[0], alone(intensity_map)))
         if models[0].config.refinement is not None:

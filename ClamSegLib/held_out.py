@@ -9,16 +9,16 @@ from torch import Tensor
 
 from ClamSegLib.clam import Clam
 from ClamSegLib.config import EarlyExit, ModelConfig
-from ClamSegLib.early_exit import batches_of, calibrate_early_exit
+from ClamSegLib.early_exit import batches_of, calibrate_early_exits
 from ClamSegLib.neighbours import neighbours_help, stacks_of
 from ClamSegLib.train import Trainer
 from ClamSegLib.training_batches import CropSource
 
 
-def early_exit_of(trainer: Trainer, clam: Clam, config: ModelConfig) -> EarlyExit | None:
-    """When slices may leave early; None where nothing is saved or too few slices tell."""
+def early_exits_of(trainer: Trainer, clam: Clam, config: ModelConfig) -> tuple[EarlyExit, ...]:
+    """When slices may leave early, shallow first; empty where nothing is saved or too few slices tell."""
     source, gather = _slices(trainer, config)
-    return calibrate_early_exit(clam, config, batches_of(gather, len(source)))
+    return calibrate_early_exits(clam, config, batches_of(gather, len(source)))
 
 
 def neighbours_of(trainer: Trainer, clam: Clam, config: ModelConfig) -> bool:

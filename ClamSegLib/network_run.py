@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ClamSegLib.checkpoint import LoadedModel
 from ClamSegLib.device import choose_device, is_out_of_memory
-from ClamSegLib.early_exit import slice_scores
+from ClamSegLib.early_exit import undecided
 from ClamSegLib.engine import Engine, EngineChoice
 from ClamSegLib.errors import ClamSegError, InputError, OutOfMemoryError
 from ClamSegLib.map_refinement import refined
@@ -75,8 +75,8 @@ def run_network(
         preparation: of the canonical volume.
         model: lesion or organ model.
         device: as `device.choose_device` takes it.
-        level: 1..depth, None for the deepest, or 'auto': slices that are surely normal leave at the level that the
-            model's `early_exit` names, with the maps of that level; a model without it runs all at the deepest.
+        level: 1..depth, None for the deepest, or 'auto': slices whose outline is decided leave at the first of the
+            model's `early_exits` that is sure of it, with the maps of that level; a model without it runs all at the deepest.
         batch_size: slices at once; None leaves it to the engine.
         engine: of `engine.ENGINES`.
         cases_ahead: this case and those that follow: whether measuring engines is worth it.
@@ -91,7 +91,7 @@ def run_network(
 
     reporter = reporter or Reporter()
     depth = model.config.network.heads
-    leaves = model.config.early_exit if level == BY_NEED else None
+    exits = model.config.early_exits if level == BY_NEED else ()
     level = depth if level is None or isinstance(level, str) else level
     if not 1 <= level <= depth:
         raise InputError(f"Level {level} is not there; model '{model.config.name}' has the levels 1 to {depth}.")
@@ -99,7 +99,7 @@ def run_network(
     together = model.config.neighbours if neighbours is None else neighbours
     together = together and model.config.task == "lesion" and have_neighbours(preparation.volume)
     opened: OpenEngine | None = None
-    shallow: OpenEngine | None = None
+    shallow: list[OpenEngine] = []
     choosing_s = 0.0
     while True:
         try:
@@ -107,18 +107,17 @@ def run_network(
                 started = time.perf_counter()
                 asked = (chosen, batch_size, engine, cases_ahead, reporter)
                 opened = _opened(preparation, model, level, *asked)
-                shallow = _opened(preparation, model, leaves.level, *asked) if leaves else None
+                shallow = [_opened(preparation, model, leaves.level, *asked) for leaves in exits]
                 choosing_s += time.perf_counter() - started
             size = batch_size or opened.engine.choice.batch_size
             told = {**_in_report(opened), "batch_size": size}
             maps = _Maps.of(preparation, reporter, together)
-            if shallow is None or leaves is None:
-                maps.run(opened.engine, np.arange(preparation.n_slices), size)
-                by_level = {level: preparation.n_slices}
-            else:
-                stays = maps.run(shallow.engine, np.arange(preparation.n_slices), size, leaves.score)
-                maps.run(opened.engine, stays, size)
-                by_level = {leaves.level: preparation.n_slices - len(stays), level: len(stays)}
+            stays, by_level = np.arange(preparation.n_slices), {}
+            for leaves, at_level in zip(exits, shallow, strict=True):
+                left = maps.run(at_level.engine, stays, size, leaves.undecided)
+                by_level[leaves.level], stays = len(stays) - len(left), left
+            maps.run(opened.engine, stays, size)
+            by_level[level] = len(stays)
             maps.check()
             maps.hear_together(size)
             return NetworkRun(
@@ -226,12 +225,12 @@ class _Maps:
         )
 
     def run(
-        self, engine: Engine, slices: NDArray[np.int64], batch_size: int, leaving_score: float | None = None
+        self, engine: Engine, slices: NDArray[np.int64], batch_size: int, leaving: float | None = None
     ) -> NDArray[np.int64]:
         """Fills the maps of `slices`.
 
         Args:
-            leaving_score: slices that score more are to be run again deeper; None: none is.
+            leaving: slices of whose outline more is undecided are to be run again deeper; None: none is.
 
         Returns:
             The slices to run again.
@@ -242,12 +241,15 @@ class _Maps:
             image = self.preparation.network_input(indices)
             found, differs = engine.run(image)
             final = np.ones(len(indices), bool)
-            if leaving_score is not None:
-                final = slice_scores(found, self.preparation.organ_input(indices)) <= leaving_score
+            # Heard with its neighbours, a slice is sharpened only after all are known.
+            given = self._sharpened(found, image) if self.kept is None or leaving is not None else found
+            if leaving is not None:
+                config, organ = self.preparation.config, self.preparation.organ_input(indices)
+                final = undecided(given, organ, config.threshold) <= leaving
                 stays.append(indices[~final])
             if final.any():
                 if self.kept is None:
-                    self._paste(found[final], image[final], indices[final])
+                    paste_steps(self.preparation, given[final], indices[final], self.probability)
                 else:
                     self.kept[indices[final]] = evidence(found[final])
                 paste_steps(self.preparation, differs[final], indices[final], self.disagreement)
@@ -264,13 +266,13 @@ class _Maps:
             indices = np.arange(start, stop)
             sharpens = self.preparation.config.refinement is not None
             image = self.preparation.network_input(indices) if sharpens else np.zeros(0, np.float32)
-            self._paste(heard_together(self.kept, start, stop), image, indices)
+            found = self._sharpened(heard_together(self.kept, start, stop), image)
+            paste_steps(self.preparation, found, indices, self.probability)
 
-    def _paste(self, found: NDArray[np.float32], image: NDArray[np.float32], indices: NDArray[np.int64]) -> None:
-        """Writes P_L of the slices `indices`, sharpened by their image where the model does so."""
-        if self.preparation.config.refinement is not None:
-            found = refined(found, image, self.preparation.config.refinement)
-        paste_steps(self.preparation, found, indices, self.probability)
+    def _sharpened(self, found: NDArray[np.float32], image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """P_L, sharpened by the image where the model does so."""
+        refinement = self.preparation.config.refinement
+        return found if refinement is None else refined(found, image, refinement)
 
     def check(self) -> None:
         """Raises ClamSegError unless every slice was analysed."""

@@ -23,6 +23,7 @@ from ClamSegLib.errors import ClamSegError, InputError
 from ClamSegLib.evaluate import EvaluationOptions, evaluate
 from ClamSegLib.labelled_rows import LabelledFolder
 from ClamSegLib.model_folder import CONFIG, RUN
+from ClamSegLib.network_run import BY_NEED
 from ClamSegLib.outputs import whole_file
 from ClamSegLib.progress import Reporter
 from ClamSegLib.study_file import CHOICE, Study, StudyRow, with_choice
@@ -122,9 +123,12 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
         model = replace(model, config=replace(model.config, head_weights=row.head_weights))
     if not row.refined:
         model = replace(model, config=replace(model.config, refinement=None))
-    options = EvaluationOptions(row.judged_on, row.baselines, str(request.device), row.level, neighbours=row.neighbours)
+    level = BY_NEED if row.by_need else row.level
+    options = EvaluationOptions(row.judged_on, row.baselines, str(request.device), level, neighbours=row.neighbours)
     judged = request.output / RUNS / trained.name / f"judged-{row.name}"
     metrics = evaluate(folder, [model], options, judged, reporter, overwrite=True)
+    # By need the table holds the deepest level first, where slices may leave at all.
+    own = 1 if row.by_need and model.config.early_exits else 0
     run = json.loads((model.folder / RUN).read_text(encoding="utf-8"))
     finished = {
         "name": row.name,
@@ -143,8 +147,8 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
         "validation": run["validation"],
         "best_round": run.get("best_round", 0),
         "best_step": run["best_step"],
-        "figures": metrics["table"][0],
-        "baselines": metrics["table"][1:],
+        "figures": metrics["table"][own],
+        "baselines": metrics["table"][own + 1 :],
         "patients": metrics["patients"],
         "date": datetime.now(UTC).date().isoformat(),
         "minutes": {"training": round(trained_s / 60, 2), "all": round((time.monotonic() - started) / 60, 2)},
@@ -154,6 +158,7 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
     told = {"start": trained.start, "learns_from": trained.learns_from, "corrected": trained.corrected}
     finished |= told if trained.learns_from or trained.start or trained.corrected else {}
     finished |= {"neighbours": True} if row.neighbours else {}
+    finished |= {"by_need": metrics["level_auto"][model.config.name]} if row.by_need else {}
     with whole_file(request.output / ROWS / f"{row.name}.json") as path:
         path.write_text(json.dumps(finished, indent=1) + "\n", encoding="utf-8")
 

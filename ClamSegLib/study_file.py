@@ -58,6 +58,7 @@ class StudyRow:
         judged_on: 'choice' (patients kept out of the training split for choices), a group (those of its patients that
             are kept), or a split of the data.
         level: judge the network pruned to this level; None for the deepest.
+        by_need: judge every slice at the level where it may leave (`--level auto`), and tell what that gains and loses.
         head_weights: judge with these weights of the heads, level 1 first; empty for the model's own.
         refined: false judges the network's maps as they are, not sharpened by the image.
         neighbours: true hears each slice together with those beside it (neighbours.py), as `segment` does; rows
@@ -75,6 +76,7 @@ class StudyRow:
     corrected: int = 0
     judged_on: str = CHOICE
     level: int | None = None
+    by_need: bool = False
     head_weights: tuple[float, ...] = ()
     baselines: bool = False
     refined: bool = True
@@ -91,6 +93,8 @@ class StudyRow:
             raise InputError(
                 f"Row '{self.name}' fine-tunes the model of '{self.start}', so it cannot change its model."
             )
+        if self.by_need and self.level is not None:
+            raise InputError(f"Row '{self.name}' is judged by need or at level {self.level}; say one of them.")
         if self.corrected < 0:
             raise InputError(f"Row '{self.name}': corrected {self.corrected} must not be negative.")
 
@@ -203,6 +207,7 @@ class Study:
         judged = self.group(row.judged_on)
         judging += [] if judged is None else [asdict(judged), self.choice_seed]
         judging += ["neighbours"] if row.neighbours else []
+        judging += ["by need"] if row.by_need else []
         return _digest([self.training_fingerprint(row), judging])
 
 

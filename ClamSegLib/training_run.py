@@ -22,7 +22,7 @@ from ClamSegLib.config import ModelConfig, to_json
 from ClamSegLib.corrected_threshold import threshold_of_corrections
 from ClamSegLib.dataset import LabelledFolder
 from ClamSegLib.errors import InputError
-from ClamSegLib.held_out import early_exit_of, neighbours_of
+from ClamSegLib.held_out import early_exits_of, neighbours_of
 from ClamSegLib.outputs import whole_file
 from ClamSegLib.processes import Processes
 from ClamSegLib.progress import Reporter
@@ -214,11 +214,10 @@ def _write_model(request: TrainingRequest, setup: TrainingSetup, trainer: Traine
     )
     clam = trainer.best_model()
     config = replace(
-        config,
-        early_exit=early_exit_of(trainer, clam, config),
-        neighbours=neighbours_of(trainer, clam, config),
-        threshold=_threshold(trainer, clam, config),
+        config, neighbours=neighbours_of(trainer, clam, config), threshold=_threshold(trainer, clam, config)
     )
+    # Last: what is undecided lies near the threshold.
+    config = replace(config, early_exits=early_exits_of(trainer, clam, config))
     run = {
         "clamseg": __version__,
         "python": platform.python_version(),

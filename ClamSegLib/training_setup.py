@@ -187,7 +187,7 @@ def fine_tuning_config(initial: ModelConfig, folder: LabelledFolder, name: str, 
         odds_normal=(),
         threshold=ModelConfig.threshold,
         slice_score_normal=None,
-        early_exit=None,
+        early_exits=(),
         neighbours=False,
         weights_sha256="",
     )

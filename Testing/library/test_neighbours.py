@@ -143,7 +143,7 @@ def test_engines_give_the_same_maps_with_neighbours(model, tmp_path, monkeypatch
 
 
 def test_slices_that_left_early_are_heard_by_those_that_did_not(model):
-    early = replace(model, config=replace(model.config, early_exit=EarlyExit(1, 0.2, 0.5)), engines={})
+    early = replace(model, config=replace(model.config, early_exits=(EarlyExit(1, 0.2, 0.5),)), engines={})
     scan = volume(9)
     result = result_of(early, scan, level="auto")
     assert sum(result.slices_by_level.values()) == 9
