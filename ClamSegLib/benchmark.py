@@ -254,7 +254,8 @@ def against_slice_loop(options: BenchmarkOptions) -> dict[str, Any]:
 
 def peers(options: BenchmarkOptions, reporter: Reporter) -> dict[str, Any]:
     """One shell against other UNet++ at the same features, kernels of 3 and 256 pixels (64 when quick)."""
-    from ClamSegLib.benchmark_networks import network_memory_mb, profile, side_by_side
+    from ClamSegLib.benchmark_memory import network_memory_mb
+    from ClamSegLib.benchmark_networks import profile, side_by_side
     from ClamSegLib.device import choose_device
 
     side = 64 if options.quick else 256

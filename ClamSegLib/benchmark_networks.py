@@ -7,11 +7,7 @@ precision in the same round.
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,9 +20,10 @@ from torch import nn
 from ClamSegLib.benchmark_peers import MONAI, PLAIN, SMP, peer
 from ClamSegLib.clam import Clam
 from ClamSegLib.config import ModelConfig, NetworkConfig
-from ClamSegLib.conversion import DecodedClam, write_onnx, write_openvino
+from ClamSegLib.conversion import DecodedClam, write_mnn, write_onnx, write_openvino
 from ClamSegLib.engine import Engine, EngineChoice
 from ClamSegLib.engine_choice import DEFAULT_BATCH
+from ClamSegLib.engine_mnn import MnnEngine
 from ClamSegLib.engine_onnx import OnnxEngine
 from ClamSegLib.engine_openvino import OpenVinoEngine
 from ClamSegLib.engine_torch import ReferenceEngine, TorchEngine
@@ -36,6 +33,7 @@ from ClamSegLib.progress import Reporter
 
 PRODUCT_SIDE = 2048
 COPY_BYTES = 256 * 2**20
+MNN_FLOAT32 = "ClamSeg mnn float32"
 Work = Callable[[], Any]
 
 
@@ -132,6 +130,7 @@ class Contest:
             self._add(f"ClamSeg torch float32, level {level}", gflop(pruned.to("cpu"), side), engine)
         if device.type == "cpu":
             self._add_converted(clam, own, folder, threads)
+            self._add_mnn(clam, folder, threads)
 
     def _add_peer(self, name: str, network: nn.Module | str) -> None:
         if isinstance(network, str):
@@ -175,6 +174,21 @@ class Contest:
             self._add("ClamSeg onnx float32", arithmetic, OnnxEngine(write_onnx(network, self.config, folder), choice))
         except InputError as error:
             self.left_out["ClamSeg onnx"] = str(error)
+
+    def _add_mnn(self, clam: Clam, folder: Path, threads: int) -> None:
+        depth = self.config.network.depth
+        for level in range(depth, 0, -1):
+            pruned = clam.pruned(level)
+            place = folder / f"level-{level}"
+            place.mkdir()
+            try:
+                path = write_mnn(pruned, self.config, level, place)
+            except InputError as error:
+                self.left_out["ClamSeg mnn"] = str(error)
+                return
+            engine = MnnEngine(path, self.config, level, EngineChoice("mnn", "float32", threads))
+            name = f"{MNN_FLOAT32}, level {level}" if level < depth else MNN_FLOAT32
+            self._add(name, gflop(pruned, self.side), engine)
 
 
 def side_by_side(
@@ -222,46 +236,6 @@ def side_by_side(
         "networks": rows,
         "left_out": contest.left_out,
     }
-
-
-def network_memory_mb(features: tuple[int, ...], side: int, batch: int) -> dict[str, float]:
-    """Memory that one pass adds to a process with the network built, per kind, each in a process of its own."""
-    found = {}
-    home = str(Path(__file__).resolve().parent.parent)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))}
-    for kind in (MONAI, PLAIN, "ClamSeg torch float32", "ClamSeg torch bfloat16"):
-        given = json.dumps([kind, list(features), side, batch])
-        code = f"from ClamSegLib.benchmark_networks import print_memory; print_memory({given!r})"
-        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-        if done.stdout.strip() != "None":
-            found[kind] = float(done.stdout)
-    return found
-
-
-def print_memory(given: str) -> None:
-    """Prints, in MB, by how much one pass raises the peak memory of this process; None where it cannot be said."""
-    from ClamSegLib.report import peak_memory_mb
-
-    kind, features, side, batch = json.loads(given)
-    work: Work
-    if kind.startswith("ClamSeg"):
-        config = comparison_config(tuple(features), side)
-        choice = EngineChoice("torch", kind.rpartition(" ")[2])
-        engine = TorchEngine(Clam(config.network, seed=0).eval(), config, choice, torch.device("cpu"))
-        image = torch.randn(batch, 1, side, side).numpy()
-        work = lambda: engine.run(image)  # noqa: E731 - one of two
-    else:
-        network = peer(kind, features)
-        if isinstance(network, str):
-            sys.stdout.write("None\n")
-            return
-        given_image = torch.randn(batch, 1, side, side)
-        work = lambda: network(given_image)  # noqa: E731
-    before = peak_memory_mb()
-    with torch.inference_mode():
-        work()
-    after = peak_memory_mb()
-    sys.stdout.write(f"{None if before is None or after is None else round(after - before, 1)}\n")
 
 
 def profile(features: tuple[int, ...], side: int, batch: int = DEFAULT_BATCH) -> dict[str, dict[str, float]]:

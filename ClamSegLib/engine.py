@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ClamSegLib.errors import InputError
 
-ENGINES = ("auto", "reference", "torch", "openvino", "onnx")
+ENGINES = ("auto", "reference", "torch", "openvino", "onnx", "mnn")
 PRECISIONS = ("float32", "bfloat16", "float16")
 SHELL_ORDERS = ("in turn", "together")
 
@@ -22,7 +22,7 @@ class EngineChoice:
     """How the network runs; with the same choice a machine gives the same result.
 
     Attributes:
-        engine: 'reference' (as trained, float32), 'torch', 'openvino' or 'onnx'.
+        engine: 'reference' (as trained, float32), 'torch', 'openvino', 'onnx' or 'mnn'.
         precision: of the convolutions.
         threads: CPU threads; 0 as many as torch was told.
         batch_size: slices at once.

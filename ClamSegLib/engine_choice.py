@@ -7,9 +7,9 @@ where the work ahead is shorter than that.
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from ClamSegLib.checkpoint import LoadedModel
 from ClamSegLib.clam import Clam
-from ClamSegLib.conversion import DecodedClam, write_onnx, write_openvino
-from ClamSegLib.engine import ENGINES, Engine, EngineChoice
+from ClamSegLib.conversion import DecodedClam, write_mnn, write_onnx, write_openvino
+from ClamSegLib.engine import Engine, EngineChoice
+from ClamSegLib.engine_candidates import by_promise, engines_to_try
 from ClamSegLib.engine_memory import Remembered, converted_file, forget, question, recall, remember
 from ClamSegLib.engine_torch import ReferenceEngine, TorchEngine, can_fold
-from ClamSegLib.errors import ClamSegError, InputError
+from ClamSegLib.errors import ClamSegError
 from ClamSegLib.map_refinement import refined
 from ClamSegLib.progress import Reporter
 
@@ -34,7 +35,8 @@ _RUNS, _RUNS_BUDGET_S = 3, 1.5
 # A later candidate must be clearly faster, or noise decides.
 _CLEARLY_FASTER = 0.95
 _LARGEST_MAPS_BYTES = 512 * 2**20
-_MODULES = {"openvino": "openvino", "onnx": "onnxruntime"}
+# A second run settles nothing where the first took so much longer than the best.
+_HOPELESS = 1.5
 
 
 @dataclass(frozen=True)
@@ -90,12 +92,23 @@ def open_engine(model: LoadedModel, level: int, device: torch.device, choice: En
         return ReferenceEngine(clam, model.config, choice, device)
     if choice.engine == "torch":
         return TorchEngine(clam, model.config, choice, device)
-    # The reference may have moved the network elsewhere; conversion wants it on the CPU.
-    network = DecodedClam(clam.to("cpu"), model.config).eval()
-    write = write_onnx if choice.engine == "onnx" else write_openvino
-    path = converted_file(
-        model.config.weights_sha256, level, choice.engine, lambda part: write(network, model.config, part)
-    )
+    return _open_converted(model, level, clam.to("cpu"), choice)  # the reference may have moved it elsewhere
+
+
+def _open_converted(model: LoadedModel, level: int, clam: Clam, choice: EngineChoice) -> Engine:
+    config = model.config
+
+    def write(part: Path) -> Path:
+        if choice.engine == "mnn":
+            return write_mnn(clam, config, level, part)
+        decoded = DecodedClam(clam, config).eval()
+        return (write_onnx if choice.engine == "onnx" else write_openvino)(decoded, config, part)
+
+    path = converted_file(config.weights_sha256, level, choice.engine, write)
+    if choice.engine == "mnn":
+        from ClamSegLib.engine_mnn import MnnEngine
+
+        return MnnEngine(path, config, level, choice)
     if choice.engine == "onnx":
         from ClamSegLib.engine_onnx import OnnxEngine
 
@@ -109,10 +122,10 @@ def choose_engine(work: Work, reporter: Reporter | None = None) -> OpenEngine:
     """The engine for some work: remembered, or measured now, or the reference where measuring is not worth it.
 
     Raises:
-        InputError: an engine was asked for that is not installed or does not run on the device.
+        InputError: an engine was asked for that is unknown, not installed, or does not run on the device.
     """
     reporter = reporter or Reporter()
-    kinds = _kinds(work.asked, work.device)
+    kinds = engines_to_try(work.asked, work.device)
     if work.asked == "reference":
         return _reference(work)
     asked = question(
@@ -144,21 +157,6 @@ def _reference(work: Work) -> OpenEngine:
     return OpenEngine(open_engine(work.model, work.level, work.device, choice), 1.0, "reference")
 
 
-def _kinds(asked: str, device: torch.device) -> list[str]:
-    if asked not in ENGINES:
-        raise InputError(f"Engine '{asked}' is unknown; allowed are {', '.join(ENGINES)}.")
-    installed = [kind for kind, name in _MODULES.items() if importlib.util.find_spec(name) is not None]
-    if asked in _MODULES and asked not in installed:
-        raise InputError(f"Engine '{asked}' is not installed; install it with pip install 'clamseg[{asked}]'.")
-    if asked in _MODULES and device.type != "cpu":
-        raise InputError(f"Engine '{asked}' computes on the CPU here, not on {device}; add --device cpu.")
-    if asked == "auto":
-        # ONNX Runtime must first be converted for, which takes as long as many slices, and was never the fastest
-        # here (docs/performance.md); it runs where it is asked for.
-        return ["torch", *(k for k in installed if k == "openvino" and device.type == "cpu")]
-    return [asked]
-
-
 def _worth_measuring(work: Work) -> bool:
     if work.slices_ahead < 2 * SAMPLE_SLICES:
         return False
@@ -178,7 +176,7 @@ class _Trial:
         self.seconds: dict[EngineChoice, float] = {}
         self.agreement: dict[EngineChoice, float] = {}
         self.refused: dict[EngineChoice, str] = {}
-        self.expected = self._marked(_reference(work).engine)
+        self.expected = self._marked(_reference(work).engine.run(work.sample)[0])
 
     def fastest(self, kinds: list[str]) -> EngineChoice | None:
         """Times candidates: threads, then engines and precision, the order of the shells, the batch.
@@ -187,19 +185,20 @@ class _Trial:
         """
         limit = torch.get_num_threads()
         first = EngineChoice(kinds[0], "float32", limit, min(4, self._largest_batch()))
-        best = self._try(first, first)
+        best = self._try(first, first, in_any_case=True)
         if self.work.device.type == "cpu":
             for threads in sorted({1, limit // 2} - {0, limit}):
                 best = self._try(replace(best, threads=threads), best)
         plain = best
-        lower = "bfloat16" if self.work.device.type == "cpu" else "float16"
-        for kind in kinds:
-            best = self._try(replace(plain, engine=kind), best)
-            if kind != "onnx":
-                best = self._try(replace(plain, engine=kind, precision=lower), best)
+        tried = {first.engine}
+        for kind, precision in by_promise(kinds, self.work.device):
+            # What each engine does best is tried however long those before took.
+            best = self._try(replace(plain, engine=kind, precision=precision), best, in_any_case=kind not in tried)
+            tried.add(kind)
         if best.engine == "torch" and len(self.work.model.clam.shells) > 1 and can_fold(self.work.model.clam):
             best = self._try(replace(best, shells="together"), best)
-        for batch in (1, 2, 8, 16):
+        # MNN runs slices one at a time whatever the batch.
+        for batch in () if best.engine == "mnn" else (1, 2, 8, 16):
             if batch <= self._largest_batch() and self.work.batch_size is None:
                 best = self._try(replace(best, batch_size=batch), best)
         return best if best in self.seconds else None
@@ -211,9 +210,11 @@ class _Trial:
         ]
         return rows + [{**asdict(c), "refused": why} for c, why in self.refused.items() if c not in self.seconds]
 
-    def _try(self, choice: EngineChoice, best: EngineChoice) -> EngineChoice:
+    def _try(self, choice: EngineChoice, best: EngineChoice, in_any_case: bool = False) -> EngineChoice:
         """The better of two choices, once `choice` was timed and compared with the reference."""
-        if choice in self.seconds or choice in self.refused or time.perf_counter() > self.until:
+        if choice in self.seconds or choice in self.refused:
+            return best
+        if not in_any_case and time.perf_counter() > self.until:
             return best
         try:
             engine = open_engine(self.work.model, self.work.level, self.work.device, choice)
@@ -221,7 +222,7 @@ class _Trial:
             if self.agreement[choice] < SMALLEST_AGREEMENT:
                 self._refuse(choice, f"its masks agree with the reference on {self.agreement[choice]:.3%} of the organ")
                 return best
-            self.seconds[choice] = self._seconds(engine)
+            self.seconds[choice] = self._seconds(engine, self.seconds.get(best))
         except ClamSegError as error:
             self._refuse(choice, str(error))
             return best
@@ -235,22 +236,25 @@ class _Trial:
         self.refused[choice] = why
         self.reporter.note(f"Engine {choice.in_words()} is not taken: {why.rstrip('.')}.")
 
-    def _seconds(self, engine: Engine) -> float:
+    def _seconds(self, engine: Engine, best: float | None) -> float:
         """Seconds a slice, the fastest of a few runs: other work on the machine only ever adds to them."""
         batch = engine.choice.batch_size
         image = self.work.sample[np.arange(batch) % len(self.work.sample)]
-        engine.run(image)
+        if batch != len(self.work.sample):
+            engine.run(image)  # warm for this size; for the sample's the comparison with the reference was that
         until = time.perf_counter() + _RUNS_BUDGET_S
         runs: list[float] = []
         while not runs or (len(runs) < _RUNS and time.perf_counter() < until):
             started = time.perf_counter()
             engine.run(image)
             runs.append(time.perf_counter() - started)
+            if best is not None and runs[-1] / batch > _HOPELESS * best:
+                break
         return min(runs) / batch
 
-    def _marked(self, engine: Engine) -> NDArray[np.bool_]:
+    def _marked(self, found: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Pixels above the threshold, as stored: in steps of 1/255."""
-        found, refinement = engine.run(self.work.sample)[0], self.work.model.config.refinement
+        refinement = self.work.model.config.refinement
         if refinement is not None:
             found = refined(found, self.work.sample, refinement)
         steps = np.round(np.clip(found, 0, 1) * 255)
@@ -258,7 +262,10 @@ class _Trial:
 
     def _agreement(self, engine: Engine) -> float:
         """Smallest share, over the conditions, of the organ's pixels that both engines mark alike."""
-        same = self._marked(engine) == self.expected
+        found = engine.run(self.work.sample)[0]
+        if not np.isfinite(found).all():
+            raise ClamSegError("its maps hold values that are no numbers")
+        same = self._marked(found) == self.expected
         inside = self.work.organ if self.work.organ.any() else np.ones_like(self.work.organ)
         return min(float(same[:, k][inside].mean()) for k in range(same.shape[1]))
 

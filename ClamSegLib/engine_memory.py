@@ -24,7 +24,7 @@ from ClamSegLib.errors import ClamSegError
 from ClamSegLib.outputs import whole_file, whole_folder
 from ClamSegLib.resources import cache_folder
 
-_PACKAGES = ("torch", "openvino", "onnxruntime")
+_PACKAGES = ("torch", "openvino", "onnxruntime", "MNN")
 _CHECKSUMS = "files.json"
 
 

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder that gets one folder per case")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--level", help="1 (fast) to the model's depth (accurate, the default), or auto")
-    parser.add_argument("--engine", default="auto", help="what computes: auto, reference, torch, openvino or onnx")
+    parser.add_argument("--engine", default="auto", help="what computes: auto, reference, torch, openvino, onnx or mnn")
     parser.add_argument("--organ", default="auto", help="auto, none, a method, model:NAME, or a mask file")
     parser.add_argument("--threshold", type=float, help="of the lesion probability, 0..1 (default: the model's)")
     parser.add_argument("--minimum-volume-ml", type=float, help="drop smaller lesions (default: the model's)")

@@ -1,5 +1,6 @@
 """Engines: the result never depends on what computes it, beyond what is allowed; choices are remembered and forgotten."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from ClamSegLib.progress import Reporter
 from ClamSegLib.volume_files import read_volume
 
 CPU = torch.device("cpu")
-KINDS = {"torch": "torch", "openvino": "openvino", "onnx": "onnxscript"}
+KINDS = {"torch": "torch", "openvino": "openvino", "onnx": "onnxscript", "mnn": "MNN"}
 
 
 @pytest.fixture
@@ -96,8 +97,8 @@ def test_the_folded_network_answers_as_the_trained_one(tmp_path, name, shells):
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_engine_and_level_marks_the_pixels_the_reference_marks(cache, tmp_path, kind, precision, level):
     pytest.importorskip(KINDS[kind])
-    if (kind, precision) == ("onnx", "bfloat16"):
-        return  # its file is float32, whatever is asked
+    if (kind, precision) in (("onnx", "bfloat16"), ("mnn", "bfloat16")):
+        return  # they compute in float32
     model = model_of(tmp_path)
     reference = open_engine(model, level, CPU, EngineChoice()).run(crops())[0]
     # A threshold that real lesions have: away from where an untrained network puts most of its pixels.
@@ -178,13 +179,14 @@ def test_a_cache_that_cannot_be_written_does_not_stop_the_work(tmp_path, model, 
     assert choose_engine(work_of(model, "torch")).reason == "measured"
 
 
-def test_an_engine_whose_masks_differ_is_not_taken_and_that_is_said(cache, model, monkeypatch):
+@pytest.mark.parametrize(("answer", "why"), [(1.0, "agree with the reference"), (np.nan, "no numbers")])
+def test_an_engine_whose_masks_differ_is_not_taken_and_that_is_said(cache, model, monkeypatch, answer, why):
     real = engine_choice.open_engine
 
     def one_is_wrong(model, level, device, choice):
         engine = real(model, level, device, choice)
         if choice.precision == "bfloat16":
-            engine._run = lambda image: (np.ones_like(image), np.zeros_like(image))
+            engine._run = lambda image: (np.full_like(image, answer), np.zeros_like(image))
         return engine
 
     monkeypatch.setattr(engine_choice, "open_engine", one_is_wrong)
@@ -196,8 +198,8 @@ def test_an_engine_whose_masks_differ_is_not_taken_and_that_is_said(cache, model
 
     chosen = choose_engine(work_of(model, "torch"), Listener())
     assert chosen.engine.choice.precision == "float32"
-    assert any("bfloat16" in words and "not taken" in words and "agree with the reference" in words for words in heard)
-    assert "agree with the reference" in next(cache.glob("*.json")).read_text()
+    assert any("bfloat16" in words and "not taken" in words and why in words for words in heard)
+    assert why in next(cache.glob("*.json")).read_text()
 
 
 def test_where_every_engine_fails_the_reference_runs_and_nothing_is_remembered(cache, model, monkeypatch):
@@ -218,12 +220,17 @@ def test_little_work_runs_on_the_reference_without_measuring(cache, model):
     assert not cache.exists()
 
 
-def test_a_converted_network_that_was_changed_on_disk_is_converted_again(cache, model):
-    pytest.importorskip("openvino")
-    choice = EngineChoice("openvino", threads=1)
+@pytest.mark.parametrize(
+    ("kind", "file", "cut"),
+    [("openvino", "model.bin", False), ("mnn", "model.mnn", False), ("mnn", "model.mnn", True)],
+)
+def test_a_converted_network_that_was_changed_on_disk_is_converted_again(cache, model, kind, file, cut):
+    pytest.importorskip(KINDS[kind])
+    choice = EngineChoice(kind, threads=1)
     expected = open_engine(model, 2, CPU, choice).run(crops())
-    (weights,) = cache.glob("openvino-*/model.bin")
-    weights.write_bytes(bytes(len(weights.read_bytes())))
+    (weights,) = cache.glob(f"{kind}-*/{file}")
+    size = len(weights.read_bytes())
+    weights.write_bytes(weights.read_bytes()[: size // 2] if cut else bytes(size))
     found = open_engine(model, 2, CPU, choice).run(crops())
     assert np.array_equal(expected[0], found[0])
     assert list(weights.parent.parent.iterdir()) == [weights.parent], "nothing is left beside it"
@@ -242,17 +249,38 @@ def test_converting_for_openvino_reports_nothing_over_the_network(cache, tmp_pat
     assert done.stdout.split()[-2:] == ["openvino.tools.ovc.telemetry_stub"] * 2
 
 
-def test_an_engine_that_is_not_installed_is_named_with_its_remedy(model, monkeypatch):
-    monkeypatch.setattr(engine_choice.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"clamseg\[openvino\]"):
-        choose_engine(work_of(model, "openvino"))
+@pytest.mark.parametrize("kind", ["openvino", "onnx", "mnn"])
+def test_an_engine_that_is_not_installed_is_named_with_its_remedy(model, monkeypatch, kind):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=rf"clamseg\[{kind}\]"):
+        choose_engine(work_of(model, kind))
 
 
-def test_an_engine_for_the_cpu_is_refused_on_a_gpu(model):
-    pytest.importorskip("openvino")
-    work = replace(work_of(model, "openvino"), device=torch.device("cuda:0"))
+@pytest.mark.parametrize("kind", ["openvino", "mnn"])
+def test_an_engine_for_the_cpu_is_refused_on_a_gpu(model, kind):
+    pytest.importorskip(KINDS[kind])
+    work = replace(work_of(model, kind), device=torch.device("cuda:0"))
     with pytest.raises(InputError, match="--device cpu"):
         choose_engine(work)
+
+
+def test_auto_takes_the_fastest_engine_although_the_time_for_measuring_is_over(cache, model, monkeypatch):
+    pytest.importorskip("openvino")
+    pytest.importorskip("MNN")
+    times = {("torch", "float32"): 4.0}
+    monkeypatch.setattr(engine_choice, "_worth_measuring", lambda work: True)
+    monkeypatch.setattr(engine_choice, "_MEASURING_BUDGET_S", 0.0)
+    monkeypatch.setattr(
+        engine_choice._Trial,
+        "_seconds",
+        lambda self, engine, best: times[engine.choice.engine, engine.choice.precision],
+    )
+    work = replace(work_of(model, "auto"), sample=crops(1), organ=np.ones((1, 32, 32), bool))
+    for of_mnn, of_openvino, expected in ((1.0, 2.0, "mnn"), (2.0, 1.0, "openvino"), (9.0, 9.0, "torch")):
+        times |= {("mnn", "float32"): of_mnn, ("openvino", "bfloat16"): of_openvino}
+        assert choose_engine(work).engine.choice.engine == expected
+        (answer,) = cache.glob("*.json")
+        answer.unlink()
 
 
 def test_the_report_says_what_computed(cache, tmp_path, repository, capsys):
@@ -275,7 +303,7 @@ def test_the_report_says_what_computed(cache, tmp_path, repository, capsys):
     assert told["threads"] >= 1
     assert told["precision"] in ("float32", "bfloat16")
     assert main([*words, "--engine", "abacus", "--output", str(tmp_path / "x")]) == 2
-    assert "auto, reference, torch, openvino, onnx" in capsys.readouterr().err
+    assert "auto, reference, torch, openvino, onnx, mnn" in capsys.readouterr().err
 
 
 def test_the_times_per_level_are_those_of_the_engine_that_runs_here(cache, model, monkeypatch):

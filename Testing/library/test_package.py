@@ -13,7 +13,19 @@ from pathlib import Path
 import pytest
 from tiny_model import tiny_model
 
-HEAVY = ("torch", "SimpleITK", "scipy", "matplotlib", "monai", "pydicom", "highdicom", "onnx", "openvino", "optuna")
+HEAVY = (
+    "torch",
+    "SimpleITK",
+    "scipy",
+    "matplotlib",
+    "monai",
+    "pydicom",
+    "highdicom",
+    "onnx",
+    "openvino",
+    "MNN",
+    "optuna",
+)
 
 
 def sources(repository: Path) -> list[Path]:

@@ -1,0 +1,80 @@
+"""Memory that one pass of each network takes, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+from ClamSegLib.benchmark_networks import MNN_FLOAT32, Work, comparison_config
+from ClamSegLib.benchmark_peers import MONAI, PLAIN, peer
+from ClamSegLib.clam import Clam
+from ClamSegLib.conversion import FILES, write_mnn
+from ClamSegLib.engine import Engine, EngineChoice
+from ClamSegLib.engine_mnn import MnnEngine
+from ClamSegLib.engine_torch import TorchEngine
+from ClamSegLib.errors import InputError
+
+_LOADED = ", with the loaded network"
+
+
+def network_memory_mb(features: tuple[int, ...], side: int, batch: int) -> dict[str, float]:
+    """Memory that one pass adds to a process with the network built, per kind, each in a process of its own.
+
+    For MNN, which arranges the weights anew when it loads them, also with what loading adds.
+    """
+    found = {}
+    home = str(Path(__file__).resolve().parent.parent)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))}
+    kinds = [MONAI, PLAIN, "ClamSeg torch float32", "ClamSeg torch bfloat16"]
+    with tempfile.TemporaryDirectory() as folder:
+        config = comparison_config(features, side)
+        with suppress(InputError):  # MNN is not installed
+            write_mnn(Clam(config.network, seed=0).eval(), config, config.network.depth, Path(folder))
+            kinds += [MNN_FLOAT32, MNN_FLOAT32 + _LOADED]
+        for kind in kinds:
+            given = json.dumps([kind, list(features), side, batch, folder])
+            code = f"from ClamSegLib.benchmark_memory import print_memory; print_memory({given!r})"
+            command = [sys.executable, "-c", code]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+            if done.stdout.strip() != "None":
+                found[kind] = float(done.stdout)
+    return found
+
+
+def print_memory(given: str) -> None:
+    """Prints, in MB, by how much one pass raises the peak memory of this process; None where it cannot be said."""
+    from ClamSegLib.report import peak_memory_mb
+
+    kind, features, side, batch, folder = json.loads(given)
+    image = torch.randn(batch, 1, side, side)
+    before = peak_memory_mb() if kind.endswith(_LOADED) else None
+    work: Work
+    if kind.startswith("ClamSeg"):
+        engine = _engine_of(kind.removesuffix(_LOADED), tuple(features), side, Path(folder))
+        work = lambda: engine.run(image.numpy())  # noqa: E731 - one of two
+    else:
+        network = peer(kind, features)
+        if isinstance(network, str):
+            sys.stdout.write("None\n")
+            return
+        work = lambda: network(image)  # noqa: E731
+    before = peak_memory_mb() if before is None else before
+    with torch.inference_mode():
+        work()
+    after = peak_memory_mb()
+    sys.stdout.write(f"{None if before is None or after is None else round(after - before, 1)}\n")
+
+
+def _engine_of(kind: str, features: tuple[int, ...], side: int, folder: Path) -> Engine:
+    config = comparison_config(features, side)
+    if kind == MNN_FLOAT32:
+        return MnnEngine(folder / FILES["mnn"], config, config.network.depth, EngineChoice("mnn", threads=1))
+    choice = EngineChoice("torch", kind.rpartition(" ")[2])
+    return TorchEngine(Clam(config.network, seed=0).eval(), config, choice, torch.device("cpu"))

@@ -1,0 +1,84 @@
+"""Keeps what a library prints by C's printf out of the user's terminal and out of the JSON lines of a process."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+
+_lock = threading.RLock()
+
+
+@contextmanager
+def printf_unheard() -> Iterator[None]:
+    """While the block runs, nothing written by C's printf is shown; what Python writes is. One thread at a time holds it.
+
+    Where C's standard output is a variable (glibc, macOS), that is all that changes: Python writes past it. Elsewhere the
+    file descriptor 1 leads nowhere and Python's stream past it, so blocks are to be short: the loading of a library.
+    """
+    with _lock:
+        variable = _stdout_variable()
+        if variable is None:
+            with _descriptor_turned_away():
+                yield
+            return
+        shown, variable.value = variable.value, _nowhere()
+        try:
+            yield
+        finally:
+            variable.value = shown
+
+
+@cache
+def _stdout_variable() -> ctypes.c_void_p | None:
+    """C's variable stdout, None where it is none that can be set."""
+    if os.name == "nt":
+        return None
+    library = ctypes.CDLL(None)
+    if sys.platform == "darwin":
+        return ctypes.c_void_p.in_dll(library, "__stdoutp")
+    # In other C libraries of Linux it lies in memory that cannot be written.
+    return ctypes.c_void_p.in_dll(library, "stdout") if hasattr(library, "gnu_get_libc_version") else None
+
+
+@cache
+def _nowhere() -> int:
+    """A C stream that leads nowhere, opened once and kept: a library loaded meanwhile may hold on to it."""
+    library = ctypes.CDLL(None)
+    library.fopen.restype = ctypes.c_void_p
+    return int(library.fopen(os.devnull.encode(), b"w"))
+
+
+@contextmanager
+def _descriptor_turned_away() -> Iterator[None]:
+    try:
+        kept = os.dup(1)
+    except OSError:  # a program without a terminal has no standard output
+        yield
+        return
+    shown = sys.stdout
+    _write_what_c_holds()
+    with suppress(OSError, ValueError, AttributeError):
+        shown.flush()
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
+        if shown is sys.__stdout__ and shown is not None:
+            sys.stdout = os.fdopen(os.dup(kept), "w", buffering=1, encoding=shown.encoding, errors="replace")
+        yield
+    finally:
+        _write_what_c_holds()
+        sys.stdout = shown
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _write_what_c_holds() -> None:
+    """C keeps what it prints; it goes to where descriptor 1 leads now."""
+    with suppress(OSError):
+        (ctypes.CDLL("ucrtbase") if os.name == "nt" else ctypes.CDLL(None)).fflush(None)

@@ -1,0 +1,48 @@
+"""Which engines are installed here, and in which order they are worth trying."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+
+import torch
+
+from ClamSegLib.engine import ENGINES
+from ClamSegLib.errors import InputError
+
+_MODULES = {
+    "openvino": ("openvino",),
+    "onnx": ("onnxruntime", "onnx", "onnxscript"),
+    "mnn": ("MNN", "onnx", "onnxscript"),
+}
+# ONNX Runtime was never the fastest here (docs/performance.md); it runs where it is asked for.
+_OF_AUTO = ("mnn", "openvino")
+_ARM = ("arm64", "aarch64")
+
+
+def engines_to_try(asked: str, device: torch.device) -> list[str]:
+    """The engines that may run where `asked` of `engine.ENGINES` was asked for.
+
+    Raises:
+        InputError: an engine that is unknown, not installed, or does not run on the device.
+    """
+    if asked not in ENGINES:
+        raise InputError(f"Engine '{asked}' is unknown; allowed are {', '.join(ENGINES)}.")
+    installed = [kind for kind, names in _MODULES.items() if all(map(importlib.util.find_spec, names))]
+    if asked in _MODULES and asked not in installed:
+        raise InputError(f"Engine '{asked}' is not installed; install it with pip install 'clamseg[{asked}]'.")
+    if asked in _MODULES and device.type != "cpu":
+        raise InputError(f"Engine '{asked}' computes on the CPU here, not on {device}; add --device cpu.")
+    if asked == "auto":
+        return ["torch", *(kind for kind in _OF_AUTO if kind in installed and device.type == "cpu")]
+    return [asked]
+
+
+def by_promise(kinds: list[str], device: torch.device) -> list[tuple[str, str]]:
+    """Engine and precision, what promises most first, so that it is tried while there is time."""
+    if device.type != "cpu":
+        return [("torch", "float16")]
+    promising = [("openvino", "bfloat16"), ("mnn", "float32"), ("torch", "bfloat16"), ("openvino", "float32")]
+    if platform.machine().lower() in _ARM:
+        promising.insert(0, ("mnn", "float16"))
+    return [(kind, precision) for kind, precision in promising if kind in kinds]
