@@ -1,0 +1,102 @@
+"""Engines side by side on the shipped models and their own crops, in rounds, and what `auto` chooses for each.
+
+    OMP_NUM_THREADS=1 python Testing/benchmark/measure_engines.py --rounds 7
+
+Each engine converts into a folder of its own, so that the user's choices stay as they are. One thread, so processor time is the time of the work, whoever else uses the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+
+import numpy as np
+import torch
+
+from ClamSegLib.checkpoint import LoadedModel, load_model
+from ClamSegLib.engine import Engine, EngineChoice
+from ClamSegLib.engine_choice import SAMPLE_SLICES, Work, choose_engine, open_engine
+from ClamSegLib.inference import SegmentOptions, look_at
+from ClamSegLib.memory_reuse import kept_memory
+from ClamSegLib.preprocess import prepare
+from ClamSegLib.registry import find_model
+from ClamSegLib.resources import resources_folder
+from ClamSegLib.volume_files import read_volume
+
+SAMPLES = {
+    "ct-infection": "ct_chest.nrrd",
+    "mr-flair-lesion": "mr_flair_brain.nii.gz",
+    "xray-pneumonia": "xray_chest.png",
+}
+ENGINES = (
+    ("reference", "float32"),
+    ("torch", "float32"),
+    ("torch", "bfloat16"),
+    ("openvino", "float32"),
+    ("openvino", "bfloat16"),
+    ("mnn", "float32"),
+)
+CPU = torch.device("cpu")
+BATCH = 8
+
+
+def work_of(model: LoadedModel, sample: str, level: int) -> Work:
+    """Crops from the middle of the organ, with so many slices ahead that measuring is worth it."""
+    look = look_at(read_volume(resources_folder() / "Samples" / sample), model, SegmentOptions(device="cpu"))
+    preparation = prepare(look.turned, look.organ.mask, model.config)
+    with_organ = np.flatnonzero(preparation.mask.any(axis=(1, 2)))
+    places = np.linspace(0, len(with_organ) - 1, min(SAMPLE_SLICES, len(with_organ)) + 2)[1:-1].round().astype(int)
+    index = np.unique(with_organ[places])
+    crops, organ = preparation.network_input(index), preparation.organ_input(index)
+    return Work(model, level, CPU, "auto", crops, organ, 100_000)
+
+
+def in_rounds(engines: dict[str, Engine], image: np.ndarray, rounds: int) -> dict[str, list[float]]:
+    """Processor milliseconds a slice in every round, after one that is not counted."""
+    found: dict[str, list[float]] = {name: [] for name in engines}
+    for number in range(rounds + 1):
+        for name, engine in engines.items():
+            started = time.process_time()
+            engine.run(image)
+            if number:
+                found[name].append((time.process_time() - started) / len(image) * 1e3)
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    rounds = parser.parse_args().rounds
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder, kept_memory():
+        os.environ["CLAMSEG_CACHE"] = folder
+        for name, sample in SAMPLES.items():
+            model = load_model(find_model(name))
+            for level in range(1, model.config.network.heads + 1):
+                work = work_of(model, sample, level)
+                chosen = choose_engine(work)
+                sys.stdout.write(
+                    f"{name}, level {level}: auto takes {chosen.engine.choice.in_words()}, agreement {chosen.agreement:.6f}\n"
+                )
+                image = work.sample[np.arange(BATCH) % len(work.sample)]
+                engines = {
+                    f"{kind} {precision}": open_engine(model, level, CPU, EngineChoice(kind, precision, 1, BATCH))
+                    for kind, precision in ENGINES
+                }
+                seconds = in_rounds(engines, image, rounds)
+                base = seconds["reference float32"]
+                for engine, values in seconds.items():
+                    times = [b / s for b, s in zip(base, values, strict=True)]
+                    sys.stdout.write(
+                        f"  {engine}: {statistics.median(values):.2f} ms ({min(values):.2f} to {max(values):.2f}), "
+                        f"{statistics.median(times):.2f} times ({min(times):.2f} to {max(times):.2f})\n"
+                    )
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
