@@ -146,17 +146,23 @@ class RefinementConfig:
         high: at its upper end.
         value_log_ratio: (K, bins) how much more often a value occurs in diseased than in normal slices, as a logarithm.
         limit: (K,) what is taken off the sum of logarithms, so that P_L = 0.5 says the same as before.
+        peak_share: P_L = 0.5 lies no lower than at this share of the strongest evidence of the slice; 0: anywhere.
+        volume_peak_share: and of the strongest evidence of the whole volume.
     """
 
     low: float
     high: float
     value_log_ratio: tuple[tuple[float, ...], ...]
     limit: tuple[float, ...]
+    peak_share: float = 0.0
+    volume_peak_share: float = 0.0
 
     def __post_init__(self) -> None:
         _require(self.low < self.high, f"refinement low {self.low} must be below high {self.high}.")
         bins = {len(table) for table in self.value_log_ratio}
         _require(bins == {96} and len(self.limit) == len(self.value_log_ratio), "refinement needs 96 numbers each.")
+        shares = (self.peak_share, self.volume_peak_share)
+        _require(all(0 <= share < 1 for share in shares), "refinement peak_share and volume_peak_share must be 0 to 1.")
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,8 @@ def threshold_of_corrections(clam: Clam, source: CropSource, config: ModelConfig
         with torch.inference_mode():
             maps = decode(clam(slices.image), config)[0].cpu().numpy()
         if config.refinement is not None:
-            maps = refined(maps, slices.image.cpu().numpy(), config.refinement)
+            organ = slices.organ.cpu().numpy()
+            maps = refined(maps, slices.image.cpu().numpy(), organ, config.refinement)
         steps = np.round(maps.max(axis=1) * (_STEPS - 1)).astype(int)
         lesion = np.asarray(source.crops.lesion)[source.indices[places]]
         for own, outline, organ in zip(steps, lesion, slices.organ.cpu().numpy(), strict=True):

@@ -2,7 +2,7 @@
 
 What is undecided at a level is the share of a slice's marks whose P_L, sharpened as it is given out, lies close to the
 threshold. The limit below which a slice leaves is set on held-out slices, without any mask: the deepest level's own
-outlines are what must stay. Of the marks of normal slices, and of those of diseased ones, at most 2 % may change, and
+outlines are what must stay. Of the marks of normal slices, and of those of diseased ones, at most 1 % may change, and
 image labels must be told from the slices' scores as well as at the deepest level.
 """
 
@@ -25,7 +25,7 @@ from ClamSegLib.metrics import roc_auc
 TOP_SHARE = 0.01
 # P_L this close to the threshold is undecided.
 UNDECIDED = 0.1
-LARGEST_CHANGE = 0.02
+LARGEST_CHANGE = 0.01
 LARGEST_AUC_LOSS = 0.005
 FEWEST_SLICES = 20
 # Less than this share of the time saved is not worth further networks in memory.
@@ -165,7 +165,7 @@ def calibrate_early_exits(
         return ()
     rows, labels = [], []
     for image, organ, diseased in batches:
-        rows.append(_compared(_maps_of_levels(clam, config, image), organ, config.threshold))
+        rows.append(_compared(_maps_of_levels(clam, config, image, organ), organ, config.threshold))
         labels.append(np.asarray(diseased, bool))
     if not labels:
         return ()
@@ -177,15 +177,17 @@ def calibrate_early_exits(
     return _exits(compared, sick, cost_of_levels(config))
 
 
-def _maps_of_levels(clam: Clam, config: ModelConfig, image: Tensor) -> list[NDArray[np.float32]]:
-    """P_L (B,K,S,S) as it is given out, of levels 1..depth."""
+def _maps_of_levels(
+    clam: Clam, config: ModelConfig, image: Tensor, organ: NDArray[np.bool_]
+) -> list[NDArray[np.float32]]:
+    """P_L (B,K,S,S) as single slices are given out, of levels 1..depth."""
     with torch.inference_mode():
         logits = clam(image)
     found = []
     for level in range(1, config.network.depth + 1):
         maps = decode([heads[-level:] for heads in logits], config)[0].cpu().numpy()
         if config.refinement is not None:
-            maps = refined(maps, image.cpu().numpy(), config.refinement)
+            maps = refined(maps, image.cpu().numpy(), organ, config.refinement)
         found.append(maps)
     return found
 

@@ -256,7 +256,7 @@ class _Trial:
         """Pixels above the threshold, as stored: in steps of 1/255."""
         refinement = self.work.model.config.refinement
         if refinement is not None:
-            found = refined(found, self.work.sample, refinement)
+            found = refined(found, self.work.sample, self.work.organ, refinement)
         steps = np.round(np.clip(found, 0, 1) * 255)
         return np.asarray(steps > 255 * self.work.model.config.threshold)
 

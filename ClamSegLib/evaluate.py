@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,9 @@ def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[
     if options.baselines and models[0].config.task == "lesion":
         methods.append(_Method(Scoreboard("intensity threshold", None), models[0], alone(intensity_map)))
         if models[0].config.refinement is not None:
-            methods.append(_Method(Scoreboard("values alone", None), models[0], alone(values_map)))
+            for name, by_height in (("values alone", False), ("values alone, by height", True)):
+                maps = partial(values_map, by_height=by_height)
+                methods.append(_Method(Scoreboard(name, None), models[0], alone(maps)))
         methods.append(_Method(Scoreboard("Grad-CAM", None), models[0], alone(GradCam(models[0].clam).maps)))
     return methods
 

@@ -4,6 +4,10 @@ A network taught by mosaics ranks places well but draws blunt outlines. Two thin
 itself give, without any lesion mask, sharpen them: the ratio of the histograms of diseased and normal slices at
 equal height (the evidence of a single pixel, which no receptive field blurs), and a guided filter (He et al.,
 Guided Image Filtering, 2013), which moves the edges of a map onto those of the image.
+
+Where a lesion ends is then told by its own height: evidence climbs with how unlike normal tissue a lesion is, so one limit
+for all cuts bright lesions too wide and faint ones too narrow. P_L = 0.5 lies at the limit measured on normal slices, or
+at a share of the strongest evidence of the slice, or of the volume, whichever is highest.
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ _BINS, _HEIGHTS = 96, 10
 _SMOOTHING_BINS = 2.0
 _MOST_CERTAIN = 1 - 1 / 512  # a probability in 1/255 steps says no more
 _LARGEST_LOG_RATIO = 60.0
+_HALF = np.float32(np.log(2.0))  # so much above its limit P_L is one half
+_PEAK = 0.99
 _LEAST = 1e-4  # share of a bin, so that a value never seen in one class is no proof
 _RADIUS_SHARE = 0.047  # of the image's side: 3 pixels of 64
 _FLATTEST = 0.1  # variance of the image, in its own units squared, below which the filter averages
@@ -106,7 +112,7 @@ def sharpened(probability: Floats, image: Floats, refinement: RefinementConfig) 
     Args:
         probability: (B,K,S,S) P_L of the network.
         image: (B,1,S,S) its input.
-        refinement: `limit` is not used here.
+        refinement: limit and shares are not used here.
     """
     ratio = -np.log1p(-np.minimum(probability, np.float32(_MOST_CERTAIN)))
     table = np.asarray(refinement.value_log_ratio, np.float32)
@@ -117,8 +123,38 @@ def sharpened(probability: Floats, image: Floats, refinement: RefinementConfig) 
     return np.asarray(ratio, np.float32)
 
 
-def refined(probability: Floats, image: Floats, refinement: RefinementConfig) -> Floats:
-    """P_L (B,K,S,S), sharper; arguments as for `sharpened`."""
-    limit = np.asarray(refinement.limit, np.float32)[None, :, None, None]
-    above = np.clip(sharpened(probability, image, refinement) - limit, 0.0, _LARGEST_LOG_RATIO)
+def peaks(ratio: NDArray[np.floating], organ: NDArray[np.bool_]) -> Floats:
+    """The strongest evidence (B,K) of slices: what a hundredth of the organ's pixels exceed; 0 without organ.
+
+    Args:
+        ratio: (B,K,S,S) `sharpened`.
+        organ: (B,S,S).
+    """
+    found = np.zeros(ratio.shape[:2], np.float32)
+    for n, inside in enumerate(organ):
+        if inside.any():
+            found[n] = np.quantile(ratio[n][:, inside].astype(np.float32), _PEAK, axis=1)
+    return found
+
+
+def given_out(
+    ratio: NDArray[np.floating], peak: Floats, refinement: RefinementConfig, volume_peak: Floats | None = None
+) -> Floats:
+    """P_L (B,K,S,S) of sharpened log ratios.
+
+    Args:
+        ratio: (B,K,S,S) `sharpened`.
+        peak: (B,K) `peaks` of the slices.
+        volume_peak: (K,) the largest of all slices of the volume; None where only single slices are known.
+    """
+    limit = np.maximum(np.asarray(refinement.limit, np.float32), refinement.peak_share * peak - _HALF)
+    if volume_peak is not None:
+        limit = np.maximum(limit, refinement.volume_peak_share * volume_peak - _HALF)
+    above = np.clip(ratio.astype(np.float32) - limit[:, :, None, None], 0.0, _LARGEST_LOG_RATIO)
     return np.asarray(-np.expm1(-above), np.float32)
+
+
+def refined(probability: Floats, image: Floats, organ: NDArray[np.bool_], refinement: RefinementConfig) -> Floats:
+    """P_L (B,K,S,S) of single slices, sharper; arguments as for `sharpened` and `peaks`."""
+    ratio = sharpened(probability, image, refinement)
+    return given_out(ratio, peaks(ratio, organ), refinement)

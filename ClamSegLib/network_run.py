@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ClamSegLib.case_maps import CaseMaps
 from ClamSegLib.checkpoint import LoadedModel
 from ClamSegLib.device import choose_device, is_out_of_memory
-from ClamSegLib.early_exit import undecided
-from ClamSegLib.engine import Engine, EngineChoice
-from ClamSegLib.errors import ClamSegError, InputError, OutOfMemoryError
-from ClamSegLib.map_refinement import refined
+from ClamSegLib.engine import EngineChoice
+from ClamSegLib.errors import InputError, OutOfMemoryError
 from ClamSegLib.memory_reuse import kept_memory
-from ClamSegLib.neighbours import evidence, have_neighbours, heard_together
-from ClamSegLib.preprocess import Preparation, resize_to_box
+from ClamSegLib.neighbours import have_neighbours
+from ClamSegLib.preprocess import Preparation
 from ClamSegLib.progress import Reporter
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
     from ClamSegLib.engine_choice import OpenEngine
 
-_STAGE = "segmenting slices"
 BY_NEED = "auto"
 
 
@@ -111,15 +109,14 @@ def run_network(
                 choosing_s += time.perf_counter() - started
             size = batch_size or opened.engine.choice.batch_size
             told = {**_in_report(opened), "batch_size": size}
-            maps = _Maps.of(preparation, reporter, together)
+            maps = CaseMaps.of(preparation, reporter, together)
             stays, by_level = np.arange(preparation.n_slices), {}
             for leaves, at_level in zip(exits, shallow, strict=True):
                 left = maps.run(at_level.engine, stays, size, leaves.undecided)
                 by_level[leaves.level], stays = len(stays) - len(left), left
             maps.run(opened.engine, stays, size)
             by_level[level] = len(stays)
-            maps.check()
-            maps.hear_together(size)
+            maps.finish(size)
             return NetworkRun(
                 maps.probability, maps.disagreement, str(chosen), level, told, by_level, choosing_s, together
             )
@@ -196,105 +193,3 @@ def _opened(
     if opened.reason != "reference":
         model.engines[key] = opened
     return opened
-
-
-@dataclass
-class _Maps:
-    """The maps of a case while they are filled.
-
-    Attributes:
-        analysed: which slices have their final maps of the network.
-        kept: (N,K,S,S) evidence of every slice where neighbours are heard, else None.
-    """
-
-    preparation: Preparation
-    reporter: Reporter
-    probability: NDArray[np.uint8]
-    disagreement: NDArray[np.uint8]
-    analysed: NDArray[np.bool_]
-    kept: NDArray[np.float16] | None
-
-    @staticmethod
-    def of(preparation: Preparation, reporter: Reporter, together: bool) -> _Maps:
-        conditions, size = len(preparation.config.conditions), preparation.config.image_size
-        shape = (conditions, *preparation.volume.array.shape)
-        kept = np.zeros((shape[1], conditions, size, size), np.float16) if together else None
-        reporter.progress(0, preparation.n_slices, _STAGE)
-        return _Maps(
-            preparation, reporter, np.zeros(shape, np.uint8), np.zeros(shape, np.uint8), np.zeros(shape[1], bool), kept
-        )
-
-    def run(
-        self, engine: Engine, slices: NDArray[np.int64], batch_size: int, leaving: float | None = None
-    ) -> NDArray[np.int64]:
-        """Fills the maps of `slices`.
-
-        Args:
-            leaving: slices of whose outline more is undecided are to be run again deeper; None: none is.
-
-        Returns:
-            The slices to run again.
-        """
-        stays: list[NDArray[np.int64]] = []
-        for start in range(0, len(slices), batch_size):
-            indices = slices[start : start + batch_size]
-            image = self.preparation.network_input(indices)
-            found, differs = engine.run(image)
-            final = np.ones(len(indices), bool)
-            # Heard with its neighbours, a slice is sharpened only after all are known.
-            given = self._sharpened(found, image) if self.kept is None or leaving is not None else found
-            if leaving is not None:
-                config, organ = self.preparation.config, self.preparation.organ_input(indices)
-                final = undecided(given, organ, config.threshold) <= leaving
-                stays.append(indices[~final])
-            if final.any():
-                if self.kept is None:
-                    paste_steps(self.preparation, given[final], indices[final], self.probability)
-                else:
-                    self.kept[indices[final]] = evidence(found[final])
-                paste_steps(self.preparation, differs[final], indices[final], self.disagreement)
-            self.analysed[indices[final]] = True
-            self.reporter.progress(int(self.analysed.sum()), len(self.analysed), _STAGE)
-        return np.concatenate(stays) if stays else np.zeros(0, np.int64)
-
-    def hear_together(self, batch_size: int) -> None:
-        """Makes the probability of each slice from its evidence and that of its neighbours, where they are heard."""
-        if self.kept is None:
-            return
-        for start in range(0, len(self.kept), batch_size):
-            stop = min(start + batch_size, len(self.kept))
-            indices = np.arange(start, stop)
-            sharpens = self.preparation.config.refinement is not None
-            image = self.preparation.network_input(indices) if sharpens else np.zeros(0, np.float32)
-            found = self._sharpened(heard_together(self.kept, start, stop), image)
-            paste_steps(self.preparation, found, indices, self.probability)
-
-    def _sharpened(self, found: NDArray[np.float32], image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """P_L, sharpened by the image where the model does so."""
-        refinement = self.preparation.config.refinement
-        return found if refinement is None else refined(found, image, refinement)
-
-    def check(self) -> None:
-        """Raises ClamSegError unless every slice was analysed."""
-        if not self.analysed.all():
-            raise ClamSegError(
-                f"Only {self.analysed.sum()} of {len(self.analysed)} slices were analysed; the result is not given out."
-            )
-
-
-def paste_steps(
-    preparation: Preparation, maps: NDArray[np.float32], indices: NDArray[np.int64], into: NDArray[np.uint8]
-) -> None:
-    """Writes crops (B,K,S,S) in 0..1 as steps of 1/255 into the slices `indices` of (K, slice, row, column)."""
-    box = preparation.box
-    _, rows, columns = box.slices
-    for condition in range(maps.shape[1]):
-        values = resize_to_box(maps[:, condition], box)
-        np.clip(values, 0, 1, out=values)
-        values *= 255
-        np.rint(values, out=values)
-        # Slice by slice, so that what one step writes the next finds in the processor's cache.
-        for index, steps in zip(indices, values, strict=True):
-            # Outside the organ nothing was ever taught, so there the network's answer means nothing.
-            place = into[condition, index, rows, columns]
-            np.multiply(steps, preparation.mask[index, rows, columns], out=place, casting="unsafe")

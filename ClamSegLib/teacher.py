@@ -52,9 +52,9 @@ def write_teacher_maps(
         for start in range(0, len(diseased), _BATCH):
             places = diseased[start : start + _BATCH]
             posterior, slices = posterior_of(clam, source, places, odds_normal, head_weights)
-            if refinement is not None:
-                posterior = refined(posterior, slices.image.cpu().numpy(), refinement)
             organ = slices.organ.cpu().numpy()
+            if refinement is not None:
+                posterior = refined(posterior, slices.image.cpu().numpy(), organ, refinement)
             steps = np.round(posterior * organ[:, None] * 255).astype(np.uint8)
             maps[places] = steps
             counts += np.bincount(steps.max(axis=1)[organ], minlength=256)
@@ -113,7 +113,12 @@ def measure_refinement(
     if not sum(len(part) for part in pool):
         return None
     limit = np.quantile(np.concatenate(pool), training.normal_share, axis=0) - np.log(2.0)
-    return replace(unlimited, limit=tuple(float(value) for value in limit))
+    return replace(
+        unlimited,
+        limit=tuple(float(value) for value in limit),
+        peak_share=training.peak_share,
+        volume_peak_share=training.volume_peak_share,
+    )
 
 
 def _cut(counts: NDArray[np.int64]) -> float:

@@ -44,6 +44,8 @@ class TrainingConfig:
         weight_*: factor of each term of the objective; 0 switches it off.
         top_share: share of organ pixels that a slice's score is the mean of.
         normal_share: share of the pixels of normal held-out slices that stays below P_L = 0.5; sets o_N.
+        peak_share: P_L = 0.5 lies no lower than at this share of a slice's strongest evidence (map_refinement.py).
+        volume_peak_share: and of a volume's strongest evidence.
         ema_decay: of the weights that are validated and saved.
         validation_share: share of training patients held out to choose without masks.
         augmentation: strength of the training augmentation, 0 (none) to 1.
@@ -58,7 +60,7 @@ class TrainingConfig:
     area_share: float = 0.1
     steps: int = 600
     minutes: float = 0.0
-    rounds: int = 2
+    rounds: int = 1
     first_round_share: float = 0.25
     teacher: str = "hard"
     refine: bool = True
@@ -79,7 +81,9 @@ class TrainingConfig:
     weight_separation: float = 0.1
     top_share: float = 0.02
     position_tolerance: float = 0.1
-    normal_share: float = 0.95
+    normal_share: float = 0.92
+    peak_share: float = 0.4
+    volume_peak_share: float = 0.3
     ema_decay: float = 0.99
     validation_share: float = 0.2
     validate_every: int = 100
@@ -112,6 +116,8 @@ class TrainingConfig:
             "whole_share": (self.whole_share, 0.0, 1.0),
             "top_share": (self.top_share, 1e-4, 0.5),
             "normal_share": (self.normal_share, 0.5, 0.9999),
+            "peak_share": (self.peak_share, 0.0, 0.99),
+            "volume_peak_share": (self.volume_peak_share, 0.0, 0.99),
             "ema_decay": (self.ema_decay, 0.0, 0.99999),
             "validation_share": (self.validation_share, 0.0, 0.9),
             "validate_every": (self.validate_every, 1, 10_000_000),

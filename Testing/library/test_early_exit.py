@@ -75,7 +75,7 @@ def test_where_nothing_changes_all_slices_leave_at_the_first_level():
 def test_marks_of_neither_class_change_by_more_than_allowed(strays):
     generator = np.random.default_rng(1)
     doubt = [generator.uniform(size=200), generator.uniform(size=200)]  # doubt that says nothing
-    changed = [np.where(strays, 400, 0), np.where(strays, 60, 0)]
+    changed = [np.where(strays, 40, 0), np.where(strays, 30, 0)]
     levels = compared(doubt, changed)
     limits = levels.cheapest(LABELS, COSTS)
     at = levels.left_at(limits)
