@@ -29,7 +29,7 @@ def network_memory_mb(features: tuple[int, ...], side: int, batch: int) -> dict[
 
     For MNN, which arranges the weights anew when it loads them, also with what loading adds.
     """
-    found = {}
+    found: dict[str, float] = {}
     home = str(Path(__file__).resolve().parent.parent)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))}
     kinds = [MONAI, PLAIN, "ClamSeg torch float32", "ClamSeg torch bfloat16"]
@@ -37,39 +37,43 @@ def network_memory_mb(features: tuple[int, ...], side: int, batch: int) -> dict[
         config = comparison_config(features, side)
         with suppress(InputError):  # MNN is not installed
             write_mnn(Clam(config.network, seed=0).eval(), config, config.network.depth, Path(folder))
-            kinds += [MNN_FLOAT32, MNN_FLOAT32 + _LOADED]
+            kinds.append(MNN_FLOAT32)
         for kind in kinds:
             given = json.dumps([kind, list(features), side, batch, folder])
             code = f"from ClamSegLib.benchmark_memory import print_memory; print_memory({given!r})"
             command = [sys.executable, "-c", code]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-            if done.stdout.strip() != "None":
-                found[kind] = float(done.stdout)
+            found |= json.loads(done.stdout)
     return found
 
 
 def print_memory(given: str) -> None:
-    """Prints, in MB, by how much one pass raises the peak memory of this process; None where it cannot be said."""
+    """Prints, as JSON, by how many MB one pass raises the peak memory of this process; nothing where it cannot be said."""
     from ClamSegLib.report import peak_memory_mb
 
     kind, features, side, batch, folder = json.loads(given)
     image = torch.randn(batch, 1, side, side)
-    before = peak_memory_mb() if kind.endswith(_LOADED) else None
+    empty = peak_memory_mb()
     work: Work
     if kind.startswith("ClamSeg"):
-        engine = _engine_of(kind.removesuffix(_LOADED), tuple(features), side, Path(folder))
+        engine = _engine_of(kind, tuple(features), side, Path(folder))
         work = lambda: engine.run(image.numpy())  # noqa: E731 - one of two
     else:
         network = peer(kind, features)
         if isinstance(network, str):
-            sys.stdout.write("None\n")
+            sys.stdout.write("{}\n")
             return
         work = lambda: network(image)  # noqa: E731
-    before = peak_memory_mb() if before is None else before
+    before = peak_memory_mb()
     with torch.inference_mode():
         work()
     after = peak_memory_mb()
-    sys.stdout.write(f"{None if before is None or after is None else round(after - before, 1)}\n")
+    told = {}
+    if empty is not None and before is not None and after is not None:
+        told[kind] = round(after - before, 1)
+        if kind == MNN_FLOAT32:
+            told[kind + _LOADED] = round(after - empty, 1)
+    sys.stdout.write(json.dumps(told) + "\n")
 
 
 def _engine_of(kind: str, features: tuple[int, ...], side: int, folder: Path) -> Engine:

@@ -46,14 +46,15 @@ def test_a_quick_benchmark_measures_every_part_and_says_what_it_measured(tmp_pat
         networks
     )
     assert networks[told["peers"]["compared_with"]]["times_as_fast"]["median"] == 1
-    shallow, deep = networks["ClamSeg torch float32, level 1"], networks["ClamSeg torch float32"]
-    assert shallow["gflop_per_slice"] < deep["gflop_per_slice"]
+    for kind in ("ClamSeg torch float32", "ClamSeg mnn float32"):
+        assert networks[f"{kind}, level 1"]["gflop_per_slice"] < networks[kind]["gflop_per_slice"]
     assert all(row["share_of_peak"]["median"] > 0 for row in networks.values())
     for name, why in told["peers"]["left_out"].items():
         assert name not in networks
         assert why, "a peer is never left out in silence"
     assert set(told["peers"]["profile"]) == {"float32", "bfloat16"}
-    assert set(told["peers"]["memory_mb"]) >= {"plain nested U-Net", "ClamSeg torch float32"}
+    own = {f"ClamSeg {kind}" for kind in ("torch float32", "mnn float32", "mnn float32, with the loaded network")}
+    assert set(told["peers"]["memory_mb"]) >= {"plain nested U-Net", *own}
     assert told["slice_loop"]["times_as_fast"]["min"] > 0
     table = (tmp_path / "out" / "benchmark.md").read_text()
     assert all(name in table for name in (*networks, *told["peers"]["left_out"], "copy GB/s"))
