@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ import torch
 import ClamSegLib
 from ClamSegLib import inference, pictures
 from ClamSegLib.benchmark import enlarged
-from ClamSegLib.checkpoint import load_model
+from ClamSegLib.checkpoint import LoadedModel, load_model
+from ClamSegLib.clam import Clam
+from ClamSegLib.config import NetworkConfig
 from ClamSegLib.registry import find_model
 from ClamSegLib.report import write_case
 from ClamSegLib.resources import resources_folder
@@ -47,6 +50,15 @@ class ProcessorWatch:
         return result
 
 
+def untrained(model: LoadedModel) -> LoadedModel:
+    """The model with random weights of the default size: what its maps show does not change how long they take."""
+    network = NetworkConfig()
+    odds = tuple(tuple((1.0,) for _ in range(network.heads)) for _ in range(network.shells))
+    config = replace(model.config, network=network, image_size=256, odds_normal=odds, head_weights=(), early_exits=())
+    config = replace(config, weights_sha256="untrained network of the default size")
+    return LoadedModel(config, Clam(network, seed=0).eval(), model.folder)
+
+
 def one_round(scan: Path, model: Any, options: Any, folder: Path) -> tuple[dict[str, float], str]:
     """Seconds by stage, and a digest of maps, organ, lesion numbers and table."""
     read, volume = seconds_of(lambda: read_volume(scan))
@@ -69,6 +81,7 @@ def one_round(scan: Path, model: Any, options: Any, folder: Path) -> tuple[dict[
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="ct-infection")
+    parser.add_argument("--default-network", action="store_true", help="untrained, of the default size, in its place")
     parser.add_argument("--engine", default="torch")
     parser.add_argument("--threshold", type=float, default=0.2, help="low, so that there are lesions to measure")
     parser.add_argument("--rounds", type=int, default=3)
@@ -79,6 +92,8 @@ def main() -> int:
         device="cpu", engine=arguments.engine, threshold=arguments.threshold, minimum_volume_ml=0.001
     )
     loading, model = seconds_of(lambda: load_model(find_model(arguments.model)))
+    if arguments.default_network:
+        model = untrained(model)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         volume = enlarged(read_volume(resources_folder() / "Samples" / "ct_chest.nrrd"), 512, 133)
