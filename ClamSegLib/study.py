@@ -157,6 +157,7 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
     }
     told = {"start": trained.start, "learns_from": trained.learns_from, "corrected": trained.corrected}
     finished |= told if trained.learns_from or trained.start or trained.corrected else {}
+    finished |= {"tuned_eta": run["training"]["eta"]} if trained.tune_eta else {}
     finished |= {"neighbours": True} if row.neighbours else {}
     finished |= {"by_need": metrics["level_auto"][model.config.name]} if row.by_need else {}
     with whole_file(request.output / ROWS / f"{row.name}.json") as path:
@@ -201,7 +202,7 @@ def _trained_model(
     run_training(
         TrainingRequest(
             folder, config, training, output, request.device, initial.folder if initial is not None else None,
-            (output / STATE_FOLDER).exists(), command=request.command,
+            (output / STATE_FOLDER).exists(), command=request.command, tune=row.tune_eta,
         ),
         reporter,
     )  # fmt: skip

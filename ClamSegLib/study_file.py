@@ -55,6 +55,7 @@ class StudyRow:
         start: name of the row above whose model is fine-tuned; '' trains from scratch.
         learns_from: name of the group whose patients are learned from; '' for all of the training split.
         corrected: diseased slices whose lesion masks are taught as a reader's corrections.
+        tune_eta: find eta by short trainings first, without masks, as `--eta tune` does.
         judged_on: 'choice' (patients kept out of the training split for choices), a group (those of its patients that
             are kept), or a split of the data.
         level: judge the network pruned to this level; None for the deepest.
@@ -74,6 +75,7 @@ class StudyRow:
     start: str = ""
     learns_from: str = ""
     corrected: int = 0
+    tune_eta: bool = False
     judged_on: str = CHOICE
     level: int | None = None
     by_need: bool = False
@@ -87,7 +89,9 @@ class StudyRow:
             raise InputError(
                 f"Row name '{self.name}' cannot name a file; use letters, digits, '.', '_', '+' and '-', at most 64."
             )
-        if self.of and (self.model or self.training or self.start or self.learns_from or self.corrected):
+        if self.of and (
+            self.model or self.training or self.start or self.learns_from or self.corrected or self.tune_eta
+        ):
             raise InputError(f"Row '{self.name}' judges the model of '{self.of}', so it cannot change its training.")
         if self.start and self.model:
             raise InputError(
@@ -196,6 +200,8 @@ class Study:
             decides += [asdict(learned), self.choice_seed]
         if trained.corrected:
             decides += ["corrected", trained.corrected]
+        if trained.tune_eta:
+            decides += ["eta tuned"]
         if trained.start:
             decides += ["start", self.training_fingerprint(self.row(trained.start))]
         return _digest(decides)

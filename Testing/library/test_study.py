@@ -120,6 +120,16 @@ def test_a_row_judged_by_need_has_the_figures_of_the_levels_where_slices_left(do
         StudyRow("both", level=1, by_need=True)
 
 
+def test_a_row_may_have_its_eta_tuned_and_says_what_was_found(data, tmp_path):
+    rows = [{"name": "tuned", "tune_eta": True}]
+    assert study(data, write_study(tmp_path / "study.json", rows, ceiling=""), tmp_path / "out") == 0
+    row = row_of(tmp_path / "out", "tuned")
+    assert 0.1 <= row["tuned_eta"] <= 1.0
+    assert (tmp_path / "out" / "runs" / "tuned" / "tune" / "eta.journal").is_file()
+    with pytest.raises(InputError, match="cannot change its training"):
+        StudyRow("again", of="tuned", tune_eta=True)
+
+
 def test_models_stay_out_of_version_control(done):
     assert (done[1] / "runs" / ".gitignore").read_text(encoding="utf-8") == "*\n"
 
