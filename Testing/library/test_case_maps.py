@@ -1,0 +1,72 @@
+"""Maps of a case whose outlines depend on the strongest evidence of slice and volume."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny_model import tiny_model
+
+from ClamSegLib.case_maps import CaseMaps, paste_steps
+from ClamSegLib.checkpoint import LoadedModel, load_model
+from ClamSegLib.clam import decode
+from ClamSegLib.config import EarlyExit, RefinementConfig
+from ClamSegLib.errors import ClamSegError
+from ClamSegLib.inference import SegmentOptions, segment_volume
+from ClamSegLib.map_refinement import given_out, peaks, sharpened
+from ClamSegLib.progress import Reporter
+from ClamSegLib.volume_files import read_volume
+
+SHARES = RefinementConfig(-4.0, 8.0, (tuple(np.linspace(-2.0, 12.0, 96)),), (0.3,), 0.4, 0.8)
+
+
+@pytest.fixture
+def model(tmp_path) -> LoadedModel:
+    plain = load_model(tiny_model(tmp_path / "tiny"))
+    return replace(plain, config=replace(plain.config, refinement=SHARES), engines={})
+
+
+@pytest.fixture(scope="module")
+def scan(repository):
+    return read_volume(repository / "Resources" / "Samples" / "mr_flair_brain.nii.gz")
+
+
+def segmented(model, scan, **options):
+    return segment_volume(scan, model, SegmentOptions(device="cpu", **options))
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64])
+def test_every_slice_is_cut_by_its_own_height_and_that_of_the_whole_volume(model, scan, batch_size):
+    result = segmented(model, scan, batch_size=batch_size)
+    everything = np.arange(result.n_slices)
+    image = result.preparation.network_input(everything)
+    with torch.inference_mode():
+        found = decode(model.clam(torch.from_numpy(image)), model.config)[0].numpy()
+    ratio = sharpened(found, image, SHARES)
+    peak = peaks(ratio, result.preparation.organ_input(everything))
+    expected = np.zeros_like(result.probability)
+    maps = given_out(ratio, peak, SHARES, peak.max(axis=0))
+    paste_steps(result.preparation, maps, everything, expected)
+    # Evidence is kept in half precision, which may move a step of 1/255.
+    assert np.abs(result.probability.astype(int) - expected).max() <= 1
+    assert result.probability.max() > 100
+    of_slices = np.zeros_like(expected)
+    paste_steps(result.preparation, given_out(ratio, peak, SHARES), everything, of_slices)
+    assert (of_slices > result.probability.astype(int) + 1).any(), "the volume's height raises the cut somewhere"
+
+
+def test_slices_that_leave_early_are_cut_by_the_same_volume(model, scan):
+    early = replace(model, config=replace(model.config, early_exits=(EarlyExit(1, 1.0, 1.0),)), engines={})
+    left = segmented(early, scan, level="auto")
+    assert left.slices_by_level == {1: left.n_slices, 2: 0}
+    shallow = segmented(model, scan, level=1)
+    assert np.abs(left.probability.astype(int) - shallow.probability).max() <= 1
+
+
+def test_a_case_with_a_slice_that_no_engine_saw_gives_nothing_out(model, scan):
+    preparation = segmented(model, scan).preparation
+    maps = CaseMaps.of(preparation, Reporter(), together=False)
+    maps.analysed[1:] = True
+    with pytest.raises(ClamSegError, match="slices were analysed"):
+        maps.finish(8)
+    assert not maps.probability.any()
