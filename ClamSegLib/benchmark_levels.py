@@ -19,8 +19,6 @@ from ClamSegLib.errors import InputError
 from ClamSegLib.study import finished_rows
 from ClamSegLib.study_file import Study, read_study
 
-ROW = "recipe"
-
 
 def levels_of_study(file: Path, repetitions: int) -> dict[str, Any]:
     """Dice, false alarms and speed of every level that the study has judged.
@@ -30,7 +28,7 @@ def levels_of_study(file: Path, repetitions: int) -> dict[str, Any]:
         repetitions: rounds of timing.
 
     Raises:
-        InputError: the row 'recipe', or rows of it pruned to a level, are not there.
+        InputError: no finished row is judged by others at another level.
     """
     study = read_study(file)
     judged = _judged(study, file.with_suffix(""))
@@ -39,7 +37,8 @@ def levels_of_study(file: Path, repetitions: int) -> dict[str, Any]:
     rows = {depth if row["level"] is None else int(row["level"]): row for row in judged}
     if depth not in rows or len(rows) < 2:
         raise InputError(
-            f"{file} has no finished rows of '{ROW}' at several levels; run its rows '{ROW}', 'level-1', ... first."
+            f"{file} has no finished row whose model others judge pruned to a level; run such rows first (in lgg-64: "
+            "'recipe', 'level-1', 'level-2')."
         )
     seconds = _seconds(network, study.base.model.get("image_size", 256), sorted(rows), repetitions)
     return {
@@ -58,17 +57,18 @@ def levels_of_study(file: Path, repetitions: int) -> dict[str, Any]:
 
 
 def _judged(study: Study, folder: Path) -> list[dict[str, Any]]:
-    """The finished row 'recipe' and those that judge its model at another level and in no other way."""
+    """The first finished row that others judge at another level and in no other way, and those others."""
     found = finished_rows(folder, study.rows)
-    own = next((row for row in found if row["name"] == ROW), None)
     same = ("judged_on", "refined", "head_weights")
-    return [
-        row
-        for row in found
-        if own is not None
-        and (row is own or (row["of"] == ROW and row["level"] is not None))
-        and all(row[key] == own[key] for key in same)
-    ]
+    for own in found:
+        others = [
+            row
+            for row in found
+            if row["of"] == own["name"] and row["level"] is not None and all(row[key] == own[key] for key in same)
+        ]
+        if others:
+            return [own, *others]
+    return []
 
 
 def _network(study: Study) -> NetworkConfig:

@@ -128,5 +128,5 @@ def test_the_levels_of_a_study_stand_beside_their_times(tmp_path):
 def test_a_study_without_judged_levels_is_refused_with_what_to_run(tmp_path, capsys):
     file = study_with_levels(tmp_path, {"recipe": None})
     assert main(["benchmark", "--study", str(file), "--output", str(tmp_path / "out"), "--progress", "none"]) == 2
-    assert "run its rows 'recipe', 'level-1'" in capsys.readouterr().err
+    assert "judge pruned to a level" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
