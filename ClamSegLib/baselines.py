@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ClamSegLib.clam import Clam
+from ClamSegLib.config import RefinementConfig
 from ClamSegLib.losses import top_k_score
 from ClamSegLib.map_refinement import given_out, peaks, sharpened
 from ClamSegLib.preprocess import Preparation, normalise
@@ -47,24 +48,31 @@ def values_map(preparation: Preparation, *, by_height: bool) -> NDArray[np.uint8
     if refinement is None:
         raise ValueError("the model does not sharpen its maps")
     alone = replace(refinement, limit=(0.0,) * len(refinement.limit), peak_share=0.0, volume_peak_share=0.0)
-    n = preparation.n_slices
-    batches = [np.arange(start, min(start + _BATCH, n)) for start in range(0, n, _BATCH)]
-    kept, strongest = [], []
-    for indices in batches:
-        image = preparation.network_input(indices)
-        nothing = np.zeros((len(indices), len(alone.limit), *image.shape[2:]), np.float32)
-        kept.append(sharpened(nothing, image, alone).astype(np.float16))
-        strongest.append(peaks(kept[-1], preparation.organ_input(indices)))
+    batches, evidence, strongest = _evidence_of_values(preparation, alone)
     highest = np.concatenate(strongest).max(axis=0)
     maps = np.zeros(preparation.volume.array.shape, np.uint8)
-    for indices, ratio, peak in zip(batches, kept, strongest, strict=True):
+    for indices, ratio, peak in zip(batches, evidence, strongest, strict=True):
+        found = given_out(ratio, peak, alone)
         if by_height:
             height = np.maximum(np.maximum(peak, _OF_VOLUME * highest), 1e-6)
             found = np.clip(ratio / height[:, :, None, None], 0.0, 1.0).astype(np.float32)
-        else:
-            found = given_out(ratio, peak, alone)
         maps[indices] = np.round(preparation.paste(found.max(axis=1)) * 255).astype(np.uint8)
     return maps
+
+
+def _evidence_of_values(
+    preparation: Preparation, refinement: RefinementConfig
+) -> tuple[list[NDArray[np.int64]], list[NDArray[np.float16]], list[NDArray[np.float32]]]:
+    """Batches of slices, their sharpened log ratios (B,K,S,S) as if the network had said nothing, and their peaks (B,K)."""
+    n = preparation.n_slices
+    batches = [np.arange(start, min(start + _BATCH, n)) for start in range(0, n, _BATCH)]
+    evidence, strongest = [], []
+    for indices in batches:
+        image = preparation.network_input(indices)
+        nothing = np.zeros((len(indices), len(refinement.limit), *image.shape[2:]), np.float32)
+        evidence.append(sharpened(nothing, image, refinement).astype(np.float16))
+        strongest.append(peaks(evidence[-1], preparation.organ_input(indices)))
+    return batches, evidence, strongest
 
 
 class GradCam:

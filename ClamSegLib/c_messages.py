@@ -23,7 +23,7 @@ def printf_unheard() -> Iterator[None]:
     with _lock:
         variable = _stdout_variable()
         if variable is None:
-            with _descriptor_turned_away():
+            with descriptor_unheard(1):
                 yield
             return
         shown, variable.value = variable.value, _nowhere()
@@ -54,27 +54,34 @@ def _nowhere() -> int:
 
 
 @contextmanager
-def _descriptor_turned_away() -> Iterator[None]:
+def descriptor_unheard(descriptor: int) -> Iterator[None]:
+    """While the block runs, what libraries write to file descriptor 1 or 2 is not shown; what Python writes there is.
+
+    Callers hold a lock: two threads at a time would give each other's descriptor back.
+    """
+    name = {1: "stdout", 2: "stderr"}[descriptor]
     try:
-        kept = os.dup(1)
-    except OSError:  # a program without a terminal has no standard output
+        kept = os.dup(descriptor)
+    except OSError:  # a program without a terminal has neither
         yield
         return
-    shown = sys.stdout
+    shown = getattr(sys, name)
     _write_what_c_holds()
     with suppress(OSError, ValueError, AttributeError):
         shown.flush()
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
+        os.dup2(nowhere, descriptor)
         os.close(nowhere)
-        if shown is sys.__stdout__ and shown is not None:
-            sys.stdout = os.fdopen(os.dup(kept), "w", buffering=1, encoding=shown.encoding, errors="replace")
+        # Another thread may have something to tell meanwhile; what Python writes goes the usual way.
+        if shown is not None and shown is getattr(sys, f"__{name}__"):
+            around = os.fdopen(os.dup(kept), "w", buffering=1, encoding=shown.encoding, errors="replace")
+            setattr(sys, name, around)
         yield
     finally:
         _write_what_c_holds()
-        sys.stdout = shown
-        os.dup2(kept, 1)
+        setattr(sys, name, shown)
+        os.dup2(kept, descriptor)
         os.close(kept)
 
 

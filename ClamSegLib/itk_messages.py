@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+
+from ClamSegLib.c_messages import descriptor_unheard
 
 _lock = threading.RLock()
 
@@ -21,24 +21,5 @@ def silenced() -> Iterator[None]:
     import SimpleITK as sitk
 
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    with _lock:
-        try:
-            kept = os.dup(2)
-        except OSError:  # a program without a terminal has no standard error
-            yield
-            return
-        shown = sys.stderr
-        try:
-            with suppress(OSError, ValueError, AttributeError):
-                sys.stderr.flush()
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, 2)
-            os.close(nowhere)
-            # Another thread may have something to tell meanwhile; what Python writes goes the usual way.
-            if shown is sys.__stderr__ and shown is not None:
-                sys.stderr = os.fdopen(os.dup(kept), "w", buffering=1, encoding=shown.encoding, errors="replace")
-            yield
-        finally:
-            sys.stderr = shown
-            os.dup2(kept, 2)
-            os.close(kept)
+    with _lock, descriptor_unheard(2):
+        yield
