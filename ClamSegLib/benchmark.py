@@ -192,7 +192,7 @@ def network_per_level(options: BenchmarkOptions) -> dict[str, Any]:
     from ClamSegLib.checkpoint import load_model
     from ClamSegLib.device import choose_device
     from ClamSegLib.engine import EngineChoice
-    from ClamSegLib.engine_choice import open_engine
+    from ClamSegLib.engine_opening import open_engine
     from ClamSegLib.registry import find_model
 
     model = load_model(find_model(options.model))

@@ -15,9 +15,9 @@ import torch
 from ClamSegLib.benchmark_networks import MNN_FLOAT32, Work, comparison_config
 from ClamSegLib.benchmark_peers import MONAI, PLAIN, peer
 from ClamSegLib.clam import Clam
-from ClamSegLib.conversion import FILES, write_mnn
+from ClamSegLib.conversion import FILES
 from ClamSegLib.engine import Engine, EngineChoice
-from ClamSegLib.engine_mnn import MnnEngine
+from ClamSegLib.engine_opening import engine_of_file, written_file
 from ClamSegLib.engine_torch import TorchEngine
 from ClamSegLib.errors import InputError
 
@@ -36,7 +36,7 @@ def network_memory_mb(features: tuple[int, ...], side: int, batch: int) -> dict[
     with tempfile.TemporaryDirectory() as folder:
         config = comparison_config(features, side)
         with suppress(InputError):  # MNN is not installed
-            write_mnn(Clam(config.network, seed=0).eval(), config, config.network.depth, Path(folder))
+            written_file(Clam(config.network, seed=0).eval(), config, config.network.depth, "mnn", Path(folder))
             kinds.append(MNN_FLOAT32)
         for kind in kinds:
             given = json.dumps([kind, list(features), side, batch, folder])
@@ -79,6 +79,6 @@ def print_memory(given: str) -> None:
 def _engine_of(kind: str, features: tuple[int, ...], side: int, folder: Path) -> Engine:
     config = comparison_config(features, side)
     if kind == MNN_FLOAT32:
-        return MnnEngine(folder / FILES["mnn"], config, config.network.depth, EngineChoice("mnn", threads=1))
+        return engine_of_file(folder / FILES["mnn"], config, config.network.depth, EngineChoice("mnn", threads=1))
     choice = EngineChoice("torch", kind.rpartition(" ")[2])
     return TorchEngine(Clam(config.network, seed=0).eval(), config, choice, torch.device("cpu"))

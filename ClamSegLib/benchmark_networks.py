@@ -20,12 +20,9 @@ from torch import nn
 from ClamSegLib.benchmark_peers import MONAI, PLAIN, SMP, peer
 from ClamSegLib.clam import Clam
 from ClamSegLib.config import ModelConfig, NetworkConfig
-from ClamSegLib.conversion import DecodedClam, write_mnn, write_onnx, write_openvino
 from ClamSegLib.engine import Engine, EngineChoice
 from ClamSegLib.engine_choice import DEFAULT_BATCH
-from ClamSegLib.engine_mnn import MnnEngine
-from ClamSegLib.engine_onnx import OnnxEngine
-from ClamSegLib.engine_openvino import OpenVinoEngine
+from ClamSegLib.engine_opening import engine_of_file, written_file
 from ClamSegLib.engine_torch import ReferenceEngine, TorchEngine
 from ClamSegLib.errors import InputError
 from ClamSegLib.memory_reuse import kept_memory
@@ -129,8 +126,7 @@ class Contest:
             engine = TorchEngine(pruned, self.config, EngineChoice("torch", "float32", threads), device)
             self._add(f"ClamSeg torch float32, level {level}", gflop(pruned.to("cpu"), side), engine)
         if device.type == "cpu":
-            self._add_converted(clam, own, folder, threads)
-            self._add_mnn(clam, folder, threads)
+            self._add_converted(clam, folder, threads)
 
     def _add_peer(self, name: str, network: nn.Module | str) -> None:
         if isinstance(network, str):
@@ -160,35 +156,22 @@ class Contest:
 
         self.run[name] = of
 
-    def _add_converted(self, clam: Clam, arithmetic: float, folder: Path, threads: int) -> None:
-        network = DecodedClam(clam, self.config).eval()
-        try:
-            path = write_openvino(network, self.config, folder)
-            for precision in ("float32", "bfloat16"):
-                choice = EngineChoice("openvino", precision, threads)
-                self._add(f"ClamSeg openvino {precision}", arithmetic, OpenVinoEngine(path, choice))
-        except InputError as error:
-            self.left_out["ClamSeg openvino"] = str(error)
-        try:
-            choice = EngineChoice("onnx", "float32", threads)
-            self._add("ClamSeg onnx float32", arithmetic, OnnxEngine(write_onnx(network, self.config, folder), choice))
-        except InputError as error:
-            self.left_out["ClamSeg onnx"] = str(error)
-
-    def _add_mnn(self, clam: Clam, folder: Path, threads: int) -> None:
+    def _add_converted(self, clam: Clam, folder: Path, threads: int) -> None:
         depth = self.config.network.depth
-        for level in range(depth, 0, -1):
-            pruned = clam.pruned(level)
-            place = folder / f"level-{level}"
+        wanted = [("openvino", "float32", depth), ("openvino", "bfloat16", depth), ("onnx", "float32", depth)]
+        wanted += [("mnn", "float32", level) for level in range(depth, 0, -1)]
+        for kind, precision, level in wanted:
+            place = folder / f"{kind}-{precision}-{level}"
             place.mkdir()
+            pruned = clam.pruned(level)
             try:
-                path = write_mnn(pruned, self.config, level, place)
+                path = written_file(pruned, self.config, level, kind, place)
+                engine = engine_of_file(path, self.config, level, EngineChoice(kind, precision, threads))
             except InputError as error:
-                self.left_out["ClamSeg mnn"] = str(error)
-                return
-            engine = MnnEngine(path, self.config, level, EngineChoice("mnn", "float32", threads))
-            name = f"{MNN_FLOAT32}, level {level}" if level < depth else MNN_FLOAT32
-            self._add(name, gflop(pruned, self.side), engine)
+                self.left_out[f"ClamSeg {kind}"] = str(error)
+                continue
+            of_level = f", level {level}" if level < depth else ""
+            self._add(f"ClamSeg {kind} {precision}{of_level}", gflop(pruned, self.side), engine)
 
 
 def side_by_side(

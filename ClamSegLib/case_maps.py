@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.early_exit import undecided
 from ClamSegLib.engine import Engine
 from ClamSegLib.errors import ClamSegError
 from ClamSegLib.map_refinement import given_out, peaks, sharpened
@@ -53,48 +52,46 @@ class CaseMaps:
         empty = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
         return CaseMaps(preparation, reporter, *empty, np.zeros(shape[1], bool), together, kept)
 
-    def run(
-        self, engine: Engine, slices: NDArray[np.int64], batch_size: int, leaving: float | None = None
-    ) -> NDArray[np.int64]:
-        """Takes `slices` through an engine.
-
-        Args:
-            leaving: slices of whose outline more is undecided are to be run again deeper; None: none is.
-
-        Returns:
-            The slices to run again.
-        """
-        config = self.preparation.config
-        stays: list[NDArray[np.int64]] = []
-        for start in range(0, len(slices), batch_size):
-            indices = slices[start : start + batch_size]
+    def run(self, engine: Engine, batch_size: int) -> None:
+        """Takes every slice through an engine."""
+        refinement = self.preparation.config.refinement
+        for indices in self.batches(batch_size):
             image = self.preparation.network_input(indices)
             found, differs = engine.run(image)
-            final = np.ones(len(indices), bool)
-            # Heard with its neighbours, a slice is sharpened only after all are known.
-            sharpens = config.refinement is not None and (leaving is not None or not self.together)
-            given, ratio = self._as_single(found, image, indices) if sharpens else (found, found)
-            if leaving is not None:
-                final = undecided(given, self.preparation.organ_input(indices), config.threshold) <= leaving
-                stays.append(indices[~final])
-            if final.any():
-                if self.kept is None:
-                    paste_steps(self.preparation, given[final], indices[final], self.probability)
-                else:
-                    self.kept[indices[final]] = evidence(found[final]) if self.together else ratio[final]
-                paste_steps(self.preparation, differs[final], indices[final], self.disagreement)
-            self.analysed[indices[final]] = True
-            self.reporter.progress(int(self.analysed.sum()), len(self.analysed), _STAGE)
-        return np.concatenate(stays) if stays else np.zeros(0, np.int64)
+            ratio = found
+            if refinement is not None and not self.together:  # heard together, slices are sharpened when all are known
+                ratio = sharpened(found, image, refinement)
+            self.take(indices, found, ratio, differs)
 
-    def _as_single(
-        self, found: NDArray[np.float32], image: NDArray[np.float32], indices: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """P_L of single slices and their sharpened log ratios."""
+    def batches(self, batch_size: int) -> list[NDArray[np.int64]]:
+        """The numbers of all slices, `batch_size` at a time."""
+        n = len(self.analysed)
+        return [np.arange(start, min(start + batch_size, n)) for start in range(0, n, batch_size)]
+
+    def take(
+        self,
+        indices: NDArray[np.int64],
+        found: NDArray[np.float32],
+        ratio: NDArray[np.float32],
+        differs: NDArray[np.float32],
+    ) -> None:
+        """Notes what the last engine of slices found.
+
+        Args:
+            found: (B,K,S,S) P_L of the network; `differs` likewise, of its shells.
+            ratio: its sharpened log ratios where slices are sharpened one by one.
+        """
         refinement = self.preparation.config.refinement
-        assert refinement is not None
-        ratio = sharpened(found, image, refinement)
-        return given_out(ratio, peaks(ratio, self.preparation.organ_input(indices)), refinement), ratio
+        if self.kept is not None:
+            self.kept[indices] = evidence(found) if self.together else ratio
+        elif refinement is not None:
+            peak = peaks(ratio, self.preparation.organ_input(indices))
+            paste_steps(self.preparation, given_out(ratio, peak, refinement), indices, self.probability)
+        else:
+            paste_steps(self.preparation, found, indices, self.probability)
+        paste_steps(self.preparation, differs, indices, self.disagreement)
+        self.analysed[indices] = True
+        self.reporter.progress(int(self.analysed.sum()), len(self.analysed), _STAGE)
 
     def finish(self, batch_size: int) -> None:
         """Makes the probability from what was kept of all slices.
@@ -108,8 +105,7 @@ class CaseMaps:
             )
         if self.kept is None:
             return
-        starts = range(0, len(self.kept), batch_size)
-        batches = [np.arange(start, min(start + batch_size, len(self.kept))) for start in starts]
+        batches = self.batches(batch_size)
         refinement = self.preparation.config.refinement
         if refinement is None:
             for indices in batches:

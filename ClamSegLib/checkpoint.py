@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 from ClamSegLib.clam import Clam
-from ClamSegLib.config import ModelConfig, to_json
+from ClamSegLib.config import ModelConfig
+from ClamSegLib.config_json import to_json
 from ClamSegLib.errors import InputError
 from ClamSegLib.model_folder import CARD, CONFIG, RUN, WEIGHTS, read_config, sha256_of
 from ClamSegLib.outputs import whole_file

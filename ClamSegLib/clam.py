@@ -2,7 +2,8 @@
 
 Decoding (docs/explanation.md): o = p_c / p_0 are the odds of condition c against background, o_N their median on
 normal tissue; lesion posterior P_L = max(0, 1 - o_N / o). Heads are combined by the weighted mean of their
-log odds ratios, shells by the mean of their posteriors; the shells' difference is the disagreement.
+log odds ratios (of a shallow level brought to the scale of the deepest, level_scales.py), shells by the mean of their
+posteriors; the shells' difference is the disagreement.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ class Clam(nn.Module):
         return smaller.train(self.training)
 
 
-def lesion_posterior(logits: Sequence[Tensor], odds_normal: Tensor, head_weights: Tensor) -> Tensor:
-    """P_L of one shell.
+def log_odds_ratio(logits: Sequence[Tensor], odds_normal: Tensor, head_weights: Tensor) -> Tensor:
+    """log o / o_N of one shell, the weighted mean of its heads.
 
     Args:
         logits: (B, 1 + K, H, W) per head, deepest first, heads L..1.
@@ -60,7 +61,7 @@ def lesion_posterior(logits: Sequence[Tensor], odds_normal: Tensor, head_weights
         head_weights: (depth,), level 1 first; the weights of the heads present are made to sum to 1.
 
     Returns:
-        (B, K, H, W) float32 in 0..1.
+        (B, K, H, W) float32.
     """
     present = len(logits)
     weights = head_weights[:present].float()
@@ -74,6 +75,23 @@ def lesion_posterior(logits: Sequence[Tensor], odds_normal: Tensor, head_weights
         log_ratio = part if log_ratio is None else log_ratio + part
     if log_ratio is None:
         raise ValueError("no logits given")
+    return log_ratio
+
+
+def lesion_posterior(
+    logits: Sequence[Tensor], odds_normal: Tensor, head_weights: Tensor, scale: Tensor | None = None
+) -> Tensor:
+    """P_L of one shell; the first arguments as for `log_odds_ratio`.
+
+    Args:
+        scale: (K, 2) factor and offset of the log odds ratio (level_scales.py); None leaves it.
+
+    Returns:
+        (B, K, H, W) float32 in 0..1.
+    """
+    log_ratio = log_odds_ratio(logits, odds_normal, head_weights)
+    if scale is not None:
+        log_ratio = log_ratio * scale[None, :, 0, None, None] + scale[None, :, 1, None, None]
     return -torch.expm1(-log_ratio.clamp(0.0, _LARGEST_LOG_RATIO))
 
 
@@ -96,7 +114,11 @@ def decode(clam_logits: Sequence[Sequence[Tensor]], config: ModelConfig) -> tupl
         if odds.numel() == 0:
             raise ValueError(f"model '{config.name}' has no odds of normal tissue, so its outputs cannot be decoded")
         weights = torch.tensor(config.head_weights or (1.0,) * config.network.heads, device=device)
-        maps = [lesion_posterior(heads, odds[n], weights) for n, heads in enumerate(clam_logits)]
+        level = len(clam_logits[0])
+        scales: list[Tensor | None] = [None] * len(clam_logits)
+        if level <= len(config.level_scales):
+            scales = list(torch.tensor(config.level_scales[level - 1], dtype=torch.float32, device=device))
+        maps = [lesion_posterior(heads, odds[n], weights, scales[n]) for n, heads in enumerate(clam_logits)]
     if len(maps) == 1:
         return maps[0], torch.zeros_like(maps[0])
     return (maps[0] + maps[1]) / 2, (maps[0] - maps[1]).abs()

@@ -1,18 +1,8 @@
-"""What a model is and how a training runs: frozen dataclasses that are written as JSON beside the weights.
-
-Unknown keys and values outside their range are refused, so that a file made by a newer version, or by hand,
-never runs as something else than it says.
-"""
+"""What a model is: frozen dataclasses that are written as JSON beside the weights (config_json.py)."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import types
-import typing
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar
 
 from ClamSegLib.errors import InputError
 
@@ -20,8 +10,6 @@ FORMAT_VERSION = 1
 PLANES = ("axial", "coronal", "sagittal")
 MODALITIES = ("CT", "MR", "XR")
 NETWORKS = ("unetplusplus", "unet", "fcn")
-
-_Config = TypeVar("_Config")
 
 
 def _require(condition: bool, message: str) -> None:
@@ -209,6 +197,8 @@ class ModelConfig:
         head_weights: weight of each head, level 1 first, in the mean of log odds ratios; running at level L
             uses the first L, renormalised.
         slice_score_normal: 95th percentile of the top-k score on normal validation slices; None if not measured.
+        level_scales: per level but the deepest, shell and condition the factor and offset that bring the level's log odds
+            ratios to the scale of the deepest's (level_scales.py); empty leaves them.
         early_exits: when a slice leaves at a shallow level, shallow first; empty: every slice goes on to the deepest.
         refinement: how maps are sharpened by the image; None leaves them as the network gives them.
         neighbours: slices of a volume are heard together with those beside them (neighbours.py), because held-out
@@ -233,6 +223,7 @@ class ModelConfig:
     minimum_volume_ml: float = 0.0
     slice_score_normal: float | None = None
     refinement: RefinementConfig | None = None
+    level_scales: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = ()
     early_exits: tuple[EarlyExit, ...] = ()
     neighbours: bool = False
     licence: str = ""
@@ -256,6 +247,15 @@ class ModelConfig:
             len(self.conditions) == self.network.classes - 1,
             f"{len(self.conditions)} conditions do not fit {self.network.classes} classes (background is one).",
         )
+        shells = [shell for level in self.level_scales for shell in level]
+        _require(
+            not shells
+            or (
+                {len(shell) for shell in shells} == {len(self.conditions)}
+                and [len(level) for level in self.level_scales] == [self.network.shells] * (self.network.heads - 1)
+            ),
+            "level_scales must hold every level but the deepest, every shell and every condition.",
+        )
         levels = [leaves.level for leaves in self.early_exits]
         _require(
             levels == sorted(set(levels)) and all(level < self.network.depth for level in levels),
@@ -276,71 +276,3 @@ class ModelConfig:
             not self.head_weights or len(self.head_weights) == self.network.heads,
             f"head_weights must hold {self.network.depth} numbers, one per head.",
         )
-
-
-def _from_json_value(kind: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(kind):
-        return from_json(typing.cast(type, kind), value, where)
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (types.UnionType, typing.Union):
-        if value is None and type(None) in arguments:
-            return None
-        return _from_json_value(next(a for a in arguments if a is not type(None)), value, where)
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise InputError(f"{where} must be a list, came {value!r}.")
-        inner = [arguments[0]] * len(value) if len(arguments) == 2 and arguments[1] is Ellipsis else list(arguments)
-        if len(inner) != len(value):
-            raise InputError(f"{where} must hold {len(inner)} values, came {len(value)}.")
-        return tuple(_from_json_value(k, v, f"{where}[{n}]") for n, (k, v) in enumerate(zip(inner, value, strict=True)))
-    if origin is dict:
-        kind = dict
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(kind, type) and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
-        return value
-    raise InputError(f"{where} must be of type {getattr(kind, '__name__', kind)}, came {value!r}.")
-
-
-def from_json(kind: type[_Config], values: Any, where: str = "config") -> _Config:
-    """Builds the frozen dataclass `kind` from JSON values.
-
-    Raises:
-        InputError: not an object, an unknown key, a missing key, a wrong type, or a value out of range.
-    """
-    if not isinstance(values, dict):
-        raise InputError(f"{where} must be a JSON object, came {type(values).__name__}.")
-    fields = {f.name: f for f in dataclasses.fields(typing.cast(Any, kind))}
-    unknown = sorted(set(values) - set(fields))
-    if unknown:
-        raise InputError(f"{where} has unknown keys {', '.join(unknown)}; allowed are {', '.join(fields)}.")
-    hints = typing.get_type_hints(kind)
-    converted = {key: _from_json_value(hints[key], value, f"{where}.{key}") for key, value in values.items()}
-    missing = [
-        name
-        for name, f in fields.items()
-        if name not in converted and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise InputError(f"{where} lacks {', '.join(missing)}.")
-    return kind(**converted)
-
-
-def to_json(config: Any) -> dict[str, Any]:
-    """The dataclass as JSON values (tuples become lists when dumped)."""
-    return dataclasses.asdict(config)
-
-
-def read_json(kind: type[_Config], path: Path) -> _Config:
-    """Reads `kind` from a JSON file.
-
-    Raises:
-        InputError: unreadable, not JSON, or what `from_json` refuses.
-    """
-    try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"Cannot read {path}: {error.strerror or error}.") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not a JSON file ({error}).") from error
-    return from_json(kind, values, Path(path).name)

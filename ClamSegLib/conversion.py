@@ -1,4 +1,4 @@
-"""A network written for other programs: ONNX and OpenVINO with its decoding, any number of slices at once; MNN without."""
+"""A network, or a step between two of its levels, written for other programs: ONNX, OpenVINO and MNN."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from torch import Tensor, nn
 from ClamSegLib.c_messages import printf_unheard
 from ClamSegLib.clam import Clam, decode
 from ClamSegLib.config import ModelConfig
-from ClamSegLib.engine_torch import folded
 from ClamSegLib.errors import ClamSegError, InputError
+from ClamSegLib.level_steps import NextNodes, shapes_of_step
 
 _CONVERTER = """
 import sys
@@ -43,28 +44,55 @@ class DecodedClam(nn.Module):
         return decode(self.clam(image), self.config)
 
 
-class HeadsOfClam(nn.Module):
-    """Image (B,1,S,S) -> the logits of all heads, in the order of `head_names`."""
+@dataclass(frozen=True)
+class Graph:
+    """A network as other programs see it.
 
-    def __init__(self, clam: nn.Module) -> None:
+    Attributes:
+        network: in evaluation mode; takes and gives tensors (B,...).
+        inputs: names, and shapes of a single slice.
+        outputs: likewise.
+    """
+
+    network: nn.Module
+    inputs: dict[str, tuple[int, ...]]
+    outputs: dict[str, tuple[int, ...]]
+
+    def examples(self, batch: int) -> tuple[Tensor, ...]:
+        """Random input (batch,...), the same for the same batch."""
+        generator = torch.Generator().manual_seed(batch)
+        return tuple(torch.randn(batch, *shape, generator=generator) for shape in self.inputs.values())
+
+
+def decoded_graph(clam: Clam, config: ModelConfig) -> Graph:
+    """Image to probability and disagreement."""
+    side = config.image_size
+    maps = (config.network.classes - 1, side, side)
+    return Graph(
+        DecodedClam(clam, config).eval(),
+        {"image": (config.network.in_channels, side, side)},
+        {"probability": maps, "disagreement": maps},
+    )
+
+
+def step_graph(clam: Clam, config: ModelConfig, first: int, last: int, ends: bool) -> Graph:
+    """The step from the nodes with i + j < `first` (0: from the image) to level `last`; see `level_steps.NextNodes`."""
+    inputs, outputs = shapes_of_step(config, first, last, ends)
+    network: nn.Module = NextNodes(clam.shells, first, last, ends)
+    if config.network.kind != "unetplusplus":
+        network = _AllHeads(clam)
+    return Graph(network.eval(), inputs, outputs)
+
+
+class _AllHeads(nn.Module):
+    """Image (B,1,S,S) -> the logits of all heads of networks that have no levels."""
+
+    def __init__(self, clam: Clam) -> None:
         super().__init__()
         self.clam = clam
 
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """Runs the shells."""
-        return [head for heads in self.clam(image) for head in heads]
-
-
-def head_names(config: ModelConfig, level: int) -> list[list[str]]:
-    """What the outputs of a converted network are called, per shell, deepest head first."""
-    deepest = min(level, config.network.heads)
-    return [[f"shell_{k}_head_{j}" for j in range(deepest, 0, -1)] for k in range(config.network.shells)]
-
-
-def example_image(config: ModelConfig, batch: int) -> Tensor:
-    """Random crops (batch,1,S,S), the same for the same batch."""
-    generator = torch.Generator().manual_seed(batch)
-    return torch.randn(batch, config.network.in_channels, config.image_size, config.image_size, generator=generator)
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        return tuple(head for heads in self.clam(image) for head in heads)
 
 
 @contextlib.contextmanager
@@ -113,8 +141,8 @@ def import_mnn() -> Any:
     return MNN
 
 
-def write_onnx(network: nn.Module, config: ModelConfig, folder: Path) -> Path:
-    """Writes model.onnx of a `DecodedClam` in evaluation mode.
+def write_onnx(graph: Graph, folder: Path) -> Path:
+    """Writes model.onnx for any number of slices at once.
 
     Raises:
         InputError: a package is missing.
@@ -126,39 +154,59 @@ def write_onnx(network: nn.Module, config: ModelConfig, folder: Path) -> Path:
         raise InputError(
             "ONNX needs onnx, onnxscript and onnxruntime; install them with pip install 'clamseg[onnx]'."
         ) from error
+    batch = torch.export.Dim("batch", min=1)
+    return _exported(graph, 2, folder, {0: batch})
+
+
+def _exported(graph: Graph, batch: int, folder: Path, dimensions: dict[int, Any] | None) -> Path:
     path = folder / FILES["onnx"]
+    examples = graph.examples(batch)
+    dynamic = None if dimensions is None else tuple(dimensions for _ in examples)
     with _quiet(), torch.no_grad():
         torch.onnx.export(
-            network,
-            (example_image(config, 2),),
+            _InTurn(graph.network),
+            examples,
             str(path),
             dynamo=True,
             external_data=False,
             verbose=False,
-            input_names=["image"],
-            output_names=["probability", "disagreement"],
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            input_names=list(graph.inputs),
+            output_names=list(graph.outputs),
+            dynamic_shapes=None if dynamic is None else (dynamic,),
         )
     return path
 
 
-def write_openvino(network: nn.Module, config: ModelConfig, folder: Path) -> Path:
-    """Writes model.xml and model.bin of a `DecodedClam` in evaluation mode, in float32.
+class _InTurn(nn.Module):
+    """A network whose inputs are named by their place."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.network(*given))
+
+
+def write_openvino(graph: Graph, folder: Path) -> Path:
+    """Writes model.xml and model.bin in float32, for any number of slices at once; inputs keep their places.
 
     Raises:
         InputError: OpenVINO is missing.
     """
     openvino = import_openvino()
     path = folder / FILES["openvino"]
-    shape = [-1, config.network.in_channels, config.image_size, config.image_size]
+    shapes = [[-1, *shape] for shape in graph.inputs.values()]
     with _quiet(), torch.no_grad():
-        converted = openvino.convert_model(network, example_input=example_image(config, 2), input=[("image", shape)])
+        converted = openvino.convert_model(_InTurn(graph.network), example_input=graph.examples(2), input=shapes)
+        for place, name in zip(converted.inputs, graph.inputs, strict=True):
+            place.get_tensor().set_names({name})
         openvino.save_model(converted, path, compress_to_fp16=False)
     return path
 
 
-def write_mnn(clam: Clam, config: ModelConfig, level: int, folder: Path) -> Path:
-    """Writes model.mnn of the shells of a level, for one slice at a time, in float32, without decoding.
+def write_mnn(graph: Graph, folder: Path) -> Path:
+    """Writes model.mnn for one slice at a time, in float32.
 
     Raises:
         InputError: a package is missing.
@@ -171,18 +219,8 @@ def write_mnn(clam: Clam, config: ModelConfig, level: int, folder: Path) -> Path
         raise InputError(
             "MNN needs onnx and onnxscript to convert a network; install them with pip install 'clamseg[mnn]'."
         ) from error
-    path, between = folder / FILES["mnn"], folder / FILES["onnx"]
-    with _quiet(), torch.no_grad():
-        torch.onnx.export(
-            HeadsOfClam(folded(clam)).eval(),
-            (example_image(config, 1),),
-            str(between),
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-            input_names=["image"],
-            output_names=[name for shell in head_names(config, level) for name in shell],
-        )
+    path = folder / FILES["mnn"]
+    between = _exported(graph, 1, folder, None)
     _convert_to_mnn(between, path)
     between.unlink()
     return path

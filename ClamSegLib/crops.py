@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.cases import UNKNOWN, Case, read_cases
-from ClamSegLib.config import ModelConfig, to_json
+from ClamSegLib.config import ModelConfig
+from ClamSegLib.config_json import to_json
 from ClamSegLib.dataset import LabelledFolder
 from ClamSegLib.errors import InputError
 from ClamSegLib.organ import find_organ

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from functools import cache
 from typing import TYPE_CHECKING
 
 from ClamSegLib.errors import InputError
 
 if TYPE_CHECKING:
     import torch
+
+_PRODUCT_SIDE, _HOPELESS = 256, 10.0
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -33,6 +37,31 @@ def choose_device(name: str = "auto") -> torch.device:
         found = "no CUDA GPU was found" if count == 0 else f"only cuda:0 to cuda:{count - 1} were found"
         raise InputError(f"Device '{name}' was asked for, but {found}; use --device auto or cpu.")
     return torch.device("cuda", index)
+
+
+@cache
+def is_bfloat16_fast(kind: str) -> bool:
+    """Whether devices of a kind ('cpu' or 'cuda') compute bfloat16 at least as fast as float32.
+
+    A processor without instructions for it works it out number by number, a hundred times slower, so that trying a
+    network once would take minutes; a small product tells it in a tenth of a second.
+    """
+    import torch
+
+    if kind == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    seconds: list[float] = []
+    for dtype in (torch.float32, torch.bfloat16):
+        matrix = torch.ones(_PRODUCT_SIDE, _PRODUCT_SIDE, dtype=dtype)
+        runs = []
+        for _ in range(5):
+            started = time.perf_counter()
+            matrix @ matrix
+            runs.append(time.perf_counter() - started)
+            if len(seconds) == 1 and runs[-1] > _HOPELESS * seconds[0]:
+                break
+        seconds.append(min(runs))
+    return seconds[1] < seconds[0]
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -129,10 +129,8 @@ class LevelsCompared:
         return auc is None or deepest is None or auc >= deepest - LARGEST_AUC_LOSS
 
     def cost(self, limits: Sequence[float | None], costs: Sequence[float]) -> float:
-        """Arithmetic of a slice as a share of the deepest level's: what it ran up to where it left."""
-        level = self.left_at(limits)
-        run = [*(number for number, limit in enumerate(limits) if limit is not None), len(costs) - 1]
-        return float(sum(costs[number] * (level >= number).mean() for number in run))
+        """Arithmetic of a slice as a share of the deepest level's: that of where it left, which holds those before."""
+        return float(np.asarray(costs)[self.left_at(limits)].mean())
 
     def cheapest(self, diseased: NDArray[np.bool_], costs: Sequence[float]) -> tuple[float | None, ...]:
         """The limits of levels 1..D-1 that cost least of those that slices of both classes bear; all None at worst."""

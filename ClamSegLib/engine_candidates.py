@@ -7,6 +7,7 @@ import platform
 
 import torch
 
+from ClamSegLib.device import is_bfloat16_fast
 from ClamSegLib.engine import ENGINES
 from ClamSegLib.errors import InputError
 
@@ -45,4 +46,6 @@ def by_promise(kinds: list[str], device: torch.device) -> list[tuple[str, str]]:
     promising = [("openvino", "bfloat16"), ("mnn", "float32"), ("torch", "bfloat16"), ("openvino", "float32")]
     if platform.machine().lower() in _ARM:
         promising.insert(0, ("mnn", "float16"))
+    if not is_bfloat16_fast("cpu"):
+        promising = [(kind, precision) for kind, precision in promising if precision != "bfloat16"]
     return [(kind, precision) for kind, precision in promising if kind in kinds]

@@ -8,21 +8,21 @@ where the work ahead is shorter than that.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ClamSegLib.checkpoint import LoadedModel
-from ClamSegLib.clam import Clam
-from ClamSegLib.conversion import DecodedClam, write_mnn, write_onnx, write_openvino
 from ClamSegLib.engine import Engine, EngineChoice
 from ClamSegLib.engine_candidates import by_promise, engines_to_try
-from ClamSegLib.engine_memory import Remembered, converted_file, forget, question, recall, remember
-from ClamSegLib.engine_torch import ReferenceEngine, TorchEngine, can_fold
+from ClamSegLib.engine_memory import Remembered, forget, question, recall, remember
+from ClamSegLib.engine_opening import open_engine, open_steps
+from ClamSegLib.engine_torch import can_fold
 from ClamSegLib.errors import ClamSegError
+from ClamSegLib.level_steps import LevelSteps
 from ClamSegLib.map_refinement import refined
 from ClamSegLib.progress import Reporter
 
@@ -75,47 +75,13 @@ class OpenEngine:
     reason: str
 
 
-def network_at(model: LoadedModel, level: int) -> Clam:
-    """The model's shells with the nodes that `level` needs."""
-    return model.clam if level == model.config.network.heads else model.clam.pruned(level)
+@dataclass(frozen=True)
+class OpenSteps:
+    """The steps to several levels, ready to run; the rest as for `OpenEngine`, agreement the smallest of the levels."""
 
-
-def open_engine(model: LoadedModel, level: int, device: torch.device, choice: EngineChoice) -> Engine:
-    """Builds the engine of a choice.
-
-    Raises:
-        InputError: the package of the engine is missing.
-        OutputError: a converted network cannot be kept in the cache.
-    """
-    clam = network_at(model, level)
-    if choice.engine == "reference":
-        return ReferenceEngine(clam, model.config, choice, device)
-    if choice.engine == "torch":
-        return TorchEngine(clam, model.config, choice, device)
-    return _open_converted(model, level, clam.to("cpu"), choice)  # the reference may have moved it elsewhere
-
-
-def _open_converted(model: LoadedModel, level: int, clam: Clam, choice: EngineChoice) -> Engine:
-    config = model.config
-
-    def write(part: Path) -> Path:
-        if choice.engine == "mnn":
-            return write_mnn(clam, config, level, part)
-        decoded = DecodedClam(clam, config).eval()
-        return (write_onnx if choice.engine == "onnx" else write_openvino)(decoded, config, part)
-
-    path = converted_file(config.weights_sha256, level, choice.engine, write)
-    if choice.engine == "mnn":
-        from ClamSegLib.engine_mnn import MnnEngine
-
-        return MnnEngine(path, config, level, choice)
-    if choice.engine == "onnx":
-        from ClamSegLib.engine_onnx import OnnxEngine
-
-        return OnnxEngine(path, choice)
-    from ClamSegLib.engine_openvino import OpenVinoEngine
-
-    return OpenVinoEngine(path, choice)
+    steps: LevelSteps
+    agreement: float
+    reason: str
 
 
 def choose_engine(work: Work, reporter: Reporter | None = None) -> OpenEngine:
@@ -157,6 +123,52 @@ def _reference(work: Work) -> OpenEngine:
     return OpenEngine(open_engine(work.model, work.level, work.device, choice), 1.0, "reference")
 
 
+def checked_steps(work: Work, levels: Sequence[int], opened: OpenEngine, reporter: Reporter) -> OpenSteps:
+    """The steps by which a chosen engine reaches `levels`; those of the reference where its masks differ at one of them.
+
+    Args:
+        work: what `opened` was chosen for.
+        levels: shallow first, the last that of `work`.
+    """
+    choice = opened.engine.choice
+    plain = replace(EngineChoice(), batch_size=choice.batch_size)
+    reference = open_steps(work.model, levels, work.device, plain)
+    if choice.engine == "reference":
+        return OpenSteps(reference, 1.0, opened.reason)
+    asked = question(
+        work.model.config.weights_sha256, levels, str(work.device), choice.in_words(), torch.get_num_threads()
+    )
+    known = recall(asked)
+    try:
+        steps = open_steps(work.model, levels, work.device, choice)
+        if known is not None:
+            return OpenSteps(steps, known.agreement, opened.reason)
+        agreement = min(
+            _agreement(work, found, _marked(work, expected))
+            for found, expected in zip(_at_levels(steps, work), _at_levels(reference, work), strict=True)
+        )
+        if agreement >= SMALLEST_AGREEMENT:
+            remember(asked, Remembered(choice, agreement), [])
+            return OpenSteps(steps, agreement, opened.reason)
+        why = f"its masks agree with the reference on {agreement:.3%} of the organ"
+    except ClamSegError as error:
+        why = str(error)
+    except Exception as error:  # engines are foreign libraries; one that fails is only not taken
+        why = f"it failed ({type(error).__name__})"
+    reporter.note(f"Engine {choice.in_words()} is not taken level by level: {why.rstrip('.')}.")
+    return OpenSteps(reference, 1.0, "reference")
+
+
+def _at_levels(steps: LevelSteps, work: Work) -> list[NDArray[np.float32]]:
+    """P_L (B,K,S,S) of the sample at every level."""
+    halfway = steps.begin(np.arange(len(work.sample)), work.sample)
+    found = [steps.maps(halfway)[0]]
+    for step in range(1, len(steps.levels)):
+        halfway = steps.go_on(step, halfway)
+        found.append(steps.maps(halfway)[0])
+    return found
+
+
 def _worth_measuring(work: Work) -> bool:
     if work.slices_ahead < 2 * SAMPLE_SLICES:
         return False
@@ -176,7 +188,7 @@ class _Trial:
         self.seconds: dict[EngineChoice, float] = {}
         self.agreement: dict[EngineChoice, float] = {}
         self.refused: dict[EngineChoice, str] = {}
-        self.expected = self._marked(_reference(work).engine.run(work.sample)[0])
+        self.expected = _marked(work, _reference(work).engine.run(work.sample)[0])
 
     def fastest(self, kinds: list[str]) -> EngineChoice | None:
         """Times candidates: threads, then engines and precision, the order of the shells, the batch.
@@ -218,7 +230,7 @@ class _Trial:
             return best
         try:
             engine = open_engine(self.work.model, self.work.level, self.work.device, choice)
-            self.agreement[choice] = self._agreement(engine)
+            self.agreement[choice] = _agreement(self.work, engine.run(self.work.sample)[0], self.expected)
             if self.agreement[choice] < SMALLEST_AGREEMENT:
                 self._refuse(choice, f"its masks agree with the reference on {self.agreement[choice]:.3%} of the organ")
                 return best
@@ -252,25 +264,26 @@ class _Trial:
                 break
         return min(runs) / batch
 
-    def _marked(self, found: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Pixels above the threshold, as stored: in steps of 1/255."""
-        refinement = self.work.model.config.refinement
-        if refinement is not None:
-            found = refined(found, self.work.sample, self.work.organ, refinement)
-        steps = np.round(np.clip(found, 0, 1) * 255)
-        return np.asarray(steps > 255 * self.work.model.config.threshold)
-
-    def _agreement(self, engine: Engine) -> float:
-        """Smallest share, over the conditions, of the organ's pixels that both engines mark alike."""
-        found = engine.run(self.work.sample)[0]
-        if not np.isfinite(found).all():
-            raise ClamSegError("its maps hold values that are no numbers")
-        same = self._marked(found) == self.expected
-        inside = self.work.organ if self.work.organ.any() else np.ones_like(self.work.organ)
-        return min(float(same[:, k][inside].mean()) for k in range(same.shape[1]))
-
     def _largest_batch(self) -> int:
         """So many slices that the widest maps of a shell stay in half a gigabyte."""
         network, side = self.work.model.config.network, self.work.model.config.image_size
         per_slice = side * side * 4 * network.features[0] * 2 * (self.work.level + 1)
         return max(1, _LARGEST_MAPS_BYTES // per_slice)
+
+
+def _marked(work: Work, found: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Pixels of the sample above the threshold, as stored: in steps of 1/255."""
+    refinement = work.model.config.refinement
+    if refinement is not None:
+        found = refined(found, work.sample, work.organ, refinement)
+    steps = np.round(np.clip(found, 0, 1) * 255)
+    return np.asarray(steps > 255 * work.model.config.threshold)
+
+
+def _agreement(work: Work, found: NDArray[np.float32], expected: NDArray[np.bool_]) -> float:
+    """Smallest share, over the conditions, of the organ's pixels that are marked as expected."""
+    if not np.isfinite(found).all():
+        raise ClamSegError("its maps hold values that are no numbers")
+    same = _marked(work, found) == expected
+    inside = work.organ if work.organ.any() else np.ones_like(work.organ)
+    return min(float(same[:, k][inside].mean()) for k in range(same.shape[1]))

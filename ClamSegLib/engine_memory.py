@@ -11,14 +11,14 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ClamSegLib import __version__
-from ClamSegLib.config import from_json
+from ClamSegLib.config_json import from_json
 from ClamSegLib.engine import EngineChoice
 from ClamSegLib.errors import ClamSegError
 from ClamSegLib.outputs import whole_file, whole_folder
@@ -54,11 +54,15 @@ def versions_of_engines() -> dict[str, str]:
     return found
 
 
-def question(weights_sha256: str, level: int, device: str, asked: str, threads: int) -> dict[str, Any]:
-    """All that the answer depends on."""
+def question(weights_sha256: str, level: int | Sequence[int], device: str, asked: str, threads: int) -> dict[str, Any]:
+    """All that the answer depends on.
+
+    Args:
+        level: of the network; several, where it runs in steps.
+    """
     return {
         "weights_sha256": weights_sha256,
-        "level": level,
+        "level": level if isinstance(level, int) else list(level),
         "device": device,
         "engine": asked,
         "threads": threads,
@@ -100,24 +104,25 @@ def forget(asked: dict[str, Any]) -> None:
         _place(asked).unlink()
 
 
-def converted_file(weights_sha256: str, level: int, kind: str, write: Callable[[Path], Path]) -> Path:
+def converted_file(weights_sha256: str, part: Sequence[int], kind: str, write: Callable[[Path], Path]) -> Path:
     """A network converted for `kind`, from the cache where every byte is still as written, else written anew.
 
     Args:
+        part: of the network that was converted, in numbers.
         write: writes into a folder and returns the path of the file to load.
 
     Raises:
         OutputError: the cache cannot be written.
     """
-    asked = json.dumps([weights_sha256, level, kind, versions_of_engines()], sort_keys=True)
+    asked = json.dumps([weights_sha256, list(part), kind, versions_of_engines()], sort_keys=True)
     folder = cache_folder() / "engines" / f"{kind}-{hashlib.sha256(asked.encode()).hexdigest()[:20]}"
     known = _intact(folder)
     if known is not None:
         return known
-    with whole_folder(folder, overwrite=True) as part:
-        name = write(part).name
-        sums = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(part.iterdir())}
-        (part / _CHECKSUMS).write_text(json.dumps({"load": name, "files": sums}), encoding="utf-8")
+    with whole_folder(folder, overwrite=True) as unseen:
+        name = write(unseen).name
+        sums = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(unseen.iterdir())}
+        (unseen / _CHECKSUMS).write_text(json.dumps({"load": name, "files": sums}), encoding="utf-8")
     return folder / name
 
 

@@ -1,16 +1,17 @@
-"""The network in ONNX Runtime on the CPU, in float32."""
+"""A network, or a step of one, in ONNX Runtime on the CPU, in float32."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
-from ClamSegLib.engine import Engine, EngineChoice, Maps
+from ClamSegLib.engine import EngineChoice
 
 
-class OnnxEngine(Engine):
+class OnnxGraph:
     """Runs a file that `conversion.write_onnx` wrote.
 
     Args:
@@ -21,12 +22,13 @@ class OnnxEngine(Engine):
     def __init__(self, path: Path, choice: EngineChoice) -> None:
         import onnxruntime
 
-        super().__init__(choice)
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = 3
         settings.intra_op_num_threads = choice.threads
         self._session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+        self._inputs = [place.name for place in self._session.get_inputs()]
 
-    def _run(self, image: NDArray[np.float32]) -> Maps:
-        probability, disagreement = self._session.run(None, {"image": image})
-        return probability, disagreement
+    def __call__(self, given: Sequence[Tensor]) -> list[Tensor]:
+        """Tensors (B,...) in the order of the graph's inputs -> those of its outputs."""
+        named = {name: values.numpy() for name, values in zip(self._inputs, given, strict=True)}
+        return [torch.from_numpy(values) for values in self._session.run(None, named)]

@@ -23,6 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ClamSegLib.clam import Clam, decode
 from ClamSegLib.config import ModelConfig
 from ClamSegLib.engine import Engine, EngineChoice
+from ClamSegLib.level_steps import LevelSteps, NextNodes, bounds
 from ClamSegLib.unetplusplus import Node, UNetPlusPlus
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -128,10 +129,18 @@ class FoldedShells(nn.Module):
     def forward(self, image: Tensor) -> list[list[Tensor]]:
         """As `Clam.forward`: per shell the logits of its heads, deepest first, float32."""
         x: dict[tuple[int, int], Tensor] = {}
-        image = image.to(self.dtype)
-        for i in range(self.level + 1):
-            # All shells see the same image, so their first convolutions are one without groups.
-            x[i, 0] = self._node(f"nodes/x_{i}_0", x[i - 1, 0] if i else image, self.n if i else 1)
+        self.go_on(x, image, 0, self.level)
+        return self.heads_of(x, 1, self.level)
+
+    def go_on(self, x: dict[tuple[int, int], Tensor], image: Tensor | None, first: int, last: int) -> None:
+        """As `UNetPlusPlus.go_on`; a map holds the channels of all shells one after the other."""
+        for i in range(first, last + 1):
+            if i == 0:
+                assert image is not None
+                # All shells see the same image, so their first convolutions are one without groups.
+                x[0, 0] = self._node("nodes/x_0_0", image.to(self.dtype), 1)
+            else:
+                x[i, 0] = self._node(f"nodes/x_{i}_0", x[i - 1, 0], self.n)
             if f"repeats/x_{i}_0/conv1" in self.layout:
                 x[i, 0] = self._node(f"repeats/x_{i}_0", x[i, 0], self.n)
             for j in range(1, i + 1):
@@ -142,8 +151,19 @@ class FoldedShells(nn.Module):
                 )
                 joined = self._joined([*(x[row, k] for k in range(j)), above])
                 x[row, j] = self._node(f"nodes/x_{row}_{j}", joined, self.n)
-        heads = [self._conv(f"heads/x_0_{j}", x[0, j].float(), self.n) for j in range(self.level, 0, -1)]
+
+    def heads_of(self, x: dict[tuple[int, int], Tensor], first: int, last: int) -> list[list[Tensor]]:
+        """Per shell the logits of the heads `last` .. `first` from the nodes, float32."""
+        heads = [self._conv(f"heads/x_0_{j}", x[0, j].float(), self.n) for j in range(last, first - 1, -1)]
         return [[head.chunk(self.n, 1)[k] for head in heads] for k in range(self.n)]
+
+
+def _folded_shells(clam: Clam, dtype: torch.dtype, choice: EngineChoice, device: torch.device) -> list[FoldedShells]:
+    """The shells of a folded clam one by one, or as one group."""
+    shells = [shell for shell in clam.shells if isinstance(shell, UNetPlusPlus)]
+    groups = [shells] if choice.shells == "together" else [[shell] for shell in shells]
+    joined = JoinedMaps()
+    return [FoldedShells(group, dtype, joined).to(device) for group in groups]
 
 
 class ReferenceEngine(Engine):
@@ -173,10 +193,7 @@ class TorchEngine(ReferenceEngine):
         self._dtype = _DTYPES[choice.precision]
         self._shells: list[FoldedShells] = []
         if can_fold(clam):
-            shells = [s for s in self._network.shells if isinstance(s, UNetPlusPlus)]
-            groups = [shells] if choice.shells == "together" else [[s] for s in shells]
-            joined = JoinedMaps()
-            self._shells = [FoldedShells(group, self._dtype, joined).to(device) for group in groups]
+            self._shells = _folded_shells(self._network, self._dtype, choice, device)
             del self._network
         else:
             self._network = self._network.to(self._dtype)
@@ -185,3 +202,36 @@ class TorchEngine(ReferenceEngine):
         if self._shells:
             return [heads for group in self._shells for heads in group(image)]
         return super()._logits(image.to(self._dtype))
+
+
+class _TorchStep:
+    """A step on a device, in a precision, with a number of threads."""
+
+    def __init__(self, nodes: NextNodes, dtype: torch.dtype, choice: EngineChoice, device: torch.device) -> None:
+        self._nodes, self._dtype, self._device = nodes, dtype, device
+        self._threads = choice.threads if device.type == "cpu" else 0
+
+    def __call__(self, given: Sequence[Tensor]) -> Sequence[Tensor]:
+        moved = [maps.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last) for maps in given]
+        with torch.inference_mode(), torch_threads(self._threads):
+            found: Sequence[Tensor] = self._nodes(*moved)
+        return found
+
+
+def torch_steps(
+    clam: Clam, config: ModelConfig, levels: Sequence[int], choice: EngineChoice, device: torch.device
+) -> LevelSteps:
+    """The network in steps to `levels`, by the engine 'reference' or 'torch'; of UNet++ only."""
+    shells: Sequence[nn.Module]
+    if choice.engine == "reference":
+        dtype = torch.float32
+        shells = list(clam.to(device, memory_format=torch.channels_last).shells)  # type: ignore[call-overload]
+    else:
+        dtype = _DTYPES[choice.precision]
+        own = folded(clam)
+        if can_fold(clam):
+            shells = _folded_shells(own, dtype, choice, device)
+        else:
+            shells = list(own.to(device, dtype, memory_format=torch.channels_last).shells)  # type: ignore[call-overload]
+    steps = [_TorchStep(NextNodes(shells, *bound), dtype, choice, device) for bound in bounds(levels)]
+    return LevelSteps(config, levels, choice, steps)

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from ClamSegLib import RESEARCH_ONLY, __version__
 from ClamSegLib.checkpoint import LoadedModel
-from ClamSegLib.config import ModelConfig, to_json
-from ClamSegLib.conversion import DecodedClam, example_image, import_openvino, write_onnx, write_openvino
+from ClamSegLib.config import ModelConfig
+from ClamSegLib.config_json import to_json
+from ClamSegLib.conversion import Graph, decoded_graph, import_openvino, write_onnx, write_openvino
 from ClamSegLib.errors import ClamSegError, InputError
 from ClamSegLib.outputs import whole_folder
 
@@ -50,15 +50,15 @@ def export_model(
     level = depth if level is None else level
     if not 1 <= level <= depth:
         raise InputError(f"Level {level} is not there; model '{model.config.name}' has the levels 1 to {depth}.")
-    network = DecodedClam(model.clam.pruned(level), model.config).eval()
+    graph = decoded_graph(model.clam.pruned(level), model.config)
     with whole_folder(folder, overwrite) as part:
         if kind == "onnx":
-            run = _write_onnx(network, model.config, part)
+            run = _write_onnx(graph, part)
         elif kind == "openvino":
-            run = _write_openvino(network, model.config, part)
+            run = _write_openvino(graph, part)
         else:
             raise InputError(f"Format '{kind}' is unknown; allowed are {', '.join(FORMATS)}.")
-        difference = _compare(network, run, model.config)
+        difference = _compare(graph, run)
         if difference > LARGEST_DIFFERENCE:
             raise ClamSegError(
                 f"The {kind} network differs from torch by {difference:.2g} (up to {LARGEST_DIFFERENCE} is allowed); nothing was written."
@@ -67,27 +67,27 @@ def export_model(
     return Exported(folder, difference)
 
 
-def _write_onnx(network: nn.Module, config: ModelConfig, folder: Path) -> Any:
-    path = write_onnx(network, config, folder)
+def _write_onnx(graph: Graph, folder: Path) -> Any:
+    path = write_onnx(graph, folder)
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return lambda image: session.run(None, {"image": image})
 
 
-def _write_openvino(network: nn.Module, config: ModelConfig, folder: Path) -> Any:
-    path = write_openvino(network, config, folder)
+def _write_openvino(graph: Graph, folder: Path) -> Any:
+    path = write_openvino(graph, folder)
     compiled = import_openvino().Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda image: list(compiled(image).values())
 
 
-def _compare(network: nn.Module, run: Any, config: ModelConfig) -> float:
+def _compare(graph: Graph, run: Any) -> float:
     """Largest absolute difference of both outputs over batches of several sizes."""
     largest = 0.0
     for batch in _BATCHES:
-        image = example_image(config, batch)
+        (image,) = graph.examples(batch)
         with torch.no_grad():
-            expected = network(image)
+            expected = graph.network(image)
         given: list[NDArray[np.float32]] = run(image.numpy())
         for reference, other in zip(expected, given, strict=True):
             if tuple(reference.shape) != other.shape:

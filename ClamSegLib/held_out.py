@@ -10,9 +10,18 @@ from torch import Tensor
 from ClamSegLib.clam import Clam
 from ClamSegLib.config import EarlyExit, ModelConfig
 from ClamSegLib.early_exit import batches_of, calibrate_early_exits
+from ClamSegLib.level_scales import measure_level_scales
 from ClamSegLib.neighbours import neighbours_help, stacks_of
 from ClamSegLib.train import Trainer
 from ClamSegLib.training_batches import CropSource
+
+
+def level_scales_of(
+    trainer: Trainer, clam: Clam, config: ModelConfig
+) -> tuple[tuple[tuple[tuple[float, float], ...], ...], ...]:
+    """What brings shallow levels to the scale of the deepest; empty where there are none."""
+    source, gather = _slices(trainer, config)
+    return measure_level_scales(clam, config, batches_of(gather, len(source)))
 
 
 def early_exits_of(trainer: Trainer, clam: Clam, config: ModelConfig) -> tuple[EarlyExit, ...]:

@@ -24,8 +24,8 @@ def seconds_per_slice(model: LoadedModel, device: str = "auto") -> dict[int, flo
     """
     import torch
 
-    from ClamSegLib.engine_choice import open_engine
     from ClamSegLib.engine_memory import question, recall
+    from ClamSegLib.engine_opening import open_engine
 
     chosen = choose_device(device)
     config = model.config

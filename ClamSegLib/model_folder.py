@@ -6,7 +6,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from ClamSegLib.config import ModelConfig, read_json
+from ClamSegLib.config import ModelConfig
+from ClamSegLib.config_json import read_json
 from ClamSegLib.errors import InputError
 
 CONFIG, WEIGHTS, CARD, RUN = "config.json", "weights.safetensors", "card.md", "run.json"

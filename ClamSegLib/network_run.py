@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from ClamSegLib.checkpoint import LoadedModel
 from ClamSegLib.device import choose_device, is_out_of_memory
 from ClamSegLib.engine import EngineChoice
 from ClamSegLib.errors import InputError, OutOfMemoryError
+from ClamSegLib.levels_by_need import run_by_need
 from ClamSegLib.memory_reuse import kept_memory
 from ClamSegLib.neighbours import have_neighbours
 from ClamSegLib.preprocess import Preparation
@@ -22,7 +24,7 @@ from ClamSegLib.progress import Reporter
 if TYPE_CHECKING:
     import torch
 
-    from ClamSegLib.engine_choice import OpenEngine
+    from ClamSegLib.engine_choice import OpenEngine, OpenSteps, Work
 
 BY_NEED = "auto"
 
@@ -35,7 +37,7 @@ class NetworkRun:
         probability: (K, slice, row, column) uint8 in steps of 1/255, canonical, 0 outside the organ.
         disagreement: same shape.
         device: that finished the run.
-        level: deepest level that ran.
+        level: deepest level asked for.
         slices_by_level: how many slices each level gave the maps of.
         choosing_s: seconds it took to choose and build the engine.
         engine: for report.json: engine, precision, threads, batch_size, shells, agreement, reason.
@@ -97,7 +99,7 @@ def run_network(
     together = model.config.neighbours if neighbours is None else neighbours
     together = together and model.config.task == "lesion" and have_neighbours(preparation.volume)
     opened: OpenEngine | None = None
-    shallow: list[OpenEngine] = []
+    steps: OpenSteps | None = None
     choosing_s = 0.0
     while True:
         try:
@@ -105,17 +107,18 @@ def run_network(
                 started = time.perf_counter()
                 asked = (chosen, batch_size, engine, cases_ahead, reporter)
                 opened = _opened(preparation, model, level, *asked)
-                shallow = [_opened(preparation, model, leaves.level, *asked) for leaves in exits]
+                if exits:
+                    levels = [*(leaves.level for leaves in exits), level]
+                    steps = _steps(preparation, model, levels, opened, *asked)
                 choosing_s += time.perf_counter() - started
             size = batch_size or opened.engine.choice.batch_size
-            told = {**_in_report(opened), "batch_size": size}
+            told = {**_in_report(opened, steps), "batch_size": size}
             maps = CaseMaps.of(preparation, reporter, together)
-            stays, by_level = np.arange(preparation.n_slices), {}
-            for leaves, at_level in zip(exits, shallow, strict=True):
-                left = maps.run(at_level.engine, stays, size, leaves.undecided)
-                by_level[leaves.level], stays = len(stays) - len(left), left
-            maps.run(opened.engine, stays, size)
-            by_level[level] = len(stays)
+            if steps is None:
+                maps.run(opened.engine, size)
+                by_level = {level: preparation.n_slices}
+            else:
+                by_level = run_by_need(maps, steps.steps, [leaves.undecided for leaves in exits], size)
             maps.finish(size)
             return NetworkRun(
                 maps.probability, maps.disagreement, str(chosen), level, told, by_level, choosing_s, together
@@ -138,15 +141,15 @@ def run_network(
                 torch.cuda.empty_cache()
 
 
-def _in_report(opened: OpenEngine) -> dict[str, Any]:
-    choice: EngineChoice = opened.engine.choice
+def _in_report(opened: OpenEngine, steps: OpenSteps | None) -> dict[str, Any]:
+    choice: EngineChoice = opened.engine.choice if steps is None else steps.steps.choice
     return {
         "engine": choice.engine,
         "precision": choice.precision,
         "threads": choice.threads or _threads(),
         "shells": choice.shells,
-        "agreement_with_reference": round(opened.agreement, 6),
-        "chosen": opened.reason,
+        "agreement_with_reference": round(opened.agreement if steps is None else steps.agreement, 6),
+        "chosen": opened.reason if steps is None else steps.reason,
     }
 
 
@@ -167,29 +170,60 @@ def _opened(
     reporter: Reporter,
 ) -> OpenEngine:
     """The engine, kept with the model for the next case unless it was the reference for lack of work."""
-    from ClamSegLib.engine_choice import SAMPLE_SLICES, OpenEngine, Work, choose_engine
+    from ClamSegLib.engine_choice import OpenEngine, choose_engine
 
     key = (level, str(device), engine, _threads())
     kept = model.engines.get(key)
     if isinstance(kept, OpenEngine):
         return kept
-    n = preparation.n_slices
-    # From the middle of the organ, where lesions and edges are.
-    with_organ = np.flatnonzero(preparation.mask.any(axis=(1, 2)))
-    some = with_organ if len(with_organ) else np.arange(n)
-    places = np.linspace(0, len(some) - 1, min(SAMPLE_SLICES, len(some)) + 2)[1:-1].round().astype(int)
-    index = np.unique(some[places])
-    work = Work(
-        model,
-        level,
-        device,
-        engine,
-        preparation.network_input(index),
-        preparation.organ_input(index),
-        n * cases_ahead,
-        batch_size,
-    )
+    work = _work(preparation, model, level, device, batch_size, engine, cases_ahead)
     opened = choose_engine(work, reporter)
     if opened.reason != "reference":
         model.engines[key] = opened
     return opened
+
+
+def _work(
+    preparation: Preparation,
+    model: LoadedModel,
+    level: int,
+    device: torch.device,
+    batch_size: int | None,
+    engine: str,
+    cases_ahead: int,
+) -> Work:
+    """What engines are tried on: crops from the middle of the organ, where lesions and edges are."""
+    from ClamSegLib.engine_choice import SAMPLE_SLICES, Work
+
+    n = preparation.n_slices
+    with_organ = np.flatnonzero(preparation.mask.any(axis=(1, 2)))
+    some = with_organ if len(with_organ) else np.arange(n)
+    places = np.linspace(0, len(some) - 1, min(SAMPLE_SLICES, len(some)) + 2)[1:-1].round().astype(int)
+    index = np.unique(some[places])
+    sample, organ = preparation.network_input(index), preparation.organ_input(index)
+    return Work(model, level, device, engine, sample, organ, n * cases_ahead, batch_size)
+
+
+def _steps(
+    preparation: Preparation,
+    model: LoadedModel,
+    levels: Sequence[int],
+    opened: OpenEngine,
+    device: torch.device,
+    batch_size: int | None,
+    engine: str,
+    cases_ahead: int,
+    reporter: Reporter,
+) -> OpenSteps:
+    """The engine's steps to `levels`, kept with the model like the engine."""
+    from ClamSegLib.engine_choice import OpenSteps, checked_steps
+
+    key = (*levels, str(device), engine, _threads())
+    kept = model.engines.get(key)
+    if isinstance(kept, OpenSteps):
+        return kept
+    work = _work(preparation, model, levels[-1], device, batch_size, engine, cases_ahead)
+    steps = checked_steps(work, levels, opened, reporter)
+    if opened.reason != "reference":
+        model.engines[key] = steps
+    return steps

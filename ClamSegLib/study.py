@@ -18,7 +18,7 @@ import torch
 
 from ClamSegLib import __version__
 from ClamSegLib.checkpoint import LoadedModel, load_model
-from ClamSegLib.config import from_json
+from ClamSegLib.config_json import from_json
 from ClamSegLib.errors import ClamSegError, InputError
 from ClamSegLib.evaluate import EvaluationOptions, evaluate
 from ClamSegLib.labelled_rows import LabelledFolder

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ClamSegLib.config import read_json
+from ClamSegLib.config_json import read_json
 from ClamSegLib.errors import InputError
 from ClamSegLib.labelled_rows import LabelledFolder
 

@@ -49,7 +49,7 @@ class TrainingConfig:
         ema_decay: of the weights that are validated and saved.
         validation_share: share of training patients held out to choose without masks.
         augmentation: strength of the training augmentation, 0 (none) to 1.
-        mixed_precision: 'auto' (bfloat16 or float16 on a GPU, float32 on a CPU), 'off', or 'bf16'.
+        mixed_precision: 'auto' (bfloat16 on a GPU that computes it, else float32), 'off', or 'bf16' (float32 where bfloat16 is slower).
     """
 
     task: str = "lesion"

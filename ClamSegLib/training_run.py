@@ -18,11 +18,12 @@ from torch import Tensor, distributed
 from ClamSegLib import RESEARCH_ONLY, __version__
 from ClamSegLib.checkpoint import load_model, parameter_count, save_model
 from ClamSegLib.clam import Clam
-from ClamSegLib.config import ModelConfig, to_json
+from ClamSegLib.config import ModelConfig
+from ClamSegLib.config_json import to_json
 from ClamSegLib.corrected_threshold import threshold_of_corrections
 from ClamSegLib.dataset import LabelledFolder
 from ClamSegLib.errors import InputError
-from ClamSegLib.held_out import early_exits_of, neighbours_of
+from ClamSegLib.held_out import early_exits_of, level_scales_of, neighbours_of
 from ClamSegLib.outputs import whole_file
 from ClamSegLib.processes import Processes
 from ClamSegLib.progress import Reporter
@@ -216,6 +217,7 @@ def _write_model(request: TrainingRequest, setup: TrainingSetup, trainer: Traine
     config = replace(
         config, neighbours=neighbours_of(trainer, clam, config), threshold=_threshold(trainer, clam, config)
     )
+    config = replace(config, level_scales=level_scales_of(trainer, clam, config))
     # Last: what is undecided lies near the threshold.
     config = replace(config, early_exits=early_exits_of(trainer, clam, config))
     run = {

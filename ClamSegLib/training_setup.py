@@ -10,15 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.config import (
-    Condition,
-    IntensityConfig,
-    ModelConfig,
-    NetworkConfig,
-    OrganConfig,
-    from_json,
-    to_json,
-)
+from ClamSegLib.config import Condition, IntensityConfig, ModelConfig, NetworkConfig, OrganConfig
+from ClamSegLib.config_json import from_json, to_json
 from ClamSegLib.crops import CropSet, load_crops
 from ClamSegLib.dataset import LabelledFolder, split_rows
 from ClamSegLib.errors import InputError
@@ -188,6 +181,7 @@ def fine_tuning_config(initial: ModelConfig, folder: LabelledFolder, name: str, 
         threshold=ModelConfig.threshold,
         slice_score_normal=None,
         early_exits=(),
+        level_scales=(),
         neighbours=False,
         weights_sha256="",
     )

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from ClamSegLib.clam import Clam
+from ClamSegLib.device import is_bfloat16_fast
 from ClamSegLib.objective import Objective
 from ClamSegLib.training_batches import BatchMaker, step_generator
 from ClamSegLib.training_config import TrainingConfig
@@ -47,6 +48,5 @@ def shard_gradient(
 def _precision(choice: str, device: torch.device) -> torch.dtype | None:
     if choice == "off" or (choice == "auto" and device.type != "cuda"):
         return None
-    # bfloat16 needs no loss scaling; GPUs without it compute in float32 rather than in a fragile float16.
-    supported = device.type != "cuda" or torch.cuda.is_bf16_supported()
-    return torch.bfloat16 if supported else None
+    # bfloat16 needs no loss scaling; where it is slow float32 computes, rather than a fragile float16.
+    return torch.bfloat16 if is_bfloat16_fast(device.type) else None

@@ -8,7 +8,8 @@ Sources: the paper ClamSeg is built on (section 3.1); UNet++, arXiv 1807.10165 a
             \\     /
              X^{2,0} -- ...
 
-Running at level L computes only the nodes with i + j <= L; `pruned(L)` drops the others for good.
+Running at level L computes only the nodes with i + j <= L; `pruned(L)` drops the others for good, and `go_on` takes
+what a shallow level has computed deeper.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from ClamSegLib.config import NetworkConfig
+
+
+def nodes_of(level: int) -> list[tuple[int, int]]:
+    """The nodes (i, j) of a level, in the order in which they are computed."""
+    return [(i - j, j) for i in range(level + 1) for j in range(i + 1)]
 
 
 def _norm(kind: str, channels: int) -> nn.Module:
@@ -111,7 +117,21 @@ class UNetPlusPlus(nn.Module):
         if height % 2**level or width % 2**level:
             raise ValueError(f"image {height}x{width} must be a multiple of {2**level} in both sides for level {level}")
         x: dict[tuple[int, int], Tensor] = {}
-        for i in range(level + 1):
+        self.go_on(x, image, 0, level)
+        return self.heads_of(x, 1, level)
+
+    def heads_of(self, x: dict[tuple[int, int], Tensor], first: int, last: int) -> list[Tensor]:
+        """Logits (B, classes, H, W) of the heads `last` .. `first` from the nodes."""
+        return [self.heads[f"x_0_{j}"](x[0, j]) for j in range(last, first - 1, -1)]
+
+    def go_on(self, x: dict[tuple[int, int], Tensor], image: Tensor | None, first: int, last: int) -> None:
+        """Adds the nodes with first <= i + j <= last to `x`, which holds those with i + j < first.
+
+        Args:
+            x: by (i, j), each (B, features[i], H / 2**i, W / 2**i).
+            image: (B, in_channels, H, W), needed for `first` 0 only.
+        """
+        for i in range(first, last + 1):
             below = image if i == 0 else x[i - 1, 0]
             x[i, 0] = self.nodes[f"x_{i}_0"](below)
             if f"x_{i}_0" in self.repeats:
@@ -122,7 +142,6 @@ class UNetPlusPlus(nn.Module):
                 name = f"x_{row}_{j}"
                 up = self.ups[name](x[row + 1, j - 1])
                 x[row, j] = self.nodes[name](torch.cat([*(x[row, n] for n in range(j)), up], dim=1))
-        return [self.heads[f"x_0_{j}"](x[0, j]) for j in range(level, 0, -1)]
 
     def pruned(self, level: int) -> UNetPlusPlus:
         """A copy without the nodes that `level` does not need; its outputs equal `forward(image, level)` to the bit."""

@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     import torch
 
     from ClamSegLib.checkpoint import load_model
-    from ClamSegLib.config import from_json
+    from ClamSegLib.config_json import from_json
     from ClamSegLib.dataset import add_corrections, keep_rows, read_labelled_folder, without_outlines
     from ClamSegLib.device import choose_device
     from ClamSegLib.model_folder import CONFIG

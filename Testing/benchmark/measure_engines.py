@@ -19,7 +19,8 @@ import torch
 
 from ClamSegLib.checkpoint import LoadedModel, load_model
 from ClamSegLib.engine import Engine, EngineChoice
-from ClamSegLib.engine_choice import SAMPLE_SLICES, Work, choose_engine, open_engine
+from ClamSegLib.engine_choice import SAMPLE_SLICES, Work, choose_engine
+from ClamSegLib.engine_opening import open_engine
 from ClamSegLib.inference import SegmentOptions, look_at
 from ClamSegLib.memory_reuse import kept_memory
 from ClamSegLib.preprocess import prepare

@@ -18,7 +18,8 @@ from ClamSegLib.clam import Clam
 from ClamSegLib.cli import main
 from ClamSegLib.config import Condition, ModelConfig, NetworkConfig
 from ClamSegLib.engine import EngineChoice
-from ClamSegLib.engine_choice import SMALLEST_AGREEMENT, Work, choose_engine, open_engine
+from ClamSegLib.engine_choice import SMALLEST_AGREEMENT, Work, choose_engine
+from ClamSegLib.engine_opening import open_engine
 from ClamSegLib.errors import InputError
 from ClamSegLib.inference import SegmentOptions, segment_volume
 from ClamSegLib.progress import Reporter
@@ -307,11 +308,11 @@ def test_the_report_says_what_computed(cache, tmp_path, repository, capsys):
 
 
 def test_the_times_per_level_are_those_of_the_engine_that_runs_here(cache, model, monkeypatch):
-    from ClamSegLib import level_times
+    from ClamSegLib import engine_opening, level_times
     from ClamSegLib.engine_memory import Remembered, question, remember
 
     used: list[EngineChoice] = []
-    real = engine_choice.open_engine
+    real = engine_opening.open_engine
 
     def noted(model, level, device, choice):
         used.append(choice)
@@ -319,7 +320,7 @@ def test_the_times_per_level_are_those_of_the_engine_that_runs_here(cache, model
             raise ImportError("it was removed")
         return real(model, level, device, choice)
 
-    monkeypatch.setattr(engine_choice, "open_engine", noted)
+    monkeypatch.setattr(engine_opening, "open_engine", noted)
     sha, threads = model.config.weights_sha256, torch.get_num_threads()
     for level, kind in ((1, "torch"), (2, "openvino")):
         remember(question(sha, level, "cpu", "auto", threads), Remembered(EngineChoice(kind), 1.0), [])

@@ -15,8 +15,8 @@ from tiny_model import tiny_model
 from ClamSegLib import conversion
 from ClamSegLib.checkpoint import load_model
 from ClamSegLib.engine import EngineChoice
-from ClamSegLib.engine_choice import choose_engine, open_engine
-from ClamSegLib.engine_mnn import MnnEngine
+from ClamSegLib.engine_choice import choose_engine
+from ClamSegLib.engine_opening import engine_of_file, open_engine
 from ClamSegLib.errors import ClamSegError, InputError
 
 pytest.importorskip("MNN")
@@ -88,9 +88,9 @@ def test_answers_that_are_no_numbers_or_of_another_shape_are_refused(tmp_path, c
     open_engine(model, 2, CPU, MNN)
     (path,) = cache.glob("mnn-*/model.mnn")
     with pytest.raises(ClamSegError, match="answered with shape"):
-        MnnEngine(path, model_of(tmp_path, classes=3).config, 2, MNN).run(crops())
+        engine_of_file(path, model_of(tmp_path, classes=3).config, 2, MNN).run(crops())
     with pytest.raises(ClamSegError, match=r"\(1, 32, 32\); \(1, 64, 64\) came"):
-        MnnEngine(path, model.config, 2, MNN).run(np.zeros((1, 1, 64, 64), np.float32))
+        engine_of_file(path, model.config, 2, MNN).run(np.zeros((1, 1, 64, 64), np.float32))
     torch.nn.init.constant_(model.clam.shells[0].heads["x_0_1"].bias, float("nan"))
     broken = replace(model, config=replace(model.config, weights_sha256="1"))
     with pytest.raises(ClamSegError, match="no numbers; run again with --engine reference"):

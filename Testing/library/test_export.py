@@ -60,7 +60,7 @@ def test_a_level_that_is_not_there_is_refused(tmp_path, folder, capsys):
 def test_a_network_that_answers_differently_is_not_written(tmp_path, folder, monkeypatch):
     from ClamSegLib import export
 
-    def wrong(network, config, part):
+    def wrong(graph, part):
         return lambda image: [np.full((len(image), 1, 32, 32), 0.7, np.float32)] * 2
 
     monkeypatch.setattr(export, "_write_onnx", wrong)

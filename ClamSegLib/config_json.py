@@ -1,0 +1,86 @@
+"""Frozen dataclasses from and to JSON.
+
+Unknown keys and values outside their range are refused, so that a file made by a newer version, or by hand,
+never runs as something else than it says.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ClamSegLib.errors import InputError
+
+_Config = TypeVar("_Config")
+
+
+def _from_json_value(kind: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        return from_json(typing.cast(type, kind), value, where)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in arguments:
+            return None
+        return _from_json_value(next(a for a in arguments if a is not type(None)), value, where)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise InputError(f"{where} must be a list, came {value!r}.")
+        inner = [arguments[0]] * len(value) if len(arguments) == 2 and arguments[1] is Ellipsis else list(arguments)
+        if len(inner) != len(value):
+            raise InputError(f"{where} must hold {len(inner)} values, came {len(value)}.")
+        return tuple(_from_json_value(k, v, f"{where}[{n}]") for n, (k, v) in enumerate(zip(inner, value, strict=True)))
+    if origin is dict:
+        kind = dict
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(kind, type) and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    raise InputError(f"{where} must be of type {getattr(kind, '__name__', kind)}, came {value!r}.")
+
+
+def from_json(kind: type[_Config], values: Any, where: str = "config") -> _Config:
+    """Builds the frozen dataclass `kind` from JSON values.
+
+    Raises:
+        InputError: not an object, an unknown key, a missing key, a wrong type, or a value out of range.
+    """
+    if not isinstance(values, dict):
+        raise InputError(f"{where} must be a JSON object, came {type(values).__name__}.")
+    fields = {f.name: f for f in dataclasses.fields(typing.cast(Any, kind))}
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise InputError(f"{where} has unknown keys {', '.join(unknown)}; allowed are {', '.join(fields)}.")
+    hints = typing.get_type_hints(kind)
+    converted = {key: _from_json_value(hints[key], value, f"{where}.{key}") for key, value in values.items()}
+    missing = [
+        name
+        for name, f in fields.items()
+        if name not in converted and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise InputError(f"{where} lacks {', '.join(missing)}.")
+    return kind(**converted)
+
+
+def to_json(config: Any) -> dict[str, Any]:
+    """The dataclass as JSON values (tuples become lists when dumped)."""
+    return dataclasses.asdict(config)
+
+
+def read_json(kind: type[_Config], path: Path) -> _Config:
+    """Reads `kind` from a JSON file.
+
+    Raises:
+        InputError: unreadable, not JSON, or what `from_json` refuses.
+    """
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not a JSON file ({error}).") from error
+    return from_json(kind, values, Path(path).name)

@@ -1,0 +1,164 @@
+"""Slices on their way through the levels of a network: what a shallow level has computed stays for the next.
+
+The nodes of level L are among those of every deeper one, so a slice that goes on costs only the nodes that are new.
+Slices whose answer is final are left out of the next step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ClamSegLib.clam import decode
+from ClamSegLib.config import ModelConfig
+from ClamSegLib.engine import EngineChoice, Maps
+from ClamSegLib.errors import ClamSegError
+from ClamSegLib.unetplusplus import UNetPlusPlus, nodes_of
+
+Step = Callable[[Sequence[Tensor]], Sequence[Tensor]]
+
+
+class NextNodes(nn.Module):
+    """The nodes of levels `first` .. `last` of all shells, as one step.
+
+    Args:
+        shells: UNet++ of one architecture, or folded groups of them.
+        first: nodes with i + j < `first` are given; 0: the image is.
+        last: level that the step reaches.
+        ends: no step follows, so that no nodes are handed on.
+    """
+
+    def __init__(self, shells: Iterable[nn.Module], first: int, last: int, ends: bool) -> None:
+        super().__init__()
+        self.shells = nn.ModuleList(shells)
+        self.first, self.last, self.ends = first, last, ends
+
+    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
+        """Shell by shell the logits of the new heads, deepest first; then shell by shell the nodes of level `last`.
+
+        Args:
+            given: the image (B,1,S,S), or what the step before handed on.
+        """
+        known = nodes_of(self.first - 1)
+        heads: list[Tensor] = []
+        nodes: list[Tensor] = []
+        for number, shell in enumerate(self.shells):
+            own = given[number * len(known) : (number + 1) * len(known)]
+            x = dict(zip(known, own, strict=True))
+            shell.go_on(x, None if known else given[0], self.first, self.last)  # type: ignore[operator]
+            found = shell.heads_of(x, max(self.first, 1), self.last)  # type: ignore[operator]
+            heads += found if isinstance(shell, UNetPlusPlus) else [head for one in found for head in one]
+            nodes += [] if self.ends else [x[node] for node in nodes_of(self.last)]
+        return (*heads, *nodes)
+
+
+def shapes_of_step(
+    config: ModelConfig, first: int, last: int, ends: bool
+) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
+    """Names and shapes (C,H,W) of what a step of unfolded shells takes and gives."""
+    network, side = config.network, config.image_size
+    shells = range(network.shells)
+
+    def nodes(level: int) -> dict[str, tuple[int, ...]]:
+        return {
+            f"shell_{k}_x_{i}_{j}": (network.features[i], side >> i, side >> i)
+            for k in shells
+            for i, j in nodes_of(level)
+        }
+
+    image: dict[str, tuple[int, ...]] = {"image": (network.in_channels, side, side)}
+    levels = range(min(last, network.heads), max(first, 1) - 1, -1)
+    heads: dict[str, tuple[int, ...]] = {
+        f"shell_{k}_head_{j}": (network.classes, side, side) for k in shells for j in levels
+    }
+    return nodes(first - 1) if first else image, heads if ends else {**heads, **nodes(last)}
+
+
+@dataclass(frozen=True)
+class Halfway:
+    """Slices that have reached a level.
+
+    Attributes:
+        slices: (B,) which slices they are, to whoever sent them.
+        heads: per shell, deepest first, logits (B, classes, S, S) of the heads so far.
+        nodes: maps (B,...) that the next step needs, as the engine keeps them.
+    """
+
+    slices: NDArray[np.int64]
+    heads: list[list[Tensor]]
+    nodes: list[Tensor]
+
+    def of(self, rows: NDArray[np.int64]) -> Halfway:
+        """Those at `rows` of 0..B-1."""
+        if np.array_equal(rows, np.arange(len(self.slices))):
+            return self
+        wanted = torch.from_numpy(rows)
+
+        def picked(maps: Tensor) -> Tensor:
+            return maps[wanted.to(maps.device)]
+
+        return Halfway(
+            self.slices[rows], [[picked(head) for head in shell] for shell in self.heads], [*map(picked, self.nodes)]
+        )
+
+    @staticmethod
+    def together(parts: Sequence[Halfway]) -> Halfway:
+        """All slices of parts that have reached the same level."""
+        if len(parts) == 1:
+            return parts[0]
+        shells = zip(*(part.heads for part in parts), strict=True)
+        return Halfway(
+            np.concatenate([part.slices for part in parts]),
+            [[torch.cat(same) for same in zip(*shell, strict=True)] for shell in shells],
+            [torch.cat(same) for same in zip(*(part.nodes for part in parts), strict=True)],
+        )
+
+
+class LevelSteps:
+    """A network that stops at some levels, the last of them as deep as it goes.
+
+    Args:
+        config: of the model.
+        levels: where it stops, shallow first.
+        choice: what computes the steps.
+        steps: to each of the levels from the one before, as `NextNodes` takes and gives maps.
+    """
+
+    def __init__(self, config: ModelConfig, levels: Sequence[int], choice: EngineChoice, steps: Sequence[Step]) -> None:
+        self.config, self.levels, self.choice, self._steps = config, tuple(levels), choice, tuple(steps)
+
+    def begin(self, slices: NDArray[np.int64], image: NDArray[np.float32]) -> Halfway:
+        """Takes crops (B,1,S,S) of slices (B,) to the first of the levels."""
+        none: list[list[Tensor]] = [[] for _ in range(self.config.network.shells)]
+        return self._went(0, Halfway(slices, none, [torch.from_numpy(np.ascontiguousarray(image))]))
+
+    def go_on(self, step: int, halfway: Halfway) -> Halfway:
+        """Takes slices that have reached `levels[step - 1]` to `levels[step]`."""
+        return self._went(step, halfway)
+
+    def maps(self, halfway: Halfway) -> Maps:
+        """Probability and disagreement (B,K,S,S) float32 at the level that was reached."""
+        found, differs = decode(halfway.heads, self.config)
+        return found.float().cpu().numpy(), differs.float().cpu().numpy()
+
+    def _went(self, step: int, halfway: Halfway) -> Halfway:
+        found = list(self._steps[step](halfway.nodes))
+        new = self.levels[step] - (self.levels[step - 1] if step else 0)
+        if not all(bool(head.isfinite().all()) for head in found[: new * len(halfway.heads)]):
+            raise ClamSegError(
+                f"The engine '{self.choice.engine}' answered with values that are no numbers; "
+                "run again with --engine reference."
+            )
+        heads = [[*found[k * new : (k + 1) * new], *before] for k, before in enumerate(halfway.heads)]
+        return Halfway(halfway.slices, heads, found[new * len(heads) :])
+
+
+def bounds(levels: Sequence[int]) -> list[tuple[int, int, bool]]:
+    """First and last diagonal i + j of the step to each of the levels, and whether it is the last step."""
+    firsts = [0, *(level + 1 for level in levels[:-1])]
+    return [(first, last, last == levels[-1]) for first, last in zip(firsts, levels, strict=True)]
