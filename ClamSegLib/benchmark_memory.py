@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from ClamSegLib.benchmark_networks import MNN_FLOAT32, Work, comparison_config
-from ClamSegLib.benchmark_peers import MONAI, PLAIN, peer
+from ClamSegLib.benchmark_peers import MONAI, PLAIN, SMP_SAME, peer
 from ClamSegLib.clam import Clam
 from ClamSegLib.conversion import FILES
 from ClamSegLib.engine import Engine, EngineChoice
@@ -32,7 +32,7 @@ def network_memory_mb(features: tuple[int, ...], side: int, batch: int) -> dict[
     found: dict[str, float] = {}
     home = str(Path(__file__).resolve().parent.parent)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))}
-    kinds = [MONAI, PLAIN, "ClamSeg torch float32", "ClamSeg torch bfloat16"]
+    kinds = [MONAI, SMP_SAME, PLAIN, "ClamSeg torch float32", "ClamSeg torch bfloat16"]
     with tempfile.TemporaryDirectory() as folder:
         config = comparison_config(features, side)
         with suppress(InputError):  # MNN is not installed
@@ -59,11 +59,11 @@ def print_memory(given: str) -> None:
         engine = _engine_of(kind, tuple(features), side, Path(folder))
         work = lambda: engine.run(image.numpy())  # noqa: E731 - one of two
     else:
-        network = peer(kind, features)
-        if isinstance(network, str):
+        found = peer(kind, features)
+        if isinstance(found, str):
             sys.stdout.write("{}\n")
             return
-        work = lambda: network(image)  # noqa: E731
+        work = lambda: found.network(image)  # noqa: E731
     before = peak_memory_mb()
     with torch.inference_mode():
         work()

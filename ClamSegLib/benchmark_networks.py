@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ClamSegLib.benchmark_peers import MONAI, PLAIN, SMP, peer
+from ClamSegLib.benchmark_peers import MONAI, PEERS, PLAIN, Peer, peer
 from ClamSegLib.clam import Clam
 from ClamSegLib.config import ModelConfig, NetworkConfig
 from ClamSegLib.engine import Engine, EngineChoice
@@ -110,8 +110,9 @@ class Contest:
         self.config = comparison_config(features, side)
         self.left_out: dict[str, str] = {}
         self.gflop: dict[str, float] = {}
+        self.remarks: dict[str, str] = {}
         self.run: dict[str, Callable[[int], Work]] = {}
-        for name in (MONAI, SMP, PLAIN):
+        for name in PEERS:
             self._add_peer(name, peer(name, features))
         clam = Clam(self.config.network, seed=0).eval()
         depth = self.config.network.depth
@@ -128,12 +129,14 @@ class Contest:
         if device.type == "cpu":
             self._add_converted(clam, folder, threads)
 
-    def _add_peer(self, name: str, network: nn.Module | str) -> None:
-        if isinstance(network, str):
-            self.left_out[name] = network
+    def _add_peer(self, name: str, found: Peer | str) -> None:
+        if isinstance(found, str):
+            self.left_out[name] = found
             return
-        self.gflop[name] = gflop(network, self.side)
-        placed = network.to(self.device)
+        if found.remark:
+            self.remarks[name] = found.remark
+        self.gflop[name] = gflop(found.network, self.side)
+        placed = found.network.to(self.device)
 
         def of(batch: int) -> Work:
             image = torch.randn(batch, 1, self.side, self.side, device=self.device)
@@ -218,6 +221,7 @@ def side_by_side(
         "peak": peaks_of(seconds),
         "networks": rows,
         "left_out": contest.left_out,
+        "remarks": contest.remarks,
     }
 
 

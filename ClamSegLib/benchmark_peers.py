@@ -1,11 +1,13 @@
 """What ClamSeg is compared with: other UNet++ as their packages build them, a plain one, and a slice loop.
 
-All with the same features, kernels of 3 and one channel; each as its authors show it: float32, torch's own layout.
+All with the same features, kernels of 3 and one channel, but for the one that says otherwise; each as its authors show
+it: float32, torch's own layout.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,9 +15,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
+from ClamSegLib.benchmark_smp import SameFeatures, as_shipped, remark_on_torchvision
 from ClamSegLib.volume import Array
 
-MONAI, SMP, PLAIN = "MONAI BasicUNetPlusPlus", "segmentation_models_pytorch UnetPlusPlus", "plain nested U-Net"
+MONAI, PLAIN = "MONAI BasicUNetPlusPlus", "plain nested U-Net"
+SMP_SHIPPED = "segmentation_models_pytorch UnetPlusPlus, as shipped (ResNet-34)"
+SMP_SAME = "segmentation_models_pytorch UnetPlusPlus, same features"
+PEERS = (MONAI, SMP_SHIPPED, SMP_SAME, PLAIN)
 _LOOP_BATCH = 20
 
 
@@ -71,26 +77,30 @@ class DeepestHead(nn.Module):
         return logits
 
 
-def peer(name: str, features: Sequence[int]) -> nn.Module | str:
-    """The network of a peer in evaluation mode, or why it cannot be compared."""
+@dataclass(frozen=True)
+class Peer:
+    """A network in evaluation mode, and what the reader of its figures must know."""
+
+    network: nn.Module
+    remark: str = ""
+
+
+def peer(name: str, features: Sequence[int]) -> Peer | str:
+    """A peer, one of `PEERS`, or why it cannot be compared."""
     try:
         if name == MONAI:
             from monai.networks.nets import BasicUNetPlusPlus
 
             widths = (*features, features[0])
-            return BasicUNetPlusPlus(spatial_dims=2, in_channels=1, out_channels=2, features=widths).eval()  # type: ignore[no-any-return]
-        if name == SMP:
-            import segmentation_models_pytorch
-
-            # Its encoder is a ResNet-34, whose widths are fixed; the decoder gets ours.
-            return segmentation_models_pytorch.UnetPlusPlus(  # type: ignore[no-any-return]
-                "resnet34", encoder_weights=None, decoder_channels=tuple(reversed(features)), in_channels=1, classes=2
-            ).eval()
-    except ImportError:
-        return "not installed"
-    except Exception as error:  # it needs torchvision, which fails in many ways where it was built for another torch
+            return Peer(BasicUNetPlusPlus(spatial_dims=2, in_channels=1, out_channels=2, features=widths).eval())
+        if name in (SMP_SHIPPED, SMP_SAME):
+            remark = remark_on_torchvision()
+            return Peer((as_shipped() if name == SMP_SHIPPED else SameFeatures(features)).eval(), remark)
+    except ModuleNotFoundError as error:
+        return f"{error.name} is not installed"
+    except Exception as error:  # packages fail in many ways where they were built for another torch
         return f"does not import ({' '.join(f'{type(error).__name__}: {error}'.split())[:120]})"
-    return PlainNestedUNet(features).eval()
+    return Peer(PlainNestedUNet(features).eval())
 
 
 def slice_loop(volume: Array, network: nn.Module, size: int, low: float, high: float) -> NDArray[np.uint8]:

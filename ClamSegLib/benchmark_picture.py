@@ -41,11 +41,14 @@ def table(result: dict[str, Any]) -> str:
         "|---|---|---|---|---|",
     ]
     lines += [
-        f"| {name} | {_told(row['slices_per_second'])} | {_told(row['times_as_fast'])} | {_told(row['latency_seconds'])} "
+        f"| {name}, {row['gflop_per_slice']:.1f} GFLOP | {_told(row['slices_per_second'])} | {_told(row['times_as_fast'])} | {_told(row['latency_seconds'])} "
         f"| {row['share_of_peak']['median']:.0%} |"
         for name, row in peers["networks"].items()
     ]
     lines += [f"| {name} | left out: {why} | | | |" for name, why in peers["left_out"].items()]
+    for remark in sorted(set(peers["remarks"].values())):
+        told = [name for name, words in peers["remarks"].items() if words == remark]
+        lines += ["", f"{'; '.join(told)}: {remark}."]
     lines += ["", "| machine | |", "|---|---|"]
     lines += [f"| {name} | {_told(value)} |" for name, value in peers["peak"].items()]
     if "case" not in result:

@@ -19,6 +19,8 @@ HEAVY = (
     "scipy",
     "matplotlib",
     "monai",
+    "segmentation_models_pytorch",
+    "torchvision",
     "pydicom",
     "highdicom",
     "onnx",
