@@ -192,6 +192,7 @@ def network_per_level(options: BenchmarkOptions) -> dict[str, Any]:
     from ClamSegLib.checkpoint import load_model
     from ClamSegLib.device import choose_device
     from ClamSegLib.engine import EngineChoice
+    from ClamSegLib.engine_candidates import precisions_here
     from ClamSegLib.engine_opening import open_engine
     from ClamSegLib.registry import find_model
 
@@ -199,10 +200,9 @@ def network_per_level(options: BenchmarkOptions) -> dict[str, Any]:
     device, side = choose_device(options.device), model.config.image_size
     figures: dict[str, Any] = {"model": options.model, "image_size": side}
     threads = torch.get_num_threads()
-    choices = {
-        "as trained": EngineChoice(),
-        "torch float32": EngineChoice("torch", "float32", threads),
-        "torch bfloat16": EngineChoice("torch", "bfloat16", threads),
+    choices = {"as trained": EngineChoice()}
+    choices |= {
+        f"torch {precision}": EngineChoice("torch", precision, threads) for precision in precisions_here(device)
     }
     for level in range(1, model.config.network.heads + 1):
         engines = {name: open_engine(model, level, device, choice) for name, choice in choices.items()}

@@ -17,6 +17,7 @@ from ClamSegLib.benchmark_peers import MONAI, PLAIN, SMP_SAME, peer
 from ClamSegLib.clam import Clam
 from ClamSegLib.conversion import FILES
 from ClamSegLib.engine import Engine, EngineChoice
+from ClamSegLib.engine_candidates import precisions_here
 from ClamSegLib.engine_opening import engine_of_file, written_file
 from ClamSegLib.engine_torch import TorchEngine
 from ClamSegLib.errors import InputError
@@ -32,7 +33,8 @@ def network_memory_mb(features: tuple[int, ...], side: int, batch: int) -> dict[
     found: dict[str, float] = {}
     home = str(Path(__file__).resolve().parent.parent)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))}
-    kinds = [MONAI, SMP_SAME, PLAIN, "ClamSeg torch float32", "ClamSeg torch bfloat16"]
+    kinds = [MONAI, SMP_SAME, PLAIN]
+    kinds += [f"ClamSeg torch {precision}" for precision in precisions_here(torch.device("cpu"))]
     with tempfile.TemporaryDirectory() as folder:
         config = comparison_config(features, side)
         with suppress(InputError):  # MNN is not installed

@@ -21,6 +21,7 @@ from ClamSegLib.benchmark_peers import MONAI, PEERS, PLAIN, Peer, peer
 from ClamSegLib.clam import Clam
 from ClamSegLib.config import ModelConfig, NetworkConfig
 from ClamSegLib.engine import Engine, EngineChoice
+from ClamSegLib.engine_candidates import precisions_here
 from ClamSegLib.engine_choice import DEFAULT_BATCH
 from ClamSegLib.engine_opening import engine_of_file, written_file
 from ClamSegLib.engine_torch import ReferenceEngine, TorchEngine
@@ -30,6 +31,7 @@ from ClamSegLib.progress import Reporter
 
 PRODUCT_SIDE = 2048
 COPY_BYTES = 256 * 2**20
+BFLOAT16 = "bfloat16"
 MNN_FLOAT32 = "ClamSeg mnn float32"
 Work = Callable[[], Any]
 
@@ -61,14 +63,13 @@ def peak_works(device: torch.device) -> dict[str, Work]:
     """Matrix products and a copy: what the machine can do at best."""
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randn(PRODUCT_SIDE, PRODUCT_SIDE, generator=generator).to(device) for _ in range(2))
-    low_a, low_b = a.bfloat16(), b.bfloat16()
     source = torch.zeros(COPY_BYTES // 4, device=device)
     target = torch.empty_like(source)
-    return {
-        "product float32": lambda: a @ b,
-        "product bfloat16": lambda: low_a @ low_b,
-        "copy": lambda: target.copy_(source),
-    }
+    works: dict[str, Work] = {"product float32": lambda: a @ b, "copy": lambda: target.copy_(source)}
+    if BFLOAT16 in precisions_here(device):
+        low_a, low_b = a.bfloat16(), b.bfloat16()
+        works["product bfloat16"] = lambda: low_a @ low_b
+    return works
 
 
 def peaks_of(seconds: dict[str, list[float]]) -> dict[str, dict[str, float]]:
@@ -119,7 +120,10 @@ class Contest:
         own = gflop(clam, side)
         threads = torch.get_num_threads()
         self._add("ClamSeg as trained", own, ReferenceEngine(clam, self.config, EngineChoice(), device))
-        for precision in ("float32", "bfloat16"):
+        precisions = precisions_here(device)
+        if BFLOAT16 not in precisions:
+            self.left_out[BFLOAT16] = "slower than float32 on this machine"
+        for precision in precisions:
             choice = EngineChoice("torch", precision, threads)
             self._add(f"ClamSeg torch {precision}", own, TorchEngine(clam, self.config, choice, device))
         for level in range(depth - 1, 0, -1):
@@ -161,7 +165,8 @@ class Contest:
 
     def _add_converted(self, clam: Clam, folder: Path, threads: int) -> None:
         depth = self.config.network.depth
-        wanted = [("openvino", "float32", depth), ("openvino", "bfloat16", depth), ("onnx", "float32", depth)]
+        wanted = [("openvino", precision, depth) for precision in precisions_here(self.device)]
+        wanted += [("onnx", "float32", depth)]
         wanted += [("mnn", "float32", level) for level in range(depth, 0, -1)]
         for kind, precision, level in wanted:
             place = folder / f"{kind}-{precision}-{level}"
@@ -233,7 +238,7 @@ def profile(features: tuple[int, ...], side: int, batch: int = DEFAULT_BATCH) ->
     clam = Clam(config.network, seed=0).eval()
     image = torch.randn(batch, 1, side, side).numpy()
     shares = {}
-    for precision in ("float32", "bfloat16"):
+    for precision in precisions_here(torch.device("cpu")):
         engine = TorchEngine(clam, config, EngineChoice("torch", precision), torch.device("cpu"))
         engine.run(image)
         with profile(activities=[ProfilerActivity.CPU]) as seen:

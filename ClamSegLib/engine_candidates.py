@@ -46,6 +46,10 @@ def by_promise(kinds: list[str], device: torch.device) -> list[tuple[str, str]]:
     promising = [("openvino", "bfloat16"), ("mnn", "float32"), ("torch", "bfloat16"), ("openvino", "float32")]
     if platform.machine().lower() in _ARM:
         promising.insert(0, ("mnn", "float16"))
-    if not is_bfloat16_fast("cpu"):
-        promising = [(kind, precision) for kind, precision in promising if precision != "bfloat16"]
-    return [(kind, precision) for kind, precision in promising if kind in kinds]
+    known = (*precisions_here(device), "float16")
+    return [(kind, precision) for kind, precision in promising if kind in kinds and precision in known]
+
+
+def precisions_here(device: torch.device) -> tuple[str, ...]:
+    """float32, and bfloat16 where the device is not slower with it: elsewhere one pass would take minutes."""
+    return ("float32", "bfloat16") if is_bfloat16_fast(device.type) else ("float32",)

@@ -39,10 +39,10 @@ class NextNodes(nn.Module):
         self.first, self.last, self.ends = first, last, ends
 
     def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
-        """Shell by shell the logits of the new heads, deepest first; then shell by shell the nodes of level `last`.
+        """Shell by shell the logits of the new heads, deepest first; then shell by shell the new nodes.
 
         Args:
-            given: the image (B,1,S,S), or what the step before handed on.
+            given: the image (B,1,S,S), or shell by shell all nodes of the level before.
         """
         known = nodes_of(self.first - 1)
         heads: list[Tensor] = []
@@ -53,7 +53,7 @@ class NextNodes(nn.Module):
             shell.go_on(x, None if known else given[0], self.first, self.last)  # type: ignore[operator]
             found = shell.heads_of(x, max(self.first, 1), self.last)  # type: ignore[operator]
             heads += found if isinstance(shell, UNetPlusPlus) else [head for one in found for head in one]
-            nodes += [] if self.ends else [x[node] for node in nodes_of(self.last)]
+            nodes += [] if self.ends else [x[node] for node in nodes_of(self.last)[len(known) :]]
         return (*heads, *nodes)
 
 
@@ -64,19 +64,17 @@ def shapes_of_step(
     network, side = config.network, config.image_size
     shells = range(network.shells)
 
-    def nodes(level: int) -> dict[str, tuple[int, ...]]:
-        return {
-            f"shell_{k}_x_{i}_{j}": (network.features[i], side >> i, side >> i)
-            for k in shells
-            for i, j in nodes_of(level)
-        }
+    def maps(wanted: list[tuple[int, int]]) -> dict[str, tuple[int, ...]]:
+        return {f"shell_{k}_x_{i}_{j}": (network.features[i], side >> i, side >> i) for k in shells for i, j in wanted}
+
+    known = nodes_of(first - 1)
 
     image: dict[str, tuple[int, ...]] = {"image": (network.in_channels, side, side)}
     levels = range(min(last, network.heads), max(first, 1) - 1, -1)
     heads: dict[str, tuple[int, ...]] = {
         f"shell_{k}_head_{j}": (network.classes, side, side) for k in shells for j in levels
     }
-    return nodes(first - 1) if first else image, heads if ends else {**heads, **nodes(last)}
+    return maps(known) if first else image, heads if ends else {**heads, **maps(nodes_of(last)[len(known) :])}
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ class Halfway:
     Attributes:
         slices: (B,) which slices they are, to whoever sent them.
         heads: per shell, deepest first, logits (B, classes, S, S) of the heads so far.
-        nodes: maps (B,...) that the next step needs, as the engine keeps them.
+        nodes: shell by shell the maps (B,...) of all nodes of the level, as the engine keeps them; none at the end.
     """
 
     slices: NDArray[np.int64]
@@ -154,8 +152,19 @@ class LevelSteps:
                 f"The engine '{self.choice.engine}' answered with values that are no numbers; "
                 "run again with --engine reference."
             )
-        heads = [[*found[k * new : (k + 1) * new], *before] for k, before in enumerate(halfway.heads)]
-        return Halfway(halfway.slices, heads, found[new * len(heads) :])
+        heads = [[*found[k * new : (k + 1) * new], *shallow] for k, shallow in enumerate(halfway.heads)]
+        return Halfway(halfway.slices, heads, self._all_nodes(step, halfway.nodes, found[new * len(heads) :]))
+
+    def _all_nodes(self, step: int, before: list[Tensor], new: list[Tensor]) -> list[Tensor]:
+        """The nodes of a level from those of the level before and those that its step added."""
+        if not step or not new:
+            return new
+        known = len(nodes_of(self.levels[step - 1]))
+        added = len(nodes_of(self.levels[step])) - known
+        groups = range(len(before) // known)  # shells, or groups of them that an engine computes together
+        return [
+            maps for k in groups for maps in (*before[k * known : (k + 1) * known], *new[k * added : (k + 1) * added])
+        ]
 
 
 def bounds(levels: Sequence[int]) -> list[tuple[int, int, bool]]:

@@ -14,6 +14,7 @@ from ClamSegLib.benchmark_peers import MONAI, SMP_SAME, SMP_SHIPPED, PlainNested
 from ClamSegLib.benchmark_picture import table
 from ClamSegLib.benchmark_smp import import_without_operators, remark_on_torchvision
 from ClamSegLib.cli import main
+from ClamSegLib.engine_candidates import precisions_here
 
 
 def test_a_quick_benchmark_measures_every_part_and_says_what_it_measured(tmp_path, repository):
@@ -46,9 +47,9 @@ def test_a_quick_benchmark_measures_every_part_and_says_what_it_measured(tmp_pat
     assert set(shared) == {"1", "2"}
     assert all(run["slices_per_second"] > 0 for run in shared.values())
     networks = told["peers"]["networks"]
-    assert {"plain nested U-Net", "ClamSeg as trained", "ClamSeg torch float32", "ClamSeg torch bfloat16"} <= set(
-        networks
-    )
+    precisions = precisions_here(torch.device("cpu"))
+    assert {"plain nested U-Net", "ClamSeg as trained", *(f"ClamSeg torch {p}" for p in precisions)} <= set(networks)
+    assert ("bfloat16" in told["peers"]["left_out"]) == ("bfloat16" not in precisions)
     assert networks[told["peers"]["compared_with"]]["times_as_fast"]["median"] == 1
     for kind in ("ClamSeg torch float32", "ClamSeg mnn float32"):
         assert networks[f"{kind}, level 1"]["gflop_per_slice"] < networks[kind]["gflop_per_slice"]
@@ -56,7 +57,7 @@ def test_a_quick_benchmark_measures_every_part_and_says_what_it_measured(tmp_pat
     for name, why in told["peers"]["left_out"].items():
         assert name not in networks
         assert why, "a peer is never left out in silence"
-    assert set(told["peers"]["profile"]) == {"float32", "bfloat16"}
+    assert set(told["peers"]["profile"]) == set(precisions)
     own = {f"ClamSeg {kind}" for kind in ("torch float32", "mnn float32", "mnn float32, with the loaded network")}
     assert set(told["peers"]["memory_mb"]) >= {"plain nested U-Net", *own}
     assert told["slice_loop"]["times_as_fast"]["min"] > 0

@@ -12,7 +12,7 @@ import pytest
 import torch
 from tiny_model import tiny_model
 
-from ClamSegLib import engine_choice, engine_memory
+from ClamSegLib import device, engine_candidates, engine_choice, engine_memory
 from ClamSegLib.checkpoint import LoadedModel, load_model
 from ClamSegLib.clam import Clam
 from ClamSegLib.cli import main
@@ -182,6 +182,7 @@ def test_a_cache_that_cannot_be_written_does_not_stop_the_work(tmp_path, model, 
 
 @pytest.mark.parametrize(("answer", "why"), [(1.0, "agree with the reference"), (np.nan, "no numbers")])
 def test_an_engine_whose_masks_differ_is_not_taken_and_that_is_said(cache, model, monkeypatch, answer, why):
+    monkeypatch.setattr(engine_candidates, "is_bfloat16_fast", lambda kind: True)
     real = engine_choice.open_engine
 
     def one_is_wrong(model, level, device, choice):
@@ -269,6 +270,7 @@ def test_auto_takes_the_fastest_engine_although_the_time_for_measuring_is_over(c
     pytest.importorskip("openvino")
     pytest.importorskip("MNN")
     times = {("torch", "float32"): 4.0}
+    monkeypatch.setattr(engine_candidates, "is_bfloat16_fast", lambda kind: True)
     monkeypatch.setattr(engine_choice, "_worth_measuring", lambda work: True)
     monkeypatch.setattr(engine_choice, "_MEASURING_BUDGET_S", 0.0)
     monkeypatch.setattr(
@@ -282,6 +284,30 @@ def test_auto_takes_the_fastest_engine_although_the_time_for_measuring_is_over(c
         assert choose_engine(work).engine.choice.engine == expected
         (answer,) = cache.glob("*.json")
         answer.unlink()
+
+
+def test_a_processor_that_works_bfloat16_out_number_by_number_is_never_asked_for_it(monkeypatch):
+    from ClamSegLib import training_step
+    from ClamSegLib.engine_candidates import by_promise, precisions_here
+
+    kinds = ["torch", "openvino", "mnn"]
+    for fast in (True, False):
+        monkeypatch.setattr(engine_candidates, "is_bfloat16_fast", lambda kind, fast=fast: fast)
+        monkeypatch.setattr(training_step, "is_bfloat16_fast", lambda kind, fast=fast: fast)
+        assert any(precision == "bfloat16" for _, precision in by_promise(kinds, CPU)) == fast
+        assert precisions_here(CPU) == (("float32", "bfloat16") if fast else ("float32",))
+        assert training_step._precision("bf16", CPU) == (torch.bfloat16 if fast else None)
+        assert ("openvino", "float32") in by_promise(kinds, CPU)
+
+
+def test_whether_bfloat16_is_fast_is_measured(monkeypatch):
+    now = iter(np.cumsum([0.0, 1.0] * 5 + [0.0, 0.5] * 5))  # float32 takes 1 s, bfloat16 half of it
+    monkeypatch.setattr(device.time, "perf_counter", lambda: next(now))
+    assert device.is_bfloat16_fast.__wrapped__("cpu")
+    now = iter(np.cumsum([0.0, 1.0] * 5 + [0.0, 20.0]))  # once is enough
+    assert not device.is_bfloat16_fast.__wrapped__("cpu")
+    with pytest.raises(StopIteration):
+        next(now)
 
 
 def test_the_report_says_what_computed(cache, tmp_path, repository, capsys):
