@@ -1,21 +1,16 @@
-"""Which engines are installed here, and in which order they are worth trying."""
+"""Which engines may run where one was asked for, and in which order they are worth trying."""
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 
 import torch
 
 from ClamSegLib.device import is_bfloat16_fast
 from ClamSegLib.engine import ENGINES
+from ClamSegLib.engine_packages import ENGINE_PACKAGES, installed_engines
 from ClamSegLib.errors import InputError
 
-_MODULES = {
-    "openvino": ("openvino",),
-    "onnx": ("onnxruntime", "onnx", "onnxscript"),
-    "mnn": ("MNN", "onnx", "onnxscript"),
-}
 # ONNX Runtime was never the fastest here (docs/performance.md); it runs where it is asked for.
 _OF_AUTO = ("mnn", "openvino")
 _ARM = ("arm64", "aarch64")
@@ -29,10 +24,10 @@ def engines_to_try(asked: str, device: torch.device) -> list[str]:
     """
     if asked not in ENGINES:
         raise InputError(f"Engine '{asked}' is unknown; allowed are {', '.join(ENGINES)}.")
-    installed = [kind for kind, names in _MODULES.items() if all(map(importlib.util.find_spec, names))]
-    if asked in _MODULES and asked not in installed:
+    installed = installed_engines()
+    if asked in ENGINE_PACKAGES and asked not in installed:
         raise InputError(f"Engine '{asked}' is not installed; install it with pip install 'clamseg[{asked}]'.")
-    if asked in _MODULES and device.type != "cpu":
+    if asked in ENGINE_PACKAGES and device.type != "cpu":
         raise InputError(f"Engine '{asked}' computes on the CPU here, not on {device}; add --device cpu.")
     if asked == "auto":
         return ["torch", *(kind for kind in _OF_AUTO if kind in installed and device.type == "cpu")]

@@ -1,4 +1,4 @@
-"""What of the installation is there and works: packages, torch, and a kernel on every GPU."""
+"""What of the installation is there and works: packages, torch, further engines, and a kernel on every GPU."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import platform
 from typing import Any
 
+from ClamSegLib.engine_packages import engine_versions
 from ClamSegLib.errors import ClamSegError
 
 PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "safetensors", "pydicom", "highdicom", "matplotlib")
@@ -89,7 +90,8 @@ def examine_installation() -> dict[str, Any]:
     """Everything the Setup part of a front shows; never fails.
 
     Returns:
-        python, torch (version or None), packages, problems (sentences with what to do), devices.
+        python, torch (version or None), packages, engines (version or None of each), problems (sentences with what to
+        do), devices.
     """
     packages = versions()
     problem = torch_problem()
@@ -108,6 +110,7 @@ def examine_installation() -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": None if problem else packages["torch"],
         "packages": packages,
+        "engines": engine_versions(),
         "problems": problems,
         "devices": found,
     }

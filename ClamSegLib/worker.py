@@ -18,7 +18,8 @@ Requests, one object a line on stdin:
     {"id": 6, "command": "read", "input": PATH, "output": DIR, "series": null}
         any scan ClamSeg reads, for a front that reads no files itself: DIR/voxels.npy (slice, row, column) and
         -> shape, spacing_mm, origin, direction (LPS), spacing_known, is_picture, modality, description, warnings
-    {"id": 7, "command": "quit"}
+    {"id": 7, "command": "try_engine", "engine": NAME, "model": NAME_OR_DIR}   -> engine, difference of probability
+    {"id": 8, "command": "quit"}
 
 Answers carry the id: `progress`, `warning`, `note` while it runs, then one `done` (segment: folder, summary) or
 `error` (message, code as the exit codes of the command line). Lines that are no request get an error with id
@@ -39,7 +40,7 @@ from ClamSegLib.errors import ClamSegError, InputError
 from ClamSegLib.installation import examine_installation, require_torch
 from ClamSegLib.progress import JsonReporter
 
-_COMMANDS = ("hello", "inspect", "segment", "levels", "dicom_seg", "read", "quit")
+_COMMANDS = ("hello", "inspect", "segment", "levels", "dicom_seg", "read", "try_engine", "quit")
 PROTOCOL = 1
 _OPTIONS = {
     "device": str,
@@ -125,6 +126,8 @@ class Worker:
             return self._inspect(request, reporter)
         if request["command"] == "levels":
             return self._levels(request)
+        if request["command"] == "try_engine":
+            return self._try_engine(request)
         return self._segment(request, reporter)
 
     def _load(self, name: str) -> Any:
@@ -193,6 +196,12 @@ class Worker:
             "device": str(choose_device(device)),
             "seconds_per_slice": {str(level): round(seconds, 6) for level, seconds in times.items()},
         }
+
+    def _try_engine(self, request: dict[str, Any]) -> dict[str, Any]:
+        from ClamSegLib.engine_trial import try_engine
+
+        _need(request, "engine", "model")
+        return {"engine": request["engine"], "difference": try_engine(self._load(request["model"]), request["engine"])}
 
     def _segment(self, request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
         from ClamSegLib.inference import SegmentOptions, segment_volume

@@ -11,7 +11,7 @@ import qt
 from slicer.i18n import tr as _
 
 from ClamSegPanel.bundle_words import bundle_problem
-from ClamSegPanel.installation_steps import PACKAGES, TORCH_VERSION
+from ClamSegPanel.installation_steps import engine_is_among, packages_of_bundle
 from ClamSegPanel.offline_bundle import (
     MODELS,
     bundle_process_arguments,
@@ -50,8 +50,8 @@ class BundleView:
         from ClamSegLib.registry import list_models
         from ClamSegLib.resources import user_models_folder
 
-        versions = self._panel.logic.installation.get("packages") or {}
-        requirements = requirements_of(versions, {"torch": TORCH_VERSION, **PACKAGES})
+        report = self._panel.logic.installation
+        requirements = requirements_of(report.get("packages") or {}, packages_of_bundle(report))
         own = sum(entry["origin"] == "user" for entry in list_models())
         question = _(
             "These packages are downloaded for {python}: {packages}. With your {own} model(s) they go into one file, "
@@ -133,7 +133,8 @@ class BundleView:
             told.extend(self._import_models(folder, models))
 
         try:
-            self._setup.install_now(install)
+            if self._setup.install_now(install) and engine_is_among(manifest["requirements"]):
+                self._setup.engine.try_it()
         finally:
             self._end(_("Installed from the bundle. {told}").format(told=" ".join(told)) if told else "")
             self._panel.models_changed()

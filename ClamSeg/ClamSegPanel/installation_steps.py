@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ClamSegPanel import faster_engine
+from ClamSegPanel.kept_packages import OF_SLICER
 from ClamSegScene.words import tr as _
 
 TORCH_VERSION = ">=2.6"
 # What a click installs; versions as the library asks for them.
 PACKAGES = {"safetensors": ">=0.4", "pydicom": ">=3.0", "matplotlib": ">=3.8", "highdicom": ">=0.24"}
 OPTIONAL = {"optuna": ">=4.0"}
-# Slicer brings its own builds of these; another one breaks Slicer.
-_OF_SLICER = ("numpy", "scipy", "SimpleITK")
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def steps_to_install(report: dict[str, Any], *, is_there: Callable[[str], bool])
         torch=report.get("torch") is None,
         remove_torch_first=report.get("torch") is None and not absent,
         packages=tuple(missing),
-        for_slicer=tuple(name for name in _OF_SLICER if report and versions.get(name) is None),
+        for_slicer=tuple(name for name in OF_SLICER if report and versions.get(name) is None),
     )
 
 
@@ -89,6 +90,17 @@ def steps_to_repair(report: dict[str, Any]) -> InstallationSteps:
     """What Repair does: PyTorch anew, whatever is there of it."""
     versions = report.get("packages") or {}
     return InstallationSteps(torch=True, remove_torch_first=versions.get("torch") is not None)
+
+
+def packages_of_bundle(report: dict[str, Any]) -> dict[str, str]:
+    """What an offline bundle made here holds, package -> versions: with the faster engine where it is in use."""
+    engine = faster_engine.PACKAGES if faster_engine.ENGINE in faster_engine.installed(report) else {}
+    return {"torch": TORCH_VERSION, **PACKAGES, **engine}
+
+
+def engine_is_among(requirements: list[str]) -> bool:
+    """Whether requirements of a bundle bring the faster engine."""
+    return any(re.split(r"[^\w.-]", each)[0] == faster_engine.PACKAGE for each in requirements)
 
 
 def carry_out(steps: InstallationSteps, host: Host) -> None:
@@ -106,26 +118,41 @@ def carry_out(steps: InstallationSteps, host: Host) -> None:
 
 
 def installation_lines(report: dict[str, Any]) -> list[InstallationLine]:
-    """The table of Setup."""
+    """The table of Setup: what computes first, what it stands on below."""
+    packages = dict(report.get("packages") or {})
     lines = [InstallationLine(_("Python"), str(report.get("python", "")), _("works"), True)]
-    for name, version in (report.get("packages") or {}).items():
-        if version is None:
-            needed = name in ("torch", "safetensors", *_OF_SLICER)
-            state = _("missing") if needed else _("missing, needed for some steps only")
-            lines.append(InstallationLine(name, "", state, not needed))
-        elif name == "torch" and report.get("torch") is None:
-            lines.append(InstallationLine(name, version, _("does not work"), False))
-        else:
-            lines.append(InstallationLine(name, version, _("works"), True))
-    for device in report.get("devices") or []:
-        free, total = device.get("free_mb"), device.get("total_mb")
-        memory = (
-            _("{free:.1f} of {total:.1f} GB free").format(free=free / 1024, total=total / 1024)
-            if free and total
-            else ""
-        )
-        state = _("works") if device["works"] else _("does not work: {problem}").format(problem=device["problem"])
-        lines.append(
-            InstallationLine(f"{device['name']} {device['description']}".strip(), memory, state, device["works"])
-        )
-    return lines
+    if "torch" in packages:
+        lines.append(_package_line("torch", packages.pop("torch"), report))
+    lines += [_device_line(device) for device in report.get("devices") or []]
+    lines += _engine_lines(report)
+    return lines + [_package_line(name, version, report) for name, version in packages.items()]
+
+
+def _package_line(name: str, version: str | None, report: dict[str, Any]) -> InstallationLine:
+    if version is None:
+        needed = name in ("torch", "safetensors", *OF_SLICER)
+        state = _("missing") if needed else _("missing, needed for some steps only")
+        return InstallationLine(name, "", state, not needed)
+    if name == "torch" and report.get("torch") is None:
+        return InstallationLine(name, version, _("does not work"), False)
+    return InstallationLine(name, version, _("works"), True)
+
+
+def _device_line(device: dict[str, Any]) -> InstallationLine:
+    free, total = device.get("free_mb"), device.get("total_mb")
+    words = _("{free:.1f} of {total:.1f} GB free")
+    memory = words.format(free=free / 1024, total=total / 1024) if free and total else ""
+    state = _("works") if device["works"] else _("does not work: {problem}").format(problem=device["problem"])
+    return InstallationLine(f"{device['name']} {device['description']}".strip(), memory, state, device["works"])
+
+
+def _engine_lines(report: dict[str, Any]) -> list[InstallationLine]:
+    """Engines that are there, or the one that is offered; nothing where a GPU makes them needless."""
+    part = _("Faster computing ({name})")
+    found = faster_engine.installed(report)
+    if not found and faster_engine.is_offered(report):
+        return [InstallationLine(part.format(name=faster_engine.NAME), "", _("not installed, optional"), True)]
+    return [
+        InstallationLine(part.format(name=faster_engine.NAMES[kind]), version, _("installed"), True)
+        for kind, version in found.items()
+    ]

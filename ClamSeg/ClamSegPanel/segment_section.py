@@ -8,6 +8,7 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
+from ClamSegPanel.faster_engine import is_offered
 from ClamSegReading.fit import mismatches, suggest_model
 from ClamSegReading.job import State
 from ClamSegReading.progress_words import progress_words
@@ -17,6 +18,8 @@ from ClamSegScene.geometry import matrix_of
 from ClamSegScene.volumes import problem_of_volume
 
 ORGAN_STEPS = ("auto", "segment", "roi", "none")
+# Shorter work is run by the network as trained, whatever is installed.
+_LONG_S = 10.0
 
 
 class SegmentSection(RunListener):
@@ -216,9 +219,10 @@ class SegmentSection(RunListener):
             )
             return
         time = _("under a second") if seconds < 1 else _("about {n} s").format(n=round(seconds))
-        self._ui.levelTimeLabel.text = _("{name} ({level} of {deepest}), {time} in the network").format(
-            name=name, level=level, deepest=deepest, time=time
-        )
+        words = _("{name} ({level} of {deepest}), {time} in the network")
+        if seconds >= _LONG_S and is_offered(self._panel.logic.installation):
+            words = _("{name} ({level} of {deepest}), {time} in the network; Setup offers a faster engine")
+        self._ui.levelTimeLabel.text = words.format(name=name, level=level, deepest=deepest, time=time)
 
     def _measure_levels(self, entry: dict[str, Any]) -> None:
         """Asks the worker, once per model and device, how long a slice takes at each level; it takes some seconds.

@@ -1,4 +1,4 @@
-"""Setup: what is installed and works, install and repair, models, bundles."""
+"""Setup: what is installed and works, install and repair, a faster engine, models, bundles."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from slicer.i18n import tr as _
 from ClamSegPanel.bundle_view import BundleView
 from ClamSegPanel.columns import fit_columns
 from ClamSegPanel.doctor_view import COLOURS
+from ClamSegPanel.faster_engine_view import FasterEngineView
 from ClamSegPanel.installation_steps import (
     InstallationSteps,
     carry_out,
@@ -31,6 +32,7 @@ class SetupSection:
 
     Attributes:
         installer: installs on a click; tests put another one in its place.
+        engine: the offer of a faster engine.
     """
 
     def __init__(self, panel: Any) -> None:
@@ -42,6 +44,7 @@ class SetupSection:
         table.horizontalHeader().setStretchLastSection(True)
         table.verticalHeader().visible = False
         self._models = ModelsView(panel, self.say)
+        self.engine = FasterEngineView(panel, self)
         self._bundles = BundleView(panel, self)
         self._support = SupportView(panel, self.say)
         self._ui.refreshButton.connect("clicked(bool)", self._look_again)
@@ -62,7 +65,8 @@ class SetupSection:
         self._models.fill()
 
     def close(self) -> None:
-        """The window goes: what is being downloaded or packed ends."""
+        """The window goes: what is being looked at, downloaded or packed ends."""
+        self.engine.close()
         self._bundles.close()
 
     def say(self, text: str) -> None:
@@ -98,10 +102,12 @@ class SetupSection:
         self._ui.setupLabel.text = "\n".join(problems) or _("All that is needed is there and works.")
         self._ui.setupLabel.styleSheet = f"color: {COLOURS['refused']}" if problems else ""
         self._ui.setupSection.collapsed = self._ui.setupSection.collapsed and not problems
-        self._show(report)
+        self.show(report)
         self._panel.models_changed()
 
-    def _show(self, report: dict[str, Any]) -> None:
+    def show(self, report: dict[str, Any]) -> None:
+        """Fills the table, and offers an engine where that helps."""
+        self.engine.show(report)
         lines = installation_lines(report) if report else []
         table = self._ui.packageTable
         table.rowCount = len(lines)
@@ -140,12 +146,20 @@ class SetupSection:
         if self._panel.ask(_("Install?"), question.format(what=steps.words())):
             self.install_now(lambda: carry_out(steps, self.installer))
 
-    def install_now(self, install: Callable[[], None]) -> None:
-        """Ends the worker, which holds the packages' files, installs, and looks again whatever came of it."""
+    def install_now(self, install: Callable[[], None], *, restart: bool = True) -> bool:
+        """Ends the worker, which holds the packages' files, installs, and looks again whatever came of it.
+
+        Args:
+            install: may raise whatever the installer raises;
+            restart: PyTorch may have been replaced, and Slicer is to be restarted where it holds the one of before.
+
+        Returns:
+            Whether it was installed.
+        """
         refused = self.refused()
         if refused:
             self._panel.failed(refused)
-            return
+            return False
         self._panel.logic.worker.kill()
         self.say(_("Installing."))
         try:
@@ -154,9 +168,10 @@ class SetupSection:
             self.say(_("Not installed; what was there before may be incomplete."))
             self._panel.failed(_("The installation failed. {error}").format(error=error))
             self.changed()
-            return
+            return False
         self.say(_("Installed."))
         self.changed()
-        restart = _("This Slicer still holds the PyTorch of before in memory. Restart it now?")
-        if self.installer.needs_restart() and self._panel.ask(_("Restart?"), restart):
+        question = _("This Slicer still holds the PyTorch of before in memory. Restart it now?")
+        if restart and self.installer.needs_restart() and self._panel.ask(_("Restart?"), question):
             slicer.util.restart()
+        return True

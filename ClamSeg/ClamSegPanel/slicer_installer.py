@@ -1,5 +1,7 @@
 """How Slicer installs packages: PyTorch through the PyTorch extension, others through Slicer's own pip.
 
+Whatever pip is asked for, Slicer's own packages are held at their versions: pip refuses rather than replace one.
+
 Called on the main thread after a click only. PyTorchUtilsLogic: SlicerPyTorch's PyTorchUtils.py; pip_ensure and
 pip_install: Slicer's Base/Python/slicer/packaging.py (5.11 and later) and util.py.
 """
@@ -10,12 +12,16 @@ import logging
 import subprocess
 import sys
 import sysconfig
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
 
+from ClamSegPanel.kept_packages import OF_SLICER, write_constraints
 from ClamSegPanel.torch_leftovers import remove_torch_leftovers
 from ClamSegScene import SceneError
 
@@ -62,18 +68,25 @@ class SlicerInstaller:
     def install(self, requirements: list[str]) -> None:
         """Packages from the network."""
         packaging = self._packaging()
-        if packaging is not None and hasattr(packaging, "pip_ensure"):
-            packaging.pip_ensure(requirements, prompt_install=False, requester="ClamSeg")
-        else:
-            slicer.util.pip_install(requirements)
+        with _slicers_own_kept() as kept:
+            if packaging is not None and hasattr(packaging, "pip_ensure"):
+                packaging.pip_ensure(requirements, constraints=kept, prompt_install=False, requester="ClamSeg")
+            else:
+                slicer.util.pip_install(["--constraint", str(kept), *requirements])
 
     def install_with(self, arguments: list[str]) -> None:
         """`pip install` with these very arguments."""
         packaging = self._packaging()
-        if packaging is not None:
-            packaging.pip_install(arguments, requester="ClamSeg")
-        else:
-            slicer.util.pip_install(arguments)
+        with _slicers_own_kept() as kept:
+            if packaging is not None:
+                packaging.pip_install(arguments, constraints=kept, requester="ClamSeg")
+            else:
+                slicer.util.pip_install(["--constraint", str(kept), *arguments])
+
+    def remove(self, packages: list[str]) -> None:
+        """Removes packages."""
+        packaging = self._packaging()
+        (slicer.util if packaging is None else packaging).pip_uninstall(packages)
 
     def needs_restart(self) -> bool:
         """Whether this Slicer holds a PyTorch of before in memory."""
@@ -99,3 +112,9 @@ class SlicerInstaller:
                 )
             ) from error
         return PyTorchUtils.PyTorchUtilsLogic()
+
+
+@contextmanager
+def _slicers_own_kept() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="clamseg-kept-") as folder:
+        yield write_constraints(Path(folder), OF_SLICER)

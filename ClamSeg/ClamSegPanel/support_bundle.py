@@ -58,7 +58,7 @@ def support_files(
         names: what may stand in no file.
     """
     names, home = list(names), Path.home()
-    report = {key: installation.get(key) for key in ("python", "torch", "packages", "problems", "devices")}
+    report = {key: installation.get(key) for key in ("python", "torch", "packages", "engines", "problems", "devices")}
     own = [entry for entry in models if entry.get("origin") == "user"]
     told = {
         "shipped": [entry["name"] for entry in models if entry.get("origin") == "shipped"],

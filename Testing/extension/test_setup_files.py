@@ -15,15 +15,18 @@ from typing import Any
 import pytest
 from own_models import tiny_model
 
-from ClamSegPanel import offline_bundle
+from ClamSegPanel import faster_engine, offline_bundle
 from ClamSegPanel.bundle_words import bundle_problem
 from ClamSegPanel.installation_steps import (
     InstallationSteps,
     carry_out,
+    engine_is_among,
     installation_lines,
+    packages_of_bundle,
     steps_to_install,
     steps_to_repair,
 )
+from ClamSegPanel.kept_packages import constraints, installed_versions, packages_in_the_way, write_constraints
 from ClamSegPanel.offline_bundle import (
     BundleError,
     bundle_process_arguments,
@@ -42,6 +45,7 @@ WHOLE: dict[str, Any] = {
     "packages": dict.fromkeys(
         ("torch", "numpy", "scipy", "SimpleITK", "safetensors", "pydicom", "highdicom", "matplotlib"), "2.13.0+cpu"
     ),
+    "engines": {"openvino": None, "onnx": None, "mnn": None},
     "problems": [],
     "devices": [
         {"name": "cpu", "description": "x86_64", "free_mb": 2048, "total_mb": 4096, "works": True, "problem": ""}
@@ -121,6 +125,129 @@ def test_what_a_broken_installation_of_torch_left_is_removed_and_nothing_else(tm
         (tmp_path / name / "x.py").touch()
     assert sorted(remove_torch_leftovers(tmp_path)) == sorted(ours)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
+
+
+# -- the faster engine -----------------------------------------------------------------------------------------
+
+GPU = {"name": "cuda:0", "description": "A", "free_mb": 1024, "total_mb": 2048, "works": True, "problem": ""}
+
+
+@pytest.mark.parametrize(
+    ("found", "offered"),
+    [
+        ({}, True),
+        ({"devices": [*WHOLE["devices"], {**GPU, "works": False}]}, True),
+        ({"devices": [*WHOLE["devices"], GPU]}, False),
+        ({"torch": None}, False),
+        ({"engines": {"openvino": None, "onnx": None, "mnn": "3.6.1"}}, False),
+        ({"engines": {"openvino": "2026.4.1", "onnx": None, "mnn": None}}, False),
+        ({"engines": {"openvino": None, "onnx": "1.32.0", "mnn": None}}, True),
+    ],
+)
+def test_the_engine_is_offered_where_only_the_processor_computes_and_nowhere_else(found: Any, offered: bool) -> None:
+    assert faster_engine.is_offered(report(**found)) is offered
+    rows = [(line.part, line.state) for line in installation_lines(report(**found))]
+    assert (("Faster computing (MNN)", "not installed, optional") in rows) is offered
+
+
+def test_nothing_is_offered_before_the_worker_has_looked() -> None:
+    assert not faster_engine.is_offered({})
+
+
+def test_engines_that_are_installed_are_named_with_their_versions() -> None:
+    lines = installation_lines(report(engines={"openvino": "2026.4.1", "onnx": None, "mnn": "3.6.1"}))
+    found = {line.part: line.version for line in lines if line.state == "installed"}
+    assert found == {"Faster computing (MNN)": "3.6.1", "Faster computing (OpenVINO)": "2026.4.1"}
+
+
+def test_the_panel_asks_for_what_the_librarys_extra_asks_for() -> None:
+    import tomllib
+
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["optional-dependencies"][faster_engine.ENGINE] == faster_engine.REQUIREMENTS
+
+
+def test_a_bundle_brings_the_engine_only_where_it_is_in_use() -> None:
+    assert "MNN" not in packages_of_bundle(WHOLE)
+    packages = packages_of_bundle(report(engines={"mnn": "3.6.1"}))
+    assert {"torch", "safetensors", "MNN", "onnxscript"} <= set(packages)
+    assert engine_is_among(requirements_of({"MNN": "3.6.1"}, packages))
+    assert not engine_is_among(["torch==2.13.0+cpu", "mnn-like>=1"])
+
+
+def test_every_installed_package_is_held_at_its_version_or_only_those_named(tmp_path: Path) -> None:
+    import numpy
+
+    versions = {"numpy": "2.4.6", "SimpleITK": "2.5.7", "torch": "2.13.0+cpu"}
+    assert constraints(versions) == "numpy==2.4.6\nSimpleITK==2.5.7\ntorch==2.13.0+cpu\n"
+    assert constraints(versions, ("simpleitk", "scipy")) == "SimpleITK==2.5.7\n"
+    assert f"numpy=={numpy.__version__}" in write_constraints(tmp_path).read_text().splitlines()
+
+
+def test_a_package_whose_record_is_damaged_is_left_out_of_the_constraints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in {
+        "whole": "Name: whole\nVersion: 1.0\n",
+        "odd": "Name: odd\nVersion: of today\n",
+        "bare": "",
+    }.items():
+        folder = tmp_path / f"{name}-1.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\n{text}")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert installed_versions() == {"whole": "1.0"}
+
+
+def needy_wheel(folder: Path, needs: str) -> None:
+    """A wheel that asks for another package."""
+    path = wheel(folder, "needy")
+    with zipfile.ZipFile(path) as packed:
+        files = {name: packed.read(name) for name in packed.namelist()}
+    files["needy-1.0.dist-info/METADATA"] += f"Requires-Dist: {needs}\n".encode()
+    with zipfile.ZipFile(path, "w") as packed:
+        for name, data in files.items():
+            packed.writestr(name, data)
+
+
+def look_with_pip(folder: Path, requirement: str, kept: str) -> subprocess.CompletedProcess[str]:
+    """pip's look at what would be installed, as the panel has it done, from a folder of wheels."""
+    (folder / "kept.txt").write_text(kept)
+    words = [
+        each for each in faster_engine.look_arguments(folder / "kept.txt") if each not in faster_engine.REQUIREMENTS
+    ]
+    command = [
+        sys.executable,
+        *words,
+        "--no-index",
+        "--find-links",
+        str(folder),
+        "--target",
+        str(folder / "to"),
+        requirement,
+    ]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_what_would_replace_a_kept_package_is_refused_by_pip_and_named_in_words(tmp_path: Path) -> None:
+    needy_wheel(tmp_path, "tiny-wheel>=2")
+    wheel(tmp_path, version="1.0")
+    wheel(tmp_path, version="2.0")
+    done = look_with_pip(tmp_path, "needy", "tiny-wheel==1.0\n")
+    assert done.returncode != 0
+    assert packages_in_the_way(done.stdout + done.stderr) == ["tiny-wheel"]
+    sentence = faster_engine.why_not(done.stdout + done.stderr)
+    assert "another version of tiny-wheel" in sentence
+    assert "never replaced" in sentence
+    assert look_with_pip(tmp_path, "needy", "other==1.0\n").returncode == 0
+    assert not (tmp_path / "to").exists(), "a look installs nothing"
+
+
+def test_an_engine_that_cannot_be_downloaded_is_told_with_the_words_of_pip(tmp_path: Path) -> None:
+    done = look_with_pip(tmp_path, "no-such-package-here", "")
+    sentence = faster_engine.why_not(done.stdout + done.stderr)
+    assert "Nothing was installed" in sentence
+    assert "no-such-package-here" in sentence
 
 
 # -- the offline bundle ----------------------------------------------------------------------------------------

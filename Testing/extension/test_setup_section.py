@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from own_models import own_models, tiny_model
-from test_setup_files import WHOLE, report, wheel
+from test_setup_files import GPU, WHOLE, report, wheel
 from volumes_in_scene import add_volume, plain
 
 from ClamSegPanel.offline_bundle import make_bundle
@@ -41,6 +41,9 @@ class Installer:
 
     def install_with(self, arguments: list[str]) -> None:
         self._do(arguments)
+
+    def remove(self, packages: list[str]) -> None:
+        self._do(("remove", packages))
 
     def needs_restart(self) -> bool:
         return self.restart
@@ -161,8 +164,15 @@ def test_torch_comes_through_the_pytorch_extension_and_others_through_slicer(
     extension = types.ModuleType("PyTorchUtils")
     extension.PyTorchUtilsLogic = PyTorchUtilsLogic
     monkeypatch.setitem(sys.modules, "PyTorchUtils", extension)
-    monkeypatch.setattr(slicer.packaging, "pip_ensure", lambda what, **how: calls.append((what, how)))
-    monkeypatch.setattr(slicer.packaging, "pip_install", lambda what, **how: calls.append((what, how)))
+    kept: list[str] = []
+
+    def pip(what: Any, constraints: Path, **how: Any) -> None:
+        calls.append((what, how))
+        kept.extend(line.partition("==")[0] for line in constraints.read_text().splitlines())
+
+    monkeypatch.setattr(slicer.packaging, "pip_ensure", pip)
+    monkeypatch.setattr(slicer.packaging, "pip_install", pip)
+    monkeypatch.setattr(slicer.packaging, "pip_uninstall", calls.append)
     from ClamSegPanel.slicer_installer import SlicerInstaller
 
     installer = SlicerInstaller()
@@ -173,12 +183,151 @@ def test_torch_comes_through_the_pytorch_extension_and_others_through_slicer(
     installer.install_torch(">=2.6")
     installer.install(["safetensors>=0.4"])
     installer.install_with(["--no-index", "x"])
+    installer.remove(["MNN"])
     assert calls == [
         "uninstallTorch",
         ("installTorch", False, ">=2.6"),
         (["safetensors>=0.4"], {"prompt_install": False, "requester": "ClamSeg"}),
         (["--no-index", "x"], {"requester": "ClamSeg"}),
+        ["MNN"],
     ]
+    assert {name.lower() for name in kept} == {"numpy", "scipy", "simpleitk"}, "Slicer's own are never replaced"
+
+
+# The faster engine
+
+
+@pytest.fixture
+def fits(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """pip's look is answered on this disk: a program of Python that the test may change."""
+    import ClamSegPanel.faster_engine_view as view
+
+    program = ["-c", "pass"]
+    asked: list[list[str]] = []
+
+    def look(kept: Path) -> list[str]:
+        asked.append(kept.read_text().splitlines())
+        return program
+
+    monkeypatch.setattr(view, "look_arguments", look)
+    return [program, asked]
+
+
+def compute_faster(panel: Any) -> None:
+    panel.click("engineButton")
+    panel.wait_until(lambda: panel.text("engineButton") == "Compute faster...")
+
+
+def requests(panel: Any) -> list[str]:
+    return [command for command, _, _ in panel.worker.requests]
+
+
+def test_only_a_computer_without_a_gpu_is_offered_the_engine(panel: Any) -> None:
+    assert not panel.ui.engineButton.isVisible()
+    found(panel)
+    assert panel.ui.engineButton.isVisible()
+    assert ["Faster computing (MNN)", "", "not installed, optional"] in panel.cells("packageTable")
+    found(panel, devices=[*WHOLE["devices"], GPU])
+    assert not panel.ui.engineButton.isVisible()
+    assert not panel.ui.engineLabel.isVisible()
+
+
+def test_the_engine_is_installed_only_after_a_yes_and_replaces_nothing(panel: Any, fits: Any) -> None:
+    import numpy
+
+    found(panel)
+    panel.dialogs.says_yes = False
+    panel.click("engineButton")
+    question = panel.dialogs.shown[-1][2]
+    for told in ("30 MB", "100 MB", "99.9 %", "Slicer goes on running", "sends nothing"):
+        assert told in question
+    assert fits[1] == [], "pip was not even asked"
+    panel.dialogs.says_yes = True
+    compute_faster(panel)
+    (call,) = panel.installer.done
+    assert call[:3] == ["--only-binary", ":all:", "--constraint"]
+    assert call[-3:] == ["MNN>=3.6", "onnx>=1.16", "onnxscript>=0.2"]
+    assert not Path(call[3]).exists(), "what was written for pip is taken away"
+    assert f"numpy=={numpy.__version__}" in fits[1][0], "everything installed is held"
+
+
+def test_the_worker_starts_anew_looks_and_tries_the_engine_and_slicer_is_not_restarted(panel: Any, fits: Any) -> None:
+    found(panel)
+    panel.installer.restart = True  # Slicer holds PyTorch in memory, which stays as it is
+    compute_faster(panel)
+    assert panel.worker.killed, "it holds the packages' files"
+    assert requests(panel)[-2:] == ["hello", "try_engine"]
+    assert panel.worker.requests[-1][1]["engine"] == "mnn"
+    assert [title for _, title, _ in panel.dialogs.shown] == ["Compute faster?"]
+    panel.worker.requests[-2][2]({"event": "done", **report(engines={"mnn": "3.6.1"})})
+    panel.worker.answer(event="done", engine="mnn", difference=1e-4)
+    assert ["Faster computing (MNN)", "3.6.1", "installed"] in panel.cells("packageTable")
+    assert not panel.ui.engineButton.isVisible()
+    assert "MNN is installed and computes as the trained network does" in panel.text("setupStateLabel")
+    assert panel.dialogs.errors() == []
+
+
+def test_an_engine_that_does_not_compute_here_is_removed_again(panel: Any, fits: Any) -> None:
+    found(panel)
+    compute_faster(panel)
+    killed = panel.worker.killed
+    panel.worker.answer(event="error", message="The worker was killed.")
+    assert panel.installer.done[-1] == ("remove", ["MNN"])
+    assert "does not compute on this computer and was removed" in panel.dialogs.errors()[-1]
+    assert panel.worker.killed > killed, "it may hold the files of the engine"
+    assert requests(panel)[-1] == "hello", "looked at once more"
+    panel.worker.answer(event="done", **WHOLE)
+    assert panel.ui.engineButton.isVisible()
+
+
+def test_an_engine_that_would_replace_a_package_of_slicer_is_refused_and_nothing_changes(panel: Any, fits: Any) -> None:
+    found(panel)
+    told = "ERROR: ResolutionImpossible\\n    The user requested (constraint) numpy==2.4.6"
+    fits[0][:] = ["-c", f"import sys; print('{told}', file=sys.stderr); sys.exit(1)"]
+    compute_faster(panel)
+    assert "another version of numpy" in panel.dialogs.errors()[-1]
+    assert panel.installer.done == []
+    assert not panel.worker.killed, "the worker goes on"
+    assert panel.ui.engineButton.enabled
+
+
+def test_an_installation_of_the_engine_that_fails_leaves_the_panel_working(panel: Any, fits: Any) -> None:
+    found(panel)
+    panel.installer.broken = subprocess.CalledProcessError(1, ["pip"])
+    compute_faster(panel)
+    assert "ClamSeg computes as before" in panel.dialogs.errors()[-1]
+    assert panel.text("setupStateLabel") == "MNN was not installed."
+    assert requests(panel)[-1] == "hello"
+    panel.worker.answer(event="done", **WHOLE)
+    panel.installer.broken = None
+    compute_faster(panel)
+    assert requests(panel)[-1] == "try_engine"
+
+
+def test_the_look_for_the_engine_can_be_cancelled(panel: Any, fits: Any) -> None:
+    found(panel)
+    fits[0][:] = ["-c", "import time; time.sleep(60)"]
+    panel.click("engineButton")
+    assert panel.text("engineButton") == "Cancel"
+    panel.click("engineButton")
+    assert panel.text("engineButton") == "Compute faster..."
+    assert panel.text("setupStateLabel") == "Cancelled; nothing was installed."
+    assert panel.installer.done == []
+
+
+def test_a_long_run_on_the_processor_says_where_it_could_become_shorter(panel: Any) -> None:
+    import numpy as np
+
+    panel.ui.volumeSelector.setCurrentNode(add_volume(panel.scene, np.zeros((20, 8, 8), np.int16)))
+    found(panel)
+    model = panel.panel.segment.chosen_model()["name"]
+    level = int(panel.ui.levelSlider.value)
+    panel.panel.segment.measured(model, "cpu", level, 0.1)
+    assert "Setup offers" not in panel.text("levelTimeLabel")
+    panel.panel.segment.measured(model, "cpu", level, 1.0)
+    assert panel.text("levelTimeLabel").endswith("about 20 s in the network; Setup offers a faster engine")
+    found(panel, engines={"mnn": "3.6.1"})
+    assert panel.text("levelTimeLabel").endswith("about 20 s in the network")
 
 
 def test_models_are_imported_shown_and_removed_only_after_a_yes(panel: Any, models: Path, tmp_path: Path) -> None:

@@ -12,15 +12,17 @@ import pytest
 import torch
 from tiny_model import tiny_model
 
-from ClamSegLib import device, engine_candidates, engine_choice, engine_memory
+from ClamSegLib import device, engine_candidates, engine_choice, engine_memory, engine_trial
 from ClamSegLib.checkpoint import LoadedModel, load_model
 from ClamSegLib.clam import Clam
 from ClamSegLib.cli import main
 from ClamSegLib.config import Condition, ModelConfig, NetworkConfig
-from ClamSegLib.engine import EngineChoice
+from ClamSegLib.engine import Engine, EngineChoice
 from ClamSegLib.engine_choice import SMALLEST_AGREEMENT, Work, choose_engine
 from ClamSegLib.engine_opening import open_engine
-from ClamSegLib.errors import InputError
+from ClamSegLib.engine_packages import engine_versions, installed_engines
+from ClamSegLib.engine_trial import try_engine
+from ClamSegLib.errors import ClamSegError, InputError
 from ClamSegLib.inference import SegmentOptions, segment_volume
 from ClamSegLib.progress import Reporter
 from ClamSegLib.volume_files import read_volume
@@ -256,6 +258,42 @@ def test_an_engine_that_is_not_installed_is_named_with_its_remedy(model, monkeyp
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=rf"clamseg\[{kind}\]"):
         choose_engine(work_of(model, kind))
+
+
+@pytest.mark.parametrize("kind", ["openvino", "onnx", "mnn"])
+def test_an_engine_is_tried_on_a_real_network(cache, tmp_path, kind):
+    pytest.importorskip(KINDS[kind])
+    assert 0 < try_engine(model_of(tmp_path), kind) < 1e-3
+
+
+@pytest.mark.parametrize("answer", [0.25, float("nan")])
+def test_an_engine_that_answers_otherwise_than_the_trained_network_fails_its_trial(
+    cache, tmp_path, monkeypatch, answer
+):
+    pytest.importorskip("MNN")
+
+    class Wrong(Engine):
+        def _run(self, image):
+            maps = np.full((len(image), 1, *image.shape[2:]), answer, np.float32)
+            return maps, maps
+
+    real = engine_trial.open_engine
+    monkeypatch.setattr(
+        engine_trial, "open_engine", lambda *given: Wrong(given[3]) if given[3].engine == "mnn" else real(*given)
+    )
+    with pytest.raises(ClamSegError, match=r"differs from the trained network by .*; at most 0.01"):
+        try_engine(model_of(tmp_path), "mnn")
+
+
+def test_only_engines_with_packages_of_their_own_are_tried(model):
+    with pytest.raises(InputError, match="allowed are openvino, onnx, mnn"):
+        try_engine(model, "auto")
+
+
+def test_an_engine_installed_in_part_counts_as_not_installed(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxscript" else object())
+    assert installed_engines() == ["openvino"]
+    assert engine_versions()["mnn"] is None
 
 
 @pytest.mark.parametrize("kind", ["openvino", "mnn"])

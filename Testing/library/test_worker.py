@@ -119,6 +119,7 @@ def test_the_worker_says_what_it_has(panel, model, monkeypatch):
     assert told["devices"][0]["name"] == "cpu"
     assert told["torch"]
     assert isinstance(told["models"], list)
+    assert set(told["engines"]) == {"openvino", "onnx", "mnn"}
 
 
 def test_a_scan_is_read_into_an_array_with_its_place_in_the_patient(tmp_path, panel):
@@ -304,6 +305,16 @@ def test_the_time_of_each_level_is_measured(panel, model):
     assert told["device"] == "cpu"
     assert set(told["seconds_per_slice"]) == {"1", "2"}
     assert all(0 < seconds < 5 for seconds in told["seconds_per_slice"].values())
+
+
+def test_an_engine_that_was_just_installed_is_tried_on_a_model(panel, model):
+    pytest.importorskip("MNN")
+    told = panel.ask({"id": 1, "command": "try_engine", "engine": "mnn", "model": str(model)})[-1]
+    assert (told["event"], told["engine"]) == ("done", "mnn")
+    assert told["difference"] < 0.01
+    error = panel.ask({"id": 2, "command": "try_engine", "engine": "faster", "model": str(model)})[-1]
+    assert (error["event"], error["code"]) == ("error", 2)
+    assert "allowed are openvino, onnx, mnn" in error["message"]
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,10 @@ def _train(window: Any, labelled: str) -> None:
 
 def _set_up(window: Any, labelled: str) -> None:
     _only(window, "setup")
+    # as on a computer to which no engine was added yet, whatever this one has
+    report = window.logic.installation
+    window.panel.setup.show({**report, "engines": dict.fromkeys(report["engines"])})
+    window.process_events()
 
 
 def _is_idle(window: Any) -> bool:

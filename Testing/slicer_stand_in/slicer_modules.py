@@ -108,7 +108,10 @@ def _install_python_modules() -> None:
         "parameterNodeWrapper", parameterNodeWrapper=parameter_node.parameterNodeWrapper,
         Default=parameter_node.Default, WithinRange=parameter_node.WithinRange, Choice=parameter_node.Choice,
     )  # fmt: skip
-    _module("packaging", pip_install=_no_network, pip_ensure=_no_network, pip_check=lambda requirement: True)
+    _module(
+        "packaging", pip_install=_no_network, pip_ensure=_no_network, pip_uninstall=_no_network,
+        pip_check=lambda requirement: True,
+    )  # fmt: skip
     slicer.util.pip_install = slicer.util.pip_uninstall = _no_network
     slicer.util.mainWindow = lambda: None
     slicer.util.selectModule = slicer.modules.selected.append
