@@ -41,7 +41,7 @@ def question() -> str:
     return _(
         "Without a GPU the networks run on the processor. {name} makes them faster on many: 1.1 to 1.5 times as fast on "
         "the processor that was measured, a little or not at all on the newest, which compute bfloat16.\n\n"
-        "15 to 30 MB are downloaded from the Python package index and take up to 100 MB in this Slicer. "
+        "15 to 30 MB are downloaded from the Python package index and take up to 120 MB in this Slicer. "
         "Packages that are there stay as they are. {name} is open source (Apache-2.0), computes on this computer only "
         "and sends nothing.\n\n"
         "It is used only where it is the fastest and marks at least 99.9 % of the organ as the trained network does; "

@@ -52,7 +52,7 @@ def write_constraints(folder: Path, names: Iterable[str] | None = None) -> Path:
 
 def packages_in_the_way(words_of_pip: str) -> list[str]:
     """Packages whose constraint made pip refuse, from what it printed; empty where it failed otherwise."""
-    if "ResolutionImpossible" not in words_of_pip and "conflicting dependencies" not in words_of_pip:
+    if "ResolutionImpossible" not in words_of_pip:
         return []
     return sorted(set(_CONFLICT.findall(words_of_pip)), key=str.lower)
 
