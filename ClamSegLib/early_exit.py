@@ -2,7 +2,7 @@
 
 What is undecided at a level is the share of a slice's marks whose P_L, sharpened as it is given out, lies close to the
 threshold. The limit below which a slice leaves is set on held-out slices, without any mask: the deepest level's own
-outlines are what must stay. Of the marks of normal slices, and of those of diseased ones, at most 1 % may change, and
+outlines are what must stay. Of the marks of normal slices, and of those of diseased ones, at most 2 % may change, and
 image labels must be told from the slices' scores as well as at the deepest level.
 """
 
@@ -25,10 +25,10 @@ from ClamSegLib.metrics import roc_auc
 TOP_SHARE = 0.01
 # P_L this close to the threshold is undecided.
 UNDECIDED = 0.1
-LARGEST_CHANGE = 0.01
+LARGEST_CHANGE = 0.02
 LARGEST_AUC_LOSS = 0.005
 FEWEST_SLICES = 20
-# Less than this share of the time saved is not worth further networks in memory.
+# Less than this share of the arithmetic saved is not worth sharpening slices at every level.
 _SMALLEST_GAIN = 0.1
 # Limits tried at a level: the deeper the network, the more combinations.
 _LIMITS_TRIED = 11
