@@ -54,14 +54,9 @@ class CaseMaps:
 
     def run(self, engine: Engine, batch_size: int) -> None:
         """Takes every slice through an engine."""
-        refinement = self.preparation.config.refinement
         for indices in self.batches(batch_size):
             image = self.preparation.network_input(indices)
-            found, differs = engine.run(image)
-            ratio = found
-            if refinement is not None and not self.together:  # heard together, slices are sharpened when all are known
-                ratio = sharpened(found, image, refinement)
-            self.take(indices, found, ratio, differs)
+            self.take(indices, image, *engine.run(image))
 
     def batches(self, batch_size: int) -> list[NDArray[np.int64]]:
         """The numbers of all slices, `batch_size` at a time."""
@@ -71,24 +66,29 @@ class CaseMaps:
     def take(
         self,
         indices: NDArray[np.int64],
+        image: NDArray[np.float32],
         found: NDArray[np.float32],
-        ratio: NDArray[np.float32],
         differs: NDArray[np.float32],
     ) -> None:
-        """Notes what the last engine of slices found.
+        """Notes what a network has found in slices.
 
         Args:
-            found: (B,K,S,S) P_L of the network; `differs` likewise, of its shells.
-            ratio: its sharpened log ratios where slices are sharpened one by one.
+            image: (B,1,S,S) its input.
+            found: (B,K,S,S) P_L; `differs` likewise, of its shells.
         """
         refinement = self.preparation.config.refinement
-        if self.kept is not None:
-            self.kept[indices] = evidence(found) if self.together else ratio
-        elif refinement is not None:
-            peak = peaks(ratio, self.preparation.organ_input(indices))
-            paste_steps(self.preparation, given_out(ratio, peak, refinement), indices, self.probability)
-        else:
+        if self.together:
+            assert self.kept is not None
+            self.kept[indices] = evidence(found)  # sharpened when all are known
+        elif refinement is None:
             paste_steps(self.preparation, found, indices, self.probability)
+        else:
+            ratio = sharpened(found, image, refinement)
+            if self.kept is not None:
+                self.kept[indices] = ratio
+            else:
+                peak = peaks(ratio, self.preparation.organ_input(indices))
+                paste_steps(self.preparation, given_out(ratio, peak, refinement), indices, self.probability)
         paste_steps(self.preparation, differs, indices, self.disagreement)
         self.analysed[indices] = True
         self.reporter.progress(int(self.analysed.sum()), len(self.analysed), _STAGE)

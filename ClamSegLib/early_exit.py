@@ -30,6 +30,8 @@ LARGEST_AUC_LOSS = 0.005
 FEWEST_SLICES = 20
 # Less than this share of the arithmetic saved is not worth sharpening slices at every level.
 _SMALLEST_GAIN = 0.1
+# Products of a network that take as long as `doubt` does for a pixel (docs/performance.md).
+_ASKING_FLOP = 4000
 # Limits tried at a level: the deeper the network, the more combinations.
 _LIMITS_TRIED = 11
 
@@ -70,8 +72,31 @@ def undecided(probability: NDArray[np.float32], organ: NDArray[np.bool_], thresh
     return np.asarray(counts[0] / np.maximum(counts[1], 1), np.float64)
 
 
-def cost_of_levels(config: ModelConfig) -> list[float]:
-    """Arithmetic of levels 1..depth as a share of the deepest one's."""
+def doubt(
+    probability: NDArray[np.float32], image: NDArray[np.float32], organ: NDArray[np.bool_], config: ModelConfig
+) -> NDArray[np.float64]:
+    """Share of a slice's outline that is undecided, told from every second row and column of its maps.
+
+    Args:
+        probability: (B,K,S,S) P_L of the network.
+        image: (B,1,S,S) its input.
+        organ: (B,S,S).
+
+    Returns:
+        (B,) in 0..1.
+    """
+    half = np.s_[..., ::2, ::2]
+    maps, inside = probability[half], organ[half]
+    if config.refinement is not None:
+        maps = refined(maps, image[half], inside, config.refinement)
+    return undecided(maps, inside, config.threshold)
+
+
+def cost_of_levels(config: ModelConfig) -> tuple[list[float], float]:
+    """Time of levels 1..depth, and of asking a slice whether it may leave, as shares of the deepest level's time.
+
+    Levels are compared by their arithmetic; asking counts as much as so many products a pixel took in the same time.
+    """
     from torch.utils.flop_counter import FlopCounterMode
 
     counts = []
@@ -82,7 +107,7 @@ def cost_of_levels(config: ModelConfig) -> list[float]:
             with FlopCounterMode(display=False) as counter, torch.no_grad():
                 clam(image)
             counts.append(float(counter.get_total_flops()))
-    return [count / counts[-1] for count in counts]
+    return [count / counts[-1] for count in counts], _ASKING_FLOP * config.image_size**2 / counts[-1]
 
 
 @dataclass(frozen=True)
@@ -90,7 +115,7 @@ class LevelsCompared:
     """What N held-out slices show of the levels 1..D beside the deepest, D.
 
     Attributes:
-        undecided: (D,N) share of the outline that is undecided at a level; 0 at the deepest, where every slice stays.
+        undecided: (D,N) `doubt` at a level; 0 at the deepest, where every slice stays.
         changed: (D,N) pixels that only the level or only the deepest marks.
         marked: (D,N) pixels that the level marks and pixels that the deepest marks, added.
         score: (D,N) `slice_scores`.
@@ -128,17 +153,27 @@ class LevelsCompared:
         auc, deepest = (roc_auc(score, diseased) for score in (self.score[level, slices], self.score[-1]))
         return auc is None or deepest is None or auc >= deepest - LARGEST_AUC_LOSS
 
-    def cost(self, limits: Sequence[float | None], costs: Sequence[float]) -> float:
-        """Arithmetic of a slice as a share of the deepest level's: that of where it left, which holds those before."""
-        return float(np.asarray(costs)[self.left_at(limits)].mean())
+    def cost(self, limits: Sequence[float | None], costs: Sequence[float], asking: float) -> float:
+        """Time of a slice as a share of the deepest level's: that of where it left, which holds those before it, and
+        of asking it at each level on the way where not every slice leaves.
+        """
+        level = self.left_at(limits)
+        asked = sum((level >= number).mean() for number, limit in enumerate(limits) if limit is not None and limit < 1)
+        return float(np.asarray(costs)[level].mean() + asking * asked)
 
-    def cheapest(self, diseased: NDArray[np.bool_], costs: Sequence[float]) -> tuple[float | None, ...]:
-        """The limits of levels 1..D-1 that cost least of those that slices of both classes bear; all None at worst."""
+    def cheapest(self, diseased: NDArray[np.bool_], costs: Sequence[float], asking: float) -> tuple[float | None, ...]:
+        """The limits of levels 1..D-1 that cost least of those that slices of both classes bear; all None at worst.
+
+        Args:
+            costs: of levels 1..D and of `asking`, as `cost_of_levels` tells them.
+        """
         shares = np.linspace(0.0, 1.0, _LIMITS_TRIED)
         tried: list[list[float | None]] = [
-            [None, *dict.fromkeys(np.quantile(own, shares, method="lower").tolist())] for own in self.undecided[:-1]
+            # 1: all leave, asked or not.
+            [None, *dict.fromkeys([*np.quantile(own, shares[:-1], method="lower").tolist(), 1.0])]
+            for own in self.undecided[:-1]
         ]
-        by_cost = sorted(product(*tried), key=lambda limits: self.cost(limits, costs))
+        by_cost = sorted(product(*tried), key=lambda limits: self.cost(limits, costs, asking))
         return next(limits for limits in by_cost if self.bear(limits, diseased))
 
 
@@ -163,7 +198,7 @@ def calibrate_early_exits(
         return ()
     rows, labels = [], []
     for image, organ, diseased in batches:
-        rows.append(_compared(_maps_of_levels(clam, config, image, organ), organ, config.threshold))
+        rows.append(_compared(clam, config, image, organ))
         labels.append(np.asarray(diseased, bool))
     if not labels:
         return ()
@@ -172,38 +207,33 @@ def calibrate_early_exits(
     compared = LevelsCompared(*(np.concatenate([getattr(row, name) for row in rows], axis=1) for name in names))
     if min(sick.sum(), (~sick).sum()) < FEWEST_SLICES or not compared.marked[-1][sick].any():
         return ()
-    return _exits(compared, sick, cost_of_levels(config))
+    return _exits(compared, sick, *cost_of_levels(config))
 
 
-def _maps_of_levels(
-    clam: Clam, config: ModelConfig, image: Tensor, organ: NDArray[np.bool_]
-) -> list[NDArray[np.float32]]:
-    """P_L (B,K,S,S) as single slices are given out, of levels 1..depth."""
+def _compared(clam: Clam, config: ModelConfig, image: Tensor, organ: NDArray[np.bool_]) -> LevelsCompared:
+    """What slices show of levels 1..depth, as single slices are given out."""
     with torch.inference_mode():
         logits = clam(image)
-    found = []
+    given, asked = image.cpu().numpy(), []
+    maps: list[NDArray[np.float32]] = []
     for level in range(1, config.network.depth + 1):
-        maps = decode([heads[-level:] for heads in logits], config)[0].cpu().numpy()
-        if config.refinement is not None:
-            maps = refined(maps, image.cpu().numpy(), organ, config.refinement)
-        found.append(maps)
-    return found
-
-
-def _compared(maps: list[NDArray[np.float32]], organ: NDArray[np.bool_], threshold: float) -> LevelsCompared:
-    marks = [(own > threshold) & organ[:, None] for own in maps]
-    doubt = [*(undecided(own, organ, threshold) for own in maps[:-1]), np.zeros(len(organ))]
+        found = decode([heads[-level:] for heads in logits], config)[0].cpu().numpy()
+        asked.append(doubt(found, given, organ, config) if level < config.network.depth else np.zeros(len(organ)))
+        maps.append(found if config.refinement is None else refined(found, given, organ, config.refinement))
+    marks = [(own > config.threshold) & organ[:, None] for own in maps]
     return LevelsCompared(
-        np.stack(doubt),
+        np.stack(asked),
         np.stack([(own ^ marks[-1]).sum(axis=(1, 2, 3)) for own in marks]),
         np.stack([own.sum(axis=(1, 2, 3)) + marks[-1].sum(axis=(1, 2, 3)) for own in marks]),
         np.stack([slice_scores(own, organ) for own in maps]),
     )
 
 
-def _exits(compared: LevelsCompared, diseased: NDArray[np.bool_], costs: Sequence[float]) -> tuple[EarlyExit, ...]:
-    limits = compared.cheapest(diseased, costs)
-    if 1 - compared.cost(limits, costs) < _SMALLEST_GAIN:
+def _exits(
+    compared: LevelsCompared, diseased: NDArray[np.bool_], costs: Sequence[float], asking: float
+) -> tuple[EarlyExit, ...]:
+    limits = compared.cheapest(diseased, costs, asking)
+    if 1 - compared.cost(limits, costs, asking) < _SMALLEST_GAIN:
         return ()
     left = compared.left_at(limits)
     return tuple(

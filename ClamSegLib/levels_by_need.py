@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ClamSegLib.case_maps import CaseMaps
-from ClamSegLib.early_exit import undecided
+from ClamSegLib.early_exit import doubt
 from ClamSegLib.level_steps import Halfway, LevelSteps
-from ClamSegLib.map_refinement import Guide, given_out, peaks, sharpened
 
 
 def run_by_need(maps: CaseMaps, steps: LevelSteps, limits: Sequence[float], batch_size: int) -> dict[int, int]:
@@ -35,40 +33,25 @@ def run_by_need(maps: CaseMaps, steps: LevelSteps, limits: Sequence[float], batc
 
 
 class _Way:
-    """The slices of a case on their way through levels.
-
-    Args:
-        maps: take those that leave.
-        limits: of each level but the last.
-    """
+    """The slices of a case on their way through levels; arguments as for `run_by_need`."""
 
     def __init__(self, maps: CaseMaps, steps: LevelSteps, limits: Sequence[float], batch_size: int) -> None:
         self._maps, self._steps, self._limits, self._size = maps, steps, limits, batch_size
         self._waiting: list[list[Halfway]] = [[] for _ in steps.levels]
-        self._guides: dict[int, Guide] = {}
         self.left = dict.fromkeys(steps.levels, 0)
 
     def reached(self, step: int, halfway: Halfway) -> None:
         """Lets slices leave at a level, or wait for the next."""
-        config, indices = self._maps.preparation.config, halfway.slices
+        preparation, indices = self._maps.preparation, halfway.slices
+        image = preparation.network_input(indices)
         found, differs = self._steps.maps(halfway)
-        is_last = step == len(self._limits)
-        ratio, given = found, found
-        if config.refinement is not None and not (is_last and self._maps.together):
-            image = self._maps.preparation.network_input(indices)
-            guides = [self._guide(int(index), values) for index, values in zip(indices, image[:, 0], strict=True)]
-            ratio = sharpened(found, image, config.refinement, guides)
         leave = np.ones(len(indices), bool)
-        if not is_last:
-            organ = self._maps.preparation.organ_input(indices)
-            if config.refinement is not None:
-                given = given_out(ratio, peaks(ratio, organ), config.refinement)
-            leave = undecided(given, organ, config.threshold) <= self._limits[step]
+        if step < len(self._limits):
+            organ = preparation.organ_input(indices)
+            leave = doubt(found, image, organ, preparation.config) <= self._limits[step]
         if leave.any():
-            self._maps.take(indices[leave], found[leave], ratio[leave], differs[leave])
+            self._maps.take(indices[leave], image[leave], found[leave], differs[leave])
             self.left[self._steps.levels[step]] += int(leave.sum())
-            for index in indices[leave]:
-                self._guides.pop(int(index), None)
         if not leave.all():
             self._waiting[step + 1].append(halfway.of(np.flatnonzero(~leave)))
             self._go_on(step + 1, fewest=self._size)
@@ -85,8 +68,3 @@ class _Way:
             rest = rows[self._size :]
             self._waiting[step] = [together.of(rest)] if len(rest) else []
             self.reached(step, self._steps.go_on(step, together.of(rows[: self._size])))
-
-    def _guide(self, index: int, image: NDArray[np.float32]) -> Guide:
-        if index not in self._guides:
-            self._guides[index] = Guide(image)
-        return self._guides[index]

@@ -37,7 +37,7 @@ class NetworkRun:
         probability: (K, slice, row, column) uint8 in steps of 1/255, canonical, 0 outside the organ.
         disagreement: same shape.
         device: that finished the run.
-        level: deepest level asked for.
+        level: deepest level that slices could reach.
         slices_by_level: how many slices each level gave the maps of.
         choosing_s: seconds it took to choose and build the engine.
         engine: for report.json: engine, precision, threads, batch_size, shells, agreement, reason.
@@ -90,11 +90,7 @@ def run_network(
     import torch
 
     reporter = reporter or Reporter()
-    depth = model.config.network.heads
-    exits = model.config.early_exits if level == BY_NEED else ()
-    level = depth if level is None or isinstance(level, str) else level
-    if not 1 <= level <= depth:
-        raise InputError(f"Level {level} is not there; model '{model.config.name}' has the levels 1 to {depth}.")
+    levels, limits = _stops(model, level)
     chosen = choose_device(device)
     together = model.config.neighbours if neighbours is None else neighbours
     together = together and model.config.task == "lesion" and have_neighbours(preparation.volume)
@@ -106,9 +102,8 @@ def run_network(
             if opened is None:
                 started = time.perf_counter()
                 asked = (chosen, batch_size, engine, cases_ahead, reporter)
-                opened = _opened(preparation, model, level, *asked)
-                if exits:
-                    levels = [*(leaves.level for leaves in exits), level]
+                opened = _opened(preparation, model, levels[-1], *asked)
+                if limits:
                     steps = _steps(preparation, model, levels, opened, *asked)
                 choosing_s += time.perf_counter() - started
             size = batch_size or opened.engine.choice.batch_size
@@ -116,12 +111,12 @@ def run_network(
             maps = CaseMaps.of(preparation, reporter, together)
             if steps is None:
                 maps.run(opened.engine, size)
-                by_level = {level: preparation.n_slices}
+                by_level = {levels[-1]: preparation.n_slices}
             else:
-                by_level = run_by_need(maps, steps.steps, [leaves.undecided for leaves in exits], size)
+                by_level = run_by_need(maps, steps.steps, limits, size)
             maps.finish(size)
             return NetworkRun(
-                maps.probability, maps.disagreement, str(chosen), level, told, by_level, choosing_s, together
+                maps.probability, maps.disagreement, str(chosen), levels[-1], told, by_level, choosing_s, together
             )
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -139,6 +134,21 @@ def run_network(
                 ) from error
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
+
+
+def _stops(model: LoadedModel, level: int | str | None) -> tuple[list[int], list[float]]:
+    """The levels at which slices may leave, and the doubt with which they do at each but the last."""
+    depth = model.config.network.heads
+    if level == BY_NEED:
+        exits = model.config.early_exits
+        levels, limits = [*(leaves.level for leaves in exits), depth], [leaves.undecided for leaves in exits]
+        if 1.0 in limits:  # all leave there, so nothing deeper is needed
+            levels, limits = levels[: limits.index(1.0) + 1], limits[: limits.index(1.0)]
+        return levels, limits
+    level = depth if level is None else int(level)
+    if not 1 <= level <= depth:
+        raise InputError(f"Level {level} is not there; model '{model.config.name}' has the levels 1 to {depth}.")
+    return [level], []
 
 
 def _in_report(opened: OpenEngine, steps: OpenSteps | None) -> dict[str, Any]:

@@ -54,7 +54,15 @@ def untrained(model: LoadedModel) -> LoadedModel:
     """The model with random weights of the default size: what its maps show does not change how long they take."""
     network = NetworkConfig()
     odds = tuple(tuple((1.0,) for _ in range(network.heads)) for _ in range(network.shells))
-    config = replace(model.config, network=network, image_size=256, odds_normal=odds, head_weights=(), early_exits=())
+    config = replace(
+        model.config,
+        network=network,
+        image_size=256,
+        odds_normal=odds,
+        head_weights=(),
+        level_scales=(),
+        early_exits=(),
+    )
     config = replace(config, weights_sha256="untrained network of the default size")
     return LoadedModel(config, Clam(network, seed=0).eval(), model.folder)
 

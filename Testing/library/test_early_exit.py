@@ -11,13 +11,14 @@ from tiny_model import tiny_model
 
 from ClamSegLib.checkpoint import load_model
 from ClamSegLib.cli import main
-from ClamSegLib.config import EarlyExit, ModelConfig, NetworkConfig
+from ClamSegLib.config import EarlyExit, ModelConfig, NetworkConfig, RefinementConfig
 from ClamSegLib.config_json import from_json, to_json
 from ClamSegLib.early_exit import (
     LARGEST_CHANGE,
     LevelsCompared,
     calibrate_early_exits,
     cost_of_levels,
+    doubt,
     slice_scores,
     undecided,
 )
@@ -68,32 +69,32 @@ RANKS = np.tile(np.linspace(0, 1, 100), 2)  # the same in both classes
 def test_where_nothing_changes_all_slices_leave_at_the_first_level():
     same = np.zeros(200, int)
     levels = compared([RANKS, RANKS], [same, same])
-    assert levels.cheapest(LABELS, COSTS) == (1.0, None)
-    assert levels.cost((1.0, None), COSTS) == pytest.approx(0.2)
+    assert levels.cheapest(LABELS, COSTS, 0.01) == (1.0, None)
+    assert levels.cost((1.0, None), COSTS, 0.01) == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("strays", [~LABELS, LABELS], ids=["normal", "diseased"])
 def test_marks_of_neither_class_change_by_more_than_allowed(strays):
     generator = np.random.default_rng(1)
-    doubt = [generator.uniform(size=200), generator.uniform(size=200)]  # doubt that says nothing
+    chance = [generator.uniform(size=200), generator.uniform(size=200)]  # doubt that says nothing
     changed = [np.where(strays, 40, 0), np.where(strays, 30, 0)]
-    levels = compared(doubt, changed)
-    limits = levels.cheapest(LABELS, COSTS)
+    levels = compared(chance, changed)
+    limits = levels.cheapest(LABELS, COSTS, 0.01)
     at = levels.left_at(limits)
     lost = levels.changed[at, np.arange(200)]
     assert 0 < lost[strays].sum() <= LARGEST_CHANGE * 2000 * strays.sum()
-    assert levels.cost(limits, COSTS) < 1
+    assert levels.cost(limits, COSTS, 0.01) < 1
 
 
 def test_doubtful_slices_go_on_and_the_next_level_takes_those_it_is_sure_of():
     first = np.where(RANKS < 0.5, 0.1, 0.9)
     # Level 1 errs where it is in doubt; level 2 never does, and says so.
     levels = compared([first, np.zeros(200)], [np.where(first > 0.5, 500, 0), np.zeros(200, int)])
-    limits = levels.cheapest(LABELS, COSTS)
-    assert limits == (0.1, 0.0)
+    limits = levels.cheapest(LABELS, COSTS, 0.01)
+    assert limits == (0.1, 1.0), "after level 2 none goes on, so none is asked there"
     assert np.array_equal(levels.left_at(limits), np.where(first > 0.5, 1, 0))
     # What level 1 has computed is among what level 2 needs.
-    assert levels.cost(limits, COSTS) == pytest.approx(0.5 * 0.2 + 0.5 * 0.5)
+    assert levels.cost(limits, COSTS, 0.01) == pytest.approx(0.5 * 0.2 + 0.5 * 0.5 + 0.01)
 
 
 def test_slices_do_not_leave_where_their_order_would_be_lost():
@@ -101,14 +102,33 @@ def test_slices_do_not_leave_where_their_order_would_be_lost():
     score = np.stack([noise, noise, LABELS.astype(float)])
     same = np.zeros(200, int)
     levels = compared([np.zeros(200), np.zeros(200)], [same, same], score=score)
-    assert levels.cheapest(LABELS, COSTS) == (None, None)
+    assert levels.cheapest(LABELS, COSTS, 0.01) == (None, None)
 
 
 def test_deeper_levels_cost_more():
-    costs = cost_of_levels(ModelConfig("m", network=NetworkConfig()))
+    costs, asking = cost_of_levels(ModelConfig("m", network=NetworkConfig()))
     assert costs == sorted(costs)
     assert costs[-1] == 1.0
     assert costs[0] < 0.3
+    small = NetworkConfig(features=(8, 16, 32), kernel_sizes=(3, 3, 3), shells=1)
+    assert 0 < asking < 0.01 < cost_of_levels(ModelConfig("m", network=small))[1]
+
+
+def test_a_level_that_few_slices_leave_is_not_asked_where_asking_costs_more():
+    first = np.where(RANKS < 0.1, 0.1, 0.9)
+    levels = compared([first, np.full(200, 0.5)], [np.where(first > 0.5, 500, 0), np.zeros(200, int)])
+    assert levels.cheapest(LABELS, COSTS, 0.001) == (0.1, 1.0)
+    assert levels.cheapest(LABELS, COSTS, 0.1) == (None, 1.0)
+
+
+def test_doubt_is_told_from_every_second_row_and_column(tmp_path):
+    config = load_model(tiny_model(tmp_path / "tiny")).config
+    maps = np.zeros((1, 1, 20, 20), np.float32)
+    organ = np.ones((1, 20, 20), bool)
+    maps[0, 0, 0, :4] = [0.95, 0.5, 0.5, 0.5]
+    assert doubt(maps, maps, organ, config) == pytest.approx([0.5])
+    table = RefinementConfig(-4.0, 8.0, ((0.0,) * 96,), (50.0,))
+    assert doubt(maps, maps, organ, replace(config, refinement=table)) == pytest.approx([0.0])
 
 
 def test_calibration_needs_slices_of_both_classes_and_a_lesion_model(tmp_path):
@@ -158,12 +178,12 @@ def test_each_slice_has_the_maps_of_the_level_it_left_at(case, batch_size):
     model = replace(
         model, config=replace(model.config, threshold=float(np.median(maps[:, 0][organ])) + 0.1), engines={}
     )
-    doubt = undecided(maps, organ, model.config.threshold)
+    doubts = doubt(maps, crops, organ, model.config)
     # Halfway between two of them, so that rounding decides nothing.
-    middle = np.sort(np.unique(doubt))
+    middle = np.sort(np.unique(doubts))
     limit = float(middle[len(middle) // 2 - 1 : len(middle) // 2 + 1].mean())
     auto = segment_volume(volume, with_exit(model, limit), replace(options, level="auto"))
-    left = doubt <= limit
+    left = doubts <= limit
     assert 0 < left.sum() < len(left)
     assert auto.slices_by_level == {1: left.sum(), 2: (~left).sum()}
     for name in ("probability", "disagreement"):
@@ -179,7 +199,9 @@ def test_where_all_or_none_leave_the_case_is_that_of_one_level(case):
     options = SegmentOptions(device="cpu", level="auto")
     n = volume.array.shape[0]
     everything = segment_volume(volume, with_exit(model, 1.0), options)
-    assert everything.slices_by_level == {1: n, 2: 0}
+    assert everything.slices_by_level == {1: n}, "nothing deeper was even opened"
+    assert everything.level == 1
+    assert np.array_equal(everything.probability, segment_volume(volume, model, replace(options, level=1)).probability)
     nothing = segment_volume(volume, with_exit(model, 0.0), options)
     assert nothing.slices_by_level[2] > 0
     assert sum(nothing.slices_by_level.values()) == n

@@ -6,7 +6,7 @@ import pytest
 from ClamSegLib.config import RefinementConfig
 from ClamSegLib.config_json import from_json, to_json
 from ClamSegLib.errors import InputError
-from ClamSegLib.map_refinement import Guide, ValueEvidence, given_out, peaks, refined
+from ClamSegLib.map_refinement import ValueEvidence, follow_image, given_out, peaks, refined
 
 
 def slices(rng: np.random.Generator, n: int, bright_share: float) -> np.ndarray:
@@ -75,7 +75,7 @@ def test_the_edge_of_a_blunt_map_moves_onto_the_edge_of_the_image():
     disc = (y - 30) ** 2 + (x - 34) ** 2 < 12**2
     image = np.where(disc, 3.0, 0.0).astype(np.float32)
     blunt = gaussian_filter(disc.astype(np.float32), 4)
-    sharp = Guide(image).followed_by(blunt)
+    sharp = follow_image(blunt, image)
     distance = np.hypot(y - 30, x - 34) - 12
     inside, outside = (distance > -2) & (distance < 0), (distance > 0) & (distance < 2)
 
@@ -88,7 +88,7 @@ def test_the_edge_of_a_blunt_map_moves_onto_the_edge_of_the_image():
 def test_on_a_flat_image_the_map_is_only_smoothed():
     rng = np.random.default_rng(4)
     map_ = rng.normal(0, 1, (64, 64)).astype(np.float32)
-    smooth = Guide(np.full((64, 64), 2.0, np.float32)).followed_by(map_)
+    smooth = follow_image(map_, np.full((64, 64), 2.0, np.float32))
     assert smooth.mean() == pytest.approx(map_.mean(), abs=0.02)
     assert smooth.std() < 0.3
 

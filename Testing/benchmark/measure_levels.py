@@ -1,0 +1,96 @@
+"""Processor seconds of the network at each level and by need: measure_levels.py MODEL DATA [--split dev] [--rounds 3]
+
+With all that a case needs around it (crops, sharpening, pasting), one thread, for every engine that is installed, over
+the cases of a labelled folder. Processor time hardly depends on what else the machine does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from ClamSegLib.cases import read_cases
+from ClamSegLib.checkpoint import load_model
+from ClamSegLib.dataset import read_labelled_folder
+from ClamSegLib.engine_candidates import engines_to_try, precisions_here
+from ClamSegLib.errors import ClamSegError
+from ClamSegLib.network_run import BY_NEED, run_network
+from ClamSegLib.organ import find_organ
+from ClamSegLib.preprocess import Preparation, prepare
+from ClamSegLib.volume import canonical
+
+CPU = torch.device("cpu")
+
+
+def preparations(model, data: Path, split: str, most: int) -> list[Preparation]:
+    folder = read_labelled_folder(data)
+    rows = [n for n, row in enumerate(folder.rows) if row.split == split]
+    found = []
+    for case in read_cases(folder, rows, plane=model.config.plane):
+        volume = canonical(case.volume, model.config.plane)[0]
+        organ = case.organ_mask
+        if organ is None or not organ.any():
+            organ = find_organ(volume, model.config.organ, intensity=model.config.intensity).mask
+        found.append(prepare(volume, organ, model.config))
+        if len(found) == most:
+            break
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--split", default="dev")
+    parser.add_argument("--cases", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    model = load_model(arguments.model)
+    cases = preparations(model, arguments.data, arguments.split, arguments.cases)
+    slices = sum(case.n_slices for case in cases)
+    levels = [*range(1, model.config.network.heads + 1), BY_NEED]
+    sys.stdout.write(
+        f"{slices} slices, exits {[leaves.level for leaves in model.config.early_exits]}, {precisions_here(CPU)}\n"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["CLAMSEG_CACHE"] = folder
+        for engine in ("reference", "torch", "openvino", "mnn"):
+            try:
+                engines_to_try(engine, CPU)
+            except ClamSegError as error:
+                sys.stdout.write(f"{engine}: {error}\n")
+                continue
+            seconds: dict[int | str, list[float]] = {level: [] for level in levels}
+            left: dict[int, int] = {}
+            for number in range(arguments.rounds + 1):
+                for level in levels:
+                    started = time.process_time()
+                    runs = [
+                        run_network(case, model, device="cpu", level=level, engine=engine, cases_ahead=100)
+                        for case in cases
+                    ]
+                    if number:  # engines were chosen and built in the first
+                        seconds[level].append(time.process_time() - started)
+                    if level == BY_NEED:
+                        left = {key: sum(run.slices_by_level.get(key, 0) for run in runs) for key in levels[:-1]}
+            base = seconds[levels[-2]]
+            sys.stdout.write(f"{engine}, {runs[0].engine['precision']}; by need slices left at {left}\n")
+            for level, own in seconds.items():
+                times = [a / b for a, b in zip(base, own, strict=True)]
+                sys.stdout.write(
+                    f"  {level}: {statistics.median(own) / slices * 1e3:.2f} ms a slice, {statistics.median(times):.2f} "
+                    f"times ({min(times):.2f} to {max(times):.2f})\n"
+                )
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
