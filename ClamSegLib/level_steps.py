@@ -83,26 +83,28 @@ class Halfway:
 
     Attributes:
         slices: (B,) which slices they are, to whoever sent them.
+        image: (B,1,S,S) their crops.
         heads: per shell, deepest first, logits (B, classes, S, S) of the heads so far.
         nodes: shell by shell the maps (B,...) of all nodes of the level, as the engine keeps them; none at the end.
     """
 
     slices: NDArray[np.int64]
+    image: NDArray[np.float32]
     heads: list[list[Tensor]]
     nodes: list[Tensor]
 
     def of(self, rows: NDArray[np.int64]) -> Halfway:
-        """Those at `rows` of 0..B-1."""
-        if np.array_equal(rows, np.arange(len(self.slices))):
-            return self
-        wanted = torch.from_numpy(rows)
+        """Those at `rows` of 0..B-1; neighbours are not copied."""
+        if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
+            return self._picked(slice(int(rows[0]), int(rows[0]) + len(rows)))
+        return self._picked(rows)
 
+    def _picked(self, rows: slice | NDArray[np.int64]) -> Halfway:
         def picked(maps: Tensor) -> Tensor:
-            return maps[wanted.to(maps.device)]
+            return maps[rows] if isinstance(rows, slice) else maps[torch.from_numpy(rows).to(maps.device)]
 
-        return Halfway(
-            self.slices[rows], [[picked(head) for head in shell] for shell in self.heads], [*map(picked, self.nodes)]
-        )
+        heads = [[picked(head) for head in shell] for shell in self.heads]
+        return Halfway(self.slices[rows], self.image[rows], heads, [picked(node) for node in self.nodes])
 
     @staticmethod
     def together(parts: Sequence[Halfway]) -> Halfway:
@@ -112,6 +114,7 @@ class Halfway:
         shells = zip(*(part.heads for part in parts), strict=True)
         return Halfway(
             np.concatenate([part.slices for part in parts]),
+            np.concatenate([part.image for part in parts]),
             [[torch.cat(same) for same in zip(*shell, strict=True)] for shell in shells],
             [torch.cat(same) for same in zip(*(part.nodes for part in parts), strict=True)],
         )
@@ -133,7 +136,8 @@ class LevelSteps:
     def begin(self, slices: NDArray[np.int64], image: NDArray[np.float32]) -> Halfway:
         """Takes crops (B,1,S,S) of slices (B,) to the first of the levels."""
         none: list[list[Tensor]] = [[] for _ in range(self.config.network.shells)]
-        return self._went(0, Halfway(slices, none, [torch.from_numpy(np.ascontiguousarray(image))]))
+        crops = np.ascontiguousarray(image)
+        return self._went(0, Halfway(slices, crops, none, [torch.from_numpy(crops)]))
 
     def go_on(self, step: int, halfway: Halfway) -> Halfway:
         """Takes slices that have reached `levels[step - 1]` to `levels[step]`."""
@@ -153,7 +157,9 @@ class LevelSteps:
                 "run again with --engine reference."
             )
         heads = [[*found[k * new : (k + 1) * new], *shallow] for k, shallow in enumerate(halfway.heads)]
-        return Halfway(halfway.slices, heads, self._all_nodes(step, halfway.nodes, found[new * len(heads) :]))
+        return Halfway(
+            halfway.slices, halfway.image, heads, self._all_nodes(step, halfway.nodes, found[new * len(heads) :])
+        )
 
     def _all_nodes(self, step: int, before: list[Tensor], new: list[Tensor]) -> list[Tensor]:
         """The nodes of a level from those of the level before and those that its step added."""

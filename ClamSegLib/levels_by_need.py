@@ -42,8 +42,7 @@ class _Way:
 
     def reached(self, step: int, halfway: Halfway) -> None:
         """Lets slices leave at a level, or wait for the next."""
-        preparation, indices = self._maps.preparation, halfway.slices
-        image = preparation.network_input(indices)
+        preparation, indices, image = self._maps.preparation, halfway.slices, halfway.image
         found, differs = self._steps.maps(halfway)
         leave = np.ones(len(indices), bool)
         if step < len(self._limits):

@@ -1,7 +1,8 @@
-"""Processor seconds of the network at each level and by need: measure_levels.py MODEL DATA [--split dev] [--rounds 3]
+"""Processor seconds of a network at each level and by need: measure_levels.py MODEL DATA [--split dev] [--rounds 3] [--default-network]
 
 With all that a case needs around it (crops, sharpening, pasting), one thread, for every engine that is installed, over
-the cases of a labelled folder. Processor time hardly depends on what else the machine does.
+the cases of a labelled folder. Processor time hardly depends on what else the machine does. With --default-network an
+untrained network of the default size stands in the model's place; as many slices leave at each level as left the model.
 """
 
 from __future__ import annotations
@@ -12,13 +13,18 @@ import statistics
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ClamSegLib.cases import read_cases
-from ClamSegLib.checkpoint import load_model
+from ClamSegLib.checkpoint import LoadedModel, load_model
+from ClamSegLib.clam import Clam, decode
+from ClamSegLib.config import NetworkConfig
 from ClamSegLib.dataset import read_labelled_folder
+from ClamSegLib.early_exit import doubt
 from ClamSegLib.engine_candidates import engines_to_try, precisions_here
 from ClamSegLib.errors import ClamSegError
 from ClamSegLib.network_run import BY_NEED, run_network
@@ -44,6 +50,28 @@ def preparations(model, data: Path, split: str, most: int) -> list[Preparation]:
     return found
 
 
+def default_network(model: LoadedModel, cases: list[Preparation]) -> LoadedModel:
+    """Random weights of the default size, whose slices leave in the shares of the model's held-out slices."""
+    network = NetworkConfig()
+    odds = tuple(tuple((1.0,) for _ in range(network.heads)) for _ in range(network.shells))
+    config = replace(model.config, network=network, image_size=256, odds_normal=odds, head_weights=(), level_scales=())
+    config = replace(config, early_exits=(), weights_sha256="untrained network of the default size")
+    clam = Clam(network, seed=0).eval()
+    exits, stayed = [], 1.0
+    for leaves in model.config.early_exits:
+        share = leaves.share_leaving / stayed
+        doubts = []
+        for case in cases:
+            image, organ = (of(np.arange(case.n_slices)) for of in (case.network_input, case.organ_input))
+            with torch.inference_mode():
+                found = decode(clam.pruned(leaves.level)(torch.from_numpy(image)), config)[0].numpy()
+            doubts.append(doubt(found, image, organ, config))
+        limit = 1.0 if share > 0.999 else float(np.quantile(np.concatenate(doubts), share, method="lower"))
+        exits.append(replace(leaves, undecided=limit))
+        stayed -= leaves.share_leaving
+    return LoadedModel(replace(config, early_exits=tuple(exits)), clam, model.folder)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
@@ -51,10 +79,16 @@ def main() -> int:
     parser.add_argument("--split", default="dev")
     parser.add_argument("--cases", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--engines", nargs="+", default=["reference", "torch", "openvino", "mnn"])
+    parser.add_argument("--default-network", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     model = load_model(arguments.model)
+    if arguments.default_network:
+        model = replace(model, config=replace(model.config, image_size=256))
     cases = preparations(model, arguments.data, arguments.split, arguments.cases)
+    if arguments.default_network:
+        model = default_network(load_model(arguments.model), cases)
     slices = sum(case.n_slices for case in cases)
     levels = [*range(1, model.config.network.heads + 1), BY_NEED]
     sys.stdout.write(
@@ -62,7 +96,7 @@ def main() -> int:
     )
     with tempfile.TemporaryDirectory() as folder:
         os.environ["CLAMSEG_CACHE"] = folder
-        for engine in ("reference", "torch", "openvino", "mnn"):
+        for engine in arguments.engines:
             try:
                 engines_to_try(engine, CPU)
             except ClamSegError as error:
