@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from ClamSegLib.benchmark_networks import Work, rounds, spread
 from ClamSegLib.clam import Clam
 from ClamSegLib.config import ModelConfig, NetworkConfig
+from ClamSegLib.device import clock_of
 from ClamSegLib.engine import EngineChoice
 from ClamSegLib.engine_choice import DEFAULT_BATCH
 from ClamSegLib.engine_torch import TorchEngine
@@ -44,7 +44,7 @@ def levels_of_study(file: Path, repetitions: int) -> dict[str, Any]:
     return {
         "study": study.name,
         "judged_on": rows[depth]["judged_on"],
-        "clock": _clock()[0],
+        "clock": clock_of("cpu")[0],
         "levels": {
             str(level): {
                 **{key: rows[level]["figures"][key] for key in ("dice", "volume_dice", "false_positive_area")},
@@ -78,12 +78,6 @@ def _network(study: Study) -> NetworkConfig:
     return NetworkConfig(features=features, kernel_sizes=kernels, shells=int(given.get("shells", 2)))
 
 
-def _clock() -> tuple[str, Any]:
-    # With one thread the processor's own time is that of the work, whoever else uses the machine.
-    alone = torch.get_num_threads() == 1
-    return ("processor time", time.process_time) if alone else ("wall time", time.perf_counter)
-
-
 def _seconds(network: NetworkConfig, side: int, levels: list[int], repetitions: int) -> dict[int, list[float]]:
     """Seconds of a batch of slices at each level, folded, float32, in every round."""
     odds = tuple(tuple((1.0,) for _ in range(network.heads)) for _ in range(network.shells))
@@ -93,7 +87,7 @@ def _seconds(network: NetworkConfig, side: int, levels: list[int], repetitions: 
     choice = EngineChoice("torch", "float32", torch.get_num_threads(), DEFAULT_BATCH)
     engines = {level: TorchEngine(clam.pruned(level), config, choice, torch.device("cpu")) for level in levels}
     works: dict[str, Work] = {str(level): partial(engine.run, image) for level, engine in engines.items()}
-    return {int(name): found for name, found in rounds(works, repetitions, clock=_clock()[1]).items()}
+    return {int(name): found for name, found in rounds(works, repetitions, clock=clock_of("cpu")[1]).items()}
 
 
 def levels_table(found: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from torch import nn
 from ClamSegLib.benchmark_peers import MONAI, PEERS, PLAIN, Peer, peer
 from ClamSegLib.clam import Clam
 from ClamSegLib.config import ModelConfig, NetworkConfig
+from ClamSegLib.device import clock_of
 from ClamSegLib.engine import Engine, EngineChoice
 from ClamSegLib.engine_candidates import precisions_here
 from ClamSegLib.engine_choice import DEFAULT_BATCH
@@ -191,9 +192,7 @@ def side_by_side(
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
-    # With one thread the processor's own time is the time of the work, whoever else uses the machine.
-    alone = device.type == "cpu" and torch.get_num_threads() == 1
-    clock = time.process_time if alone else time.perf_counter
+    words, clock = clock_of(device.type)
     with tempfile.TemporaryDirectory() as folder:
         contest = Contest(features, side, device, Path(folder))
         reporter.note(f"{len(contest.run)} networks side by side, {repetitions} rounds")
@@ -221,7 +220,7 @@ def side_by_side(
         "image_size": side,
         "batch": batch,
         "threads": torch.get_num_threads(),
-        "clock": "processor time" if alone else "wall time",
+        "clock": words,
         "compared_with": base,
         "peak": peaks_of(seconds),
         "networks": rows,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,18 @@ def choose_device(name: str = "auto") -> torch.device:
         found = "no CUDA GPU was found" if count == 0 else f"only cuda:0 to cuda:{count - 1} were found"
         raise InputError(f"Device '{name}' was asked for, but {found}; use --device auto or cpu.")
     return torch.device("cuda", index)
+
+
+def clock_of(kind: str) -> tuple[str, Callable[[], float]]:
+    """What work on devices of a kind ('cpu' or 'cuda') is timed by, in words and as a function.
+
+    With one thread the processor's own time is the time of the work, whoever else uses the machine.
+    """
+    import torch
+
+    if kind == "cpu" and torch.get_num_threads() == 1:
+        return "processor time", time.process_time
+    return "wall time", time.perf_counter
 
 
 @cache

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,12 @@ from ClamSegLib.baselines import GradCam, intensity_map, values_map
 from ClamSegLib.cases import UNKNOWN, Case, mask_plane, read_cases
 from ClamSegLib.checkpoint import LoadedModel
 from ClamSegLib.dataset import LabelledFolder
+from ClamSegLib.device import choose_device, clock_of
+from ClamSegLib.early_exit import cost_of_levels
 from ClamSegLib.errors import InputError
 from ClamSegLib.evaluation_picture import Example, example_of, write_montage
-from ClamSegLib.inference import predict
 from ClamSegLib.lesions import above_threshold
-from ClamSegLib.network_run import BY_NEED
+from ClamSegLib.network_run import BY_NEED, run_network
 from ClamSegLib.organ import find_organ
 from ClamSegLib.outputs import whole_folder
 from ClamSegLib.preprocess import Preparation, clean_values, normalise, prepare
@@ -59,6 +59,7 @@ class _Method:
     maps: Maps
     reliability: Reliability | None = None
     seconds: float = 0.0
+    by_level: dict[int, int] = field(default_factory=dict)
 
 
 def evaluate(
@@ -93,7 +94,7 @@ def evaluate(
         raise InputError("Organ and lesion models cannot stand in one table; compare models of the same task.")
     methods = _methods(models, options)
     with whole_folder(output, overwrite) as part:
-        examples = _run(folder, rows, methods, reporter)
+        examples = _run(folder, rows, methods, options, reporter)
         table = [m.board.figures(options.seed) for m in methods]
         worth = _reliability(methods)
         metrics = {
@@ -137,9 +138,18 @@ def _gain_and_loss(methods: Sequence[_Method], models: Sequence[LoadedModel]) ->
             "times_as_fast": whole.seconds / early.seconds if early.seconds else None,
             "dice_loss": float(np.mean([a - b for a, b in pairs])) if pairs else None,
             "lesion_slices": len(pairs),
+            "slices_by_level": early.by_level,
+            "times_less_arithmetic": _times_less(model, early.by_level),
             "seconds": {"deepest": whole.seconds, "auto": early.seconds},
         }
     return told
+
+
+def _times_less(model: LoadedModel, by_level: dict[int, int]) -> float:
+    """The arithmetic of the deepest level over the mean of the levels where slices left."""
+    costs, _ = cost_of_levels(model.config)
+    slices = sum(by_level.values())
+    return slices / sum(count * costs[level - 1] for level, count in by_level.items())
 
 
 def _reliability(methods: Sequence[_Method]) -> dict[str, Any]:
@@ -153,9 +163,9 @@ def _reliability(methods: Sequence[_Method]) -> dict[str, Any]:
 
 
 def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[_Method]:
-    def of(model: LoadedModel, level: int | str | None) -> Maps:
+    def of(model: LoadedModel, level: int | str | None, by_level: dict[int, int]) -> Maps:
         def maps(preparation: Preparation) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-            probability, disagreement = predict(
+            run = run_network(
                 preparation,
                 model,
                 device=options.device,
@@ -163,7 +173,9 @@ def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[
                 batch_size=options.batch_size,
                 neighbours=options.neighbours,
             )
-            return np.asarray(probability.max(axis=0)), np.asarray(disagreement.max(axis=0))
+            for reached, count in run.slices_by_level.items():
+                by_level[reached] = by_level.get(reached, 0) + count
+            return np.asarray(run.probability.max(axis=0)), np.asarray(run.disagreement.max(axis=0))
 
         return maps
 
@@ -172,8 +184,13 @@ def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[
 
     def judged(name: str, model: LoadedModel, level: int | str | None) -> _Method:
         threshold, is_lesion = model.config.threshold, model.config.task == "lesion"
+        by_level: dict[int, int] = {}
         return _Method(
-            Scoreboard(name, threshold), model, of(model, level), Reliability(threshold) if is_lesion else None
+            Scoreboard(name, threshold),
+            model,
+            of(model, level, by_level),
+            Reliability(threshold) if is_lesion else None,
+            by_level=by_level,
         )
 
     fixed = None if options.level == BY_NEED else options.level
@@ -190,7 +207,10 @@ def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[
     return methods
 
 
-def _run(folder: LabelledFolder, rows: list[int], methods: list[_Method], reporter: Reporter) -> list[Example]:
+def _run(
+    folder: LabelledFolder, rows: list[int], methods: list[_Method], options: EvaluationOptions, reporter: Reporter
+) -> list[Example]:
+    _, clock = clock_of(choose_device(options.device).type)
     examples: list[Example] = []
     done = 0
     plane = methods[0].model.config.plane
@@ -203,9 +223,9 @@ def _run(folder: LabelledFolder, rows: list[int], methods: list[_Method], report
             key = id(method.model)
             if key not in prepared:
                 prepared[key] = _prepared(case, volume, method.model, reporter)
-            started = time.perf_counter()
+            started = clock()
             shown, disagreement = method.maps(prepared[key])
-            method.seconds += time.perf_counter() - started
+            method.seconds += clock() - started
             found = _score_case(folder, case, method, prepared[key], shown, disagreement)
             if number == 0:
                 examples += found

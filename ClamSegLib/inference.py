@@ -119,33 +119,6 @@ class _Collector(Reporter):
         self.shown.warning(message)
 
 
-def predict(
-    preparation: Preparation,
-    model: LoadedModel,
-    *,
-    device: str = "auto",
-    level: int | str | None = None,
-    batch_size: int | None = None,
-    neighbours: bool | None = None,
-    reporter: Reporter | None = None,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Probability and disagreement of every slice by the reference engine, as figures are measured.
-
-    Returns:
-        (K, slice, row, column) uint8 each, in steps of 1/255, 0 outside the organ; see `network_run.run_network`.
-    """
-    run = run_network(
-        preparation,
-        model,
-        device=device,
-        level=level,
-        batch_size=batch_size,
-        neighbours=neighbours,
-        reporter=reporter,
-    )
-    return run.probability, run.disagreement
-
-
 @dataclass(frozen=True)
 class FirstLook:
     """What is known of a volume before the network runs.

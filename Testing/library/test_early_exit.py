@@ -227,6 +227,9 @@ def test_evaluate_reports_what_level_auto_gains_and_loses(tmp_path, capsys):
     told = json.loads((tmp_path / "b" / "metrics.json").read_text())
     gain = told["level_auto"]["tiny"]
     assert gain["lesion_slices"] > 0
+    assert set(gain["slices_by_level"]) == {"1"}, "all leave there"
+    costs, _ = cost_of_levels(load_model(folder).config)
+    assert gain["times_less_arithmetic"] == pytest.approx(1 / costs[0])
     deep, auto = told["table"][:2]
     assert auto["name"] == "tiny, level auto"
     assert gain["dice_loss"] == pytest.approx(deep["dice"]["value"] - auto["dice"]["value"], abs=1e-6)

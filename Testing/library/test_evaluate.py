@@ -218,13 +218,14 @@ def test_evaluation_takes_the_very_path_of_segment(data, model, tmp_path):
     from ClamSegLib.cases import read_cases
     from ClamSegLib.checkpoint import load_model
     from ClamSegLib.dataset import read_labelled_folder
-    from ClamSegLib.inference import SegmentOptions, predict, segment_volume
+    from ClamSegLib.inference import SegmentOptions, segment_volume
+    from ClamSegLib.network_run import run_network
     from ClamSegLib.preprocess import prepare
 
     loaded = load_model(model)
     case = next(iter(read_cases(read_labelled_folder(data), list(range(4)))))
     organ = np.ones(case.volume.array.shape, bool)  # the tiny model's organ step takes the whole image
-    scored, _ = predict(prepare(case.volume, organ, loaded.config), loaded, device="cpu")
+    scored = run_network(prepare(case.volume, organ, loaded.config), loaded, device="cpu").probability
     written = segment_volume(case.volume, loaded, SegmentOptions(device="cpu")).probability
     assert np.array_equal(scored, written)
 
