@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from ClamSegLib.errors import InputError
@@ -249,7 +250,11 @@ class ModelConfig:
         )
         shells = [shell for level in self.level_scales for shell in level]
         _require(
-            not shells
+            all(0 < factor < math.inf and math.isfinite(offset) for shell in shells for factor, offset in shell),
+            "level_scales must hold factors above 0 and offsets that are numbers.",
+        )
+        _require(
+            not self.level_scales
             or (
                 {len(shell) for shell in shells} == {len(self.conditions)}
                 and [len(level) for level in self.level_scales] == [self.network.shells] * (self.network.heads - 1)

@@ -54,7 +54,7 @@ def clock_of(kind: str) -> tuple[str, Callable[[], float]]:
 
 @cache
 def is_bfloat16_fast(kind: str) -> bool:
-    """Whether devices of a kind ('cpu' or 'cuda') compute bfloat16 at least as fast as float32.
+    """Whether devices of a kind ('cpu' or 'cuda') compute bfloat16 faster than float32.
 
     A processor without instructions for it works it out number by number, a hundred times slower, so that trying a
     network once would take minutes; a small product tells it in a tenth of a second.
@@ -66,6 +66,7 @@ def is_bfloat16_fast(kind: str) -> bool:
     seconds: list[float] = []
     for dtype in (torch.float32, torch.bfloat16):
         matrix = torch.ones(_PRODUCT_SIDE, _PRODUCT_SIDE, dtype=dtype)
+        matrix @ matrix  # the first sets the library up
         runs = []
         for _ in range(5):
             started = time.perf_counter()

@@ -28,9 +28,9 @@ UNDECIDED = 0.1
 LARGEST_CHANGE = 0.02
 LARGEST_AUC_LOSS = 0.005
 FEWEST_SLICES = 20
-# Less than this share of the arithmetic saved is not worth sharpening slices at every level.
+# Less than this share of the time saved is not worth leaving the deepest level's order of pixels.
 _SMALLEST_GAIN = 0.1
-# Products of a network that take as long as `doubt` does for a pixel (docs/performance.md).
+# Operations (FLOP) of a network that take as long as `doubt` does for a pixel (docs/performance.md).
 _ASKING_FLOP = 4000
 # Limits tried at a level: the deeper the network, the more combinations.
 _LIMITS_TRIED = 11

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ClamSegLib.checkpoint import LoadedModel
 from ClamSegLib.engine import Engine, EngineChoice
 from ClamSegLib.engine_candidates import by_promise, engines_to_try
-from ClamSegLib.engine_memory import Remembered, forget, question, recall, remember
+from ClamSegLib.engine_memory import Remembered, forget, identity_of, question, recall, remember
 from ClamSegLib.engine_opening import open_engine, open_steps
 from ClamSegLib.engine_torch import can_fold
 from ClamSegLib.errors import ClamSegError
@@ -94,9 +94,7 @@ def choose_engine(work: Work, reporter: Reporter | None = None) -> OpenEngine:
     kinds = engines_to_try(work.asked, work.device)
     if work.asked == "reference":
         return _reference(work)
-    asked = question(
-        work.model.config.weights_sha256, work.level, str(work.device), work.asked, torch.get_num_threads()
-    )
+    asked = question(identity_of(work.model.config), work.level, str(work.device), work.asked, torch.get_num_threads())
     known = recall(asked)
     if known is not None:
         try:
@@ -131,12 +129,14 @@ def checked_steps(work: Work, levels: Sequence[int], opened: OpenEngine, reporte
         levels: shallow first, the last that of `work`.
     """
     choice = opened.engine.choice
-    plain = replace(EngineChoice(), batch_size=choice.batch_size)
-    reference = open_steps(work.model, levels, work.device, plain)
+
+    def reference() -> LevelSteps:
+        return open_steps(work.model, levels, work.device, EngineChoice(batch_size=choice.batch_size))
+
     if choice.engine == "reference":
-        return OpenSteps(reference, 1.0, opened.reason)
+        return OpenSteps(reference(), 1.0, opened.reason)
     asked = question(
-        work.model.config.weights_sha256, levels, str(work.device), choice.in_words(), torch.get_num_threads()
+        identity_of(work.model.config), levels, str(work.device), choice.in_words(), torch.get_num_threads()
     )
     known = recall(asked)
     try:
@@ -145,7 +145,7 @@ def checked_steps(work: Work, levels: Sequence[int], opened: OpenEngine, reporte
             return OpenSteps(steps, known.agreement, opened.reason)
         agreement = min(
             _agreement(work, found, _marked(work, expected))
-            for found, expected in zip(_at_levels(steps, work), _at_levels(reference, work), strict=True)
+            for found, expected in zip(_at_levels(steps, work), _at_levels(reference(), work), strict=True)
         )
         if agreement >= SMALLEST_AGREEMENT:
             remember(asked, Remembered(choice, agreement), [])
@@ -156,7 +156,7 @@ def checked_steps(work: Work, levels: Sequence[int], opened: OpenEngine, reporte
     except Exception as error:  # engines are foreign libraries; one that fails is only not taken
         why = f"it failed ({type(error).__name__})"
     reporter.note(f"Engine {choice.in_words()} is not taken level by level: {why.rstrip('.')}.")
-    return OpenSteps(reference, 1.0, "reference")
+    return OpenSteps(reference(), 1.0, "reference")
 
 
 def _at_levels(steps: LevelSteps, work: Work) -> list[NDArray[np.float32]]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ClamSegLib import __version__
+from ClamSegLib.config import ModelConfig
 from ClamSegLib.config_json import from_json
 from ClamSegLib.engine import EngineChoice
 from ClamSegLib.errors import ClamSegError
@@ -54,14 +55,22 @@ def versions_of_engines() -> dict[str, str]:
     return found
 
 
-def question(weights_sha256: str, level: int | Sequence[int], device: str, asked: str, threads: int) -> dict[str, Any]:
+def identity_of(config: ModelConfig) -> str:
+    """What the masks of a model depend on: its weights, and how they are decoded."""
+    names = ("threshold", "odds_normal", "head_weights", "level_scales", "refinement")
+    decoding = repr([getattr(config, name) for name in names])
+    return f"{config.weights_sha256}-{hashlib.sha256(decoding.encode()).hexdigest()[:20]}"
+
+
+def question(identity: str, level: int | Sequence[int], device: str, asked: str, threads: int) -> dict[str, Any]:
     """All that the answer depends on.
 
     Args:
+        identity: `identity_of` the model.
         level: of the network; several, where it runs in steps.
     """
     return {
-        "weights_sha256": weights_sha256,
+        "model": identity,
         "level": level if isinstance(level, int) else list(level),
         "device": device,
         "engine": asked,

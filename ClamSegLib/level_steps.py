@@ -94,14 +94,13 @@ class Halfway:
     nodes: list[Tensor]
 
     def of(self, rows: NDArray[np.int64]) -> Halfway:
-        """Those at `rows` of 0..B-1; neighbours are not copied."""
-        if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
-            return self._picked(slice(int(rows[0]), int(rows[0]) + len(rows)))
-        return self._picked(rows)
+        """Those at `rows` of 0..B-1, in memory of their own, so that one that waits does not keep a whole batch."""
+        if np.array_equal(rows, np.arange(len(self.slices))):
+            return self
+        wanted = torch.from_numpy(rows)
 
-    def _picked(self, rows: slice | NDArray[np.int64]) -> Halfway:
         def picked(maps: Tensor) -> Tensor:
-            return maps[rows] if isinstance(rows, slice) else maps[torch.from_numpy(rows).to(maps.device)]
+            return maps[wanted.to(maps.device)]
 
         heads = [[picked(head) for head in shell] for shell in self.heads]
         return Halfway(self.slices[rows], self.image[rows], heads, [picked(node) for node in self.nodes])
@@ -154,7 +153,11 @@ class LevelSteps:
         if not all(bool(head.isfinite().all()) for head in found[: new * len(halfway.heads)]):
             raise ClamSegError(
                 f"The engine '{self.choice.engine}' answered with values that are no numbers; "
-                "run again with --engine reference."
+                + (
+                    "the model is damaged."
+                    if self.choice.engine == "reference"
+                    else "run again with --engine reference."
+                )
             )
         heads = [[*found[k * new : (k + 1) * new], *shallow] for k, shallow in enumerate(halfway.heads)]
         return Halfway(

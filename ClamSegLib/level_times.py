@@ -24,7 +24,7 @@ def seconds_per_slice(model: LoadedModel, device: str = "auto") -> dict[int, flo
     """
     import torch
 
-    from ClamSegLib.engine_memory import question, recall
+    from ClamSegLib.engine_memory import identity_of, question, recall
     from ClamSegLib.engine_opening import open_engine
 
     chosen = choose_device(device)
@@ -33,7 +33,7 @@ def seconds_per_slice(model: LoadedModel, device: str = "auto") -> dict[int, flo
     generator = torch.Generator().manual_seed(0)
     times: dict[int, float] = {}
     for level in range(1, depth + 1):
-        known = recall(question(config.weights_sha256, level, str(chosen), "auto", torch.get_num_threads()))
+        known = recall(question(identity_of(config), level, str(chosen), "auto", torch.get_num_threads()))
         try:
             engine = open_engine(model, level, chosen, known.choice if known else EngineChoice())
         except Exception:  # a library that was removed or damaged since; a run would measure anew

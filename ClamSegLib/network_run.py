@@ -103,8 +103,11 @@ def run_network(
                 started = time.perf_counter()
                 asked = (chosen, batch_size, engine, cases_ahead, reporter)
                 opened = _opened(preparation, model, levels[-1], *asked)
-                if limits:
-                    steps = _steps(preparation, model, levels, opened, *asked)
+                choosing_s += time.perf_counter() - started
+            if limits and steps is None:
+                started = time.perf_counter()
+                asked = (chosen, batch_size, engine, cases_ahead, reporter)
+                steps = _steps(preparation, model, levels, opened, *asked)
                 choosing_s += time.perf_counter() - started
             size = batch_size or opened.engine.choice.batch_size
             told = {**_in_report(opened, steps), "batch_size": size}
@@ -126,7 +129,8 @@ def run_network(
                 batch_size = max(1, size // 2)
                 reporter.warning(f"Memory of {chosen} ran out; going on with {batch_size} slice(s) at once.")
             elif chosen.type != "cpu":
-                chosen, batch_size, opened, engine = torch.device("cpu"), 1, None, "reference"
+                chosen, batch_size, engine = torch.device("cpu"), 1, "reference"
+                opened, steps = None, None
                 reporter.warning("Memory of the GPU ran out even for one slice; going on on the CPU, which is slower.")
             else:
                 raise OutOfMemoryError(
@@ -234,6 +238,6 @@ def _steps(
         return kept
     work = _work(preparation, model, levels[-1], device, batch_size, engine, cases_ahead)
     steps = checked_steps(work, levels, opened, reporter)
-    if opened.reason != "reference":
+    if steps.reason != "reference":
         model.engines[key] = steps
     return steps

@@ -207,6 +207,33 @@ def test_where_all_or_none_leave_the_case_is_that_of_one_level(case):
     assert sum(nothing.slices_by_level.values()) == n
 
 
+def test_memory_that_runs_out_on_the_way_or_before_it_leaves_slices_leaving_early(case, monkeypatch):
+    from ClamSegLib import engine_choice, level_steps
+
+    model, volume = case
+    options = SegmentOptions(device="cpu", level="auto")
+    expected = segment_volume(volume, with_exit(model, 0.0), replace(options, batch_size=1))
+    assert len(expected.slices_by_level) == 2
+    real, build, failures = level_steps.decode, engine_choice.open_steps, [MemoryError()]
+
+    def small_machine(logits, config):
+        if len(logits[0][0]) > 1:
+            raise MemoryError
+        return real(logits, config)
+
+    def once_without_memory(*given):
+        if failures:
+            raise failures.pop()
+        return build(*given)
+
+    monkeypatch.setattr(level_steps, "decode", small_machine)
+    monkeypatch.setattr(engine_choice, "open_steps", once_without_memory)
+    found = segment_volume(volume, with_exit(model, 0.0), options)
+    assert found.slices_by_level == expected.slices_by_level
+    assert np.array_equal(found.probability, expected.probability)
+    assert any("going on with 1 slice" in words for words in found.warnings)
+
+
 def test_a_model_that_was_not_calibrated_runs_every_slice_at_its_depth(case):
     model, volume = case
     result = segment_volume(volume, model, SegmentOptions(device="cpu", level="auto"))

@@ -165,6 +165,13 @@ def test_a_memory_with_a_choice_that_cannot_be_is_not_followed(cache, model, fie
     assert choose_engine(work_of(model, "torch")).reason == "measured"
 
 
+def test_the_same_weights_decoded_otherwise_are_another_model(model):
+    known = engine_memory.identity_of(model.config)
+    for change in ({"threshold": 0.3}, {"weights_sha256": "0"}, {"level_scales": ((((1.1, 0.0),), ((1.0, 0.0),)),)}):
+        assert engine_memory.identity_of(replace(model.config, **change)) != known
+    assert engine_memory.identity_of(replace(model.config, name="other")) == known
+
+
 def test_another_model_version_level_or_processor_is_another_question(model, monkeypatch):
     ask = engine_memory.question("a", 1, "cpu", "auto", 1)
     assert ask != engine_memory.question("b", 1, "cpu", "auto", 1)
@@ -373,7 +380,7 @@ def test_the_report_says_what_computed(cache, tmp_path, repository, capsys):
 
 def test_the_times_per_level_are_those_of_the_engine_that_runs_here(cache, model, monkeypatch):
     from ClamSegLib import engine_opening, level_times
-    from ClamSegLib.engine_memory import Remembered, question, remember
+    from ClamSegLib.engine_memory import Remembered, identity_of, question, remember
 
     used: list[EngineChoice] = []
     real = engine_opening.open_engine
@@ -385,7 +392,7 @@ def test_the_times_per_level_are_those_of_the_engine_that_runs_here(cache, model
         return real(model, level, device, choice)
 
     monkeypatch.setattr(engine_opening, "open_engine", noted)
-    sha, threads = model.config.weights_sha256, torch.get_num_threads()
+    sha, threads = identity_of(model.config), torch.get_num_threads()
     for level, kind in ((1, "torch"), (2, "openvino")):
         remember(question(sha, level, "cpu", "auto", threads), Remembered(EngineChoice(kind), 1.0), [])
     times = level_times.seconds_per_slice(model, "cpu")

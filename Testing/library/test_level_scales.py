@@ -80,9 +80,12 @@ def test_where_nothing_can_be_measured_there_are_no_scales(tmp_path):
 def test_scales_survive_the_configuration_file_and_others_than_the_model_has_are_refused(tmp_path):
     config = replace(model_of(tmp_path).config, level_scales=((((1.2, -0.1),), ((1.1, 0.0),)),))
     assert from_json(ModelConfig, json.loads(json.dumps(to_json(config)))) == config
-    for wrong in (((((1.0, 0.0),),),), config.level_scales * 2, ((((1.0, 0.0),) * 2,) * 2,)):
+    for wrong in (((((1.0, 0.0),),),), config.level_scales * 2, ((((1.0, 0.0),) * 2,) * 2,), ((), ())):
         with pytest.raises(InputError, match="level_scales must hold"):
             replace(config, level_scales=wrong)
+    for factor, offset in ((float("nan"), 0.0), (-1.0, 0.0), (float("inf"), 0.0), (1.0, float("nan"))):
+        with pytest.raises(InputError, match="factors above 0"):
+            replace(config, level_scales=((((factor, offset),), ((1.0, 0.0),)),))
 
 
 def test_training_writes_scales_that_bring_level_one_nearer_to_the_deepest(tmp_path):

@@ -80,6 +80,13 @@ def test_slices_that_leave_and_others_that_join_do_not_change_what_a_slice_says(
             assert np.allclose(found, whole[halfway.slices], atol=1e-6)
 
 
+def test_a_slice_that_waits_keeps_its_own_maps_only(tmp_path):
+    steps = open_steps(deep(tmp_path), LEVELS, CPU, EngineChoice("torch"))
+    one = steps.begin(np.arange(8), crops(8)).of(np.array([3]))
+    kept = [*one.nodes, *(head for shell in one.heads for head in shell)]
+    assert all(maps.untyped_storage().nbytes() == maps.numel() * maps.element_size() for maps in kept)
+
+
 def test_no_node_is_computed_twice(tmp_path, monkeypatch):
     model = deep(tmp_path, shells=1)
     steps = open_steps(model, LEVELS, CPU, EngineChoice())
