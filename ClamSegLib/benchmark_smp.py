@@ -11,8 +11,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor, library, nn
 
 # The operators whose shapes torchvision describes in Python when it is imported.
 DESCRIBED_OPERATORS = ("nms", "qnms")
@@ -42,10 +41,10 @@ def import_without_operators(package: str, operators: Sequence[str]) -> bool:
             raise
     else:
         return False
-    # Torch takes the names back when the library goes out of scope.
-    library = torch.library.Library(package, "FRAGMENT")  # type: ignore[no-untyped-call]
+    # Torch takes the names back when the fragment goes out of scope.
+    fragment = library.Library(package, "FRAGMENT")  # type: ignore[no-untyped-call]
     for name in operators:
-        library.define(f"{name}() -> ()")  # type: ignore[no-untyped-call]
+        fragment.define(f"{name}() -> ()")  # type: ignore[no-untyped-call]
     import_module(package)
     return True
 

@@ -56,7 +56,7 @@ def clock_of(kind: str) -> tuple[str, Callable[[], float]]:
 def is_bfloat16_fast(kind: str) -> bool:
     """Whether devices of a kind ('cpu' or 'cuda') compute bfloat16 faster than float32.
 
-    A processor without instructions for it works it out number by number, a hundred times slower, so that trying a
+    A processor without instructions for it works it out number by number, many times slower, so that trying a
     network once would take minutes; a small product tells it in a tenth of a second.
     """
     import torch

@@ -30,7 +30,7 @@ LARGEST_AUC_LOSS = 0.005
 FEWEST_SLICES = 20
 # Less than this share of the time saved is not worth leaving the deepest level's order of pixels.
 _SMALLEST_GAIN = 0.1
-# Operations (FLOP) of a network that take as long as `doubt` does for a pixel (docs/performance.md).
+# Operations (FLOP) a pixel that asking counts for: a rough figure, so that small networks are not asked for nothing.
 _ASKING_FLOP = 4000
 # Limits tried at a level: the deeper the network, the more combinations.
 _LIMITS_TRIED = 11
@@ -95,7 +95,7 @@ def doubt(
 def cost_of_levels(config: ModelConfig) -> tuple[list[float], float]:
     """Time of levels 1..depth, and of asking a slice whether it may leave, as shares of the deepest level's time.
 
-    Levels are compared by their arithmetic; asking counts as much as so many products a pixel took in the same time.
+    Levels are compared by their arithmetic; asking counts as so many operations a pixel.
     """
     from torch.utils.flop_counter import FlopCounterMode
 

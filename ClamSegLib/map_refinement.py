@@ -133,17 +133,8 @@ def peaks(ratio: NDArray[np.floating], organ: NDArray[np.bool_]) -> Floats:
     found = np.zeros(ratio.shape[:2], np.float32)
     for n, inside in enumerate(organ):
         if inside.any():
-            found[n] = _quantile(ratio[n][:, inside].astype(np.float32), _PEAK)
+            found[n] = np.quantile(ratio[n][:, inside].astype(np.float32), _PEAK, axis=1)
     return found
-
-
-def _quantile(values: Floats, share: float) -> Floats:
-    """As np.quantile along the last axis, which is four times slower for a single share."""
-    place = share * (values.shape[1] - 1)
-    low = int(place)
-    high = min(low + 1, values.shape[1] - 1)
-    ordered = np.partition(values, (low, high), axis=1)
-    return np.asarray(ordered[:, low] + np.float32(place - low) * (ordered[:, high] - ordered[:, low]))
 
 
 def given_out(

@@ -99,16 +99,13 @@ def run_network(
     choosing_s = 0.0
     while True:
         try:
+            started = time.perf_counter()
             if opened is None:
-                started = time.perf_counter()
-                asked = (chosen, batch_size, engine, cases_ahead, reporter)
-                opened = _opened(preparation, model, levels[-1], *asked)
-                choosing_s += time.perf_counter() - started
+                work = _work(preparation, model, levels[-1], chosen, batch_size, engine, cases_ahead)
+                opened = _opened(work, reporter)
             if limits and steps is None:
-                started = time.perf_counter()
-                asked = (chosen, batch_size, engine, cases_ahead, reporter)
-                steps = _steps(preparation, model, levels, opened, *asked)
-                choosing_s += time.perf_counter() - started
+                steps = _steps(work, levels, opened, reporter)
+            choosing_s += time.perf_counter() - started
             size = batch_size or opened.engine.choice.batch_size
             told = {**_in_report(opened, steps), "batch_size": size}
             maps = CaseMaps.of(preparation, reporter, together)
@@ -173,27 +170,17 @@ def _threads() -> int:
     return torch.get_num_threads()
 
 
-def _opened(
-    preparation: Preparation,
-    model: LoadedModel,
-    level: int,
-    device: torch.device,
-    batch_size: int | None,
-    engine: str,
-    cases_ahead: int,
-    reporter: Reporter,
-) -> OpenEngine:
+def _opened(work: Work, reporter: Reporter) -> OpenEngine:
     """The engine, kept with the model for the next case unless it was the reference for lack of work."""
     from ClamSegLib.engine_choice import OpenEngine, choose_engine
 
-    key = (level, str(device), engine, _threads())
-    kept = model.engines.get(key)
+    key = (work.level, str(work.device), work.asked, _threads())
+    kept = work.model.engines.get(key)
     if isinstance(kept, OpenEngine):
         return kept
-    work = _work(preparation, model, level, device, batch_size, engine, cases_ahead)
     opened = choose_engine(work, reporter)
     if opened.reason != "reference":
-        model.engines[key] = opened
+        work.model.engines[key] = opened
     return opened
 
 
@@ -218,26 +205,15 @@ def _work(
     return Work(model, level, device, engine, sample, organ, n * cases_ahead, batch_size)
 
 
-def _steps(
-    preparation: Preparation,
-    model: LoadedModel,
-    levels: Sequence[int],
-    opened: OpenEngine,
-    device: torch.device,
-    batch_size: int | None,
-    engine: str,
-    cases_ahead: int,
-    reporter: Reporter,
-) -> OpenSteps:
+def _steps(work: Work, levels: Sequence[int], opened: OpenEngine, reporter: Reporter) -> OpenSteps:
     """The engine's steps to `levels`, kept with the model like the engine."""
     from ClamSegLib.engine_choice import OpenSteps, checked_steps
 
-    key = (*levels, str(device), engine, _threads())
-    kept = model.engines.get(key)
+    key = (*levels, str(work.device), work.asked, _threads())
+    kept = work.model.engines.get(key)
     if isinstance(kept, OpenSteps):
         return kept
-    work = _work(preparation, model, levels[-1], device, batch_size, engine, cases_ahead)
     steps = checked_steps(work, levels, opened, reporter)
     if steps.reason != "reference":
-        model.engines[key] = steps
+        work.model.engines[key] = steps
     return steps

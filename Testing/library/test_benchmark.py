@@ -123,9 +123,9 @@ def package(tmp_path, monkeypatch):
 
 
 DESCRIBES_A_LOST_OPERATOR = """
-import torch
+from torch import library
 
-@torch.library.register_fake("PACKAGE::lost")
+@library.register_fake("PACKAGE::lost")
 def shape_of_lost(boxes):
     return boxes
 
