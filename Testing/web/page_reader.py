@@ -74,11 +74,11 @@ class PageReader:
         return other
 
     def has_pictures(self) -> None:
-        """Waits until every view that is there has a picture."""
+        """Waits until every view that is there has a picture of its size."""
         self.until(
             "() => { const views = [...document.querySelectorAll('[id^=view-]')];"
             " return views.length && views.every(v => { const i = v.parentElement.querySelector('img');"
-            " return i && i.complete && i.naturalWidth > 60; }); }"
+            " return i && i.complete && Math.abs(i.naturalWidth - v.clientWidth * devicePixelRatio) < 2; }); }"
         )
         self.tab.add_style_tag(content=_BARE)
 
@@ -138,10 +138,21 @@ class PageReader:
         self.until("() => !window.trame.state.get('opening')")
 
     def open_sample(self, name: str, title: str) -> None:
-        """Opens a sample and waits for it."""
+        """Opens a sample and waits for it and its pictures."""
+        self.until("() => !window.trame.state.get('opening')")
+        before = {} if title in self.words("scan-name") else self._pictures()
         self.click(f"sample-{name}")
         self.shows(title)
         self.has_pictures()
+        for view, old in before.items():
+            # The name comes first: until its picture follows, that of the scan before stands under it. Where the
+            # layout changed, only the new one has the view's size.
+            if self.tab.locator(f"#view-{view}").count():
+                self.picture_until(view, lambda picture, old=old: differs(picture, old))
+
+    def _pictures(self) -> dict[str, np.ndarray]:
+        """What the slice views that are there show, by name."""
+        return {view: self.picture(view) for view in SLICES if self.tab.locator(f"#view-{view}").count()}
 
     def slide(self, name: str, key: str, times: int = 1) -> None:
         """Moves a slider by keys, as a hand on the keyboard does."""
@@ -238,6 +249,11 @@ class PageReader:
         """Lets the browser send what happened and show what came, as between two movements of a hand."""
         frames = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 20))))"
         self.tab.evaluate(frames)
+
+
+def differs(picture: np.ndarray, other: np.ndarray) -> bool:
+    """Whether more changed than the quality of the transmission: a fiftieth of the pixels clearly."""
+    return picture.shape != other.shape or (abs(picture - other).max(axis=2) > 25).mean() > 0.02
 
 
 def count(picture: np.ndarray, kind: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from page_reader import LESION, ORGAN, SLICES, SOLID, PageReader
+from page_reader import LESION, ORGAN, SLICES, SOLID, PageReader, differs
 from page_server import PageServer
 
 
@@ -51,7 +51,7 @@ def test_a_turn_of_the_wheel_goes_through_the_slices(reader: PageReader) -> None
     reader.click("fit-button")
     before = reader.picture("Red")
     reader.wheel("Red", 3)
-    reader.picture_until("Red", lambda picture: (abs(picture - before).max(axis=2) > 25).mean() > 0.02)
+    reader.picture_until("Red", lambda picture: differs(picture, before))
 
 
 def test_hide_shows_the_scan_alone_and_again_the_overlays(reader: PageReader) -> None:
