@@ -17,7 +17,7 @@ from ClamSegReading.lesion_row import Decision
 from ClamSegReading.result_views import jump_to_lesion, show_model_window
 from ClamSegReading.review_words import statistics_words
 from ClamSegScene.overlays import DISAGREEMENT, PROBABILITY, map_of, show_overlay
-from ClamSegScene.views import outline_opacity, show_behind, show_segments
+from ClamSegScene.views import outline_opacity, show_behind, show_segments, turn_to_slices
 
 _OVERLAYS = (None, PROBABILITY, DISAGREEMENT)
 _DECIDING = ("acceptButton", "rejectButton", "editButton", "resetButton")
@@ -79,6 +79,7 @@ class ReviewSection:
         """A run brought a result: it is opened, in front of its scan, at the model's window."""
         self._ui.reviewSection.collapsed = False
         show_behind(slicer.mrmlScene, result.volume)
+        turn_to_slices(slicer.mrmlScene, result.volume)
         show_model_window(result)
         self._choose(result.segmentation)
         self._ui.certificateLabel.text = _("Geometry: {certificate}").format(certificate=certificate)

@@ -19,6 +19,8 @@ _BODY_PARTS = {
 }
 _SEQUENCES = ("flair", "t1", "t2", "dwi", "swi", "adc")
 _POOR_ORGAN = 0.5
+# Below this no reader sees that a scan is turned.
+_OBLIQUE_DEG = 1.0
 _MODALITY_NAMES = {"CT": "CT", "MR": "MRI", "XR": "X-ray"}
 
 
@@ -36,7 +38,7 @@ def sequence(facts: VolumeFacts) -> str:
 
 
 def describe(facts: VolumeFacts) -> str:
-    """What the panel says of a volume, e.g. 'MRI (guessed), head, FLAIR, 24 slices'."""
+    """What the panel says of a volume, e.g. 'MRI (guessed), head, FLAIR, 24 slices, oblique by 17°'."""
     kind = _MODALITY_NAMES.get(facts.modality, _("unknown"))
     parts = [kind if facts.certain else _("{kind} (guessed)").format(kind=kind)]
     if body_part(facts):
@@ -44,6 +46,8 @@ def describe(facts: VolumeFacts) -> str:
     if facts.modality == "MR" and sequence(facts):
         parts.append(sequence(facts).upper())
     parts.append(_("1 slice") if facts.n_slices == 1 else _("{n} slices").format(n=facts.n_slices))
+    if facts.oblique_deg >= _OBLIQUE_DEG:
+        parts.append(_("oblique by {angle}°").format(angle=round(facts.oblique_deg)))
     return ", ".join(parts)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
+from ClamSegScene.geometry import to_world
 from ClamSegScene.views import jump_to, set_window, voxel_at_view
 
 # The view that shows the slices of a model's plane.
@@ -36,13 +38,15 @@ def show_fixed_window(config: Mapping[str, Any], volume: Any) -> bool:
 
 
 def jump_to_lesion(result: Any, number: int) -> None:
-    """Centres the views on a lesion, at the model's window.
+    """Shows a lesion in all views, at the model's window: the voxel nearest its middle, never between two slices.
 
     Raises:
         KeyError: no such lesion at this threshold.
     """
     show_model_window(result)
-    jump_to(result.scene, result.world_of(result.lesions.row(number)))
+    centre = result.lesions.row(number).centre_ijk
+    # Between two slices a view would show a blend of both.
+    jump_to(result.scene, to_world(result.volume, [math.floor(index + 0.5) for index in centre]))
 
 
 def slice_in_view(result: Any) -> int | None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import slicer
 
+from ClamSegScene.geometry import oblique_deg
 from ClamSegScene.volumes import problem_of_volume, voxels_of
 
 _MODALITIES = {"CT": "CT", "MR": "MR", "CR": "XR", "DX": "XR", "DR": "XR", "XR": "XR", "RG": "XR", "XA": "XR"}
@@ -25,6 +26,7 @@ class VolumeFacts:
         n_slices: slices of the node.
         is_hu: values look like Hounsfield units.
         instance_uids: of the DICOM files it was read from, in their order.
+        oblique_deg: largest angle between an axis of its voxels and the nearest axis of the body.
     """
 
     modality: str
@@ -33,6 +35,7 @@ class VolumeFacts:
     n_slices: int
     is_hu: bool
     instance_uids: tuple[str, ...] = ()
+    oblique_deg: float = 0.0
 
 
 def facts_of(scene: Any, volume: Any) -> VolumeFacts:
@@ -46,7 +49,7 @@ def facts_of(scene: Any, volume: Any) -> VolumeFacts:
     is_hu = _looks_like_hu(volume)
     modality = _MODALITIES.get(from_header, "")
     guessed = modality or ("XR" if n_slices == 1 else "CT" if is_hu else "MR")
-    return VolumeFacts(guessed, bool(modality), words, n_slices, is_hu, uids)
+    return VolumeFacts(guessed, bool(modality), words, n_slices, is_hu, uids, oblique_deg(volume))
 
 
 def _from_hierarchy(scene: Any, volume: Any) -> tuple[str, str]:

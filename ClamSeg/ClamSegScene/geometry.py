@@ -49,6 +49,13 @@ def matrix_of(volume: Any) -> np.ndarray:
     return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
 
 
+def oblique_deg(volume: Any) -> float:
+    """Largest angle between an axis of the volume's own voxels and the nearest axis of the body; 0 for a straight scan."""
+    axes = matrix_of(volume)[:3, :3]
+    nearest = np.abs(axes / np.linalg.norm(axes, axis=0)).max(axis=0)
+    return float(np.degrees(np.arccos(np.clip(nearest, 0.0, 1.0))).max())
+
+
 def record_geometry(volume: Any) -> GeometryRecord:
     """The volume's own grid, to be compared when the result comes back."""
     i, j, k = volume.GetImageData().GetDimensions()

@@ -11,6 +11,8 @@ import vtk
 from ClamSegScene.geometry import matrix_of, world_transform
 
 _ORGAN_FILL, _ORGAN_3D = 0.3, 0.2
+# Orientation of the slice views where none is set as their default.
+_USUAL = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
 
 
 def _all(scene: Any, kind: str) -> list[Any]:
@@ -23,6 +25,21 @@ def show_behind(scene: Any, volume: Any) -> None:
     """Shows the volume as background of every slice view."""
     for composite in _all(scene, "vtkMRMLSliceCompositeNode"):
         composite.SetBackgroundVolumeID(volume.GetID())
+
+
+def turn_to_slices(scene: Any, volume: Any) -> None:
+    """Turns every slice view into the nearest plane of the volume's own voxels, so that one view shows one slice.
+
+    A view that an oblique scan before, or its user, turned away from axial, sagittal and coronal starts from its default;
+    others start from the plane they were given. A bent scan has no plane of its own: the views stay straight.
+    """
+    transform = volume.GetParentTransformNode()
+    is_flat = transform is None or bool(transform.IsTransformToWorldLinear())
+    for view in _all(scene, "vtkMRMLSliceNode"):
+        if view.GetOrientation() == view.GetReformatOrientationName():
+            view.SetOrientation(view.GetDefaultOrientation() or _USUAL.get(view.GetLayoutName(), "Axial"))
+        if is_flat:
+            view.RotateToVolumePlane(volume)
 
 
 def jump_to(scene: Any, ras: Sequence[float]) -> None:

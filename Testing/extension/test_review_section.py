@@ -11,15 +11,16 @@ import pytest
 import slicer
 from run_bench import SHAPE, mr, two_lesions
 
+from ClamSegScene.geometry import matrix_of
 from ClamSegScene.segments import SegmentLook, add_segmentation, put_segment, segment_mask
 
 CONDITION = "ms_lesion"
 
 
-def segmented(window: Any, probability_of: Any = two_lesions, name: str = "flair head") -> Any:
+def segmented(window: Any, probability_of: Any = two_lesions, name: str = "flair head", frame: str = "plain") -> Any:
     """Chooses a scan, clicks Segment, lets the worker answer; gives the result's segmentation."""
     window.worker.probability_of = probability_of
-    mr(window.scene, "plain", name)
+    mr(window.scene, frame, name)
     window.choose("volumeSelector", name)
     window.click("applyButton")
     while window.panel.segment.run.job.is_busy:
@@ -52,8 +53,18 @@ def test_a_result_opens_with_its_lesions_its_certificate_and_the_first_lesion_in
     assert window.text("certificateLabel") == "Geometry: aligned, 0.000 mm"
     assert [cells[0] for cells in window.cells("lesionTable")] == ["1", "2"]
     assert window.cells("lesionTable")[0][1:3] == ["7\u20138", "0.08 ml, 6 mm"]
-    # lesion 1 fills slices 6 and 7 of 2 mm from -60 mm: its middle lies at -47 mm
-    assert red_slice() == pytest.approx(-47.0)
+    # lesion 1 fills slices 6 and 7 of 2 mm from -60 mm: one of them is shown, not what lies between
+    assert red_slice() == pytest.approx(-46.0)
+
+
+def test_a_result_of_an_oblique_scan_is_seen_in_its_own_slices(window: Any) -> None:
+    segmented(window, frame="oblique")
+    result = window.panel.review.result
+    red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed").GetSliceToRAS()
+    corners = [red.MultiplyPoint((across, down, 0.0, 1.0)) for across in (-50.0, 50.0) for down in (-50.0, 50.0)]
+    seen = {round(float((np.linalg.inv(matrix_of(result.volume)) @ corner)[2]), 6) for corner in corners}
+    # lesion 1 fills slices 6 and 7: the view shows the whole of one of them
+    assert seen == {7.0}
 
 
 def test_an_empty_result_says_that_every_slice_was_analysed(window: Any) -> None:
@@ -68,12 +79,10 @@ def test_a_click_on_a_lesion_goes_there_in_all_views_and_keeps_the_zoom(window: 
     red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
     red.SetFieldOfView(33.0, 44.0, 1.0)
     yellow = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeYellow")
-    yellow.GetSliceToRAS().DeepCopy((0, 0, 1, 0, -1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1))  # sagittal, as in Slicer
-    yellow.UpdateMatrices()
     window.click_cell("lesionTable", 1)
-    assert red_slice() == pytest.approx(-55.0)
+    assert red_slice() == pytest.approx(-54.0)
     # lesion 2 spans columns 4..7 of 1 mm, counted to the left from +40 mm
-    assert yellow.GetSliceToRAS().GetElement(0, 3) == pytest.approx(40 - 5.5)
+    assert yellow.GetSliceToRAS().GetElement(0, 3) == pytest.approx(40 - 6)
     assert red.GetFieldOfView()[:2] == (33.0, 44.0)
 
 

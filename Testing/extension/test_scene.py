@@ -29,7 +29,7 @@ from ClamSegScene.segments import (
     terminology_entry,
     write_provenance,
 )
-from ClamSegScene.views import jump_to, set_window, show_behind, voxel_at_view
+from ClamSegScene.views import jump_to, set_window, show_behind, turn_to_slices, voxel_at_view
 from ClamSegScene.volumes import problem_of_volume, voxels_of, write_in_steps, write_picture
 
 SHAPE = (9, 14, 17)
@@ -331,6 +331,56 @@ def test_a_jump_to_a_point_in_view_leaves_the_picture_where_it_is(scene: Any) ->
         moved = axes.T @ (np.array([to_ras.GetElement(row, 3) for row in range(3)]) - point)
         assert np.allclose(moved[:2], 0, atol=1e-6)  # not within the plane
         assert np.allclose(moved[2], axes.T[2] @ np.full(3, 20.0), atol=1e-6)  # but to the point's slice
+
+
+@pytest.mark.parametrize("transform", ["no transform", "linear"])
+@pytest.mark.parametrize("frame", list(GEOMETRIES))
+def test_each_view_is_turned_into_one_slice_of_the_scan_whatever_was_shown_before(
+    scene: Any, frame: str, transform: str
+) -> None:
+    views = {view: scene.GetNodeByID(f"vtkMRMLSliceNode{view}") for view in ("Red", "Green", "Yellow")}
+    nodded = add_volume(scene, values(), turned(-40.0), "nodded before")
+    turn_to_slices(scene, nodded)
+    volume = add_volume(scene, values(), GEOMETRIES[frame])
+    parent = TRANSFORMS[transform](scene)
+    volume.SetAndObserveTransformNodeID(parent.GetID() if parent else None)
+    turn_to_slices(scene, volume)
+    assert {tuple(sorted(across_view(volume, view).round(6))) for view in views.values()} == {(0.0, 0.0, 1.0)}
+    # Every view shows another axis of the voxels, and Red the one that goes most up.
+    along = {name: int(across_view(volume, view).argmax()) for name, view in views.items()}
+    assert sorted(along.values()) == [0, 1, 2]
+    if transform == "no transform":
+        assert (
+            along["Red"]
+            == np.abs(matrix_of(volume)[2, :3] / np.linalg.norm(matrix_of(volume)[:3, :3], axis=0)).argmax()
+        )
+    if frame in ("plain", "sagittal") and transform == "no transform":
+        assert [view.GetOrientation() for view in views.values()] == ["Axial", "Coronal", "Sagittal"]
+
+
+def test_a_plane_that_the_reader_gave_a_view_is_kept_and_a_bent_scan_turns_nothing(scene: Any) -> None:
+    red = scene.GetNodeByID("vtkMRMLSliceNodeRed")
+    red.SetOrientation("Sagittal")
+    volume = add_volume(scene, values(), turned(5.0))
+    turn_to_slices(scene, volume)
+    assert across_view(volume, red).round(6).tolist() == [1.0, 0.0, 0.0]
+    volume.SetAndObserveTransformNodeID(grid_transform(scene).GetID())
+    turn_to_slices(scene, volume)
+    assert red.GetOrientation() in ("Axial", "Sagittal")
+
+
+def turned(nod_deg: float) -> np.ndarray:
+    """An axial scan whose head nods."""
+    c, s = np.cos(np.deg2rad(nod_deg)), np.sin(np.deg2rad(nod_deg))
+    return np.array([[1, 0, 0, 0], [0, c, -s, 0], [0, s, c, 0], [0, 0, 0, 1.0]]) @ plain()
+
+
+def across_view(volume: Any, view: Any) -> np.ndarray:
+    """How far a millimetre across a view's plane goes along i, j and k of the volume's world; 1 or 0 where it is one slice."""
+    origin = np.array(to_world(volume, (0, 0, 0)))
+    axes = np.stack([np.array(to_world(volume, tuple(np.eye(3)[axis]))) - origin for axis in range(3)], axis=1)
+    normal = np.array([view.GetSliceToRAS().GetElement(row, 2) for row in range(3)])
+    return np.abs(axes.T @ normal / np.linalg.norm(axes, axis=0))
 
 
 def test_a_segment_of_another_grid_and_transform_becomes_a_mask_of_this_volume(scene: Any) -> None:

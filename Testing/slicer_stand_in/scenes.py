@@ -12,12 +12,15 @@ def fresh_scene() -> tuple[Any, Any]:
     scene = slicer.vtkMRMLScene()
     logic = slicer.vtkSlicerSegmentationsModuleLogic()
     logic.SetMRMLScene(scene)
-    for colour in ("Red", "Green", "Yellow"):
-        node = slicer.vtkMRMLSliceNode()
+    slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene)
+    for colour, orientation in (("Red", "Axial"), ("Green", "Coronal"), ("Yellow", "Sagittal")):
+        node = scene.CreateNodeByClass("vtkMRMLSliceNode")
         node.SetSingletonTag(colour)
         node.SetLayoutName(colour)
         node.SetName(colour)
         scene.AddNode(node)
+        node.UnRegister(None)  # the scene keeps it
+        node.SetOrientation(orientation)
         composite = slicer.vtkMRMLSliceCompositeNode()
         composite.SetSingletonTag(colour)
         scene.AddNode(composite)

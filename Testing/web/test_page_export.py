@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from page_reader import PageReader
+from page_reader import PageReader, differs
 from page_scans import write_brain_series, write_turned_brain
 from page_server import PageServer
 
@@ -64,6 +64,21 @@ def _ending(name: str) -> str:
 def lesions(folder: Path) -> list[dict[str, str]]:
     with (folder / "table.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_an_oblique_scan_is_seen_in_its_own_slices_like_the_straight_one_with_the_same_voxels(
+    reader: PageReader,
+) -> None:
+    pictures = []
+    for name in ("brain series", "turned brain"):
+        reader.open_sample("ct-chest", "Chest CT")  # so that the picture is seen to change
+        other = reader.still("Red")
+        reader.tab.locator("#scans .v-chip", has_text=name).click()
+        reader.shows(name)
+        reader.picture_until("Red", lambda picture: differs(picture, other))  # noqa: B023
+        pictures.append(reader.still("Red").mean(axis=2))
+    assert "oblique by 17°" in reader.words("scan-facts")
+    assert np.corrcoef(*map(np.ravel, pictures))[0, 1] > 0.9
 
 
 def test_the_segmentation_lies_on_the_grid_of_the_scan_and_holds_what_the_library_finds(
