@@ -17,6 +17,7 @@ from ClamSegLib.cli import main
 from ClamSegLib.engine_candidates import precisions_here
 
 
+@pytest.mark.timeout(600)  # every network and engine once, each converted anew: minutes on a busy machine
 def test_a_quick_benchmark_measures_every_part_and_says_what_it_measured(tmp_path, repository):
     model = tiny_model(tmp_path / "ct", "CT")
     case = repository / "Resources" / "Samples" / "ct_chest.nrrd"
