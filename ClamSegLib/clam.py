@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ClamSegLib.config import ModelConfig, NetworkConfig
+from ClamSegLib.errors import InputError
 from ClamSegLib.plain_networks import PLAIN_NETWORKS
 from ClamSegLib.unetplusplus import UNetPlusPlus
 
@@ -112,7 +113,10 @@ def decode(clam_logits: Sequence[Sequence[Tensor]], config: ModelConfig) -> tupl
         device = clam_logits[0][0].device
         odds = torch.tensor(config.odds_normal, dtype=torch.float32, device=device)
         if odds.numel() == 0:
-            raise ValueError(f"model '{config.name}' has no odds of normal tissue, so its outputs cannot be decoded")
+            raise InputError(
+                f"Model '{config.name}' has no odds_normal in its config.json, without which its outputs mean nothing; "
+                "copy the model again."
+            )
         weights = torch.tensor(config.head_weights or (1.0,) * config.network.heads, device=device)
         level = len(clam_logits[0])
         scales: list[Tensor | None] = [None] * len(clam_logits)

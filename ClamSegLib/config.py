@@ -18,6 +18,10 @@ def _require(condition: bool, message: str) -> None:
         raise InputError(message)
 
 
+def _require_colour(colour: tuple[int, int, int]) -> None:
+    _require(all(0 <= value <= 255 for value in colour), f"colour {list(colour)} must be three numbers of 0 to 255.")
+
+
 @dataclass(frozen=True)
 class NetworkConfig:
     """A twin of UNet++ networks (METHOD: docs/explanation.md).
@@ -124,6 +128,7 @@ class OrganConfig:
         _require(
             0 <= self.margin_mm <= 200 and 0 <= self.margin_fraction <= 1, "organ margins must be 0..200 mm and 0..1."
         )
+        _require_colour(self.colour)
 
 
 @dataclass(frozen=True)
@@ -165,6 +170,9 @@ class Condition:
     name: str = "lesion"
     colour: tuple[int, int, int] = (230, 90, 30)
     terminology: str = ""
+
+    def __post_init__(self) -> None:
+        _require_colour(self.colour)
 
 
 @dataclass(frozen=True)
@@ -263,21 +271,29 @@ class ModelConfig:
         )
         levels = [leaves.level for leaves in self.early_exits]
         _require(
-            levels == sorted(set(levels)) and all(level < self.network.depth for level in levels),
-            f"early_exits must go from shallow to deep and lie above level {self.network.depth}, the deepest.",
+            levels == sorted(set(levels)) and all(level < self.network.heads for level in levels),
+            f"early_exits must go from shallow to deep and lie above level {self.network.heads}, the deepest.",
         )
         _require(0 < self.threshold < 1, f"threshold {self.threshold} must lie between 0 and 1.")
+        _require(self.minimum_volume_ml >= 0, f"minimum_volume_ml {self.minimum_volume_ml} must be at least 0.")
         if self.task == "lesion" and self.odds_normal:
             shape_fits = len(self.odds_normal) == self.network.shells and all(
                 len(shell) == self.network.heads and all(len(head) == len(self.conditions) for head in shell)
                 for shell in self.odds_normal
             )
             _require(shape_fits, "odds_normal must hold one number per shell, head and condition.")
+            odds = [value for shell in self.odds_normal for head in shell for value in head]
+            _require(all(value >= 0 for value in odds), "odds_normal must hold numbers not below 0.")
         _require(
             self.refinement is None or len(self.refinement.limit) == len(self.conditions),
             "refinement must hold one table per condition.",
         )
         _require(
-            not self.head_weights or len(self.head_weights) == self.network.heads,
-            f"head_weights must hold {self.network.depth} numbers, one per head.",
+            not self.head_weights
+            or (
+                len(self.head_weights) == self.network.heads
+                and all(weight >= 0 for weight in self.head_weights)
+                and sum(self.head_weights) > 0
+            ),
+            f"head_weights must hold {self.network.heads} numbers, one per head, not below 0 and not all 0.",
         )

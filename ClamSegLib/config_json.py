@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from pathlib import Path
@@ -36,10 +37,21 @@ def _from_json_value(kind: Any, value: Any, where: str) -> Any:
     if origin is dict:
         kind = dict
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        return _finite(value, where)
     if isinstance(kind, type) and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
     raise InputError(f"{where} must be of type {getattr(kind, '__name__', kind)}, came {value!r}.")
+
+
+def _finite(value: float, where: str) -> float:
+    """As float. JSON as Python reads it knows NaN and Infinity, with which maps come out empty without a word."""
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        number = math.inf
+    if not math.isfinite(number):
+        raise InputError(f"{where} must be a finite number, came {number}.")
+    return number
 
 
 def from_json(kind: type[_Config], values: Any, where: str = "config") -> _Config:

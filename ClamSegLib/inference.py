@@ -185,7 +185,9 @@ def segment_volume(
     seconds = dict(look.seconds)
     stage = _Stopwatch(seconds)
     turned, organ = look.turned, look.organ
-    preparation = stage("crop", lambda: prepare(turned, organ.mask, config))
+    threshold = config.threshold if options.threshold is None else options.threshold
+    # A slice leaves the network early where its outline at this very threshold is decided.
+    preparation = stage("crop", lambda: prepare(turned, organ.mask, replace(config, threshold=threshold)))
     run = stage(
         "network",
         lambda: run_network(
@@ -203,7 +205,6 @@ def segment_volume(
     # Choosing happens once per model and machine; it is no property of the case.
     seconds["engine"], seconds["network"] = run.choosing_s, seconds["network"] - run.choosing_s
     probability, disagreement = run.probability, run.disagreement
-    threshold = config.threshold if options.threshold is None else options.threshold
     minimum = config.minimum_volume_ml if options.minimum_volume_ml is None else options.minimum_volume_ml
     labels, components = stage("lesions", lambda: lesion_mask(probability, threshold, turned, minimum))
     names = [c.name for c in config.conditions]

@@ -138,18 +138,29 @@ def run_network(
 
 
 def _stops(model: LoadedModel, level: int | str | None) -> tuple[list[int], list[float]]:
-    """The levels at which slices may leave, and the doubt with which they do at each but the last."""
+    """The levels at which slices may leave, and the doubt with which they do at each but the last.
+
+    Raises:
+        InputError: the model has no such level, or none of its heads counts at it.
+    """
     depth = model.config.network.heads
     if level == BY_NEED:
         exits = model.config.early_exits
         levels, limits = [*(leaves.level for leaves in exits), depth], [leaves.undecided for leaves in exits]
         if 1.0 in limits:  # all leave there, so nothing deeper is needed
             levels, limits = levels[: limits.index(1.0) + 1], limits[: limits.index(1.0)]
-        return levels, limits
-    level = depth if level is None else int(level)
-    if not 1 <= level <= depth:
-        raise InputError(f"Level {level} is not there; model '{model.config.name}' has the levels 1 to {depth}.")
-    return [level], []
+    else:
+        level = depth if level is None else int(level)
+        if not 1 <= level <= depth:
+            raise InputError(f"Level {level} is not there; model '{model.config.name}' has the levels 1 to {depth}.")
+        levels, limits = [level], []
+    weights = model.config.head_weights
+    if model.config.task == "lesion" and weights and not any(weights[: levels[0]]):
+        raise InputError(
+            f"Model '{model.config.name}' gives every head of level {levels[0]} the weight 0, so nothing can be told "
+            f"there; its head_weights are {list(weights)}. Choose a deeper level."
+        )
+    return levels, limits
 
 
 def _in_report(opened: OpenEngine, steps: OpenSteps | None) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Worker:
     def __init__(self, requests: TextIO, answers: TextIO) -> None:
         self._requests, self._answers = requests, answers
         self._model: Any = None
-        self._model_key: tuple[str, str] | None = None
+        self._model_key: tuple[str, Any] | None = None
         self._look: Any = None
         self._look_key: tuple[Any, ...] | None = None
 
@@ -131,13 +131,13 @@ class Worker:
         return self._segment(request, reporter)
 
     def _load(self, name: str) -> Any:
-        """The model, loaded once for all cases until another is asked for or its file changes."""
+        """The model, loaded once for all cases until another is asked for or its configuration changes."""
         from ClamSegLib.checkpoint import load_model
         from ClamSegLib.model_folder import read_config
         from ClamSegLib.registry import find_model
 
         folder = find_model(name)
-        key = (str(folder), read_config(folder).weights_sha256)
+        key = (str(folder), read_config(folder))  # the same weights may be decoded otherwise
         if key != self._model_key:
             self._model, self._model_key = None, None
             self._model = load_model(folder)

@@ -103,6 +103,29 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
             "does not hold the weights",
         ),
         ({"odds_normal": [[[1.0]]]}, "odds_normal"),
+        ({"odds_normal": [[[1.0], [float("nan")]], [[1.0], [1.0]]]}, "finite number, came nan"),
+        ({"odds_normal": [[[1.0], [float("inf")]], [[1.0], [1.0]]]}, "finite number, came inf"),
+        ({"odds_normal": [[[1.0], [-1.0]], [[1.0], [1.0]]]}, "not below 0"),
+        ({"head_weights": [float("nan"), 1.0]}, "head_weights"),
+        ({"head_weights": [0.0, 0.0]}, "not all 0"),
+        ({"head_weights": [-1.0, 2.0]}, "not below 0"),
+        ({"minimum_volume_ml": float("nan")}, "minimum_volume_ml"),
+        ({"minimum_volume_ml": -1.0}, "at least 0"),
+        ({"threshold": 10**400}, "finite number, came inf"),
+        ({"intensity": {"kind": "organ_robust", "low": float("-inf"), "high": 8.0}}, "low must be a finite number"),
+        (
+            {"refinement": {"low": -4.0, "high": 8.0, "value_log_ratio": [[float("nan")] * 96], "limit": [0.5]}},
+            "finite number, came nan",
+        ),
+        ({"conditions": [{"name": "lesion", "colour": [0, 0, 300]}]}, "0 to 255"),
+        (
+            {
+                "network": {"kind": "unet", "features": [4, 8, 8], "kernel_sizes": [3, 3, 3]},
+                "odds_normal": [[[1.0]], [[1.0]]],
+                "early_exits": [{"level": 1, "undecided": 0.1, "share_leaving": 0.5}],
+            },
+            "lie above level 1",
+        ),
     ],
 )
 def test_a_configuration_that_does_not_fit_is_refused_in_words(tmp_path, change, words):

@@ -5,6 +5,7 @@ import torch
 
 from ClamSegLib.clam import Clam, decode, lesion_posterior
 from ClamSegLib.config import Condition, ModelConfig, NetworkConfig
+from ClamSegLib.errors import InputError
 
 NETWORK = NetworkConfig(features=(4, 8, 8), kernel_sizes=(3, 3, 3))
 
@@ -83,7 +84,7 @@ def test_an_organ_network_is_decoded_by_softmax_and_one_shell_never_disagrees():
 
 
 def test_a_lesion_model_without_odds_cannot_be_decoded():
-    with pytest.raises(ValueError, match="odds"):
+    with pytest.raises(InputError, match="odds"):
         decode([[logits_of([1.0])]] * 2, ModelConfig("x", image_size=16, network=NETWORK))
 
 

@@ -194,6 +194,19 @@ def test_each_slice_has_the_maps_of_the_level_it_left_at(case, batch_size):
     assert not np.array_equal(shallow.probability, deep.probability)
 
 
+def test_slices_leave_where_the_outline_at_the_threshold_that_was_asked_for_is_decided(case):
+    model, volume = case
+    deep = segment_volume(volume, model, SegmentOptions(device="cpu"))
+    threshold = float(np.quantile(deep.probability[0][deep.organ.mask], 0.9)) / 255
+    at_threshold = replace(model, config=replace(model.config, threshold=threshold), engines={})
+    expected = segment_volume(volume, with_exit(at_threshold, 0.0), SegmentOptions(device="cpu", level="auto"))
+    asked = SegmentOptions(device="cpu", level="auto", threshold=threshold)
+    found = segment_volume(volume, with_exit(model, 0.0), asked)
+    other = segment_volume(volume, with_exit(model, 0.0), replace(asked, threshold=None))
+    assert found.slices_by_level == expected.slices_by_level != other.slices_by_level
+    assert np.array_equal(found.labels, expected.labels)
+
+
 def test_where_all_or_none_leave_the_case_is_that_of_one_level(case):
     model, volume = case
     options = SegmentOptions(device="cpu", level="auto")

@@ -248,6 +248,8 @@ def test_a_model_changed_on_disk_is_loaded_again(tmp_path, panel):
     (folder / "weights.safetensors").write_bytes(b"damaged")
     assert panel.ask({**request, "output": str(tmp_path / "b")})[-1]["event"] == "done", "the loaded model goes on"
     config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "threshold": 0.25}))
+    assert "SHA-256" in panel.ask({**request, "output": str(tmp_path / "c")})[-1]["message"], "decoded otherwise"
     (folder / "config.json").write_text(json.dumps({**config, "weights_sha256": "0" * 64}))
     assert "SHA-256" in panel.ask({**request, "output": str(tmp_path / "c")})[-1]["message"]
 
