@@ -84,7 +84,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    # The second is all that oneDNN, which computes torch's convolutions on the CPU, says of it.
+    words = ("can't allocate memory", "could not create a primitive")
+    return isinstance(error, RuntimeError) and any(each in str(error) for each in words)
 
 
 def free_memory_bytes(device: torch.device) -> int | None:

@@ -55,11 +55,16 @@ def versions_of_engines() -> dict[str, str]:
     return found
 
 
+def network_of(config: ModelConfig) -> str:
+    """What a converted network depends on: its weights, and the size of the crops that it was converted for."""
+    return f"{config.weights_sha256}-{config.image_size}"
+
+
 def identity_of(config: ModelConfig) -> str:
-    """What the masks of a model depend on: its weights, and how they are decoded."""
+    """What the masks of a model depend on: its network, and how its answers are decoded."""
     names = ("threshold", "odds_normal", "head_weights", "level_scales", "refinement")
     decoding = repr([getattr(config, name) for name in names])
-    return f"{config.weights_sha256}-{hashlib.sha256(decoding.encode()).hexdigest()[:20]}"
+    return f"{network_of(config)}-{hashlib.sha256(decoding.encode()).hexdigest()[:20]}"
 
 
 def question(identity: str, level: int | Sequence[int], device: str, asked: str, threads: int) -> dict[str, Any]:
@@ -113,17 +118,18 @@ def forget(asked: dict[str, Any]) -> None:
         _place(asked).unlink()
 
 
-def converted_file(weights_sha256: str, part: Sequence[int], kind: str, write: Callable[[Path], Path]) -> Path:
+def converted_file(network: str, part: Sequence[int], kind: str, write: Callable[[Path], Path]) -> Path:
     """A network converted for `kind`, from the cache where every byte is still as written, else written anew.
 
     Args:
+        network: `network_of` its model.
         part: of the network that was converted, in numbers.
         write: writes into a folder and returns the path of the file to load.
 
     Raises:
         OutputError: the cache cannot be written.
     """
-    asked = json.dumps([weights_sha256, list(part), kind, versions_of_engines()], sort_keys=True)
+    asked = json.dumps([network, list(part), kind, versions_of_engines()], sort_keys=True)
     folder = cache_folder() / "engines" / f"{kind}-{hashlib.sha256(asked.encode()).hexdigest()[:20]}"
     known = _intact(folder)
     if known is not None:

@@ -29,6 +29,16 @@ class OnnxGraph:
         self._inputs = [place.name for place in self._session.get_inputs()]
 
     def __call__(self, given: Sequence[Tensor]) -> list[Tensor]:
-        """Tensors (B,...) in the order of the graph's inputs -> those of its outputs."""
+        """Tensors (B,...) in the order of the graph's inputs -> those of its outputs.
+
+        Raises:
+            MemoryError: ONNX Runtime, whose own error is not one of memory, could not have what it needs.
+        """
         named = {name: values.numpy() for name, values in zip(self._inputs, given, strict=True)}
-        return [torch.from_numpy(values) for values in self._session.run(None, named)]
+        try:
+            found = self._session.run(None, named)
+        except Exception as error:
+            if "allocate memory" in str(error) or "bad_alloc" in str(error):
+                raise MemoryError(str(error)) from error
+            raise
+        return [torch.from_numpy(values) for values in found]

@@ -14,7 +14,7 @@ from ClamSegLib.clam import Clam
 from ClamSegLib.config import ModelConfig
 from ClamSegLib.conversion import step_graph, write_mnn, write_onnx, write_openvino
 from ClamSegLib.engine import Engine, EngineChoice, Maps
-from ClamSegLib.engine_memory import converted_file
+from ClamSegLib.engine_memory import converted_file, network_of
 from ClamSegLib.engine_torch import ReferenceEngine, TorchEngine, folded, torch_steps
 from ClamSegLib.level_steps import LevelSteps, Step, bounds, shapes_of_step
 
@@ -93,7 +93,7 @@ def _from_cache(model: LoadedModel, levels: Sequence[int], clam: Clam, choice: E
         def write(folder: Path, bound: tuple[int, int, bool] = bound) -> Path:
             return _WRITERS[choice.engine](step_graph(still, model.config, *bound), folder)
 
-        path = converted_file(model.config.weights_sha256, bound, choice.engine, write)
+        path = converted_file(network_of(model.config), bound, choice.engine, write)
         steps.append(_graph_of(choice, path, model.config, bound))
     return steps
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from ClamSegLib.conversion import import_openvino
 from ClamSegLib.engine import EngineChoice
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+_OUT_OF_MEMORY = ("alloc", "Resource temporarily unavailable")  # "can't alloc", "Failed to allocate", "bad_alloc"
 
 
 class OpenVinoGraph:
@@ -27,9 +30,26 @@ class OpenVinoGraph:
         settings = {"INFERENCE_PRECISION_HINT": _HINTS[choice.precision], "PERFORMANCE_HINT": "LATENCY"}
         if choice.threads:
             settings["INFERENCE_NUM_THREADS"] = str(choice.threads)
-        self._compiled = openvino.Core().compile_model(path, "CPU", settings)
+        self._compile = partial(openvino.Core().compile_model, path, "CPU", settings)
+        self._request: Any = self._compile().create_infer_request()
 
     def __call__(self, given: Sequence[Tensor]) -> list[Tensor]:
-        """Tensors (B,...) in the order of the graph's inputs -> those of its outputs."""
-        found = self._compiled([values.numpy() for values in given])
-        return [torch.from_numpy(found[place]) for place in range(len(found))]
+        """Tensors (B,...) in the order of the graph's inputs -> those of its outputs.
+
+        Raises:
+            MemoryError: memory ran out.
+            RuntimeError: OpenVINO failed otherwise.
+        """
+        try:
+            if self._request is None:
+                self._request = self._compile().create_infer_request()
+            # Not `infer`, nor a call of the compiled model: where these fail (2026.4), nothing is raised, and the answer
+            # is that to the slices before.
+            self._request.start_async([values.numpy() for values in given], share_inputs=True)
+            self._request.wait()
+        except RuntimeError as error:
+            self._request = None  # one that failed asks for as much memory ever after
+            if any(words in str(error) for words in _OUT_OF_MEMORY):
+                raise MemoryError(str(error)) from error
+            raise
+        return [torch.from_numpy(place.data.copy()) for place in self._request.output_tensors]

@@ -23,7 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ClamSegLib.clam import Clam, decode
 from ClamSegLib.config import ModelConfig
 from ClamSegLib.engine import Engine, EngineChoice
-from ClamSegLib.level_steps import LevelSteps, NextNodes, bounds
+from ClamSegLib.level_steps import LevelSteps, NextNodes, bounds, require_numbers
 from ClamSegLib.unetplusplus import Node, UNetPlusPlus
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -177,7 +177,9 @@ class ReferenceEngine(Engine):
     def _run(self, image: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         given = torch.from_numpy(image).to(self._device).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), torch_threads(self.choice.threads if self._device.type == "cpu" else 0):
-            found, differs = decode(self._logits(given), self._config)
+            logits = self._logits(given)
+            require_numbers([head for heads in logits for head in heads], self.choice)
+            found, differs = decode(logits, self._config)
         return found.float().cpu().numpy(), differs.float().cpu().numpy()
 
     def _logits(self, image: Tensor) -> list[list[Tensor]]:

@@ -150,15 +150,7 @@ class LevelSteps:
     def _went(self, step: int, halfway: Halfway) -> Halfway:
         found = list(self._steps[step](halfway.nodes))
         new = self.levels[step] - (self.levels[step - 1] if step else 0)
-        if not all(bool(head.isfinite().all()) for head in found[: new * len(halfway.heads)]):
-            raise ClamSegError(
-                f"The engine '{self.choice.engine}' answered with values that are no numbers; "
-                + (
-                    "the model is damaged."
-                    if self.choice.engine == "reference"
-                    else "run again with --engine reference."
-                )
-            )
+        require_numbers(found[: new * len(halfway.heads)], self.choice)
         heads = [[*found[k * new : (k + 1) * new], *shallow] for k, shallow in enumerate(halfway.heads)]
         return Halfway(
             halfway.slices, halfway.image, heads, self._all_nodes(step, halfway.nodes, found[new * len(heads) :])
@@ -174,6 +166,19 @@ class LevelSteps:
         return [
             maps for k in groups for maps in (*before[k * known : (k + 1) * known], *new[k * added : (k + 1) * added])
         ]
+
+
+def require_numbers(heads: Iterable[Tensor], choice: EngineChoice) -> None:
+    """Refuses logits that overflowed: decoded, they would mark nothing, or everything, without a word.
+
+    Raises:
+        ClamSegError: a logit is infinite or no number.
+    """
+    if not all(bool(head.isfinite().all()) for head in heads):
+        raise ClamSegError(
+            f"The engine '{choice.engine}' answered with values that are no numbers; "
+            + ("the model is damaged." if choice.engine == "reference" else "run again with --engine reference.")
+        )
 
 
 def bounds(levels: Sequence[int]) -> list[tuple[int, int, bool]]:

@@ -131,6 +131,75 @@ def test_the_same_choice_gives_the_same_result_to_the_bit(cache, model):
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
 
 
+@pytest.mark.parametrize("kind", ["reference", "torch"])
+def test_numbers_that_overflow_are_refused_and_never_become_an_empty_map(model, repository, kind):
+    volume = read_volume(repository / "Resources" / "Samples" / "mr_flair_brain.nii.gz")
+    with torch.no_grad():
+        model.clam.shells[0].heads["x_0_2"].bias[0] = float("inf")
+    with pytest.raises(ClamSegError, match="no numbers"):
+        segment_volume(volume, model, SegmentOptions(device="cpu", engine="reference"))
+    with pytest.raises(ClamSegError, match="no numbers"):
+        open_engine(model, 2, CPU, EngineChoice(kind)).run(crops())
+
+
+def test_a_level_whose_heads_count_nothing_and_a_model_without_odds_are_refused_in_words(model, repository):
+    volume = read_volume(repository / "Resources" / "Samples" / "mr_flair_brain.nii.gz")
+    deepest = replace(model, config=replace(model.config, head_weights=(0.0, 1.0)), engines={})
+    assert segment_volume(volume, deepest, SegmentOptions(device="cpu")).level == 2
+    with pytest.raises(InputError, match="every head of level 1 the weight 0"):
+        segment_volume(volume, deepest, SegmentOptions(device="cpu", level=1))
+    unknown = replace(model, config=replace(model.config, odds_normal=()), engines={})
+    with pytest.raises(InputError, match="no odds_normal"):
+        segment_volume(volume, unknown, SegmentOptions(device="cpu"))
+
+
+LITTLE_MEMORY = """
+import resource, sys
+from pathlib import Path
+import numpy as np, torch
+from ClamSegLib.checkpoint import load_model
+from ClamSegLib.device import is_out_of_memory
+from ClamSegLib.engine import EngineChoice
+from ClamSegLib.engine_opening import open_engine
+
+engine = open_engine(load_model(Path(sys.argv[2])), 2, torch.device("cpu"), EngineChoice(sys.argv[1], threads=1))
+image = np.random.default_rng(0).normal(size=(4096, 1, 32, 32)).astype(np.float32)
+expected = engine.run(image[:64])[0]
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 40 * 2**20,) * 2)
+for size in (4096, 2048, 64):
+    try:
+        found = engine.run(image[-size:] if size > 64 else image[:64])[0]
+    except Exception as error:
+        print("memory" if is_out_of_memory(error) else repr(error))
+    else:
+        print("wrong" if size == 64 and not np.allclose(found, expected, atol=1e-4) else len(found))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process have little memory")
+@pytest.mark.parametrize("kind", ["torch", "openvino", "onnx", "mnn"])
+def test_an_engine_whose_memory_runs_out_says_so_and_never_answers_for_slices_of_before(cache, model, kind):
+    pytest.importorskip(KINDS[kind])
+    words = [sys.executable, "-c", LITTLE_MEMORY, kind, str(model.folder)]
+    told = subprocess.run(words, check=True, capture_output=True, text=True).stdout.split("\n")
+    assert told[0] == "memory"
+    assert told[1] in ("memory", "2048")
+    assert told[2] == "64", "with fewer slices it goes on"
+
+
+@pytest.mark.parametrize("kind", ["openvino", "onnx", "mnn"])
+def test_the_same_weights_for_crops_of_another_size_are_converted_anew(cache, model, kind):
+    pytest.importorskip(KINDS[kind])
+    choice = EngineChoice(kind, threads=1)
+    open_engine(model, 2, CPU, choice).run(crops())
+    larger = replace(model, config=replace(model.config, image_size=64), engines={})
+    image = np.random.default_rng(1).normal(size=(2, 1, 64, 64)).astype(np.float32)
+    found = open_engine(larger, 2, CPU, choice).run(image)
+    expected = open_engine(larger, 2, CPU, EngineChoice()).run(image)
+    assert all(np.allclose(a, b, atol=2e-4) for a, b in zip(expected, found, strict=True))
+
+
 def test_a_choice_is_measured_once_and_then_remembered(cache, model, monkeypatch):
     first = choose_engine(work_of(model, "torch"))
     assert first.reason == "measured"
@@ -167,7 +236,12 @@ def test_a_memory_with_a_choice_that_cannot_be_is_not_followed(cache, model, fie
 
 def test_the_same_weights_decoded_otherwise_are_another_model(model):
     known = engine_memory.identity_of(model.config)
-    for change in ({"threshold": 0.3}, {"weights_sha256": "0"}, {"level_scales": ((((1.1, 0.0),), ((1.0, 0.0),)),)}):
+    for change in (
+        {"threshold": 0.3},
+        {"weights_sha256": "0"},
+        {"image_size": 64},
+        {"level_scales": ((((1.1, 0.0),), ((1.0, 0.0),)),)},
+    ):
         assert engine_memory.identity_of(replace(model.config, **change)) != known
     assert engine_memory.identity_of(replace(model.config, name="other")) == known
 
