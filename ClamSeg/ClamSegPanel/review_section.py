@@ -14,10 +14,10 @@ from ClamSegPanel.segment_editor import open_in_segment_editor
 from ClamSegPanel.slice_marks import SliceMarks
 from ClamSegPanel.user_action import user_action
 from ClamSegReading.lesion_row import Decision
-from ClamSegReading.result_views import jump_to_lesion, show_model_window
+from ClamSegReading.result_views import bring_before_the_reader, jump_to_lesion
 from ClamSegReading.review_words import statistics_words
 from ClamSegScene.overlays import DISAGREEMENT, PROBABILITY, map_of, show_overlay
-from ClamSegScene.views import outline_opacity, show_behind, show_segments, turn_to_slices
+from ClamSegScene.views import outline_opacity, show_segments
 
 _OVERLAYS = (None, PROBABILITY, DISAGREEMENT)
 _DECIDING = ("acceptButton", "rejectButton", "editButton", "resetButton")
@@ -41,6 +41,7 @@ class ReviewSection:
         self._marks = SliceMarks(panel, self)
         self._export = ExportMenu(panel, self)
         ui.resultSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._result_chosen)
+        ui.resultSelector.connect("nodeActivated(vtkMRMLNode*)", self._bring)
         ui.hideButton.connect("toggled(bool)", self._hide)
         ui.overlaySelector.connect("currentIndexChanged(int)", self._overlay_changed)
         ui.opacitySlider.connect("valueChanged(double)", self._opacity_changed)
@@ -78,10 +79,8 @@ class ReviewSection:
     def show_new(self, result: Any, certificate: str) -> None:
         """A run brought a result: it is opened, in front of its scan, at the model's window."""
         self._ui.reviewSection.collapsed = False
-        show_behind(slicer.mrmlScene, result.volume)
-        turn_to_slices(slicer.mrmlScene, result.volume)
-        show_model_window(result)
         self._choose(result.segmentation)
+        self._bring(result.segmentation)
         self._ui.certificateLabel.text = _("Geometry: {certificate}").format(certificate=certificate)
         rows = result.lesions.rows() if result.lesions is not None else []
         if rows:
@@ -118,6 +117,12 @@ class ReviewSection:
         if not self._filling:
             self._open(node)
 
+    @user_action(_("The result could not be shown."))
+    def _bring(self, _node: Any) -> None:
+        """The reader asked for this result: the views show its scan, and nothing of another one's."""
+        if self.result is not None:
+            bring_before_the_reader(self.result)
+
     @user_action(_("The result could not be opened."))
     def _open(self, segmentation: Any) -> None:
         self.result = None
@@ -131,6 +136,8 @@ class ReviewSection:
             self._ui.summaryLabel.text = _("This segmentation is not a result of ClamSeg, or its scan is gone.")
             return
         self.result = result
+        display = segmentation.GetDisplayNode()
+        self._ui.hideButton.checked = display is not None and not display.GetVisibility()
         self._ui.segmentsTable.setSegmentationNode(segmentation)
         self._ui.show3DButton.setSegmentationNode(segmentation)
         outline_opacity(segmentation, float(self._ui.opacitySlider.value))
@@ -150,6 +157,7 @@ class ReviewSection:
         ui.certificateLabel.text = ""
         ui.statisticsLabel.text = ""
         ui.exportLabel.text = ""
+        ui.hideButton.checked = False  # belongs to the result before
         ui.resultWarningsLabel.visible = False
         ui.segmentsTable.setSegmentationNode(None)
         ui.show3DButton.setSegmentationNode(None)
@@ -195,10 +203,10 @@ class ReviewSection:
         jump_to_lesion(result, number)
 
     def _hide(self, hidden: bool) -> None:
+        self._ui.hideButton.text = _("Show") if hidden else _("Hide")
         if self.result is None:
             return
         show_segments(self.result.segmentation, not hidden)
-        self._ui.hideButton.text = _("Show") if hidden else _("Hide")
         self._show_map(None if hidden else self._kind())
 
     def _toggle_hidden(self) -> None:

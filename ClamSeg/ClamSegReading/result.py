@@ -28,6 +28,8 @@ from ClamSegScene.segments import (
 from ClamSegScene.words import tr as _
 
 REVIEW = "ClamSeg.review"
+# Reference of a result to the scan it was made from.
+VOLUME = "ClamSeg.volume"
 
 
 class Result:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ClamSegReading.lesion_list import LesionList
 from ClamSegReading.lesion_row import Decision
-from ClamSegReading.result import REVIEW, Result
+from ClamSegReading.result import REVIEW, VOLUME, Result
 from ClamSegScene import SceneError
 from ClamSegScene.certificate import Certificate
 from ClamSegScene.geometry import GeometryRecord, record_geometry, unchanged
@@ -20,8 +20,6 @@ from ClamSegScene.regrid import count_as_volume
 from ClamSegScene.segments import SegmentLook, add_segmentation, put_segment, segment_mask, write_provenance
 from ClamSegScene.views import organ_behind_lesions
 from ClamSegScene.words import tr as _
-
-VOLUME = "ClamSeg.volume"
 
 
 def looks_of(config: Mapping[str, Any]) -> list[SegmentLook]:

@@ -7,11 +7,28 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ClamSegReading.result import VOLUME
 from ClamSegScene.geometry import to_world
-from ClamSegScene.views import jump_to, set_window, voxel_at_view
+from ClamSegScene.views import jump_to, set_window, show_behind, show_segments, turn_to_slices, voxel_at_view
 
 # The view that shows the slices of a model's plane.
 _VIEWS = {"axial": "Red", "sagittal": "Yellow", "coronal": "Green"}
+
+
+def bring_before_the_reader(result: Any) -> None:
+    """The scan of a result behind the slices, in its own planes and at the model's window, with what was found in it.
+
+    Results of other scans are put away: what they mark would lie over this one.
+    """
+    scene = result.scene
+    show_behind(scene, result.volume)
+    turn_to_slices(scene, result.volume)
+    show_model_window(result)
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")):
+        other = scene.GetNthNodeByClass(index, "vtkMRMLSegmentationNode")
+        if other.GetNodeReference(VOLUME) not in (None, result.volume):
+            show_segments(other, False)
+    show_segments(result.segmentation, True)
 
 
 def plane_view(result: Any) -> str:

@@ -18,10 +18,15 @@ CONDITION = "ms_lesion"
 
 
 def segmented(window: Any, probability_of: Any = two_lesions, name: str = "flair head", frame: str = "plain") -> Any:
-    """Chooses a scan, clicks Segment, lets the worker answer; gives the result's segmentation."""
+    """Chooses a scan and segments it."""
     window.worker.probability_of = probability_of
     mr(window.scene, frame, name)
     window.choose("volumeSelector", name)
+    return run_to_the_end(window)
+
+
+def run_to_the_end(window: Any) -> Any:
+    """Clicks Segment, lets the worker answer; gives the result's segmentation."""
     window.click("applyButton")
     while window.panel.segment.run.job.is_busy:
         asked = len(window.worker.requests)
@@ -252,6 +257,34 @@ def test_results_of_several_scans_are_reviewed_in_turn(window: Any) -> None:
     window.choose("resultSelector", first.GetName())
     assert states(window) == ["\u2717 rejected", "undecided"]
     assert first.GetName() != second.GetName()
+
+
+def test_a_result_that_is_chosen_brings_its_scan_and_puts_other_scans_results_away(window: Any) -> None:
+    first = segmented(window, name="flair head a")
+    by_hand = add_segmentation(window.scene, window.panel.review.result.volume, "by hand")
+    by_hand.CreateDefaultDisplayNodes()
+    window.click("hideButton")
+    window.panel.review.bind()
+    assert window.text("hideButton") == "Show", "what is hidden stays said"
+    second = segmented(window, name="flair head b")
+    assert window.text("hideButton") == "Hide"
+    composite = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
+    for chosen, other, name in ((second, first, "b"), (first, second, "a"), (second, first, "b")):
+        if window.panel.review.result.segmentation is not chosen:
+            window.choose("resultSelector", chosen.GetName())
+        shown = slicer.mrmlScene.GetNodeByID(composite.GetBackgroundVolumeID())
+        assert shown.GetName() == f"flair head {name}"
+        assert chosen.GetDisplayNode().GetVisibility()
+        assert not other.GetDisplayNode().GetVisibility()
+        assert by_hand.GetDisplayNode().GetVisibility()
+
+
+def test_two_results_of_one_scan_stay_in_view_together(window: Any) -> None:
+    first = segmented(window)
+    second = run_to_the_end(window)
+    assert second is not first
+    assert first.GetDisplayNode().GetVisibility()
+    assert second.GetDisplayNode().GetVisibility()
 
 
 def test_a_scan_removed_under_review_ends_the_review_and_nothing_else(window: Any) -> None:
