@@ -16,10 +16,12 @@ from types import FrameType
 from typing import NoReturn
 
 from ClamSegLib import RESEARCH_ONLY, __version__
-from ClamSegLib.errors import Cancelled, ClamSegError
+from ClamSegLib.errors import Cancelled, ClamSegError, InputError
 from ClamSegLib.progress import Reporter, make_reporter
 
 VERBS = ("segment", "train", "evaluate", "study", "check", "models", "export", "demo", "web", "benchmark", "worker")
+
+_CANCELLED = "cancelled; nothing half-written was left"
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -40,7 +42,14 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _on_terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+class _Stop:
+    """Whether somebody asked this process to end: what was being imported then may fail in ways of its own."""
+
+    asked = False
+
+
+def _on_stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+    _Stop.asked = True
     raise KeyboardInterrupt
 
 
@@ -57,21 +66,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parsed = make_parser().parse_args(arguments)
     except SystemExit as stop:  # argparse printed the reason
         return int(stop.code or 0)
-    if hasattr(signal, "SIGTERM") and arguments is None:
-        signal.signal(signal.SIGTERM, _on_terminate)
+    if arguments is None:
+        signal.signal(signal.SIGTERM, _on_stop)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # in the background Ctrl-C may be ignored
+            signal.signal(signal.SIGINT, _on_stop)
     reporter = make_reporter(parsed.progress)
     try:
+        if getattr(parsed, "threads", 0) < 0:
+            raise InputError(f"--threads {parsed.threads} must be 0 (all cores) or larger.")
         return int(parsed.run(parsed, reporter))
     except (KeyboardInterrupt, Cancelled):
-        return _ended(reporter, "cancelled; nothing half-written was left", 130)
+        return _ended(reporter, _CANCELLED, 130)
     except ClamSegError as error:
         return _ended(reporter, str(error), error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: no noise at exit
         return 1
+    except PermissionError as error:
+        return _ended(reporter, f"{error.filename or error} may not be read or written; you lack the permission.", 2)
     except MemoryError:
         return _ended(reporter, "Memory ran out; close other programs, or use a smaller --batch-size.", 1)
     except Exception as error:
+        if _Stop.asked:
+            return _ended(reporter, _CANCELLED, 130)
         if os.environ.get("CLAMSEG_DEBUG") == "1":
             traceback.print_exc()
         words = " ".join(str(error).split())[:300]

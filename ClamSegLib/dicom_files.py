@@ -55,7 +55,9 @@ def read_dicom(path: Path, *, series: str | None = None) -> Volume:
         chosen, notes = choose_series(found, series, path)
         if damaged:
             names = ", ".join(p.name for p in damaged[:3]) + (" ..." if len(damaged) > 3 else "")
-            notes.append(f"DICOM files too damaged to read were left out: {names}; slices may be missing.")
+            notes.append(
+                f"Files that could not be read (damaged, or you lack the permission) were left out: {names}; slices may be missing."
+            )
     else:
         header = read_header(path)
         if header is None:

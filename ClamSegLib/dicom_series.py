@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import warnings
 from collections import defaultdict
 from dataclasses import dataclass
@@ -118,7 +119,7 @@ def list_series(folder: Path) -> list[Series]:
 
 
 def scan_folder(folder: Path) -> tuple[list[Series], list[Path]]:
-    """The series as `list_series` gives them, and DICOM files that are too damaged to belong to one."""
+    """The series as `list_series` gives them, and files that are too damaged to belong to one, or may not be read."""
     found: dict[str, list[tuple[Path, Any]]] = defaultdict(list)
     damaged = []
     for path in sorted(p for p in Path(folder).rglob("*") if p.is_file() and not p.name.startswith(".")):
@@ -137,6 +138,8 @@ def _is_damaged(path: Path) -> bool:
     """Whether a file without a readable image header should have had one."""
     import pydicom
 
+    if not os.access(path, os.R_OK):
+        return True  # nobody knows what it holds
     if not is_dicom_file(path):
         return path.suffix.lower() in _ENDINGS
     try:

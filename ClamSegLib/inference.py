@@ -19,9 +19,9 @@ from ClamSegLib.device import choose_device
 from ClamSegLib.lesions import Lesion, lesion_mask, measure_lesions
 from ClamSegLib.network_run import run_network
 from ClamSegLib.organ import OrganResult, find_organ
-from ClamSegLib.preprocess import Preparation, check_intensity, clean_values, prepare
+from ClamSegLib.preprocess import Preparation, check_intensity, clean_values, looks_like_hu, prepare
 from ClamSegLib.progress import Reporter
-from ClamSegLib.volume import Array, Volume, canonical, canonical_orientation, check_plane
+from ClamSegLib.volume import Array, Volume, canonical, canonical_orientation, check_plane, size_doubt
 
 _T = TypeVar("_T")
 
@@ -100,9 +100,15 @@ class CaseResult:
         analysed = f"{self.n_slices} of {self.canonical_volume.array.shape[0]} slices analysed"
         what = "lesion" if self.model.config.task == "lesion" else "organ part"
         if not self.lesions:
-            return f"no {what} above threshold, {analysed}"
+            return f"no {what}{self._smallest()} above threshold, {analysed}"
         count = len(self.lesions)
         return f"{count} {what}{'s' if count > 1 else ''} above threshold, {analysed}"
+
+    def _smallest(self) -> str:
+        """Below which volume lesions were dropped, in words; '' where all were kept."""
+        options, config = self.options, self.model.config
+        minimum = config.minimum_volume_ml if options.minimum_volume_ml is None else options.minimum_volume_ml
+        return f" of {minimum:g} ml or more" if minimum > 0 and self.volume.spacing_known else ""
 
 
 class _Collector(Reporter):
@@ -146,8 +152,9 @@ def look_at(volume: Volume, model: LoadedModel, options: SegmentOptions, reporte
     """
     told = _Collector(reporter or Reporter())
     seconds: dict[str, float] = {}
-    for note in volume.warnings:
-        told.warning(note)
+    for note in (*volume.warnings, size_doubt(volume)):
+        if note:
+            told.warning(note)
     _check_match(volume, model, told)
     check_plane(volume, model.config.plane)
     turned, notes = clean_values(canonical(volume, model.config.plane)[0])
@@ -251,6 +258,8 @@ def _organ(volume: Volume, model: LoadedModel, options: SegmentOptions, reporter
 def _check_match(volume: Volume, model: LoadedModel, reporter: Reporter) -> None:
     """Says what does not fit between image and model; HU and plane are refused elsewhere."""
     config = model.config
+    if not volume.modality and config.modality == "MR" and looks_like_hu(volume):
+        reporter.warning(f"The volume looks like CT, model {config.name} was made for MRI; the result means little.")
     if volume.modality and volume.modality != config.modality:
         reporter.warning(
             f"The image is {volume.modality}, model '{config.name}' was made for {config.modality}; the result means little."

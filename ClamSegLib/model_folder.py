@@ -15,11 +15,20 @@ _LARGEST_JSON_BYTES = 4_000_000
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file as a hexadecimal string."""
+    """SHA-256 of a file as a hexadecimal string.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    try:
+        with Path(path).open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}); ask its owner for the right to read it."
+        ) from error
     return digest.hexdigest()
 
 

@@ -15,10 +15,17 @@ from pathlib import Path
 from ClamSegLib.errors import InputError, OutputError
 
 _LEFTOVER_AGE_S = 24 * 3600
+# Of the 255 that usual disks allow, less the words that tell a part from the whole.
+_NAME_BYTES = 220
+
+
+def _part_of_name(target: Path) -> str:
+    """The end of a name, its suffixes included: with a few words more, the whole name may be too long for a disk."""
+    return os.fsencode(target.name)[-_NAME_BYTES:].decode(errors="ignore")
 
 
 def _aside(target: Path, word: str) -> Path:
-    return target.with_name(f".{target.name}.{word}-{uuid.uuid4().hex[:8]}")
+    return target.with_name(f".{_part_of_name(target)}.{word}-{uuid.uuid4().hex[:8]}")
 
 
 def _output_error(target: Path, error: OSError) -> OutputError:
@@ -36,11 +43,11 @@ def refuse_existing(target: Path, overwrite: bool) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        # Below a file, or in a folder that went away, there is nothing to remove; the first error is the one to tell.
-        with suppress(OSError):
+    # Below a file, or in a folder that went away, there is nothing to remove; the first error is the one to tell.
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
             path.unlink()
 
 
@@ -59,7 +66,7 @@ def _put_in_place(written: Path, target: Path) -> None:
 
 def _remove_leftovers(target: Path) -> None:
     """Parts a killed process left beside `target`; younger ones may belong to a process that still writes."""
-    for left in target.parent.glob(f".{glob.escape(target.name)}.part-*"):
+    for left in target.parent.glob(f".{glob.escape(_part_of_name(target))}.part-*"):
         if time.time() - left.stat().st_mtime > _LEFTOVER_AGE_S:
             _remove(left)
 
@@ -99,7 +106,7 @@ def whole_file(target: Path, overwrite: bool = True) -> Iterator[Path]:
     target = Path(target)
     refuse_existing(target, overwrite)
     # The suffix stays last so that writers that choose the format by it still do.
-    written = target.with_name(f".part-{uuid.uuid4().hex[:8]}-{target.name}")
+    written = target.with_name(f".part-{uuid.uuid4().hex[:8]}-{_part_of_name(target)}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield written

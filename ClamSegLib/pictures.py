@@ -7,6 +7,7 @@ given in inches: matplotlib's own layout would take as long as all the drawing.
 from __future__ import annotations
 
 import textwrap
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,10 @@ def _heading(figure: Figure, lines: list[str], size: float) -> float:
 
 def _save(figure: Figure, path: Path) -> None:
     # Little compression: the files grow by a tenth, and writing them takes a third of the time.
-    figure.savefig(path, dpi=_DPI, facecolor=_BACKGROUND, pil_kwargs={"compress_level": 2})
+    with warnings.catch_warnings():
+        # A name in letters that the font lacks is drawn as boxes; nobody needs to be told by whom.
+        warnings.filterwarnings("ignore", message="Glyph")
+        figure.savefig(path, dpi=_DPI, facecolor=_BACKGROUND, pil_kwargs={"compress_level": 2})
 
 
 def _aspect(result: CaseResult) -> float:

@@ -17,6 +17,8 @@ from ClamSegLib.volume import Array, Volume
 
 SMALLEST_SIDE_PX = 16
 _LOWEST_HU, _HIGHEST_HU = -32768, 32767
+# Scanners write this or more, also outside their field of view.
+_LOWEST_OF_SCANNERS_HU = -3100
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,12 @@ def clean_values(volume: Volume) -> tuple[Volume, list[str]]:
     if array.min() == array.max():
         raise InputError(f"The image has the same value ({array.flat[0]:g}) everywhere; there is nothing to segment.")
     return volume, notes
+
+
+def looks_like_hu(volume: Volume) -> bool:
+    """Whether values reach from air near -1000 to above water, as CT does and neither MR nor pictures do."""
+    low, high = float(volume.array.min()), float(volume.array.max())
+    return not volume.is_picture and _LOWEST_OF_SCANNERS_HU <= low <= -500 and 0 < high <= _HIGHEST_HU
 
 
 def check_intensity(volume: Volume, config: ModelConfig) -> None:

@@ -136,7 +136,8 @@ class TerminalReporter(Reporter):
         self._line(message)
 
     def error(self, message: str, **values: Any) -> None:
-        self._line(f"error: {message}")
+        case = str(values.get("case", ""))
+        self._line(f"error: {message}" if case in message else f"error: {case}: {message}")
 
 
 class QuietReporter(TerminalReporter):

@@ -84,7 +84,7 @@ def report_of(result: CaseResult, accepted: Sequence[str] = ()) -> dict[str, Any
             "plane": config.plane,
         },
         "device": result.device,
-        "window": [round(value, 3) for value in result.preparation.scale.display_window],
+        "window": [float(f"{value:.6g}") for value in result.preparation.scale.display_window],
         "engine": result.engine,
         "organ": {
             "name": organ_name,

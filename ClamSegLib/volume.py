@@ -28,6 +28,8 @@ _CANONICAL_AXES = {
     "sagittal": ((0, 1), (2, -1), (1, 1)),
 }
 MAXIMUM_IN_PLANE_ANISOTROPY = 3.0
+# The longest side of a scan lies between that of a finger joint and that of a person with room around.
+_SMALLEST_SCAN_MM, _LARGEST_SCAN_MM = 10.0, 3000.0
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,24 @@ def check_plane(volume: Volume, plane: str) -> None:
         f"The {plane} slices of this volume have pixels {anisotropy(plane):.1f} times longer than wide "
         f"(up to {MAXIMUM_IN_PLANE_ANISOTROPY:.0f} is allowed): it was acquired in {best} slices. "
         f"Use a model for {best} slices, or a volume acquired in {plane} slices."
+    )
+
+
+def size_doubt(volume: Volume) -> str:
+    """What is odd about the size of a scan in a sentence, '' where it could be a part of a patient.
+
+    A spacing in metres or micrometres makes every volume in ml wrong, and lesions vanish below the smallest volume.
+    """
+    if not volume.spacing_known:
+        return ""
+    slices, rows, columns = volume.array.shape
+    sides = [count * step for count, step in zip((columns, rows, slices), volume.spacing_mm, strict=True)]
+    if _SMALLEST_SCAN_MM <= max(sides) <= _LARGEST_SCAN_MM:
+        return ""
+    size = " x ".join(f"{side:.3g}" for side in sides)
+    return (
+        f"The scan measures {size} mm by its header, which no part of a patient does; its voxel spacing may be in another "
+        "unit. Lengths and volumes are as wrong, and lesions may be dropped as too small."
     )
 
 

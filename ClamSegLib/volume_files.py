@@ -63,6 +63,7 @@ def read_volume(path: Path, *, series: str | None = None) -> Volume:
     from ClamSegLib.dicom_series import is_dicom_file
 
     path = Path(path)
+    _check_path(path)
     if path.is_dir():
         return read_dicom(path, series=series)
     _check_file(path)
@@ -76,13 +77,28 @@ def read_volume(path: Path, *, series: str | None = None) -> Volume:
     raise InputError(f"{path} is not an image ClamSeg reads; allowed are {ALLOWED}.")
 
 
-def _check_file(path: Path) -> None:
-    if not path.exists():
+def readable_name(path: Path) -> str:
+    """A path as it can be shown: bytes that are no letters, as foreign disks leave them, become question marks."""
+    return str(path).encode(errors="replace").decode()
+
+
+def _check_path(path: Path) -> None:
+    """Refuses what is not there or may not be read, and names that would end C libraries without a word."""
+    if readable_name(path) != str(path):
+        raise InputError(f"{readable_name(path)} has a name with bytes that are no letters; rename it.")
+    try:
+        is_there = path.exists()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); check the name and the folder.") from error
+    if not is_there:
         raise InputError(f"{path} does not exist; check the name and the folder.")
+    if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
+        raise InputError(f"{path} cannot be read; you lack the permission.")
+
+
+def _check_file(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"{path} is neither a file nor a folder.")
-    if not os.access(path, os.R_OK):
-        raise InputError(f"{path} cannot be read; you lack the permission.")
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes); copy or export it again.")
 

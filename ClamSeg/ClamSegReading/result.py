@@ -89,7 +89,7 @@ class Result:
         n = lesions.n_slices
         standing = [row for row in lesions.rows() if row.decision is not Decision.REJECTED]
         if not standing:
-            return _("no lesion above threshold, {n} of {n} slices analysed").format(n=n)
+            return _words_of_none(lesions)
         count = len(standing)
         decided = sum(row.decision is not Decision.UNDECIDED for row in standing)
         words = _("1 lesion") if count == 1 else _("{count} lesions").format(count=count)
@@ -274,6 +274,17 @@ class Result:
             "looks": [[look.id, look.name, list(look.colour), look.terminology] for look in self._looks.values()],
         }
         self.segmentation.SetAttribute(REVIEW, json.dumps(memory))
+
+
+def _words_of_none(lesions: LesionList) -> str:
+    """What is said where no lesion stands: the reader rejected all, or none was found that is large enough."""
+    n, minimum = lesions.n_slices, lesions.minimum_volume_ml
+    if lesions.decisions():
+        return _("no lesion stands, all are rejected, {n} of {n} slices analysed").format(n=n)
+    if minimum > 0 and not lesions.is_picture:
+        words = _("no lesion of {minimum} ml or more above threshold, {n} of {n} slices analysed")
+        return words.format(minimum=f"{minimum:g}", n=n)
+    return _("no lesion above threshold, {n} of {n} slices analysed").format(n=n)
 
 
 def _same(mask: np.ndarray, part: np.ndarray, start: tuple[int, int, int]) -> bool:

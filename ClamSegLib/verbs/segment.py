@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,9 @@ def find_inputs(paths: list[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
+        if not os.access(path, os.R_OK | os.X_OK):
+            found.append(path)  # told when it is read, as its own case
+            continue
         members = sorted(p for p in path.iterdir() if not p.name.startswith("."))
         scans = [p for p in members if p.is_file() and is_image_file(p) and ending_of(p) not in DICOM_ENDINGS]
         folders = [p for p in members if p.is_dir()]
@@ -66,22 +70,27 @@ def find_inputs(paths: list[Path]) -> list[Path]:
 
 
 def case_name(path: Path) -> str:
-    """The input's name without its ending."""
-    name = path.resolve().name
+    """The input's own name without its ending (a link's, not that of the file it leads to); never '' or dots only."""
+    whole = path.resolve() if path.name in ("", "..") else path
+    name = whole.name if path.is_dir() else whole.stem
     for ending in (".nii.gz", ".seg.nrrd"):
-        if name.lower().endswith(ending):
-            return name[: -len(ending)]
-    return name if path.is_dir() else (path.stem or name)
+        if whole.name.lower().endswith(ending):
+            name = whole.name[: -len(ending)]
+    return name if name.strip(" .") else "scan"
 
 
 def case_folders(inputs: list[Path], output: Path) -> list[Path]:
-    """One folder per input; equal names get numbers."""
-    taken: dict[str, int] = {}
+    """One folder per input; a name that is taken, also in other letters of case, gets a number."""
+    taken: set[str] = set()
     folders = []
     for path in inputs:
-        name = case_name(path)
-        taken[name] = taken.get(name, 0) + 1
-        folders.append(output / (name if taken[name] == 1 else f"{name}-{taken[name]}"))
+        name = free = case_name(path)
+        number = 1
+        while free.casefold() in taken:
+            number += 1
+            free = f"{name}-{number}"
+        taken.add(free.casefold())
+        folders.append(output / free)
     return folders
 
 
@@ -97,13 +106,15 @@ def options_of(arguments: argparse.Namespace) -> SegmentOptions:
 
     level: int | str | None = arguments.level
     if level not in (None, "auto"):
-        if not str(arguments.level).isdigit():
+        if not str(arguments.level).isdecimal():
             raise InputError(f"--level {arguments.level} must be 1 to the model's depth, or auto.")
         level = int(arguments.level)
     if arguments.threshold is not None and not 0 < arguments.threshold < 1:
         raise InputError(f"--threshold {arguments.threshold} must lie between 0 and 1.")
     if arguments.engine not in ENGINES:
         raise InputError(f"--engine {arguments.engine} is unknown; allowed are {', '.join(ENGINES)}.")
+    if arguments.minimum_volume_ml is not None and not 0 <= arguments.minimum_volume_ml < float("inf"):
+        raise InputError(f"--minimum-volume-ml {arguments.minimum_volume_ml:g} must be 0 or a larger number.")
     if arguments.batch_size is not None and arguments.batch_size < 1:
         raise InputError(f"--batch-size {arguments.batch_size} must be at least 1.")
     choose_device(arguments.device)

@@ -74,7 +74,8 @@ def test_a_result_of_an_oblique_scan_is_seen_in_its_own_slices(window: Any) -> N
 
 def test_an_empty_result_says_that_every_slice_was_analysed(window: Any) -> None:
     segmented(window, lambda volume: np.zeros(volume.array.shape, np.uint8))
-    assert window.text("summaryLabel") == "no lesion above threshold, 9 of 9 slices analysed"
+    words = "no lesion of 0.03 ml or more above threshold, 9 of 9 slices analysed"
+    assert window.text("summaryLabel") == words
     assert window.cells("lesionTable") == []
     assert not window.dialogs.errors()
 
@@ -103,6 +104,15 @@ def test_keys_decide_while_the_table_has_the_focus_and_the_next_lesion_is_shown(
     assert not segment_mask(segmentation, f"lesion-{CONDITION}", SHAPE).any()
     window.press("lesionTable", "U")
     assert states(window) == ["\u2713 accepted", "undecided"]
+
+
+def test_where_all_lesions_are_rejected_none_is_said_to_be_missing(window: Any) -> None:
+    segmented(window)
+    window.click_cell("lesionTable", 0)
+    window.press("lesionTable", "R")
+    window.press("lesionTable", "R")
+    assert states(window) == ["\u2717 rejected", "\u2717 rejected"]
+    assert window.text("summaryLabel") == "no lesion stands, all are rejected, 9 of 9 slices analysed"
 
 
 def test_a_key_typed_elsewhere_decides_nothing(window: Any) -> None:

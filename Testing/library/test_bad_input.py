@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from tiny_model import tiny_model
 from ClamSegLib.cli import main
 
 Files = Callable[[Path], Path]
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -290,6 +292,63 @@ def test_a_scan_that_cannot_be_worked_on_is_refused_in_one_line(
     assert code == 2
     assert word.lower() in line.lower()
     assert tree(tmp_path) == before
+
+
+def in_a_process(words: list[str | bytes], script: str = "", **options: Any) -> tuple[int, list[str]]:
+    """Runs the command line, or a script, as a process of its own; returns the exit code and what it said."""
+    start = ["-c", script] if script else ["-m", "ClamSegLib"]
+    done = subprocess.run(
+        [sys.executable, *start, *words], check=False, capture_output=True, cwd=REPOSITORY, timeout=120, **options
+    )
+    return done.returncode, (done.stdout + done.stderr).decode(errors="replace").splitlines()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps any bytes as a name")
+@pytest.mark.parametrize("ending", ["nii.gz", "nrrd", "png"])
+def test_a_name_that_is_no_text_is_refused_where_c_libraries_would_crash(
+    tmp_path: Path, mr_model: Path, ending: str
+) -> None:
+    whole = write(tmp_path / f"scan.{ending}", image()[0].astype(np.uint8) if ending == "png" else image())
+    odd = os.fsencode(tmp_path) + b"/Kr\xfcger." + ending.encode()
+    whole.rename(os.fsdecode(odd))
+    code, said = in_a_process(["segment", odd, "--model", str(mr_model), "--output", str(tmp_path / "out")])
+    assert (code, len(said)) == (2, 1), said
+    assert f"Kr?ger.{ending} has a name with bytes that are no letters; rename it." in said[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="rights of files as on Unix")
+def test_a_folder_that_may_not_be_read_is_refused_in_one_line(tmp_path: Path, mr_model: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    for folder in (mr_model, *mr_model.parents[:3], tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(folder.stat().st_mode | 0o055)
+    # Root may read everything: the reader is somebody else.
+    nobody = {"user": 65534} if os.getuid() == 0 else {}
+    environment = {**os.environ, "CLAMSEG_CACHE": os.devnull, "CLAMSEG_MODELS": str(tmp_path / "none")}
+    words = ["segment", str(closed), "--model", str(mr_model), "--output", str(tmp_path / "out")]
+    code, said = in_a_process(words, env=environment, **nobody)
+    assert (code, len(said)) == (2, 1), said
+    assert said[0].endswith("closed cannot be read; you lack the permission.")
+    # Likewise a folder of models, and the weights of one.
+    code, said = in_a_process(words, env={**environment, "CLAMSEG_MODELS": str(closed)}, **nobody)
+    assert (code, len(said)) == (2, 1), said
+    assert said[0].endswith("closed may not be read or written; you lack the permission.")
+    (mr_model / "weights.safetensors").chmod(0)
+    code, said = in_a_process(words, env=environment, **nobody)
+    (mr_model / "weights.safetensors").chmod(0o644)
+    assert (code, len(said)) == (2, 1), said
+    assert "weights.safetensors cannot be read (Permission denied)" in said[0]
+
+
+def test_a_cancel_that_an_import_turns_into_another_error_is_a_cancel_all_the_same() -> None:
+    script = (
+        "import os, signal, sys, time\nfrom ClamSegLib import cli\nfrom ClamSegLib.verbs import models\n"
+        "def run(arguments, reporter):\n    try:\n        os.kill(os.getpid(), signal.SIGINT)\n        time.sleep(5)\n"
+        "    except KeyboardInterrupt:\n        raise RecursionError('half an import')\n"
+        "models.run = run\nsys.argv = ['clamseg', 'models']\nsys.exit(cli.main())"
+    )
+    code, said = in_a_process([], script)
+    assert (code, said) == (130, ["error: cancelled; nothing half-written was left"])
 
 
 def test_a_truncated_jpeg_2000_dicom_is_refused_in_one_line(

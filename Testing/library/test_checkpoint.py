@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -157,3 +158,13 @@ def test_loading_a_model_leaves_the_compiler_of_torch_alone(tmp_path):
     code += "print('torch' in sys.modules, 'torch._dynamo' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.split() == ["True", "False"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights of files as on Unix")
+def test_whoever_may_read_the_folder_may_read_the_weights(tmp_path):
+    before = os.umask(0o022)
+    try:
+        folder = tiny_model(tmp_path / "shared")
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}

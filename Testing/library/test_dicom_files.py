@@ -1,6 +1,9 @@
 """Series as scanners write them: drawn ones with every trap, and the real ones."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,7 @@ from ClamSegLib.volume_files import read_volume
 
 AXIAL = [1, 0, 0, 0, 1, 0]
 NAME = "Doe^Secret"
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def dataset(pixels: np.ndarray, series: str, number: int, **values: object) -> Dataset:
@@ -221,6 +225,22 @@ def test_a_file_too_damaged_to_belong_to_the_series_is_said_even_at_its_end(tmp_
     assert "damaged" in volume.warnings[0]
     (tmp_path / "notes.txt").write_text("no image, and no damage either")
     assert "notes" not in " ".join(read_volume(tmp_path).warnings)
+
+
+def test_a_slice_that_may_not_be_read_is_said_whatever_its_name(tmp_path):
+    stack(tmp_path, 6)
+    last = next(p for p in tmp_path.iterdir() if pydicom.dcmread(p).InstanceNumber == 5)
+    last = last.rename(tmp_path / "IM0005")
+    last.chmod(0)
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(folder.stat().st_mode | 0o055)
+    words = "import sys; from pathlib import Path; from ClamSegLib.volume_files import read_volume as read"
+    command = [sys.executable, "-c", f"{words}; print(read(Path(sys.argv[1])).warnings)", str(tmp_path)]
+    # Root may read everything: the reader is somebody else.
+    nobody = {"user": 65534} if os.getuid() == 0 else {}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=REPOSITORY, **nobody)
+    assert "IM0005" in done.stdout, done.stderr
+    assert "permission" in done.stdout
 
 
 def test_a_scan_is_read_although_a_larger_segmentation_lies_beside_it(tmp_path):

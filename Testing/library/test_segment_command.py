@@ -118,6 +118,87 @@ def test_cases_of_equal_names_get_folders_of_their_own(tmp_path, model):
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["scan", "scan-2"]
 
 
+def test_numbered_names_do_not_meet_names_that_end_in_numbers(tmp_path, model):
+    inputs = [scan(tmp_path / "a.nrrd"), scan(tmp_path / "a-2.nrrd", 1), scan(tmp_path / "A.nii.gz", 2)]
+    assert segment(inputs, model, tmp_path / "out", "--overwrite") == 0
+    folders = sorted((tmp_path / "out").iterdir())
+    assert [report(folder)["input"] for folder in folders] == ["A.nii.gz", "a.nrrd", "a-2.nrrd"]
+    assert len({folder.name.lower() for folder in folders}) == 3, "also on a disk that knows no capitals"
+
+
+@pytest.mark.parametrize(("name", "becomes"), [(".nii.gz", "scan"), ("...nii.gz", "scan"), ("link.nii.gz", "link")])
+def test_a_case_is_called_as_its_file_and_never_by_nothing(tmp_path, model, name, becomes):
+    scan(tmp_path / "blob-f3a9.nii.gz")
+    (tmp_path / name).symlink_to(tmp_path / "blob-f3a9.nii.gz")
+    kept = tmp_path / "out" / "earlier" / "report.json"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    assert segment([tmp_path / name], model, tmp_path / "out", "--overwrite") == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(["earlier", becomes])
+    assert kept.is_file()
+
+
+def test_a_name_as_long_as_the_disk_allows_gets_its_folder(tmp_path, model):
+    source = scan(tmp_path / ("ä" * 120 + "x.nii.gz"))
+    assert segment([source], model, tmp_path / "out") == 0
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["ä" * 120 + "x"]
+
+
+def test_letters_that_the_font_lacks_are_no_warning(tmp_path, model, recwarn):
+    assert segment([scan(tmp_path / "頭部.nii.gz")], model, tmp_path / "out") == 0
+    assert not [warning for warning in recwarn if "Glyph" in str(warning.message)]
+
+
+def test_a_failed_case_is_named_where_nothing_else_is_said(tmp_path, model, capsys):
+    array = np.full((5, 40, 44), 7, np.int16)
+    write_volume(array, Volume(array), tmp_path / "flat.nii.gz")
+    assert segment([tmp_path / "flat.nii.gz", scan(tmp_path / "a.nrrd")], model, tmp_path / "out") == 2
+    assert capsys.readouterr().err.startswith("error: flat: The image has the same value (7) everywhere")
+
+
+def test_an_empty_result_says_what_was_too_small(tmp_path, model):
+    assert segment([scan(tmp_path / "a.nrrd")], model, tmp_path / "out", "--minimum-volume-ml", "99") == 0
+    words = "no lesion of 99 ml or more above threshold, 5 of 5 slices analysed"
+    assert report(tmp_path / "out" / "a")["summary"] == words
+
+
+def test_a_window_of_small_values_keeps_its_digits(tmp_path, model):
+    array = np.random.default_rng(0).integers(300, 900, (5, 40, 44)).astype(np.float32)
+    for name, factor in (("whole", 1.0), ("millionth", 1e-6)):
+        values = array * np.float32(factor)
+        write_volume(values, Volume(values), tmp_path / f"{name}.nrrd")
+    assert segment([tmp_path / "whole.nrrd", tmp_path / "millionth.nrrd"], model, tmp_path / "out") == 0
+    whole, small = (report(tmp_path / "out" / name)["window"] for name in ("whole", "millionth"))
+    assert small == pytest.approx([1e-6 * value for value in whole], rel=1e-4)
+
+
+@pytest.mark.parametrize("step_mm", [0.001, 150.0])
+def test_a_spacing_in_another_unit_is_said(tmp_path, model, step_mm):
+    array = np.random.default_rng(0).integers(0, 900, (5, 40, 44)).astype(np.int16)
+    write_volume(array, Volume(array, (step_mm,) * 3), tmp_path / "a.mha")
+    assert segment([tmp_path / "a.mha"], model, tmp_path / "out") == 0
+    (told,) = report(tmp_path / "out" / "a")["warnings"]
+    assert "another unit" in told
+
+
+def test_a_ct_without_a_header_is_no_mr_and_that_is_said(tmp_path, model):
+    array = np.random.default_rng(0).integers(-1000, 900, (5, 40, 44)).astype(np.int16)
+    write_volume(array, Volume(array), tmp_path / "a.nrrd")
+    assert segment([tmp_path / "a.nrrd"], model, tmp_path / "out") == 0
+    (told,) = report(tmp_path / "out" / "a")["warnings"]
+    assert told == "The volume looks like CT, model tiny was made for MRI; the result means little."
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--threads", "-2"), ("--level", "²"), ("--minimum-volume-ml", "-1"), ("--minimum-volume-ml", "nan")],
+)
+def test_a_number_that_cannot_be_is_refused(tmp_path, model, capsys, option, value):
+    assert segment([scan(tmp_path / "a.nrrd")], model, tmp_path / "out", f"{option}={value}") == 2
+    assert capsys.readouterr().err.startswith(f"error: {option} {value} must be")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_of_scans_stands_for_all_of_them(tmp_path, model):
     folder = tmp_path / "scans"
     folder.mkdir()
