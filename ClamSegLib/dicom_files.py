@@ -202,6 +202,8 @@ def _read_stack(chosen: Series, path: Path, notes: list[str]) -> Volume:
         plane for file, header in zip(chosen.files, chosen.headers, strict=True) for plane in planes_of(file, header)
     ]
     geometry = stack_geometry(planes, chosen.files[0].parent if len(chosen.files) > 1 else chosen.files[0], notes)
+    if planes[0].pixel_mm is None:
+        notes.append("The series does not tell its pixel spacing: sizes are given in pixels.")
     one_a_file = len(chosen.files) == len(planes)
     return Volume(
         _stacked(geometry), geometry.spacing_mm, geometry.origin, geometry.direction,

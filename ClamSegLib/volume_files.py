@@ -77,8 +77,8 @@ def read_volume(path: Path, *, series: str | None = None) -> Volume:
     raise InputError(f"{path} is not an image ClamSeg reads; allowed are {ALLOWED}.")
 
 
-def readable_name(path: Path) -> str:
-    """A path as it can be shown: bytes that are no letters, as foreign disks leave them, become question marks."""
+def readable_name(path: Path | str) -> str:
+    """A path or name as it can be shown: bytes that are no letters, as foreign disks leave them, become question marks."""
     return str(path).encode(errors="replace").decode()
 
 

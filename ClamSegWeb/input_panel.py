@@ -71,6 +71,7 @@ def _own_files(section: Any) -> None:
                     ("entry.folder ? 'mdi-folder-outline' : 'mdi-file-image-outline'",), size="x-small", classes="mr-1"
                 )
                 html.Span("{{ entry.name }}")
+        html.Div("{{ folder_rest }}", v_if=("folder_rest",), classes="text-caption", id="folder-rest")
     html.Div(
         _("Folders of this computer can be listed after a start with --root FOLDER."), v_if=("!has_roots",),
         classes="text-caption text-grey-lighten-1",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ClamSegLib.volume_files import readable_name
 from ClamSegReading.fit import describe
 from ClamSegReading.result_views import show_model_window
 from ClamSegReading.samples import sample_name, shipped_samples
@@ -16,6 +17,7 @@ from ClamSegScene.words import tr as _
 from ClamSegWeb.opened_scan import OpenedScan, open_scan
 from ClamSegWeb.user_action import user_action
 
+_LARGEST_LIST = 500
 _AUTOMATIC, _MODEL_WINDOW = _("automatic"), _("as the model sees it")
 # Centre and width in HU, as radiologists set them.
 _CT_WINDOWS_HU = {
@@ -60,7 +62,8 @@ class InputSection:
                     for sample, _path in self._samples
                 ],
                 "scans": [], "scan_index": -1, "scan_facts": "", "scan_warnings": [], "opening": "", "is_picture_shown": False, "windows": [],
-                "folder_words": "", "folder_entries": [], "folder_has_parent": False, "has_roots": bool(page.roots.folders),
+                "folder_words": "", "folder_entries": [], "folder_rest": "", "folder_has_parent": False,
+                "has_roots": bool(page.roots.folders),
             }
         )  # fmt: skip
         self.list_folder(None)
@@ -111,7 +114,7 @@ class InputSection:
             if case.scan.source == path:
                 self.show(index)
                 return
-        name = name or _scan_name(path)
+        name = readable_name(name or _scan_name(path))
         self.is_opening, self._state.opening = True, name
         open_scan(self._page.views.scene, self._page.worker, path, name, self._opened)
 
@@ -234,11 +237,15 @@ class InputSection:
             folder = roots.folders[0]
         self._entries = roots.entries(folder)
         self._folder = folder
-        self._state.folder_words = folder.name if folder is not None else _("Chosen folders")
+        self._state.folder_words = readable_name(folder.name) if folder is not None else _("Chosen folders")
         self._state.folder_has_parent = folder is not None and (
             roots.parent(folder) is not None or len(roots.folders) > 1
         )
-        self._state.folder_entries = [{"name": e.name, "folder": e.is_folder} for e in self._entries]
+        listed = self._entries[:_LARGEST_LIST]
+        self._state.folder_entries = [{"name": e.name, "folder": e.is_folder} for e in listed]
+        rest = len(self._entries) - len(listed)
+        words = _("{n} more are not listed; name the file at the start, or choose a folder with fewer.")
+        self._state.folder_rest = words.format(n=rest) if rest else ""
 
     def list_parent(self) -> None:
         """One folder up, not above the chosen ones."""

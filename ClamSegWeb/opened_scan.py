@@ -14,7 +14,9 @@ import slicer
 import vtk
 from vtk.util import numpy_support
 
+from ClamSegLib.volume_files import readable_name
 from ClamSegScene import SceneError
+from ClamSegScene.reading import Reading, keep_reading
 from ClamSegScene.words import tr as _
 
 
@@ -54,7 +56,7 @@ def open_scan(
             return
         try:
             if event["event"] == "error":
-                on_done(None, event["message"].replace(str(source), source.name))
+                on_done(None, event["message"].replace(readable_name(source), readable_name(source.name)))
                 return
             array = np.load(folder / "voxels.npy", allow_pickle=False)
             scan = OpenedScan(
@@ -75,7 +77,8 @@ def add_volume(scene: Any, name: str, array: np.ndarray, facts: dict[str, Any]) 
 
     Args:
         array: (slice, row, column).
-        facts: the worker's answer to `read`: spacing_mm, origin, direction in LPS, modality, description.
+        facts: the worker's answer to `read`: spacing_mm, origin, direction in LPS, modality, description and
+            what else is known of the reading.
 
     Raises:
         SceneError: voxels of a type that the scene cannot hold.
@@ -95,6 +98,7 @@ def add_volume(scene: Any, name: str, array: np.ndarray, facts: dict[str, Any]) 
     node.SetIJKToRASMatrix(matrix)
     node.SetAndObserveImageData(image)
     node.CreateDefaultDisplayNodes()
+    keep_reading(node, Reading(bool(facts["is_picture"]), bool(facts["spacing_known"]), tuple(facts["warnings"])))
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     if hierarchy is not None:
         # Without Slicer's plugins nobody makes an item for a new node.

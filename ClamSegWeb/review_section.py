@@ -85,7 +85,7 @@ class ReviewSection:
         state.summary = result.summary()
         state.certificate = _("Geometry: {certificate}").format(certificate=result.certificate())
         told = [result.provenance.get(name, "") for name in ("warnings", "accepted_warnings")]
-        state.result_warnings = [line for text in told if text for line in text.split(" | ")]
+        state.result_warnings = list(dict.fromkeys(line for text in told if text for line in text.split(" | ")))
         if lesions is None:
             return
         rows = lesions.rows()

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ClamSegLib.errors import InputError
-from ClamSegLib.volume_files import is_image_file
-
-_LARGEST_LIST = 500
+from ClamSegLib.volume_files import is_image_file, readable_name
 
 
 @dataclass(frozen=True)
@@ -43,10 +41,10 @@ class Roots:
         found = wanted.resolve()
         if not any(found == root or root in found.parents for root in self.folders):
             raise InputError(
-                f"{wanted.name} lies outside the folders that were chosen at the start; start again with --root FOLDER."
+                f"{readable_name(wanted.name)} lies outside the folders that were chosen at the start; start again with --root FOLDER."
             )
         if not found.exists():
-            raise InputError(f"{wanted.name} is not there any more.")
+            raise InputError(f"{readable_name(wanted.name)} is not there any more.")
         return found
 
     def entries(self, folder: Path | None) -> list[Entry]:
@@ -56,14 +54,14 @@ class Roots:
             InputError: outside, gone, or not readable.
         """
         if folder is None:
-            return [Entry(root.name or str(root), root, True) for root in self.folders]
+            return [Entry(readable_name(root.name or root), root, True) for root in self.folders]
         folder = self.admit(folder)
         try:
             found = sorted(folder.iterdir(), key=lambda path: (not path.is_dir(), path.name.lower()))
         except OSError as error:
-            raise InputError(f"{folder.name} cannot be listed ({error.strerror}).") from error
+            raise InputError(f"{readable_name(folder.name)} cannot be listed ({error.strerror}).") from error
         shown = [p for p in found if not p.name.startswith(".") and (p.is_dir() or is_image_file(p))]
-        return [Entry(path.name, path, path.is_dir()) for path in shown[:_LARGEST_LIST]]
+        return [Entry(readable_name(path.name), path, path.is_dir()) for path in shown]
 
     def parent(self, folder: Path) -> Path | None:
         """The folder above, None above the chosen ones."""

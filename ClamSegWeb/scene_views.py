@@ -11,6 +11,8 @@ from trame_slicer.core import LayoutManager, SlicerApp
 from trame_slicer.rca_view import register_rca_factories
 from trame_slicer.views import Layout, LayoutDirection, ViewLayoutDefinition
 
+from ClamSegScene.reading import reading_of
+
 FOUR, ONE = "four", "one"
 AXIAL, CORONAL, SAGITTAL, SOLID = "Red", "Green", "Yellow", "ThreeD"
 ORIENTATIONS = {AXIAL: "Axial", CORONAL: "Coronal", SAGITTAL: "Sagittal"}
@@ -72,8 +74,9 @@ class SceneViews:
         self.show_cross(False)
         self.app.display_manager.show_volume_in_slice_background(volume)
         self.app.display_manager.show_volume_in_slice_foreground(None)
+        has_ruler = reading_of(volume).spacing_known and not is_picture
         for view in self.app.view_manager.get_views():
-            view.set_ruler(0 if is_picture or view.get_singleton_tag() == SOLID else _THIN_RULER)
+            view.set_ruler(_THIN_RULER if has_ruler and view.get_singleton_tag() != SOLID else 0)
         self.fit()
 
     def show_cross(self, visible: bool) -> None:

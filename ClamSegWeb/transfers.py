@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from ClamSegLib.errors import ClamSegError
+from ClamSegLib.volume_files import PICTURE_ENDINGS, VOLUME_ENDINGS, ending_of
 from ClamSegReading.review_files import KINDS
 from ClamSegScene import SceneError
 from ClamSegWeb.access import holds_key
@@ -99,8 +100,8 @@ class Transfers:
         files = sorted(folder.iterdir()) if folder.is_dir() else []
         if not files:
             raise web.HTTPBadRequest(text="Nothing was uploaded.")
-        if len(files) == 1:
-            self._page.input.open_path(files[0])
+        if scans := _scans_of(files):
+            self._page.input.open_paths(scans)
         else:
             self._page.input.open_path(folder, files[0].stem)
         self._page.state.flush()
@@ -131,3 +132,12 @@ class Transfers:
     def _tell(self, text: str) -> None:
         self._page.failed(text)
         self._page.state.flush()
+
+
+def _scans_of(files: list[Path]) -> list[Path]:
+    """The files of an upload that are scans of their own; none where they are slices of a DICOM series."""
+    if len(files) == 1:
+        return files
+    if all(ending_of(file) in PICTURE_ENDINGS for file in files):
+        return files
+    return [file for file in files if ending_of(file) in VOLUME_ENDINGS]

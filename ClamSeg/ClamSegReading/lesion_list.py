@@ -288,6 +288,11 @@ class LesionList:
         }  # fmt: skip
 
     @property
+    def spacing_known(self) -> bool:
+        """Whether sizes can be told in mm and ml."""
+        return bool(self._map.grid.spacing_known)
+
+    @property
     def is_picture(self) -> bool:
         """Whether the scan is a single projection without known spacing."""
         return bool(self._map.grid.is_picture)

@@ -281,7 +281,7 @@ def _words_of_none(lesions: LesionList) -> str:
     n, minimum = lesions.n_slices, lesions.minimum_volume_ml
     if lesions.decisions():
         return _("no lesion stands, all are rejected, {n} of {n} slices analysed").format(n=n)
-    if minimum > 0 and not lesions.is_picture:
+    if minimum > 0 and lesions.spacing_known:
         words = _("no lesion of {minimum} ml or more above threshold, {n} of {n} slices analysed")
         return words.format(minimum=f"{minimum:g}", n=n)
     return _("no lesion above threshold, {n} of {n} slices analysed").format(n=n)

@@ -16,6 +16,7 @@ from ClamSegScene import SceneError
 from ClamSegScene.certificate import Certificate
 from ClamSegScene.geometry import GeometryRecord, record_geometry, unchanged
 from ClamSegScene.overlays import DISAGREEMENT, PROBABILITY, STRONGEST, add_map, map_array, map_of
+from ClamSegScene.reading import reading_of
 from ClamSegScene.regrid import count_as_volume
 from ClamSegScene.segments import SegmentLook, add_segmentation, put_segment, segment_mask, write_provenance
 from ClamSegScene.views import organ_behind_lesions
@@ -82,7 +83,7 @@ def import_result(
             if strongest is not None:
                 added.append(add_map(scene, volume, segmentation, strongest, STRONGEST))
             lesions = LesionList(
-                probability, disagreement, strongest, grid_of(record, config["modality"] == "XR"), [c["name"] for c in config["conditions"]],
+                probability, disagreement, strongest, grid_of(record, volume, config["modality"] == "XR"), [c["name"] for c in config["conditions"]],
                 plane=config["plane"], threshold=float(provenance["threshold"]),
                 minimum_volume_ml=float(config.get("minimum_volume_ml", 0.0)),
             )  # fmt: skip
@@ -127,19 +128,26 @@ def _arrays(folder: Path, record: GeometryRecord) -> tuple[Any, Any, Any, Any]:
     return found[0], found[1], found[2], found[3]
 
 
-def grid_of(record: GeometryRecord, is_picture: bool) -> Any:
-    """The volume's grid as ClamSegLib knows it, LPS, without values; a picture has no known spacing."""
+def grid_of(record: GeometryRecord, volume: Any, is_projection: bool) -> Any:
+    """The volume's grid as ClamSegLib knows it, LPS, without values.
+
+    Args:
+        volume: the node, which keeps what its reading told.
+        is_projection: its model takes it for an X-ray; such a picture has no known spacing.
+    """
     from ClamSegLib.volume import Volume
 
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ record.matrix
     spacing = np.asarray(record.spacing_mm)
+    reading = reading_of(volume)
+    is_picture = is_projection or reading.is_picture
     direction = lps[:3, :3] / spacing
     return Volume(
         np.empty((0, 0, 0), np.uint8),
         spacing_mm=record.spacing_mm,
         origin=(float(lps[0, 3]), float(lps[1, 3]), float(lps[2, 3])),
         direction=tuple(float(value) for value in direction.ravel()),
-        spacing_known=not is_picture,
+        spacing_known=reading.spacing_known and not is_picture,
         is_picture=is_picture,
     )
 
@@ -159,7 +167,7 @@ def open_result(scene: Any, segmentation: Any) -> Result | None:
     record = record_geometry(volume)
     lesions = LesionList(
         map_array(probability), map_array(disagreement), None if strongest is None else map_array(strongest),
-        grid_of(record, memory["is_picture"]), memory["conditions"], plane=memory["plane"], threshold=memory["threshold"],
+        grid_of(record, volume, memory["is_picture"]), memory["conditions"], plane=memory["plane"], threshold=memory["threshold"],
         minimum_volume_ml=memory["minimum_volume_ml"],
     )  # fmt: skip
     result = Result(scene, volume, segmentation, lesions, looks)

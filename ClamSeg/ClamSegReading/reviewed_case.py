@@ -16,7 +16,8 @@ from ClamSegScene.words import tr as _
 
 def scan_of(result: Any) -> Any:
     """The scan of a result as a ClamSegLib Volume: its voxels and its own frame, parent transforms left out."""
-    grid = grid_of(result.record, result.lesions.is_picture if result.lesions is not None else False)
+    is_picture = result.lesions.is_picture if result.lesions is not None else False
+    grid = grid_of(result.record, result.volume, is_picture)
     array = voxels_of(result.volume)
     return replace(grid, array=np.ascontiguousarray(array), already_windowed=array.dtype == np.uint8)
 

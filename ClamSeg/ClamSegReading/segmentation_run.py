@@ -26,6 +26,7 @@ from ClamSegReading.run_request import RunListener, RunOptions
 from ClamSegScene import SceneError
 from ClamSegScene.facts import facts_of
 from ClamSegScene.geometry import GeometryRecord, matrix_of, record_geometry
+from ClamSegScene.reading import reading_of
 from ClamSegScene.regions import mask_of_roi, mask_of_segment
 from ClamSegScene.volumes import problem_of_volume, voxels_of, write_in_steps, write_picture
 from ClamSegScene.words import tr as _
@@ -117,7 +118,7 @@ class SegmentationRun:
             raise SceneError(problem)
         doubts = mismatches(self._options.config, facts_of(self._scene, volume), matrix_of(volume))
         folder = Path(tempfile.mkdtemp(prefix="clamseg-"))
-        is_picture = self._options.config["modality"] == "XR"
+        is_picture = self._options.config["modality"] == "XR" or reading_of(volume).is_picture
         path = folder / ("input.tif" if is_picture else "input.nrrd")
         case = _Case(volume, record_geometry(volume), folder, volume.GetName(), path, doubts=doubts)
         case.began_s = time.monotonic()
@@ -257,6 +258,7 @@ class SegmentationRun:
         assert options is not None
         try:
             report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+            report["warnings"] = list(dict.fromkeys([*reading_of(case.volume).warnings, *report["warnings"]]))
             provenance = provenance_of(report, case.doubts)
             config = with_found_organ(options.config, report)
             result, certificate = import_result(self._scene, case.volume, case.record, folder, config, provenance)

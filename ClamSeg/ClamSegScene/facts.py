@@ -48,7 +48,7 @@ def facts_of(scene: Any, volume: Any) -> VolumeFacts:
     n_slices = volume.GetImageData().GetDimensions()[2]
     is_hu = _looks_like_hu(volume)
     modality = _MODALITIES.get(from_header, "")
-    guessed = modality or ("XR" if n_slices == 1 else "CT" if is_hu else "MR")
+    guessed = modality or ("CT" if is_hu else "XR" if n_slices == 1 else "MR")
     return VolumeFacts(guessed, bool(modality), words, n_slices, is_hu, uids, oblique_deg(volume))
 
 

@@ -422,6 +422,8 @@ def test_what_a_volume_is_is_read_from_the_header_or_guessed_from_its_values(sce
     assert facts_of(scene, mr).modality == "MR"
     xray = add_volume(scene, np.abs(values((1, 9, 9))).astype(np.int16))
     assert facts_of(scene, xray).modality == "XR"
+    slice_of_ct = add_volume(scene, np.clip(values((1, 9, 9)), -1000, 1500).astype(np.int16))
+    assert facts_of(scene, slice_of_ct).modality == "CT", "no X-ray has air at -1000"
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     hierarchy.CreateItem(hierarchy.GetSceneItemID(), mr)
     hierarchy.SetItemAttribute(hierarchy.GetItemByDataNode(mr), "DICOM.Modality", "PT")

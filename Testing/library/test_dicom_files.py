@@ -227,6 +227,15 @@ def test_a_file_too_damaged_to_belong_to_the_series_is_said_even_at_its_end(tmp_
     assert "notes" not in " ".join(read_volume(tmp_path).warnings)
 
 
+def test_a_series_without_pixel_spacing_is_said_to_be_measured_in_pixels(tmp_path):
+    for k in range(3):
+        save(tmp_path, f"{k}", dataset(np.zeros((20, 24), np.uint16), "1.9.8", k, PixelSpacing=None,
+                                       ImagePositionPatient=[0, 0, 5.0 * k]))  # fmt: skip
+    volume = read_volume(tmp_path)
+    assert not volume.spacing_known
+    assert "sizes are given in pixels" in volume.warnings[0]
+
+
 def test_a_slice_that_may_not_be_read_is_said_whatever_its_name(tmp_path):
     stack(tmp_path, 6)
     last = next(p for p in tmp_path.iterdir() if pydicom.dcmread(p).InstanceNumber == 5)

@@ -28,7 +28,10 @@ class FakePage:
     def __init__(self) -> None:
         self.opened: list[tuple[Path, str]] = []
         self.told: list[str] = []
-        self.input = SimpleNamespace(open_path=lambda path, name="": self.opened.append((path, name)))
+        self.input = SimpleNamespace(
+            open_path=lambda path, name="": self.opened.append((path, name)),
+            open_paths=lambda paths: self.opened.extend((path, "") for path in paths),
+        )
         self.export = SimpleNamespace(write=self._write)
         self.state = SimpleNamespace(flush=lambda: None)
         self.problem = ""
