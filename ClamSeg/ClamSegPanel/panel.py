@@ -13,6 +13,7 @@ from ClamSegPanel.review_section import ReviewSection
 from ClamSegPanel.segment_section import SegmentSection
 from ClamSegPanel.setup_section import SetupSection
 from ClamSegPanel.training_section import TrainingSection
+from ClamSegReading.job import State
 
 
 class Panel:
@@ -63,7 +64,7 @@ class Panel:
 
     def close(self) -> None:
         """The window goes: timers and shortcuts end; a training goes on."""
-        for section in (self.segment, self.review, self.training, self.setup):
+        for section in (self.setup, self.segment, self.review, self.training):
             section.close()
 
     # What sections tell each other
@@ -83,6 +84,13 @@ class Panel:
         """A run brought a result."""
         self.logic.keep_result(result)
         self.review.show_new(result, certificate)
+
+    def run_changed(self, state: State) -> None:
+        """A run begins, ends, or is cancelled, which ends the worker and whatever else it does."""
+        if state is State.CANCELLING:
+            self.setup.engine.interrupted()
+        elif state in (State.IDLE, State.FAILED):
+            self.setup.engine.go_on()
 
     def log(self, line: str) -> None:
         """A line for the log; the widget keeps the last 500."""

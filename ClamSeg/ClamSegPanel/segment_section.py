@@ -285,6 +285,7 @@ class SegmentSection(RunListener):
             widget.enabled = not busy
         if state is State.IDLE:
             self._ui.progressLabel.text = _("Done.") if self._results else ""
+        self._panel.run_changed(state)
 
     def progressed(self, stage: str, done: int, total: int, seconds_left: float | None) -> None:
         """Slices, stage and time left."""

@@ -76,8 +76,10 @@ class SetupSection:
     def changed(self) -> None:
         """Packages came or went: the worker starts anew and looks again."""
         self._looking = False
+        self.engine.interrupted()
         self._panel.logic.worker.kill()
         self.look()
+        self.engine.go_on()
 
     def refused(self) -> str:
         """Why nothing may be installed now; '' where it may."""

@@ -262,7 +262,7 @@ def test_the_worker_starts_anew_looks_and_tries_the_engine_and_slicer_is_not_res
     panel.worker.requests[-2][2]({"event": "done", **report(engines={"mnn": "3.6.1"})})
     panel.worker.answer(event="done", engine="mnn", difference=1e-4)
     assert ["Faster computing (MNN)", "3.6.1", "installed"] in panel.cells("packageTable")
-    assert not panel.ui.engineButton.isVisible()
+    assert panel.text("engineButton") == "Remove MNN..."
     assert "MNN is installed and computes as the trained network does" in panel.text("setupStateLabel")
     assert panel.dialogs.errors() == []
 
@@ -278,6 +278,77 @@ def test_an_engine_that_does_not_compute_here_is_removed_again(panel: Any, fits:
     assert requests(panel)[-1] == "hello", "looked at once more"
     panel.worker.answer(event="done", **WHOLE)
     assert panel.ui.engineButton.isVisible()
+
+
+def run_something(panel: Any) -> None:
+    import numpy as np
+
+    panel.ui.volumeSelector.setCurrentNode(add_volume(panel.scene, np.zeros((4, 8, 8), np.int16)))
+    panel.click("applyButton")
+    panel.wait_until(lambda: requests(panel)[-1] == "inspect")
+
+
+def test_an_engine_whose_trial_was_cancelled_with_a_run_does_not_stay_untried(panel: Any, fits: Any) -> None:
+    found(panel)
+    compute_faster(panel)
+    run_something(panel)
+    panel.click("applyButton")  # which ends the worker, and the trial that was before the run
+    panel.process_events()
+    assert panel.installer.done[-1] == ("remove", ["MNN"])
+    assert "its trial was interrupted" in panel.text("setupStateLabel")
+    assert requests(panel)[-1] == "hello", "looked at once more"
+    assert panel.dialogs.errors() == []
+
+
+def test_an_engine_whose_trial_another_installation_interrupts_does_not_stay_either(panel: Any, fits: Any) -> None:
+    found(panel)
+    compute_faster(panel)
+    panel.click("repairButton")
+    panel.process_events()
+    assert panel.installer.done[-1] == ("remove", ["MNN"])
+    assert "its trial was interrupted" in panel.text("setupStateLabel")
+
+
+def test_an_engine_that_failed_while_a_run_was_under_way_is_removed_when_that_has_ended(panel: Any, fits: Any) -> None:
+    found(panel)
+    compute_faster(panel)
+    *_, (_, _, trial) = panel.worker.requests
+    run_something(panel)
+    killed = panel.worker.killed
+    trial({"event": "error", "message": "The worker was killed."})
+    assert ("remove", ["MNN"]) not in panel.installer.done
+    assert panel.worker.killed == killed, "the run goes on"
+    panel.worker.answer(event="error", message="The worker was killed.")
+    panel.process_events()
+    assert panel.installer.done[-1] == ("remove", ["MNN"])
+    assert panel.dialogs.errors()[-1].startswith("MNN does not compute on this computer and was removed")
+
+
+def test_a_trial_that_ended_is_not_told_as_interrupted_by_a_later_run(panel: Any, fits: Any) -> None:
+    found(panel)
+    compute_faster(panel)
+    panel.worker.answer(event="done", engine="mnn", difference=1e-4)
+    run_something(panel)
+    panel.click("applyButton")
+    panel.process_events()
+    assert ("remove", ["MNN"]) not in panel.installer.done
+
+
+def test_an_engine_that_is_installed_is_removed_after_a_yes_and_not_while_a_run_may_use_it(panel: Any) -> None:
+    found(panel, engines={"mnn": "3.6.1"})
+    run_something(panel)
+    panel.click("engineButton")
+    assert "A segmentation is under way" in panel.dialogs.errors()[-1]
+    panel.click("applyButton")
+    panel.dialogs.says_yes = False
+    panel.click("engineButton")
+    assert panel.installer.done == []
+    panel.dialogs.says_yes = True
+    panel.click("engineButton")
+    assert panel.installer.done == [("remove", ["MNN"])]
+    panel.worker.answer(event="done", **WHOLE)
+    assert panel.text("engineButton") == "Compute faster..."
+    assert panel.text("setupStateLabel") == "MNN was removed."
 
 
 def test_an_engine_that_would_replace_a_package_of_slicer_is_refused_and_nothing_changes(panel: Any, fits: Any) -> None:
