@@ -10,6 +10,8 @@ import numpy as np
 
 from ClamSegLib.dataset import LabelledFolder, Row
 from ClamSegLib.errors import InputError
+from ClamSegLib.preprocess import clean_values
+from ClamSegLib.progress import Reporter
 from ClamSegLib.volume import Array, Volume, canonical, check_plane
 from ClamSegLib.volume_files import PICTURE_ENDINGS, ending_of, read_volume
 
@@ -103,6 +105,22 @@ def _picture_cases(folder: LabelledFolder, numbers: list[int]) -> Iterator[Case]
             np.stack([_lesion_plane(row, size) for row in rows]),
             tuple(_told_position(row) for row in rows),
         )
+
+
+def cleaned(folder: LabelledFolder, case: Case, reporter: Reporter) -> Volume:
+    """The volume of a case without values that are no numbers; what is said names the file among all others.
+
+    Raises:
+        InputError: nothing in it to work on (`preprocess.clean_values`).
+    """
+    name = folder.rows[case.slice_rows[0][1]].image_path.name
+    try:
+        volume, notes = clean_values(case.volume)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+    for note in notes:
+        reporter.warning(f"{name}: {note}")
+    return volume
 
 
 def _told_position(row: Row) -> float | None:

@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.cases import UNKNOWN, Case, read_cases
+from ClamSegLib.cases import UNKNOWN, Case, cleaned, read_cases
 from ClamSegLib.config import ModelConfig
 from ClamSegLib.config_json import to_json
 from ClamSegLib.dataset import LabelledFolder
 from ClamSegLib.errors import InputError
 from ClamSegLib.organ import find_organ
 from ClamSegLib.outputs import whole_folder
-from ClamSegLib.preprocess import Preparation, clean_values, crop_mask, prepare
+from ClamSegLib.preprocess import Preparation, crop_mask, prepare
 from ClamSegLib.progress import Reporter
 from ClamSegLib.resources import cache_folder
 from ClamSegLib.superpixels import superpixels
@@ -196,9 +196,7 @@ def _make(
 ) -> None:
     writer = _Writer(part, _slices_of(folder, row_indices), config.image_size)
     for case in read_cases(folder, row_indices, plane=config.plane):
-        volume, notes = clean_values(case.volume)
-        for note in notes:
-            reporter.warning(note)
+        volume = cleaned(folder, case, reporter)
         if config.task == "organ":
             organ = np.ones(volume.array.shape, bool)
         elif case.organ_mask is not None and case.organ_mask.any():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -98,10 +99,12 @@ def write_dicom_seg(path: Path, segments: Sequence[Segment], volume: Volume, *, 
     if not filled:
         raise InputError("There is nothing to write as DICOM SEG: every segment is empty.")
     logging.getLogger("highdicom").setLevel(logging.ERROR)
-    sources = [_source(pydicom.dcmread(file, stop_before_pixels=True)) for file in volume.slice_files]
     words = f"{series_description} - {RESEARCH_ONLY}"
     try:
-        document = _document(sources, filled, words)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they quote header values, patients' names among them
+            sources = [_source(pydicom.dcmread(file, stop_before_pixels=True)) for file in volume.slice_files]
+            document = _document(sources, filled, words)
     except (KeyError, AttributeError, ValueError) as error:
         reason = " ".join(str(error).split())[:120]
         raise InputError(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ClamSegLib import RESEARCH_ONLY, __version__
 from ClamSegLib.baselines import GradCam, intensity_map, values_map
-from ClamSegLib.cases import UNKNOWN, Case, mask_plane, read_cases
+from ClamSegLib.cases import UNKNOWN, Case, cleaned, mask_plane, read_cases
 from ClamSegLib.checkpoint import LoadedModel
 from ClamSegLib.dataset import LabelledFolder
 from ClamSegLib.device import choose_device, clock_of
@@ -26,7 +26,7 @@ from ClamSegLib.lesions import above_threshold
 from ClamSegLib.network_run import BY_NEED, run_network
 from ClamSegLib.organ import find_organ
 from ClamSegLib.outputs import whole_folder
-from ClamSegLib.preprocess import Preparation, clean_values, normalise, prepare
+from ClamSegLib.preprocess import Preparation, normalise, prepare
 from ClamSegLib.progress import Reporter
 from ClamSegLib.reliability import Reliability, holding_back
 from ClamSegLib.reliability_picture import write_reliability
@@ -215,9 +215,7 @@ def _run(
     done = 0
     plane = methods[0].model.config.plane
     for case in read_cases(folder, rows, plane=plane):
-        volume, notes = clean_values(case.volume)
-        for note in notes:
-            reporter.warning(note)
+        volume = cleaned(folder, case, reporter)
         prepared: dict[int, Preparation] = {}
         for number, method in enumerate(methods):
             key = id(method.model)

@@ -8,10 +8,16 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ClamSegLib.errors import InputError
 
 _CHUNK_BYTES = 1 << 22
+# Bytes of the value types that may hold what is no number.
+_FLOATS = {16: 4, 64: 8}
 _NIFTI_1_BYTES, _NIFTI_2_BYTES = 348, 540
 # Bits a voxel of the value types scans have, by NIfTI's number of the type.
 _BITS = {2: 8, 4: 16, 8: 32, 16: 32, 32: 64, 64: 64, 128: 24, 256: 8, 512: 16, 768: 32, 1024: 64, 1280: 64}
@@ -41,6 +47,27 @@ def check_nifti(path: Path) -> None:
         )
 
 
+def missing_numbers(path: Path) -> NDArray[np.bool_] | None:
+    """Which voxels of a file that `check_nifti` passed are no numbers, in its own order; None where all are.
+
+    The library that reads the file puts zeros in their place: in a CT water, and nobody would know.
+    """
+    with path.open("rb") as file:
+        compressed = file.read(2) == b"\x1f\x8b"
+    with gzip.open(path) if compressed else path.open("rb") as stream:
+        header = _header(stream.read(_NIFTI_2_BYTES), path)
+        if header.kind not in _FLOATS:
+            return None
+        size = _FLOATS[header.kind]
+        stream.seek(int(header.offset))
+        parts = []
+        while part := stream.read(_CHUNK_BYTES):
+            values = np.frombuffer(part[: len(part) // size * size], f"{header.order}f{size}")
+            parts.append(~np.isfinite(values))
+    missing = np.concatenate(parts)
+    return missing if missing.any() else None
+
+
 def _rest(read: Callable[[int], bytes]) -> int:
     total = 0
     while part := read(_CHUNK_BYTES):
@@ -48,23 +75,33 @@ def _rest(read: Callable[[int], bytes]) -> int:
     return total
 
 
-def _promised_bytes(head: bytes, path: Path) -> int:
-    """Offset of the voxels plus their number times their size."""
+class _Header(NamedTuple):
+    order: str
+    dimensions: tuple[int, ...]
+    spacing: tuple[float, ...]
+    kind: int
+    bits: int
+    offset: float
+
+
+def _header(head: bytes, path: Path) -> _Header:
     for order in "<>":
         if len(head) >= _NIFTI_1_BYTES and struct.unpack(f"{order}i", head[:4])[0] == _NIFTI_1_BYTES:
             dimensions = struct.unpack(f"{order}8h", head[40:56])
             spacing = struct.unpack(f"{order}8f", head[76:108])
             kind, bits = struct.unpack(f"{order}2h", head[70:74])
-            offset = struct.unpack(f"{order}f", head[108:112])[0]
-            break
+            return _Header(order, dimensions, spacing, kind, bits, struct.unpack(f"{order}f", head[108:112])[0])
         if len(head) >= _NIFTI_2_BYTES and struct.unpack(f"{order}i", head[:4])[0] == _NIFTI_2_BYTES:
             kind, bits = struct.unpack(f"{order}2h", head[12:16])
             dimensions = struct.unpack(f"{order}8q", head[16:80])
             spacing = struct.unpack(f"{order}8d", head[104:168])
-            offset = struct.unpack(f"{order}q", head[168:176])[0]
-            break
-    else:
-        raise InputError(f"{path} is not a NIfTI file; it is damaged or another kind of file under that name.")
+            return _Header(order, dimensions, spacing, kind, bits, struct.unpack(f"{order}q", head[168:176])[0])
+    raise InputError(f"{path} is not a NIfTI file; it is damaged or another kind of file under that name.")
+
+
+def _promised_bytes(head: bytes, path: Path) -> int:
+    """Offset of the voxels plus their number times their size."""
+    _order, dimensions, spacing, kind, bits, offset = _header(head, path)
     rank, sizes = dimensions[0], dimensions[1:]
     if _BITS.get(kind, bits) != bits:  # ITK would go by the kind and fill what is missing with zeros
         raise InputError(f"{path} has a damaged header ({bits} bits a voxel of kind {kind}); copy or export it again.")

@@ -16,7 +16,7 @@ import numpy as np
 from ClamSegLib.errors import InputError
 from ClamSegLib.itk_messages import silenced
 from ClamSegLib.meta_image_header import check_meta_image
-from ClamSegLib.nifti_header import check_nifti
+from ClamSegLib.nifti_header import check_nifti, missing_numbers
 from ClamSegLib.volume import Array, Volume, from_sitk, to_sitk
 
 if TYPE_CHECKING:
@@ -144,7 +144,13 @@ def _read_scan(path: Path) -> Volume:
             image = reader.Execute()
     except RuntimeError as error:
         raise InputError(f"{path} is truncated or damaged ({_one_line(error)}); copy or export it again.") from error
-    return from_sitk(image)
+    volume = from_sitk(image)
+    missing = missing_numbers(path) if ending_of(path) in (".nii", ".nii.gz") else None
+    if missing is None or missing.size < volume.array.size:
+        return volume
+    array = volume.array.astype(np.float32 if volume.array.dtype.kind != "f" else volume.array.dtype)
+    array.ravel()[missing[: array.size]] = np.nan
+    return volume.with_array(array)
 
 
 def _check_header(path: Path, reader: SimpleITK.ImageFileReader) -> None:

@@ -18,6 +18,7 @@ import pytest
 from tiny_model import tiny_model
 
 from ClamSegLib.cli import main
+from ClamSegLib.volume_files import read_volume
 
 Files = Callable[[Path], Path]
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -370,15 +371,20 @@ def test_a_ct_model_refuses_values_that_are_not_hu(
     assert tree(tmp_path) == {"scan.nrrd"}
 
 
+@pytest.mark.parametrize("ending", ["nrrd", "nii", "nii.gz"])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_some_nan_voxels_become_background_with_a_warning(
-    tmp_path: Path, mr_model: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, mr_model: Path, capsys: pytest.CaptureFixture[str], ending: str, kind: type
 ) -> None:
-    array = image().astype(np.float32)
+    array = image().astype(kind)
     array[2, 30:33, 30:33] = np.nan
-    scan = write(tmp_path / "holes.nrrd", array)
+    scan = write(tmp_path / f"holes.{ending}", array)
     code = main(["segment", str(scan), "--model", str(mr_model), "--output", str(tmp_path / "out")])
     assert code == 0
-    assert "nan" in capsys.readouterr().err.lower()
+    lowest = np.float32(np.nanmin(array))
+    words = f"9 of {array.size} voxels are not numbers; they count as background ({lowest:g})."
+    assert words in capsys.readouterr().err
+    assert np.array_equal(np.argwhere(np.isnan(read_volume(scan).array)), np.argwhere(np.isnan(array)))
     assert list((tmp_path / "out").rglob("segmentation.seg.nrrd"))
 
 

@@ -58,6 +58,13 @@ def test_the_document_says_what_it_is(tmp_path):
     assert len(referenced) == volume.array.shape[0]
 
 
+def test_no_name_of_a_patient_is_printed(tmp_path, recwarn):
+    stack(tmp_path / "series", PatientName="Mustermann")  # one part only, which highdicom finds unlikely
+    volume = read_volume(tmp_path / "series")
+    write_dicom_seg(tmp_path / "seg.dcm", segments(volume.array.shape), volume, series_description="ClamSeg ct")
+    assert not [str(warning.message) for warning in recwarn if "Mustermann" in str(warning.message)]
+
+
 def test_a_scan_that_is_no_dicom_or_a_result_that_is_empty_is_refused(tmp_path):
     stack(tmp_path / "series")
     volume = read_volume(tmp_path / "series")

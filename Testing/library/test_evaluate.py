@@ -11,6 +11,8 @@ from ClamSegLib.cli import main
 from ClamSegLib.evaluation_picture import BOXES, LABELS, OUTLINES, chosen_examples, example_of
 from ClamSegLib.metrics import average_precision, dice
 from ClamSegLib.scoring import Scoreboard
+from ClamSegLib.volume import Volume
+from ClamSegLib.volume_files import write_volume
 
 
 def board(threshold: float | None = 0.5) -> Scoreboard:
@@ -255,3 +257,15 @@ def test_grad_cam_points_where_the_network_looks():
     row, column = np.unravel_index(int(maps[0].argmax()), maps[0].shape)
     assert 36 <= row <= 54
     assert 6 <= column <= 24
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "train"])
+def test_an_image_with_nothing_in_it_is_named_among_all_others(tmp_path, capsys, verb):
+    for name, label in (("a", "normal"), ("b", "sick"), ("c", "sick")):
+        folder = tmp_path / "data" / label / name
+        folder.mkdir(parents=True)
+        array = np.random.default_rng(len(name)).integers(0, 900, (5, 40, 44)).astype(np.int16)
+        write_volume(np.zeros_like(array) if name == "b" else array, Volume(array), folder / f"{name}.nii.gz")
+    words = ["--model", str(tiny_model(tmp_path / "tiny"))] if verb == "evaluate" else ["--steps", "2", "--modality", "MR"]
+    assert main([verb, str(tmp_path / "data"), "--output", str(tmp_path / "out"), *words]) == 2
+    assert "b.nii.gz: The image has the same value (0) everywhere" in capsys.readouterr().err
