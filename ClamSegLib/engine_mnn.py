@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ClamSegLib.conversion import import_mnn
 from ClamSegLib.engine import EngineChoice
-from ClamSegLib.errors import ClamSegError, InputError
+from ClamSegLib.errors import ClamSegError, EngineError, InputError
 
 # BackendConfig::Precision_High and _Low; words instead of numbers would make MNN print. Low is float16 on ARM.
 _PRECISIONS = {"float32": 1, "float16": 2}
@@ -63,7 +63,8 @@ class MnnGraph:
         """Tensors (B,...) in the order of the graph's inputs -> those of its outputs, float32.
 
         Raises:
-            ClamSegError: other shapes than the network was converted for, or MNN failed.
+            ClamSegError: other shapes than the network was converted for.
+            EngineError: MNN failed.
         """
         for place, values in zip(self._given, given, strict=True):
             expected = tuple(place.getShape())
@@ -82,10 +83,10 @@ class MnnGraph:
         for place, values in zip(self._given, given, strict=True):
             place.copyFrom(self._tensor(values))
         if self._interpreter.runSession(self._session) != 0:
-            raise ClamSegError("MNN failed to run the network; run again with --engine reference.")
+            raise EngineError("MNN failed to run the network; run again with --engine reference.")
         for place, values in zip(self._found, into, strict=True):
             if tuple(place.getShape()) != values.shape:
-                raise ClamSegError(
+                raise EngineError(
                     f"MNN answered with shape {tuple(place.getShape())} instead of {values.shape}; "
                     "run again with --engine reference."
                 )

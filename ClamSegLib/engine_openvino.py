@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ClamSegLib.conversion import import_openvino
 from ClamSegLib.engine import EngineChoice
+from ClamSegLib.errors import EngineError
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 _OUT_OF_MEMORY = ("alloc", "Resource temporarily unavailable")  # "can't alloc", "Failed to allocate", "bad_alloc"
@@ -38,7 +39,7 @@ class OpenVinoGraph:
 
         Raises:
             MemoryError: memory ran out.
-            RuntimeError: OpenVINO failed otherwise.
+            EngineError: OpenVINO failed otherwise.
         """
         try:
             if self._request is None:
@@ -51,5 +52,5 @@ class OpenVinoGraph:
             self._request = None  # one that failed asks for as much memory ever after
             if any(words in str(error) for words in _OUT_OF_MEMORY):
                 raise MemoryError(str(error)) from error
-            raise
+            raise EngineError("OpenVINO failed to run the network; run again with --engine reference.") from error
         return [torch.from_numpy(place.data.copy()) for place in self._request.output_tensors]

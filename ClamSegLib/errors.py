@@ -29,6 +29,12 @@ class OutOfMemoryError(ClamSegError):
     exit_code = 1
 
 
+class EngineError(ClamSegError):
+    """An engine failed while it computed; the network as trained may still do (exit code 1)."""
+
+    exit_code = 1
+
+
 class Cancelled(ClamSegError):  # noqa: N818 - being cancelled is not an error to the user
     """The user stopped the work (exit code 130)."""
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ClamSegLib.clam import decode
 from ClamSegLib.config import ModelConfig
 from ClamSegLib.engine import EngineChoice, Maps
-from ClamSegLib.errors import ClamSegError
+from ClamSegLib.errors import EngineError
 from ClamSegLib.unetplusplus import UNetPlusPlus, nodes_of
 
 Step = Callable[[Sequence[Tensor]], Sequence[Tensor]]
@@ -172,10 +172,10 @@ def require_numbers(heads: Iterable[Tensor], choice: EngineChoice) -> None:
     """Refuses logits that overflowed: decoded, they would mark nothing, or everything, without a word.
 
     Raises:
-        ClamSegError: a logit is infinite or no number.
+        EngineError: a logit is infinite or no number.
     """
     if not all(bool(head.isfinite().all()) for head in heads):
-        raise ClamSegError(
+        raise EngineError(
             f"The engine '{choice.engine}' answered with values that are no numbers; "
             + ("the model is damaged." if choice.engine == "reference" else "run again with --engine reference.")
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from ClamSegLib.case_maps import CaseMaps
 from ClamSegLib.checkpoint import LoadedModel
 from ClamSegLib.device import choose_device, is_out_of_memory
 from ClamSegLib.engine import EngineChoice
-from ClamSegLib.errors import InputError, OutOfMemoryError
+from ClamSegLib.errors import EngineError, InputError, OutOfMemoryError
 from ClamSegLib.levels_by_need import run_by_need
 from ClamSegLib.memory_reuse import kept_memory
 from ClamSegLib.neighbours import have_neighbours
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ClamSegLib.engine_choice import OpenEngine, OpenSteps, Work
 
 BY_NEED = "auto"
+_AS_TRAINED = "Going on with the network as it was trained."
+_CHOSEN_FAILED = f"The engine that was fastest here failed. {_AS_TRAINED}"
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ def run_network(
 ) -> NetworkRun:
     """Probability and disagreement of every slice, canonical.
 
-    Runs out of memory gracefully: smaller batches first, then the CPU, each said through the reporter.
+    Runs out of memory gracefully: smaller batches first, then the CPU, each said through the reporter. An engine that
+    `auto` took and that fails gives way to the network as trained.
 
     Args:
         preparation: of the canonical volume.
@@ -86,6 +89,7 @@ def run_network(
     Raises:
         InputError: a level the model does not have, or an engine that is not installed.
         OutOfMemoryError: not even one slice fits on the CPU.
+        EngineError: the engine that was asked for failed.
     """
     import torch
 
@@ -94,6 +98,7 @@ def run_network(
     chosen = choose_device(device)
     together = model.config.neighbours if neighbours is None else neighbours
     together = together and model.config.task == "lesion" and have_neighbours(preparation.volume)
+    plan = _Plan(chosen, engine, batch_size)
     opened: OpenEngine | None = None
     steps: OpenSteps | None = None
     choosing_s = 0.0
@@ -101,12 +106,12 @@ def run_network(
         try:
             started = time.perf_counter()
             if opened is None:
-                work = _work(preparation, model, levels[-1], chosen, batch_size, engine, cases_ahead)
+                work = _work(preparation, model, levels[-1], plan, cases_ahead)
                 opened = _opened(work, reporter)
             if limits and steps is None:
                 steps = _steps(work, levels, opened, reporter)
             choosing_s += time.perf_counter() - started
-            size = batch_size or opened.engine.choice.batch_size
+            size = plan.batch_size or opened.engine.choice.batch_size
             told = {**_in_report(opened, steps), "batch_size": size}
             maps = CaseMaps.of(preparation, reporter, together)
             if steps is None:
@@ -116,25 +121,55 @@ def run_network(
                 by_level = run_by_need(maps, steps.steps, limits, size)
             maps.finish(size)
             return NetworkRun(
-                maps.probability, maps.disagreement, str(chosen), levels[-1], told, by_level, choosing_s, together
+                maps.probability, maps.disagreement, str(plan.device), levels[-1], told, by_level, choosing_s, together
             )
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            size = batch_size or (opened.engine.choice.batch_size if opened else 1)
-            if size > 1:
-                batch_size = max(1, size // 2)
-                reporter.warning(f"Memory of {chosen} ran out; going on with {batch_size} slice(s) at once.")
-            elif chosen.type != "cpu":
-                chosen, batch_size, engine = torch.device("cpu"), 1, "reference"
+        except (RuntimeError, MemoryError, EngineError) as error:
+            changed = plan.after(error, opened, reporter)
+            if replace(changed, batch_size=plan.batch_size) != plan:
                 opened, steps = None, None
-                reporter.warning("Memory of the GPU ran out even for one slice; going on on the CPU, which is slower.")
-            else:
-                raise OutOfMemoryError(
-                    "Memory ran out even for one slice at a time; close other programs and run again."
-                ) from error
+            plan = changed
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """With what slices are run; arguments as for `run_network`."""
+
+    device: torch.device
+    engine: str
+    batch_size: int | None
+
+    def after(self, error: Exception, opened: OpenEngine | None, reporter: Reporter) -> _Plan:
+        """What to go on with.
+
+        Args:
+            opened: the engine that failed; None: it was still being chosen.
+
+        Raises:
+            Exception: `error`, where nothing else may help.
+            OutOfMemoryError: not even one slice fits on the CPU.
+        """
+        if isinstance(error, EngineError):
+            if self.engine != "auto" or opened is None or opened.engine.choice.engine == "reference":
+                raise error
+            reporter.warning(f"{_CHOSEN_FAILED} {str(error).partition(';')[0]}.")
+            return replace(self, engine="reference")
+        if not is_out_of_memory(error):
+            raise error
+        size = self.batch_size or (opened.engine.choice.batch_size if opened else 1)
+        if size > 1:
+            reporter.warning(f"Memory of {self.device} ran out; going on with {size // 2} slice(s) at once.")
+            return replace(self, batch_size=size // 2)
+        if opened is None and self.engine != "reference":  # trying engines takes several slices at once
+            reporter.warning(f"Memory of {self.device} ran out while engines were tried. {_AS_TRAINED}")
+            return replace(self, engine="reference", batch_size=1)
+        if self.device.type != "cpu":
+            reporter.warning("Memory of the GPU ran out even for one slice; going on on the CPU, which is slower.")
+            return _Plan(choose_device("cpu"), "reference", 1)
+        raise OutOfMemoryError(
+            "Memory ran out even for one slice at a time; close other programs and run again."
+        ) from error
 
 
 def _stops(model: LoadedModel, level: int | str | None) -> tuple[list[int], list[float]]:
@@ -199,9 +234,7 @@ def _work(
     preparation: Preparation,
     model: LoadedModel,
     level: int,
-    device: torch.device,
-    batch_size: int | None,
-    engine: str,
+    plan: _Plan,
     cases_ahead: int,
 ) -> Work:
     """What engines are tried on: crops from the middle of the organ, where lesions and edges are."""
@@ -213,7 +246,7 @@ def _work(
     places = np.linspace(0, len(some) - 1, min(SAMPLE_SLICES, len(some)) + 2)[1:-1].round().astype(int)
     index = np.unique(some[places])
     sample, organ = preparation.network_input(index), preparation.organ_input(index)
-    return Work(model, level, device, engine, sample, organ, n * cases_ahead, batch_size)
+    return Work(model, level, plan.device, plan.engine, sample, organ, n * cases_ahead, plan.batch_size)
 
 
 def _steps(work: Work, levels: Sequence[int], opened: OpenEngine, reporter: Reporter) -> OpenSteps:

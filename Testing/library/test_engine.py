@@ -1,5 +1,6 @@
 """Engines: the result never depends on what computes it, beyond what is allowed; choices are remembered and forgotten."""
 
+import copy
 import importlib.util
 import json
 import subprocess
@@ -16,10 +17,10 @@ from ClamSegLib import device, engine_candidates, engine_choice, engine_memory, 
 from ClamSegLib.checkpoint import LoadedModel, load_model
 from ClamSegLib.clam import Clam
 from ClamSegLib.cli import main
-from ClamSegLib.config import Condition, ModelConfig, NetworkConfig
+from ClamSegLib.config import Condition, EarlyExit, ModelConfig, NetworkConfig
 from ClamSegLib.engine import Engine, EngineChoice
-from ClamSegLib.engine_choice import SMALLEST_AGREEMENT, Work, choose_engine
-from ClamSegLib.engine_opening import open_engine
+from ClamSegLib.engine_choice import SMALLEST_AGREEMENT, OpenEngine, OpenSteps, Work, choose_engine
+from ClamSegLib.engine_opening import open_engine, open_steps
 from ClamSegLib.engine_packages import engine_versions, installed_engines
 from ClamSegLib.engine_trial import try_engine
 from ClamSegLib.errors import ClamSegError, InputError
@@ -151,6 +152,42 @@ def test_a_level_whose_heads_count_nothing_and_a_model_without_odds_are_refused_
     unknown = replace(model, config=replace(model.config, odds_normal=()), engines={})
     with pytest.raises(InputError, match="no odds_normal"):
         segment_volume(volume, unknown, SegmentOptions(device="cpu"))
+
+
+@pytest.mark.parametrize("level", [None, "auto"])
+def test_an_engine_taken_by_auto_that_fails_on_the_way_gives_way_to_the_network_as_trained(model, repository, level):
+    volume = read_volume(repository / "Resources" / "Samples" / "mr_flair_brain.nii.gz")
+    model = replace(model, config=replace(model.config, early_exits=(EarlyExit(1, 0.0, 0.5),)))
+    options = SegmentOptions(device="cpu", level=level)
+    expected = segment_volume(volume, model, options)
+    clam = copy.deepcopy(model.clam)
+    with torch.no_grad():
+        clam.shells[0].heads["x_0_2"].bias[0] = float("inf")  # as where a precision overflows
+    broken = replace(model, clam=clam, engines={})
+    threads = torch.get_num_threads()
+    engine = OpenEngine(open_engine(broken, 2, CPU, EngineChoice("torch")), 1.0, "remembered")
+    steps = OpenSteps(open_steps(broken, (1, 2), CPU, EngineChoice("torch")), 1.0, "remembered")
+    for asked in ("auto", "torch"):
+        model.engines.update({(2, "cpu", asked, threads): engine, (1, 2, "cpu", asked, threads): steps})
+    found = segment_volume(volume, model, replace(options, engine="auto"))
+    assert np.array_equal(found.probability, expected.probability)
+    assert found.engine["engine"] == "reference"
+    assert any("fastest here failed" in words and "no numbers" in words for words in found.warnings)
+    with pytest.raises(ClamSegError, match="run again with --engine reference"):
+        segment_volume(volume, model, replace(options, engine="torch"))
+
+
+def test_memory_that_runs_out_while_engines_are_tried_leaves_the_network_as_trained(model, repository, monkeypatch):
+    volume = read_volume(repository / "Resources" / "Samples" / "mr_flair_brain.nii.gz")
+    expected = segment_volume(volume, model, SegmentOptions(device="cpu", batch_size=1))
+
+    def no_memory(*given):
+        raise MemoryError
+
+    monkeypatch.setattr(engine_choice, "_Trial", no_memory)
+    found = segment_volume(volume, model, SegmentOptions(device="cpu", engine="torch"))
+    assert np.array_equal(found.probability, expected.probability)
+    assert any("while engines were tried" in words for words in found.warnings)
 
 
 LITTLE_MEMORY = """
