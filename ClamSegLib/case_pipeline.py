@@ -18,6 +18,7 @@ from ClamSegLib.errors import ClamSegError, InputError
 from ClamSegLib.inference import CaseResult, FirstLook, SegmentOptions, look_at, segment_volume
 from ClamSegLib.installation import cpu_memory_mb
 from ClamSegLib.outputs import refuse_existing
+from ClamSegLib.preprocess import looks_like_hu
 from ClamSegLib.progress import Reporter
 from ClamSegLib.report import write_case
 from ClamSegLib.volume import Volume
@@ -115,6 +116,11 @@ class CasePipeline:
         started = time.perf_counter()
         refuse_existing(case.folder, self.options.overwrite)
         volume = read_volume(case.path, series=self.options.series)
+        config = self.model.config
+        if not volume.modality and config.modality == "MR" and looks_like_hu(volume):
+            # The panel and the page ask, before the run; here nobody is asked.
+            doubt = f"The volume looks like CT, model {config.name} was made for MRI; the result means little."
+            volume = replace(volume, warnings=(*volume.warnings, doubt))
         seconds = time.perf_counter() - started
         if self.options.dicom_seg and not volume.slice_files:
             raise InputError(f"--dicom-seg needs a DICOM series, but {case.path.name} is none; leave the option out.")

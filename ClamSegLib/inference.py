@@ -19,7 +19,7 @@ from ClamSegLib.device import choose_device
 from ClamSegLib.lesions import Lesion, lesion_mask, measure_lesions
 from ClamSegLib.network_run import run_network
 from ClamSegLib.organ import OrganResult, find_organ
-from ClamSegLib.preprocess import Preparation, check_intensity, clean_values, looks_like_hu, prepare
+from ClamSegLib.preprocess import Preparation, check_intensity, clean_values, prepare
 from ClamSegLib.progress import Reporter
 from ClamSegLib.volume import Array, Volume, canonical, canonical_orientation, check_plane, size_doubt
 
@@ -258,8 +258,6 @@ def _organ(volume: Volume, model: LoadedModel, options: SegmentOptions, reporter
 def _check_match(volume: Volume, model: LoadedModel, reporter: Reporter) -> None:
     """Says what does not fit between image and model; HU and plane are refused elsewhere."""
     config = model.config
-    if not volume.modality and config.modality == "MR" and looks_like_hu(volume):
-        reporter.warning(f"The volume looks like CT, model {config.name} was made for MRI; the result means little.")
     if volume.modality and volume.modality != config.modality:
         reporter.warning(
             f"The image is {volume.modality}, model '{config.name}' was made for {config.modality}; the result means little."

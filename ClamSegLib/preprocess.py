@@ -17,6 +17,8 @@ from ClamSegLib.volume import Array, Volume
 
 SMALLEST_SIDE_PX = 16
 _LOWEST_HU, _HIGHEST_HU = -32768, 32767
+# Organ and a few lesions; the darkest scan has more values.
+_MOST_OF_MASKS = 6
 # Scanners write this or more, also outside their field of view.
 _LOWEST_OF_SCANNERS_HU = -3100
 
@@ -104,6 +106,9 @@ def clean_values(volume: Volume) -> tuple[Volume, list[str]]:
             volume = volume.with_array(array)
     if array.min() == array.max():
         raise InputError(f"The image has the same value ({array.flat[0]:g}) everywhere; there is nothing to segment.")
+    # A part of a scan has many values already; only where it has not, all are counted.
+    if len(np.unique(array[:, ::7, ::7])) <= _MOST_OF_MASKS and (count := len(np.unique(array))) <= _MOST_OF_MASKS:
+        notes.append(f"The image has only {count} different values, as a mask has; name the scan itself.")
     return volume, notes
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ClamSegLib.dicom_series import is_dicom_file
 from ClamSegLib.volume_files import readable_name
 from ClamSegReading.fit import describe
 from ClamSegReading.result_views import show_model_window
@@ -27,17 +28,15 @@ _CT_WINDOWS_HU = {
 
 @dataclass
 class OpenCase:
-    """A scan in the scene and, after a run, its result."""
+    """A scan in the scene and, after a run, its result.
+
+    Attributes:
+        is_dicom: whether it came from DICOM files, which a DICOM SEG refers to; they may be gone since.
+    """
 
     scan: OpenedScan
+    is_dicom: bool
     result: Any = None
-
-    @property
-    def is_dicom(self) -> bool:
-        """Whether it came from DICOM files, which a DICOM SEG refers to."""
-        from ClamSegLib.dicom_series import is_dicom_file
-
-        return self.scan.source.is_dir() or is_dicom_file(self.scan.source)
 
 
 class InputSection:
@@ -124,7 +123,7 @@ class InputSection:
         if scan is None:
             self._page.failed(problem)
         else:
-            self._cases.append(OpenCase(scan))
+            self._cases.append(OpenCase(scan, scan.source.is_dir() or is_dicom_file(scan.source)))
             self.show(len(self._cases) - 1)
         self._open_next()
 

@@ -266,6 +266,8 @@ def test_an_image_with_nothing_in_it_is_named_among_all_others(tmp_path, capsys,
         folder.mkdir(parents=True)
         array = np.random.default_rng(len(name)).integers(0, 900, (5, 40, 44)).astype(np.int16)
         write_volume(np.zeros_like(array) if name == "b" else array, Volume(array), folder / f"{name}.nii.gz")
-    words = ["--model", str(tiny_model(tmp_path / "tiny"))] if verb == "evaluate" else ["--steps", "2", "--modality", "MR"]
+    words = (
+        ["--model", str(tiny_model(tmp_path / "tiny"))] if verb == "evaluate" else ["--steps", "2", "--modality", "MR"]
+    )
     assert main([verb, str(tmp_path / "data"), "--output", str(tmp_path / "out"), *words]) == 2
     assert "b.nii.gz: The image has the same value (0) everywhere" in capsys.readouterr().err

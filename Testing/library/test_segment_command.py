@@ -189,6 +189,18 @@ def test_a_ct_without_a_header_is_no_mr_and_that_is_said(tmp_path, model):
     assert told == "The volume looks like CT, model tiny was made for MRI; the result means little."
 
 
+def test_a_mask_among_the_scans_of_a_folder_is_told_apart(tmp_path, model):
+    (tmp_path / "scans").mkdir()
+    scan(tmp_path / "scans" / "scan.nrrd")
+    mask = np.zeros((5, 40, 44), np.uint8)
+    mask[2:4, 10:20, 10:20] = 1
+    write_volume(mask, Volume(mask), tmp_path / "scans" / "scan-lesion.nrrd")
+    assert segment([tmp_path / "scans"], model, tmp_path / "out") == 0
+    assert report(tmp_path / "out" / "scan")["warnings"] == []
+    (told,) = report(tmp_path / "out" / "scan-lesion")["warnings"]
+    assert told == "The image has only 2 different values, as a mask has; name the scan itself."
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [("--threads", "-2"), ("--level", "²"), ("--minimum-volume-ml", "-1"), ("--minimum-volume-ml", "nan")],

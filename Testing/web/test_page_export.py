@@ -166,6 +166,19 @@ def test_a_dicom_seg_refers_to_the_series_and_lies_where_the_segmentation_does(
     assert len(referenced) == scan.array.shape[0]
 
 
+def test_a_series_that_is_gone_gets_no_dicom_seg_and_the_reader_is_told_why(reader: PageReader, scans: Path) -> None:
+    reader.tab.locator("#scans .v-chip", has_text="brain series").click()
+    reader.shows("brain series")
+    if not reader.value("has_result"):
+        reader.segment(fast=False)
+    away = (scans / "brain series").rename(scans / "away")
+    try:
+        reader.click("export-dicom")
+        reader.is_told("brain series does not exist")
+    finally:
+        away.rename(scans / "brain series")
+
+
 def test_a_scan_that_is_no_dicom_gets_no_dicom_seg_and_the_reader_is_told_why(turned: Path, reader: PageReader) -> None:
     reader.tab.locator("#scans .v-chip", has_text="turned brain").click()
     reader.shows("turned brain")
