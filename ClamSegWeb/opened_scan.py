@@ -98,7 +98,9 @@ def add_volume(scene: Any, name: str, array: np.ndarray, facts: dict[str, Any]) 
     node.SetIJKToRASMatrix(matrix)
     node.SetAndObserveImageData(image)
     node.CreateDefaultDisplayNodes()
-    keep_reading(node, Reading(bool(facts["is_picture"]), bool(facts["spacing_known"]), tuple(facts["warnings"])))
+    # A single slice with millimetres has a frame of its own in the patient and keeps it.
+    is_picture = bool(facts["is_picture"] and not facts["spacing_known"])
+    keep_reading(node, Reading(is_picture, bool(facts["spacing_known"]), tuple(facts["warnings"])))
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     if hierarchy is not None:
         # Without Slicer's plugins nobody makes an item for a new node.

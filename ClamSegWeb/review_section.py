@@ -84,8 +84,9 @@ class ReviewSection:
             return
         state.summary = result.summary()
         state.certificate = _("Geometry: {certificate}").format(certificate=result.certificate())
-        told = [result.provenance.get(name, "") for name in ("warnings", "accepted_warnings")]
-        state.result_warnings = list(dict.fromkeys(line for text in told if text for line in text.split(" | ")))
+        state.result_warnings = _said_once(
+            *(result.provenance.get(name, "").split(" | ") for name in ("warnings", "accepted_warnings"))
+        )
         if lesions is None:
             return
         rows = lesions.rows()
@@ -288,3 +289,10 @@ class ReviewSection:
             return
         self.result.mark(index, "" if self.result.marks.get(index) == word else word)
         self._tell_slice()
+
+
+def _said_once(warnings: list[str], accepted: list[str]) -> list[str]:
+    """What was told, without warnings that the reader was asked about in other words and accepted."""
+    reasons = {line: line.removeprefix("Organ step: ").split(";")[0].rstrip(".") for line in warnings if line}
+    others = [line for line, reason in reasons.items() if not any(reason in asked for asked in accepted)]
+    return list(dict.fromkeys([*others, *filter(None, accepted)]))

@@ -45,7 +45,9 @@ def describe(facts: VolumeFacts) -> str:
         parts.append(body_part(facts))
     if facts.modality == "MR" and sequence(facts):
         parts.append(sequence(facts).upper())
-    parts.append(_("1 slice") if facts.n_slices == 1 else _("{n} slices").format(n=facts.n_slices))
+    # A model counts the slices of its own plane; where the file stacks others, their number needs its name.
+    words = _("{n} slices") if facts.plane == "axial" else _("{n} {plane} slices")
+    parts.append(_("1 slice") if facts.n_slices == 1 else words.format(n=facts.n_slices, plane=facts.plane))
     if facts.oblique_deg >= _OBLIQUE_DEG:
         parts.append(_("oblique by {angle}°").format(angle=round(facts.oblique_deg)))
     return ", ".join(parts)

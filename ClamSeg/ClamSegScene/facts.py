@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import slicer
 
-from ClamSegScene.geometry import oblique_deg
+from ClamSegScene.geometry import oblique_deg, stack_plane
 from ClamSegScene.volumes import problem_of_volume, voxels_of
 
 _MODALITIES = {"CT": "CT", "MR": "MR", "CR": "XR", "DX": "XR", "DR": "XR", "XR": "XR", "RG": "XR", "XA": "XR"}
@@ -27,6 +27,7 @@ class VolumeFacts:
         is_hu: values look like Hounsfield units.
         instance_uids: of the DICOM files it was read from, in their order.
         oblique_deg: largest angle between an axis of its voxels and the nearest axis of the body.
+        plane: of the slices as the file stacks them.
     """
 
     modality: str
@@ -36,6 +37,7 @@ class VolumeFacts:
     is_hu: bool
     instance_uids: tuple[str, ...] = ()
     oblique_deg: float = 0.0
+    plane: str = "axial"
 
 
 def facts_of(scene: Any, volume: Any) -> VolumeFacts:
@@ -49,7 +51,7 @@ def facts_of(scene: Any, volume: Any) -> VolumeFacts:
     is_hu = _looks_like_hu(volume)
     modality = _MODALITIES.get(from_header, "")
     guessed = modality or ("CT" if is_hu else "XR" if n_slices == 1 else "MR")
-    return VolumeFacts(guessed, bool(modality), words, n_slices, is_hu, uids, oblique_deg(volume))
+    return VolumeFacts(guessed, bool(modality), words, n_slices, is_hu, uids, oblique_deg(volume), stack_plane(volume))
 
 
 def _from_hierarchy(scene: Any, volume: Any) -> tuple[str, str]:

@@ -56,6 +56,11 @@ def oblique_deg(volume: Any) -> float:
     return float(np.degrees(np.arccos(np.clip(nearest, 0.0, 1.0))).max())
 
 
+def stack_plane(volume: Any) -> str:
+    """Plane of the slices as the file stacks them, which need not be the one they were acquired in."""
+    return ("sagittal", "coronal", "axial")[int(np.argmax(np.abs(matrix_of(volume)[:3, 2])))]
+
+
 def record_geometry(volume: Any) -> GeometryRecord:
     """The volume's own grid, to be compared when the result comes back."""
     i, j, k = volume.GetImageData().GetDimensions()

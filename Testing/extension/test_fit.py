@@ -58,5 +58,6 @@ def test_another_sequence_and_another_plane_are_named() -> None:
 def test_a_guess_is_called_a_guess() -> None:
     assert describe(VolumeFacts("MR", False, "flair head", 46, False)) == "MRI (guessed), head, FLAIR, 46 slices"
     assert describe(VolumeFacts("XR", True, "", 1, False)) == "X-ray, 1 slice"
+    assert describe(VolumeFacts("MR", True, "", 40, False, plane="sagittal")) == "MRI, 40 sagittal slices"
     assert describe(VolumeFacts("CT", True, "", 9, True, oblique_deg=16.6)) == "CT, 9 slices, oblique by 17°"
     assert suggest_model(list_models(), VolumeFacts("", False, "", 0, False)) == ""

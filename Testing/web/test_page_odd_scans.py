@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Callable
@@ -10,12 +11,19 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+import SimpleITK
 from page_reader import PageReader
 from page_scans import brain, write_brain, write_brain_series
 from page_server import PageServer
 from PIL import Image
 from test_page_runs import choose_model
 from tiny_model import tiny_model
+
+from ClamSegLib.checkpoint import load_model
+from ClamSegLib.inference import SegmentOptions, segment_volume
+from ClamSegLib.registry import find_model
+from ClamSegLib.volume import to_sitk
+from ClamSegLib.volume_files import write_volume
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +40,12 @@ def server(serve: Callable[..., PageServer], tmp_path_factory: pytest.TempPathFa
             continue
         del header.PixelSpacing
         header.save_as(path)
-    return serve(folder / "slice.png", folder / "series", CLAMSEG_MODELS=str(folder / "models"))
+    one = brain(slice(28, 29))
+    SimpleITK.WriteImage(to_sitk(one.array, one)[:, :, 0], str(folder / "flat.nrrd"))
+    large = dataclasses.replace(brain(), spacing_mm=(20.0, 20.0, 20.0))
+    write_volume(large.array, large, folder / "large.nrrd")
+    scans = [folder / name for name in ("flat.nrrd", "large.nrrd", "slice.png", "series")]
+    return serve(*scans, CLAMSEG_MODELS=str(folder / "models"))
 
 
 def choose_scan(reader: PageReader, name: str) -> None:
@@ -59,6 +72,25 @@ def test_a_picture_is_measured_in_pixels_whatever_its_model(reader: PageReader) 
     assert sizes
     assert all(size.endswith(" px") for size in sizes)
     assert "ml" not in reader.words("statistics")
+
+
+def test_a_single_slice_with_millimetres_is_seen_the_right_way_up_by_its_model(reader: PageReader) -> None:
+    choose_scan(reader, "flat")
+    choose_model(reader, "mr-flair-lesion")
+    segment(reader, "1 of 1 slices analysed")
+    found = [row["size"] for row in reader.value("lesion_rows")]
+    model = load_model(find_model("mr-flair-lesion"))
+    expected = segment_volume(brain(slice(28, 29)), model, SegmentOptions()).lesions
+    assert [float(size.split()[0]) for size in found] == pytest.approx([x.volume_ml for x in expected], rel=0.06)
+
+
+def test_a_doubt_that_was_accepted_is_said_once(reader: PageReader) -> None:
+    choose_scan(reader, "large")
+    choose_model(reader, "mr-flair-lesion")
+    segment(reader, "8 of 8 slices analysed")
+    told = reader.value("result_warnings")
+    assert len([words for words in told if "doubtful" in words]) == 1
+    assert len([words for words in told if "another unit" in words]) == 1
 
 
 def test_a_windowed_picture_of_a_ct_is_taken_for_what_it_is(reader: PageReader) -> None:
