@@ -53,6 +53,7 @@ class InputSection:
         self._waiting: list[Path] = []
         self._folder: Path | None = None
         self.current: OpenCase | None = None
+        self._shown_before: OpenCase | None = None  # when the opening began
         self.is_opening = False
         self._state.update(
             {
@@ -114,6 +115,7 @@ class InputSection:
                 self.show(index)
                 return
         name = readable_name(name or _scan_name(path))
+        self._shown_before = self.current
         self.is_opening, self._state.opening = True, name
         open_scan(self._page.views.scene, self._page.worker, path, name, self._opened)
 
@@ -124,7 +126,10 @@ class InputSection:
             self._page.failed(problem)
         else:
             self._cases.append(OpenCase(scan, scan.source.is_dir() or is_dicom_file(scan.source)))
-            self.show(len(self._cases) - 1)
+            if self.current is None or self.current is self._shown_before:
+                self.show(len(self._cases) - 1)
+            else:
+                self._tell()  # the reader chose another scan meanwhile and looks at that
         self._open_next()
 
     def _windows(self) -> list[str]:

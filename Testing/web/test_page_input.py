@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from page_reader import PageReader
-from page_scans import write_brain, write_brain_series
+from page_scans import brain, write_brain, write_brain_series
 from page_server import PageServer
+
+from ClamSegLib.volume_files import write_volume
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +139,33 @@ def test_an_upload_beyond_the_limit_is_told_and_nothing_of_it_is_kept(
     reader.is_told("larger than 0.002 GB")
     assert not list(server.temporary.rglob("large*"))
     assert reader.value("scans") == []
+
+
+@pytest.fixture
+def large(scans: Path) -> Iterator[Path]:
+    """A folder with a scan whose reading takes its time."""
+    folder = scans / "large"
+    folder.mkdir()
+    array = np.zeros((150, 512, 512), np.int16)
+    write_volume(array, dataclasses.replace(brain(), array=array), folder / "slow.nii.gz")
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_a_scan_that_is_chosen_while_another_is_read_stays_before_the_reader(reader: PageReader, large: Path) -> None:
+    entry(reader, "brain größe.nii.gz").click()
+    reader.shows("brain größe")
+    reader.click("sample-xray-chest")
+    reader.shows("Chest X-ray")
+    entry(reader, "brain series").click()
+    reader.until("() => window.trame.state.get('folder_words') === 'brain series'")
+    reader.click("folder-up")  # lists anew
+    entry(reader, large.name).click()
+    entry(reader, "slow.nii.gz").click()
+    reader.until("() => window.trame.state.get('opening')")
+    reader.tab.locator("#scans .v-chip", has_text="brain größe").click()
+    reader.until("() => window.trame.state.get('scans').length === 3")
+    assert "brain größe" in reader.words("scan-name")
 
 
 def test_opening_the_same_file_again_shows_what_is_open(reader: PageReader) -> None:
