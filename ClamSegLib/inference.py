@@ -124,6 +124,9 @@ class _Collector(Reporter):
         self.warnings.append(message)
         self.shown.warning(message)
 
+    def note(self, message: str) -> None:
+        self.shown.note(message)
+
 
 @dataclass(frozen=True)
 class FirstLook:

@@ -337,6 +337,20 @@ def test_where_every_engine_fails_the_reference_runs_and_nothing_is_remembered(c
     assert not list(cache.glob("*.json"))
 
 
+def test_who_segments_hears_that_the_engine_asked_for_is_not_taken(cache, model, repository, monkeypatch):
+    volume = read_volume(repository / "Resources" / "Samples" / "mr_flair_brain.nii.gz")
+    monkeypatch.setattr(engine_choice, "SMALLEST_AGREEMENT", 1.1)
+    heard: list[str] = []
+
+    class Listener(Reporter):
+        def note(self, message: str) -> None:
+            heard.append(message)
+
+    result = segment_volume(volume, model, SegmentOptions(device="cpu", engine="torch"), Listener())
+    assert result.engine["engine"] == "reference"
+    assert any("Engine torch, float32" in words and "not taken" in words for words in heard)
+
+
 def test_little_work_runs_on_the_reference_without_measuring(cache, model):
     assert choose_engine(work_of(model, "auto", ahead=20)).reason == "reference"
     assert not cache.exists()
