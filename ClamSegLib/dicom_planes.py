@@ -161,7 +161,7 @@ def stack_geometry(planes: Sequence[Plane], where: Path, notes: list[str]) -> St
         positions = np.stack(known)
         order = np.argsort(positions @ normal, kind="stable").tolist()
         positions = positions[order]
-        distance = _distance(positions, normal, where, notes)
+        distance = _distance(positions, normal, where, [planes[k] for k in order], notes)
         _check_straight(positions, normal, max(_DRIFT_MM, *pixel_mm), where)
     direction = np.stack([first.orientation[0], first.orientation[1], normal], axis=1)
     x, y, z = (float(v) for v in positions[0])
@@ -198,14 +198,20 @@ def _check_alike(plane: Plane, first: Plane) -> None:
         )
 
 
-def _distance(positions: Floats, normal: Floats, where: Path, notes: list[str]) -> float:
-    """Slice distance in mm; gaps and uneven steps are named, equal positions refused."""
+def _distance(positions: Floats, normal: Floats, where: Path, planes: Sequence[Plane], notes: list[str]) -> float:
+    """Slice distance in mm; gaps and uneven steps are named, equal positions refused.
+
+    Args:
+        planes: in the order of `positions`.
+    """
     along = positions @ normal
     steps = np.diff(along)
     if steps.min() < 1e-3:
+        first, second = (planes[int(steps.argmin()) + k] for k in (0, 1))
+        which = f"{first.file.name} and {second.file.name}" if first.file != second.file else first.file.name
         raise InputError(
-            f"{where} holds several slices at the same position (time points or echoes in one series); "
-            "keep one of each."
+            f"{where} holds several slices at the same position, e.g. {which} (time points or echoes in one series, or "
+            "copies); keep one of each."
         )
     usual = float(np.median(steps))
     uneven = np.flatnonzero(np.abs(steps - usual) > _UNEVEN_SHARE * usual)

@@ -161,14 +161,15 @@ class InputSection:
         if self._page.segment.run.job.is_busy:
             self._page.failed(_("A run is under way; cancel it first, or wait for its end."))
             return
-        decided = case.result is not None and case.result.lesions is not None and case.result.lesions.decisions()
-        if not decided:
+        if case is self.current:
+            self._page.review.stop_drawing()  # what is drawn just now counts as well
+        if case.result is None or not case.result.is_reviewed():
             self._close(case)
             return
-        text = _("{name} has {n} decided lesions. What was not exported or saved as corrections is lost.")
+        text = _("{name} holds decisions or marked slices. What was not exported or saved as corrections is lost.")
         self._page.ask(
             _("Close the review?"),
-            text.format(name=case.scan.volume.GetName(), n=len(decided)),
+            text.format(name=case.scan.volume.GetName()),
             lambda yes: self._close(case) if yes else None,
             _("Close"),
         )

@@ -116,10 +116,13 @@ class SegmentSection(RunListener):
             self._page.failed(_("Choose a scan and a model first."))
             return
         level = int(self._state.level)
-        if current.result is not None and current.result.lesions is not None and current.result.lesions.decisions():
+        self._page.review.stop_drawing()  # what is drawn just now counts as well
+        if current.result is not None and current.result.is_reviewed():
             self._page.ask(
                 _("Segment again?"),
-                _("The review of this scan holds decisions; a new result takes its place. Export first to keep it."),
+                _(
+                    "The review of this scan holds decisions or marked slices; a new result takes its place. Export first to keep it."
+                ),
                 lambda yes: self._start(entry, current, level) if yes else None,
                 _("Segment again"),
             )

@@ -172,6 +172,13 @@ class Result:
             self.write()
         return taken
 
+    def is_reviewed(self) -> bool:
+        """Whether decisions, drawings or marked slices would go with it."""
+        if self.lesions is None:
+            return False
+        self.take_over_edits()
+        return bool(self.lesions.decisions() or self.marks)
+
     def undo(self) -> bool:
         """Takes the last step of the review back; what was drawn meanwhile is taken over first."""
         self.take_over_edits()

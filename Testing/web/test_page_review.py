@@ -206,11 +206,36 @@ def test_segmenting_a_reviewed_scan_again_asks_first(review: PageReader) -> None
     assert review.value("run_state") == "idle"
 
 
+def test_what_is_drawn_just_now_is_not_lost_to_a_new_run_or_with_its_scan(review: PageReader) -> None:
+    review.tab.locator(".add-button").first.click()
+    review.says("drawing", "a new lesion")
+    review.drag("Red", (0.42, 0.4), (0.58, 0.4), (0.58, 0.5))
+    review.click("segment-button")
+    review.says("question", "Segment again?")
+    review.click("question-no")
+    review.until("() => window.trame.state.get('lesion_rows').some(r => r.state === 'added')")
+    review.click("edit-button")
+    review.holds("tool", "paint")
+    review.tab.locator("#scans button").first.click()
+    review.says("question", "Close the review?")
+    review.click("question-no")
+    assert "added" in decided(review).values()
+
+
+def test_marked_slices_are_not_lost_to_a_new_run(review: PageReader) -> None:
+    review.click("mark-diseased")
+    review.holds("marked_slices", 1)
+    review.click("segment-button")
+    review.says("question", "Segment again?")
+    review.click("question-no")
+    review.holds("marked_slices", 1)
+
+
 def test_closing_a_reviewed_scan_asks_and_takes_its_overlays_along(review: PageReader) -> None:
     review.click("decide-accepted")
     review.until("() => window.trame.state.get('lesion_rows').some(r => r.state === 'accepted')")
     review.tab.locator("#scans button").first.click()
-    review.says("question", "has 1 decided lesions")
+    review.says("question", "holds decisions or marked slices")
     review.click("question-yes")
     review.holds("scans", [])
     review.says("no-result", "Nothing to review yet")
