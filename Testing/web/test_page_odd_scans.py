@@ -49,8 +49,8 @@ def server(serve: Callable[..., PageServer], tmp_path_factory: pytest.TempPathFa
 
 
 def choose_scan(reader: PageReader, name: str) -> None:
-    """Shows one of the two scans of the start; the one that is opened last would come before it otherwise."""
-    reader.until("() => window.trame.state.get('scans').length === 2 && !window.trame.state.get('opening')")
+    """Shows one of the scans of the start, when all are open."""
+    reader.until("() => window.trame.state.get('scans').some(scan => scan.name === 'series')")
     reader.tab.locator("#scans .v-chip", has_text=name).click()
     reader.shows(name)
 
