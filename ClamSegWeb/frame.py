@@ -38,7 +38,7 @@ html { overflow: hidden; }
 def build_frame(page: Any) -> None:
     """Builds the page once."""
     server = page.server
-    server.enable_module({"serve": {"clamseg": str(_SERVED)}, "scripts": ["clamseg/upload.js"]})
+    server.enable_module({"serve": {"clamseg": str(_SERVED)}, "scripts": ["clamseg/upload.js", "clamseg/size.js"]})
     page.state.trame__title = "ClamSeg"
     page.state.trame__favicon = None
     with VAppLayout(server) as layout:

@@ -149,3 +149,14 @@ def test_while_a_run_is_under_way_no_other_scan_is_opened(whole: PageReader) -> 
     whole.is_told("A run is under way")
     whole.click("segment-button")
     whole.holds("run_state", "idle")
+
+
+def test_the_views_have_the_size_of_the_window_that_the_reader_turns_to(reader: PageReader) -> None:
+    second = reader.another_tab()
+    second.tab.set_viewport_size({"width": 1000, "height": 900})
+    for window in (second, reader, second, reader):
+        window.tab.mouse.move(*window.place("Red", 0.5, 0.5))
+        window.tab.wait_for_timeout(1000)
+        window.tab.mouse.move(*window.place("Red", 0.4, 0.6))
+        window.has_pictures()
+    second.tab.close()
