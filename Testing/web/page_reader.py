@@ -150,6 +150,12 @@ class PageReader:
             if self.tab.locator(f"#view-{view}").count():
                 self.picture_until(view, lambda picture, old=old: differs(picture, old))
 
+    def choose_scan(self, name: str) -> None:
+        """Shows a scan that is open; a click on the one that is shown would suggest a model again, some time later."""
+        if name not in self.words("scan-name"):
+            self.tab.locator("#scans .v-chip", has_text=name).click()
+            self.shows(name)
+
     def _pictures(self) -> dict[str, np.ndarray]:
         """What the slice views that are there show, by name."""
         return {view: self.picture(view) for view in SLICES if self.tab.locator(f"#view-{view}").count()}
@@ -167,6 +173,8 @@ class PageReader:
 
     def start_segmenting(self, *, fast: bool = True) -> None:
         """Clicks Segment, at the first level or at the model's depth."""
+        self.holds("levels", 3)  # the slider has those of the model that was chosen just now
+        self.breathe()
         self.slide("level", "Home" if fast else "End")
         self.holds("level", 1 if fast else 3)
         self.click("segment-button")

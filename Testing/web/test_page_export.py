@@ -42,8 +42,7 @@ def exported(browser: object, server: PageServer, name: str, folder: Path, *more
     """Segments an open scan and downloads its exports; each file is named by its kind."""
     with PageReader(browser, server.address) as reader:
         reader.shows("turned brain")
-        reader.tab.locator("#scans .v-chip", has_text=name).click()
-        reader.shows(name)
+        reader.choose_scan(name)
         reader.segment(fast=False)
         reader.until("() => window.trame.state.get('lesion_rows').length > 5")
         reader.click("decide-accepted")
@@ -73,8 +72,7 @@ def test_an_oblique_scan_is_seen_in_its_own_slices_like_the_straight_one_with_th
     for name in ("brain series", "turned brain"):
         reader.open_sample("ct-chest", "Chest CT")  # so that the picture is seen to change
         other = reader.still("Red")
-        reader.tab.locator("#scans .v-chip", has_text=name).click()
-        reader.shows(name)
+        reader.choose_scan(name)
         reader.picture_until("Red", lambda picture: differs(picture, other))  # noqa: B023
         pictures.append(reader.still("Red").mean(axis=2))
     assert "oblique by 17°" in reader.words("scan-facts")

@@ -51,8 +51,7 @@ def server(serve: Callable[..., PageServer], tmp_path_factory: pytest.TempPathFa
 def choose_scan(reader: PageReader, name: str) -> None:
     """Shows one of the scans of the start, when all are open."""
     reader.until("() => window.trame.state.get('scans').some(scan => scan.name === 'series')")
-    reader.tab.locator("#scans .v-chip", has_text=name).click()
-    reader.shows(name)
+    reader.choose_scan(name)
 
 
 def segment(reader: PageReader, ends: str) -> None:
