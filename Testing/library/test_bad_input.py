@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import resource
+import shutil
 import signal
 import struct
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from another_user import another_user, folder_for_everybody
 from tiny_model import tiny_model
 
 from ClamSegLib.cli import main
@@ -318,27 +320,33 @@ def test_a_name_that_is_no_text_is_refused_where_c_libraries_would_crash(
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="rights of files as on Unix")
-def test_a_folder_that_may_not_be_read_is_refused_in_one_line(tmp_path: Path, mr_model: Path) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0)
-    for folder in (mr_model, *mr_model.parents[:3], tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(folder.stat().st_mode | 0o055)
-    # Root may read everything: the reader is somebody else.
-    nobody = {"user": 65534} if os.getuid() == 0 else {}
-    environment = {**os.environ, "CLAMSEG_CACHE": os.devnull, "CLAMSEG_MODELS": str(tmp_path / "none")}
-    words = ["segment", str(closed), "--model", str(mr_model), "--output", str(tmp_path / "out")]
-    code, said = in_a_process(words, env=environment, **nobody)
-    assert (code, len(said)) == (2, 1), said
-    assert said[0].endswith("closed cannot be read; you lack the permission.")
-    # Likewise a folder of models, and the weights of one.
-    code, said = in_a_process(words, env={**environment, "CLAMSEG_MODELS": str(closed)}, **nobody)
-    assert (code, len(said)) == (2, 1), said
-    assert said[0].endswith("closed may not be read or written; you lack the permission.")
-    (mr_model / "weights.safetensors").chmod(0)
-    code, said = in_a_process(words, env=environment, **nobody)
-    (mr_model / "weights.safetensors").chmod(0o644)
-    assert (code, len(said)) == (2, 1), said
-    assert "weights.safetensors cannot be read (Permission denied)" in said[0]
+def test_a_folder_or_a_model_that_may_not_be_read_is_refused_in_one_line(
+    mr_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CLAMSEG_CACHE", os.devnull)
+    with folder_for_everybody() as folder:
+        closed, model = folder / "closed", shutil.copytree(mr_model, folder / "tiny-mr")
+        closed.mkdir(mode=0)
+        monkeypatch.setenv("CLAMSEG_MODELS", str(folder / "none"))
+        words = ["segment", str(closed), "--model", str(model), "--output", str(folder / "out")]
+        one_line(["segment", str(folder / "missing"), *words[2:]], capsys)  # loads what root alone may load
+        with another_user():
+            code, told = one_line(words, capsys)
+        assert code == 2
+        assert told.endswith("closed cannot be read; you lack the permission.")
+        # Likewise a folder of models, and the weights of one.
+        monkeypatch.setenv("CLAMSEG_MODELS", str(closed))
+        with another_user():
+            code, told = one_line(["segment", str(folder), "--model", "mine", "--output", str(folder / "out")], capsys)
+        assert code == 2
+        assert told.endswith("closed may not be read or written; you lack the permission.")
+        monkeypatch.setenv("CLAMSEG_MODELS", str(folder / "none"))
+        (model / "weights.safetensors").chmod(0)
+        with another_user():
+            code, told = one_line(words, capsys)
+        assert code == 2
+        assert "weights.safetensors cannot be read (Permission denied)" in told
+        closed.chmod(0o700)
 
 
 def test_a_cancel_that_an_import_turns_into_another_error_is_a_cancel_all_the_same() -> None:
