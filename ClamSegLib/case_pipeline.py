@@ -18,10 +18,9 @@ from ClamSegLib.errors import ClamSegError, InputError
 from ClamSegLib.inference import CaseResult, FirstLook, SegmentOptions, look_at, segment_volume
 from ClamSegLib.installation import cpu_memory_mb
 from ClamSegLib.outputs import refuse_existing
-from ClamSegLib.preprocess import looks_like_hu
 from ClamSegLib.progress import Reporter
 from ClamSegLib.report import write_case
-from ClamSegLib.volume import Volume
+from ClamSegLib.volume import Volume, looks_like_hu
 from ClamSegLib.volume_files import read_volume
 
 # The volume, its maps, labels and components, and their temporary copies.
@@ -117,7 +116,7 @@ class CasePipeline:
         refuse_existing(case.folder, self.options.overwrite)
         volume = read_volume(case.path, series=self.options.series)
         config = self.model.config
-        if not volume.modality and config.modality == "MR" and looks_like_hu(volume):
+        if not volume.modality and config.modality == "MR" and _is_ct(volume):
             # The panel and the page ask, before the run; here nobody is asked.
             doubt = f"The volume looks like CT, model {config.name} was made for MRI; the result means little."
             volume = replace(volume, warnings=(*volume.warnings, doubt))
@@ -169,3 +168,8 @@ def _room_for_three(volume: Volume) -> bool:
     """Whether three cases of this size fit into half of the machine's memory."""
     _, total_mb = cpu_memory_mb()
     return 3 * volume.array.size * _BYTES_PER_VOXEL < (total_mb or 8192) * 2**20 / 2
+
+
+def _is_ct(volume: Volume) -> bool:
+    """Whether the values are those of a CT, which its file does not tell."""
+    return not volume.is_picture and looks_like_hu(float(volume.array.min()), float(volume.array.max()))

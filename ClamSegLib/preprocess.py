@@ -19,8 +19,6 @@ SMALLEST_SIDE_PX = 16
 _LOWEST_HU, _HIGHEST_HU = -32768, 32767
 # Organ and a few lesions; the darkest scan has more values.
 _MOST_OF_MASKS = 6
-# Scanners write this or more, also outside their field of view.
-_LOWEST_OF_SCANNERS_HU = -3100
 
 
 @dataclass(frozen=True)
@@ -110,12 +108,6 @@ def clean_values(volume: Volume) -> tuple[Volume, list[str]]:
     if len(np.unique(array[:, ::7, ::7])) <= _MOST_OF_MASKS and (count := len(np.unique(array))) <= _MOST_OF_MASKS:
         notes.append(f"The image has only {count} different values, as a mask has; name the scan itself.")
     return volume, notes
-
-
-def looks_like_hu(volume: Volume) -> bool:
-    """Whether values reach from air near -1000 to above water, as CT does and neither MR nor pictures do."""
-    low, high = float(volume.array.min()), float(volume.array.max())
-    return not volume.is_picture and _LOWEST_OF_SCANNERS_HU <= low <= -500 and 0 < high <= _HIGHEST_HU
 
 
 def check_intensity(volume: Volume, config: ModelConfig) -> None:

@@ -28,6 +28,8 @@ _CANONICAL_AXES = {
     "sagittal": ((0, 1), (2, -1), (1, 1)),
 }
 MAXIMUM_IN_PLANE_ANISOTROPY = 3.0
+# Scanners write -3072 or so outside their field of view, and up to 32767 in metal.
+_LOWEST_OF_CT_HU, _HIGHEST_OF_CT_HU = -3100, 33000
 # The longest side of a scan lies between that of a finger joint and that of a person with room around.
 _SMALLEST_SCAN_MM, _LARGEST_SCAN_MM = 10.0, 3000.0
 
@@ -204,6 +206,11 @@ def check_plane(volume: Volume, plane: str) -> None:
         f"(up to {MAXIMUM_IN_PLANE_ANISOTROPY:.0f} is allowed): it was acquired in {best} slices. "
         f"Use a model for {best} slices, or a volume acquired in {plane} slices."
     )
+
+
+def looks_like_hu(lowest: float, highest: float) -> bool:
+    """Whether a scan's extreme values reach from air near -1000 HU to above water, as CT does and neither MR nor pictures do."""
+    return _LOWEST_OF_CT_HU <= lowest <= -500 and 0 < highest <= _HIGHEST_OF_CT_HU
 
 
 def size_doubt(volume: Volume) -> str:

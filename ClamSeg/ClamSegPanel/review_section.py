@@ -14,7 +14,7 @@ from ClamSegPanel.segment_editor import open_in_segment_editor
 from ClamSegPanel.slice_marks import SliceMarks
 from ClamSegPanel.user_action import user_action
 from ClamSegReading.lesion_row import Decision
-from ClamSegReading.result_views import bring_before_the_reader, jump_to_lesion
+from ClamSegReading.result_views import jump_to_lesion, show_result
 from ClamSegReading.review_words import statistics_words
 from ClamSegScene.overlays import DISAGREEMENT, PROBABILITY, map_of, show_overlay
 from ClamSegScene.views import outline_opacity, show_segments
@@ -121,7 +121,7 @@ class ReviewSection:
     def _bring(self, _node: Any) -> None:
         """The reader asked for this result: the views show its scan, and nothing of another one's."""
         if self.result is not None:
-            bring_before_the_reader(self.result)
+            show_result(self.result)
 
     @user_action(_("The result could not be opened."))
     def _open(self, segmentation: Any) -> None:

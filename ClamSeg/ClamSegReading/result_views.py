@@ -15,7 +15,7 @@ from ClamSegScene.views import jump_to, set_window, show_behind, show_segments, 
 _VIEWS = {"axial": "Red", "sagittal": "Yellow", "coronal": "Green"}
 
 
-def bring_before_the_reader(result: Any) -> None:
+def show_result(result: Any) -> None:
     """The scan of a result behind the slices, in its own planes and at the model's window, with what was found in it.
 
     Results of other scans are put away: what they mark would lie over this one.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import slicer
 
+from ClamSegLib.volume import looks_like_hu
 from ClamSegScene.geometry import oblique_deg, stack_plane
 from ClamSegScene.volumes import problem_of_volume, voxels_of
 
@@ -73,4 +74,4 @@ def _looks_like_hu(volume: Any) -> bool:
         return False
     array = voxels_of(volume).reshape(-1)
     sample = array[:: max(1, array.size // _SAMPLE)]
-    return bool(np.min(sample) <= -500 and np.min(sample) >= -3100 and 0 < np.max(sample) <= 33000)
+    return looks_like_hu(float(np.min(sample)), float(np.max(sample)))

@@ -32,6 +32,9 @@ def turn_to_slices(scene: Any, volume: Any) -> None:
 
     A view that an oblique scan before, or its user, turned away from axial, sagittal and coronal starts from its default;
     others start from the plane they were given. A bent scan has no plane of its own: the views stay straight.
+
+    Args:
+        volume: scalar volume node; parent transforms count.
     """
     transform = volume.GetParentTransformNode()
     is_flat = transform is None or bool(transform.IsTransformToWorldLinear())
