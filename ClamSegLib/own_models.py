@@ -8,8 +8,8 @@ from pathlib import Path
 from ClamSegLib.errors import InputError, OutputError
 from ClamSegLib.model_folder import CARD, CONFIG, RUN, WEIGHTS, read_config, sha256_of
 from ClamSegLib.outputs import whole_folder
+from ClamSegLib.process_identity import running_training
 from ClamSegLib.resources import user_models_folder
-from ClamSegLib.training_folder import running_training
 
 MODEL_FILES = (CONFIG, WEIGHTS, CARD, RUN)
 

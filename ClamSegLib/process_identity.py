@@ -1,12 +1,17 @@
-"""Whether a process still runs, and whether it is still the same one."""
+"""Whether a process still runs and is still the same one; whether a training runs in a folder."""
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
+
+TRAINING_LOCK = "run.lock"
 
 
 def process_start(pid: int) -> str:
@@ -33,6 +38,22 @@ def is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def running_training(folder: Path) -> dict[str, Any] | None:
+    """The lock of the training that runs in `folder` on this machine or another, None when none does.
+
+    A lock left behind by a killed process of this machine counts as none.
+    """
+    try:
+        lock = json.loads((Path(folder) / TRAINING_LOCK).read_text(encoding="utf-8"))
+        pid = int(lock["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if lock.get("host") != socket.gethostname():
+        return dict(lock)
+    same_process = is_alive(pid) and lock.get("process_start", "") == process_start(pid)
+    return dict(lock) if same_process else None
 
 
 def end_with(parent_pid: int) -> None:

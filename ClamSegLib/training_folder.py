@@ -18,27 +18,11 @@ from typing import Any, TextIO
 
 from ClamSegLib.errors import InputError, OutputError
 from ClamSegLib.outputs import whole_file
-from ClamSegLib.process_identity import is_alive, process_start
+from ClamSegLib.process_identity import TRAINING_LOCK, process_start, running_training
 from ClamSegLib.progress import JsonReporter, Reporter
 
-LOCK, EVENTS, METRICS, CURVES, STOP, PAUSE = "run.lock", "events.jsonl", "metrics.csv", "curves.png", "stop", "pause"
+EVENTS, METRICS, CURVES, STOP, PAUSE = "events.jsonl", "metrics.csv", "curves.png", "stop", "pause"
 PREVIEW = "preview.png"
-
-
-def running_training(folder: Path) -> dict[str, Any] | None:
-    """The lock of the training that runs in `folder` on this machine or another, None when none does.
-
-    A lock left behind by a killed process of this machine counts as none.
-    """
-    try:
-        lock = json.loads((Path(folder) / LOCK).read_text(encoding="utf-8"))
-        pid = int(lock["pid"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    if lock.get("host") != socket.gethostname():
-        return dict(lock)
-    same_process = is_alive(pid) and lock.get("process_start", "") == process_start(pid)
-    return dict(lock) if same_process else None
 
 
 class TrainingFolder:
@@ -79,7 +63,7 @@ class TrainingFolder:
     def __enter__(self) -> TrainingFolder:
         for name in (STOP, PAUSE):
             (self.folder / name).unlink(missing_ok=True)
-        with whole_file(self.folder / LOCK) as path:
+        with whole_file(self.folder / TRAINING_LOCK) as path:
             pid = os.getpid()
             lock = {
                 "pid": pid,
@@ -96,7 +80,7 @@ class TrainingFolder:
             self._events.close()
         # A model folder is passed on to others: pictures of patients do not stay in it.
         (self.folder / PREVIEW).unlink(missing_ok=True)
-        (self.folder / LOCK).unlink(missing_ok=True)
+        (self.folder / TRAINING_LOCK).unlink(missing_ok=True)
 
     def forget_refused(self) -> None:
         """Leaves nothing of a training that was refused before its first step; one that goes on is kept."""
@@ -105,7 +89,7 @@ class TrainingFolder:
         if self._events is not None:
             self._events.close()
         (self.folder / EVENTS).unlink(missing_ok=True)
-        (self.folder / LOCK).unlink(missing_ok=True)
+        (self.folder / TRAINING_LOCK).unlink(missing_ok=True)
         shutil.rmtree(self.folder / "state", ignore_errors=True)
         if self._made_folder and not any(self.folder.iterdir()):
             self.folder.rmdir()

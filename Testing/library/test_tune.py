@@ -77,7 +77,7 @@ def test_a_stop_file_ends_the_tuning_with_the_best_so_far(setup, tmp_path):
 
 def test_a_training_that_tunes_is_found_by_its_lock(tmp_path, monkeypatch):
     from ClamSegLib import training_run
-    from ClamSegLib.training_folder import running_training
+    from ClamSegLib.process_identity import running_training
 
     locked = []
 
