@@ -24,8 +24,8 @@ from ClamSegLib.benchmark_networks import rounds, spread
 from ClamSegLib.benchmark_peers import DeepestHead
 from ClamSegLib.benchmark_picture import draw, table
 from ClamSegLib.engine_memory import processor_name, versions_of_engines
-from ClamSegLib.memory_reuse import kept_memory
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.malloc_tuning import kept_memory
+from ClamSegLib.system.progress import Reporter
 from ClamSegLib.volume import Volume
 
 
@@ -139,7 +139,7 @@ def import_seconds(repetitions: int) -> dict[str, float]:
 
 
 def _source(options: BenchmarkOptions) -> Path:
-    from ClamSegLib.resources import resources_folder
+    from ClamSegLib.system.paths import resources_folder
 
     return options.case or resources_folder() / "Samples" / "ct_chest.nrrd"
 
@@ -190,11 +190,11 @@ def network_per_level(options: BenchmarkOptions) -> dict[str, Any]:
     import torch
 
     from ClamSegLib.checkpoint import load_model
-    from ClamSegLib.device import choose_device
     from ClamSegLib.engine import EngineChoice
     from ClamSegLib.engine_candidates import precisions_here
     from ClamSegLib.engine_opening import open_engine
     from ClamSegLib.registry import find_model
+    from ClamSegLib.system.device import choose_device
 
     model = load_model(find_model(options.model))
     device, side = choose_device(options.device), model.config.image_size
@@ -256,7 +256,7 @@ def peers(options: BenchmarkOptions, reporter: Reporter) -> dict[str, Any]:
     """One shell against other UNet++ at the same features, kernels of 3 and 256 pixels (64 when quick)."""
     from ClamSegLib.benchmark_memory import network_memory_mb
     from ClamSegLib.benchmark_networks import profile, side_by_side
-    from ClamSegLib.device import choose_device
+    from ClamSegLib.system.device import choose_device
 
     side = 64 if options.quick else 256
     features = (8, 8, 16, 16, 32) if options.quick else (32, 64, 128, 256, 512)

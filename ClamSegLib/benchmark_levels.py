@@ -11,13 +11,13 @@ import torch
 from ClamSegLib.benchmark_networks import Work, rounds, spread
 from ClamSegLib.clam import Clam
 from ClamSegLib.config import ModelConfig, NetworkConfig
-from ClamSegLib.device import clock_of
 from ClamSegLib.engine import EngineChoice
 from ClamSegLib.engine_choice import DEFAULT_BATCH
 from ClamSegLib.engine_torch import TorchEngine
-from ClamSegLib.errors import InputError
 from ClamSegLib.study import finished_rows
 from ClamSegLib.study_file import Study, read_study
+from ClamSegLib.system.device import clock_of
+from ClamSegLib.system.errors import InputError
 
 
 def levels_of_study(file: Path, repetitions: int) -> dict[str, Any]:

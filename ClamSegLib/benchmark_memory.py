@@ -20,7 +20,7 @@ from ClamSegLib.engine import Engine, EngineChoice
 from ClamSegLib.engine_candidates import precisions_here
 from ClamSegLib.engine_opening import engine_of_file, written_file
 from ClamSegLib.engine_torch import TorchEngine
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 
 _LOADED = ", with the loaded network"
 

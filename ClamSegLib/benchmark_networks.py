@@ -20,15 +20,15 @@ from torch import nn
 from ClamSegLib.benchmark_peers import MONAI, PEERS, PLAIN, Peer, peer
 from ClamSegLib.clam import Clam
 from ClamSegLib.config import ModelConfig, NetworkConfig
-from ClamSegLib.device import clock_of
 from ClamSegLib.engine import Engine, EngineChoice
 from ClamSegLib.engine_candidates import precisions_here
 from ClamSegLib.engine_choice import DEFAULT_BATCH
 from ClamSegLib.engine_opening import engine_of_file, written_file
 from ClamSegLib.engine_torch import ReferenceEngine, TorchEngine
-from ClamSegLib.errors import InputError
-from ClamSegLib.memory_reuse import kept_memory
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.device import clock_of
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.malloc_tuning import kept_memory
+from ClamSegLib.system.progress import Reporter
 
 PRODUCT_SIDE = 2048
 COPY_BYTES = 256 * 2**20

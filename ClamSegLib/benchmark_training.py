@@ -17,11 +17,11 @@ from torch import distributed
 
 from ClamSegLib.config import ModelConfig, NetworkConfig
 from ClamSegLib.crops import CropSet
-from ClamSegLib.device import choose_device
-from ClamSegLib.errors import ClamSegError
-from ClamSegLib.memory_reuse import kept_memory
 from ClamSegLib.processes import Processes
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.device import choose_device
+from ClamSegLib.system.errors import ClamSegError
+from ClamSegLib.system.malloc_tuning import kept_memory
+from ClamSegLib.system.progress import Reporter
 from ClamSegLib.train import Trainer
 from ClamSegLib.training_config import TrainingConfig
 

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.engine import Engine
-from ClamSegLib.errors import ClamSegError
 from ClamSegLib.map_refinement import given_out, peaks, sharpened
 from ClamSegLib.neighbours import evidence, heard_together
 from ClamSegLib.preprocess import Preparation, resize_to_box
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.errors import ClamSegError
+from ClamSegLib.system.progress import Reporter
 
 _STAGE = "segmenting slices"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ClamSegLib.dataset import LabelledFolder, Row
-from ClamSegLib.errors import InputError
 from ClamSegLib.preprocess import clean_values
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.progress import Reporter
 from ClamSegLib.volume import Array, Volume, canonical, check_plane
 from ClamSegLib.volume_files import PICTURE_ENDINGS, ending_of, read_volume
 

@@ -17,9 +17,9 @@ import torch
 from ClamSegLib.clam import Clam
 from ClamSegLib.config import ModelConfig
 from ClamSegLib.config_json import to_json
-from ClamSegLib.errors import InputError
 from ClamSegLib.model_folder import CARD, CONFIG, RUN, WEIGHTS, read_config, sha256_of
-from ClamSegLib.outputs import whole_file
+from ClamSegLib.system.atomic_output import whole_file
+from ClamSegLib.system.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from ClamSegLib.config import ModelConfig, NetworkConfig
-from ClamSegLib.errors import InputError
 from ClamSegLib.plain_networks import PLAIN_NETWORKS
+from ClamSegLib.system.errors import InputError
 from ClamSegLib.unetplusplus import UNetPlusPlus
 
 # exp of larger log ratios is 1 in float32 anyway

@@ -16,8 +16,8 @@ from types import FrameType
 from typing import NoReturn
 
 from ClamSegLib import RESEARCH_ONLY, __version__
-from ClamSegLib.errors import Cancelled, ClamSegError, InputError
-from ClamSegLib.progress import Reporter, make_reporter
+from ClamSegLib.system.errors import Cancelled, ClamSegError, InputError
+from ClamSegLib.system.progress import Reporter, make_reporter
 
 VERBS = ("segment", "train", "evaluate", "study", "check", "models", "export", "demo", "web", "benchmark", "worker")
 

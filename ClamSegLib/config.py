@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 
 FORMAT_VERSION = 1
 PLANES = ("axial", "coronal", "sagittal")

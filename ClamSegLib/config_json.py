@@ -14,7 +14,7 @@ import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 
 _Config = TypeVar("_Config")
 

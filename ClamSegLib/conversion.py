@@ -17,11 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ClamSegLib.c_messages import printf_unheard
 from ClamSegLib.clam import Clam, decode
 from ClamSegLib.config import ModelConfig
-from ClamSegLib.errors import ClamSegError, InputError
 from ClamSegLib.level_steps import NextNodes, shapes_of_step
+from ClamSegLib.system.errors import ClamSegError, InputError
+from ClamSegLib.system.silence_c_output import printf_unheard
 
 _CONVERTER = """
 import sys

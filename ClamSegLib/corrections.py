@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.errors import InputError, OutputError
 from ClamSegLib.labelled_table import TABLE
-from ClamSegLib.outputs import whole_file
+from ClamSegLib.system.atomic_output import whole_file
+from ClamSegLib.system.errors import InputError, OutputError
 from ClamSegLib.volume import Volume, canonical_orientation
 from ClamSegLib.volume_files import write_volume
 

@@ -21,13 +21,13 @@ from ClamSegLib.cases import UNKNOWN, Case, cleaned, read_cases
 from ClamSegLib.config import ModelConfig
 from ClamSegLib.config_json import to_json
 from ClamSegLib.dataset import LabelledFolder
-from ClamSegLib.errors import InputError
 from ClamSegLib.organ import find_organ
-from ClamSegLib.outputs import whole_folder
 from ClamSegLib.preprocess import Preparation, crop_mask, prepare
-from ClamSegLib.progress import Reporter
-from ClamSegLib.resources import cache_folder
 from ClamSegLib.superpixels import superpixels
+from ClamSegLib.system.atomic_output import whole_folder
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.paths import cache_folder
+from ClamSegLib.system.progress import Reporter
 
 _VERSION = 2
 _ARRAYS = ("images", "organ", "regions", "lesion", "label", "eta", "position", "patient", "correction", "row")

@@ -11,10 +11,10 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from ClamSegLib.errors import InputError
 from ClamSegLib.labelled_classes import read_classes
 from ClamSegLib.labelled_rows import LabelledFolder, Row
 from ClamSegLib.labelled_table import TABLE, read_table
+from ClamSegLib.system.errors import InputError
 
 __all__ = [
     "LabelledFolder",

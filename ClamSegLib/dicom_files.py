@@ -26,8 +26,8 @@ from ClamSegLib.dicom_series import (
     read_header,
     scan_folder,
 )
-from ClamSegLib.errors import InputError
-from ClamSegLib.itk_messages import silenced
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.itk_messages import silenced
 from ClamSegLib.volume import Array, Volume
 
 _PIXEL_TAGS = (

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.dicom_series import frame_count, numbers
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 
 Floats = NDArray[np.float64]
 

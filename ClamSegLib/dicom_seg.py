@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ClamSegLib import RESEARCH_ONLY, __version__
-from ClamSegLib.errors import InputError
 from ClamSegLib.segmentation_file import Segment
+from ClamSegLib.system.errors import InputError
 from ClamSegLib.volume import Volume
 
 # Elements a DICOM SEG must carry although they may be empty; anonymising programs often remove them.

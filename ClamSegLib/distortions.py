@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample, interpolate
 
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 
 _LOWEST_RESOLUTION = 0.9
 _SMALLEST_SIDE = 0.8

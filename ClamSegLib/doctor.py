@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.dataset import LabelledFolder, Row
-from ClamSegLib.errors import InputError
 from ClamSegLib.metrics import roc_auc
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.progress import Reporter
 from ClamSegLib.volume import Volume
 
 _STRONG_BIAS, _SOME_BIAS = 0.80, 0.65

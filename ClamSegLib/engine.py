@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 
 ENGINES = ("auto", "reference", "torch", "openvino", "onnx", "mnn")
 PRECISIONS = ("float32", "bfloat16", "float16")

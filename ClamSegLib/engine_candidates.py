@@ -6,10 +6,10 @@ import platform
 
 import torch
 
-from ClamSegLib.device import is_bfloat16_fast
 from ClamSegLib.engine import ENGINES
-from ClamSegLib.engine_packages import ENGINE_PACKAGES, installed_engines
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.device import is_bfloat16_fast
+from ClamSegLib.system.engine_packages import ENGINE_PACKAGES, installed_engines
+from ClamSegLib.system.errors import InputError
 
 # ONNX Runtime was never the fastest here (docs/performance.md); it runs where it is asked for.
 _OF_AUTO = ("mnn", "openvino")

@@ -21,10 +21,10 @@ from ClamSegLib.engine_candidates import by_promise, engines_to_try
 from ClamSegLib.engine_memory import Remembered, forget, identity_of, question, recall, remember
 from ClamSegLib.engine_opening import open_engine, open_steps
 from ClamSegLib.engine_torch import can_fold
-from ClamSegLib.errors import ClamSegError
 from ClamSegLib.level_steps import LevelSteps
 from ClamSegLib.map_refinement import refined
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.errors import ClamSegError
+from ClamSegLib.system.progress import Reporter
 
 SMALLEST_AGREEMENT = 0.999
 SAMPLE_SLICES = 4

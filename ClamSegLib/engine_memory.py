@@ -21,9 +21,9 @@ from ClamSegLib import __version__
 from ClamSegLib.config import ModelConfig
 from ClamSegLib.config_json import from_json
 from ClamSegLib.engine import EngineChoice
-from ClamSegLib.errors import ClamSegError
-from ClamSegLib.outputs import whole_file, whole_folder
-from ClamSegLib.resources import cache_folder
+from ClamSegLib.system.atomic_output import whole_file, whole_folder
+from ClamSegLib.system.errors import ClamSegError
+from ClamSegLib.system.paths import cache_folder
 
 _PACKAGES = ("torch", "openvino", "onnxruntime", "MNN")
 _CHECKSUMS = "files.json"

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ClamSegLib.conversion import import_mnn
 from ClamSegLib.engine import EngineChoice
-from ClamSegLib.errors import ClamSegError, EngineError, InputError
+from ClamSegLib.system.errors import ClamSegError, EngineError, InputError
 
 # BackendConfig::Precision_High and _Low; words instead of numbers would make MNN print. Low is float16 on ARM.
 _PRECISIONS = {"float32": 1, "float16": 2}

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ClamSegLib.conversion import import_openvino
 from ClamSegLib.engine import EngineChoice
-from ClamSegLib.errors import EngineError
+from ClamSegLib.system.errors import EngineError
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 _OUT_OF_MEMORY = ("alloc", "Resource temporarily unavailable")  # "can't alloc", "Failed to allocate", "bad_alloc"

@@ -13,8 +13,8 @@ from ClamSegLib.checkpoint import LoadedModel
 from ClamSegLib.engine import EngineChoice
 from ClamSegLib.engine_candidates import engines_to_try
 from ClamSegLib.engine_opening import open_engine
-from ClamSegLib.engine_packages import ENGINE_PACKAGES
-from ClamSegLib.errors import ClamSegError, InputError
+from ClamSegLib.system.engine_packages import ENGINE_PACKAGES
+from ClamSegLib.system.errors import ClamSegError, InputError
 
 LARGEST_DIFFERENCE = 0.01
 

@@ -18,19 +18,19 @@ from ClamSegLib.baselines import GradCam, intensity_map, values_map
 from ClamSegLib.cases import UNKNOWN, Case, cleaned, mask_plane, read_cases
 from ClamSegLib.checkpoint import LoadedModel
 from ClamSegLib.dataset import LabelledFolder
-from ClamSegLib.device import choose_device, clock_of
 from ClamSegLib.early_exit import cost_of_levels
-from ClamSegLib.errors import InputError
 from ClamSegLib.evaluation_picture import Example, example_of, write_montage
 from ClamSegLib.lesions import above_threshold
 from ClamSegLib.network_run import BY_NEED, run_network
 from ClamSegLib.organ import find_organ
-from ClamSegLib.outputs import whole_folder
 from ClamSegLib.preprocess import Preparation, normalise, prepare
-from ClamSegLib.progress import Reporter
 from ClamSegLib.reliability import Reliability, holding_back
 from ClamSegLib.reliability_picture import write_reliability
 from ClamSegLib.scoring import Scoreboard
+from ClamSegLib.system.atomic_output import whole_folder
+from ClamSegLib.system.device import choose_device, clock_of
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.progress import Reporter
 from ClamSegLib.volume import Volume
 
 # The strongest condition's map, and the disagreement of the shells where there are any.

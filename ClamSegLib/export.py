@@ -16,8 +16,8 @@ from ClamSegLib.checkpoint import LoadedModel
 from ClamSegLib.config import ModelConfig
 from ClamSegLib.config_json import to_json
 from ClamSegLib.conversion import Graph, decoded_graph, import_openvino, write_onnx, write_openvino
-from ClamSegLib.errors import ClamSegError, InputError
-from ClamSegLib.outputs import whole_folder
+from ClamSegLib.system.atomic_output import whole_folder
+from ClamSegLib.system.errors import ClamSegError, InputError
 
 FORMATS = ("onnx", "openvino")
 LARGEST_DIFFERENCE = 1e-3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 
 NORMAL_NAMES = ("normal", "negative", "healthy", "control")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from ClamSegLib.errors import InputError
 from ClamSegLib.labelled_rows import LabelledFolder, Row, normal_and_conditions
+from ClamSegLib.system.errors import InputError
 
 TABLE = "labels.csv"
 _KINDS = ("", "mask", "box")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ClamSegLib.clam import decode
 from ClamSegLib.config import ModelConfig
 from ClamSegLib.engine import EngineChoice, Maps
-from ClamSegLib.errors import EngineError
+from ClamSegLib.system.errors import EngineError
 from ClamSegLib.unetplusplus import UNetPlusPlus, nodes_of
 
 Step = Callable[[Sequence[Tensor]], Sequence[Tensor]]

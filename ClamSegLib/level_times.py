@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from ClamSegLib.checkpoint import LoadedModel
-from ClamSegLib.device import choose_device
 from ClamSegLib.engine import EngineChoice
-from ClamSegLib.memory_reuse import kept_memory
+from ClamSegLib.system.device import choose_device
+from ClamSegLib.system.malloc_tuning import kept_memory
 
 _BUDGET_S = 5.0
 

@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 
 _LONGEST_HEADER_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 22

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ClamSegLib.config import ModelConfig
 from ClamSegLib.config_json import read_json
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 
 CONFIG, WEIGHTS, CARD, RUN = "config.json", "weights.safetensors", "card.md", "run.json"
 _LARGEST_JSON_BYTES = 4_000_000

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 
 MOSAIC_KINDS = ("superpixel", "tile", "mixed", "cutmix", "none")
 TILE_SIDES = (0.125, 0.375)  # shares of the image's side

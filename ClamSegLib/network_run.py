@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from ClamSegLib.case_maps import CaseMaps
 from ClamSegLib.checkpoint import LoadedModel
-from ClamSegLib.device import choose_device, is_out_of_memory
 from ClamSegLib.engine import EngineChoice
-from ClamSegLib.errors import EngineError, InputError, OutOfMemoryError
 from ClamSegLib.levels_by_need import run_by_need
-from ClamSegLib.memory_reuse import kept_memory
 from ClamSegLib.neighbours import have_neighbours
 from ClamSegLib.preprocess import Preparation
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.device import choose_device, is_out_of_memory
+from ClamSegLib.system.errors import EngineError, InputError, OutOfMemoryError
+from ClamSegLib.system.malloc_tuning import kept_memory
+from ClamSegLib.system.progress import Reporter
 
 if TYPE_CHECKING:
     import torch

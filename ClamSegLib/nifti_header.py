@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 
 _CHUNK_BYTES = 1 << 22
 # Bytes of the value types that may hold what is no number.

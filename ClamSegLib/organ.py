@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ClamSegLib.config import IntensityConfig, OrganConfig
-from ClamSegLib.errors import InputError
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.progress import Reporter
 from ClamSegLib.volume import Array, Volume, canonical
 
 METHODS = ("lungs_ct", "brain_mr", "body", "whole")

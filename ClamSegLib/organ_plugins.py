@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ClamSegLib.errors import ClamSegError, InputError
+from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.volume import Array, Volume
 from ClamSegLib.volume_files import read_volume, write_volume
 

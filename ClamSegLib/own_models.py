@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from ClamSegLib.errors import InputError, OutputError
 from ClamSegLib.model_folder import CARD, CONFIG, RUN, WEIGHTS, read_config, sha256_of
-from ClamSegLib.outputs import whole_folder
-from ClamSegLib.process_identity import running_training
-from ClamSegLib.resources import user_models_folder
+from ClamSegLib.system.atomic_output import whole_folder
+from ClamSegLib.system.errors import InputError, OutputError
+from ClamSegLib.system.paths import user_models_folder
+from ClamSegLib.system.process import running_training
 
 MODEL_FILES = (CONFIG, WEIGHTS, CARD, RUN)
 

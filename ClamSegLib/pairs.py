@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 
 # Draws of a partner until one is of another patient; the last resort is the same patient, which is allowed.
 _TRIES = 4

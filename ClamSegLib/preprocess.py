@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.config import IntensityConfig, ModelConfig, OrganConfig
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 from ClamSegLib.volume import Array, Volume
 
 SMALLEST_SIDE_PX = 16

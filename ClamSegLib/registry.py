@@ -6,8 +6,8 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from ClamSegLib.errors import InputError
-from ClamSegLib.resources import resources_folder, user_models_folder
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.paths import resources_folder, user_models_folder
 
 
 def _roots() -> list[tuple[str, Path]]:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from ClamSegLib import RESEARCH_ONLY, __version__
 from ClamSegLib.inference import CaseResult
 from ClamSegLib.lesions import write_lesions
-from ClamSegLib.outputs import whole_folder
 from ClamSegLib.segmentation_file import Segment, write_segmentation
+from ClamSegLib.system.atomic_output import whole_folder
 from ClamSegLib.volume import box_of
 from ClamSegLib.volume_files import write_volume
 

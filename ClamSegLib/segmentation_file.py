@@ -153,7 +153,7 @@ def read_segmentation(path: Path, volume: Volume) -> list[Segment]:
     """
     import SimpleITK as sitk
 
-    from ClamSegLib.errors import InputError
+    from ClamSegLib.system.errors import InputError
 
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
@@ -215,7 +215,7 @@ def _placement(path: Path, image: Any, volume: Volume) -> tuple[list[int], list[
         For the volume's axes x, y, z: the axis of the file, whether it runs the other way, and the volume's index at
         which the file's array starts once it is turned.
     """
-    from ClamSegLib.errors import InputError
+    from ClamSegLib.system.errors import InputError
 
     refusal = InputError(f"{path} lies on another grid than the image; export it with the image as reference geometry.")
     own = np.asarray(volume.direction).reshape(3, 3) * np.asarray(volume.spacing_mm)

@@ -19,16 +19,16 @@ import torch
 from ClamSegLib import __version__
 from ClamSegLib.checkpoint import LoadedModel, load_model
 from ClamSegLib.config_json import from_json
-from ClamSegLib.errors import ClamSegError, InputError
 from ClamSegLib.evaluate import EvaluationOptions, evaluate
 from ClamSegLib.labelled_rows import LabelledFolder
 from ClamSegLib.model_folder import CONFIG, RUN
 from ClamSegLib.network_run import BY_NEED
-from ClamSegLib.outputs import whole_file
-from ClamSegLib.progress import Reporter
 from ClamSegLib.study_file import CHOICE, Study, StudyRow, with_choice
 from ClamSegLib.study_patients import with_corrections, with_groups
 from ClamSegLib.study_table import write_tables
+from ClamSegLib.system.atomic_output import whole_file
+from ClamSegLib.system.errors import ClamSegError, InputError
+from ClamSegLib.system.progress import Reporter
 from ClamSegLib.training_config import TrainingConfig
 from ClamSegLib.training_run import STATE_FOLDER, TrainingRequest, run_training
 from ClamSegLib.training_setup import fine_tuning_config, new_model_config

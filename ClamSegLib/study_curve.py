@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ClamSegLib.outputs import whole_file
 from ClamSegLib.study_file import Study, StudyRow
+from ClamSegLib.system.atomic_output import whole_file
 
 FIGURES = {"dice": "Dice at the mask-free threshold", "pixel_ap": "pixel AP"}
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ClamSegLib.config_json import read_json
-from ClamSegLib.errors import InputError
 from ClamSegLib.labelled_rows import LabelledFolder
+from ClamSegLib.system.errors import InputError
 
 CHOICE = "choice"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")

@@ -8,9 +8,9 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from ClamSegLib.dataset import split_rows
-from ClamSegLib.errors import InputError
 from ClamSegLib.labelled_rows import LabelledFolder
 from ClamSegLib.study_file import PatientGroup
+from ClamSegLib.system.errors import InputError
 from ClamSegLib.training_config import TrainingConfig
 
 _UNUSED = "unused"

@@ -9,9 +9,9 @@ from typing import Any
 
 from ClamSegLib import RESEARCH_ONLY
 from ClamSegLib.metrics import rank_correlation
-from ClamSegLib.outputs import whole_file
 from ClamSegLib.study_curve import write_correction_curves
 from ClamSegLib.study_file import Study
+from ClamSegLib.system.atomic_output import whole_file
 
 _FEWEST_FOR_A_RANK = 5
 # Key of the CSV, title in Markdown.

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ClamSegLib.clam import Clam, lesion_posterior
 from ClamSegLib.config import RefinementConfig
 from ClamSegLib.map_refinement import ValueEvidence, refined, sharpened
-from ClamSegLib.outputs import whole_file
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.atomic_output import whole_file
+from ClamSegLib.system.progress import Reporter
 from ClamSegLib.training_batches import CropSource, Slices
 
 _BATCH = 16

@@ -20,11 +20,11 @@ from torch import Tensor, distributed
 from ClamSegLib.clam import Clam
 from ClamSegLib.config import ModelConfig, RefinementConfig
 from ClamSegLib.crops import CropSet
-from ClamSegLib.errors import InputError
-from ClamSegLib.memory_reuse import kept_memory
 from ClamSegLib.objective import Objective
 from ClamSegLib.processes import Processes
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.malloc_tuning import kept_memory
+from ClamSegLib.system.progress import Reporter
 from ClamSegLib.teacher import measure_refinement, write_teacher_maps
 from ClamSegLib.training_batches import BatchMaker, CropSource
 from ClamSegLib.training_config import TrainingConfig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 
 OBJECTIVES = ("clam", "paper")
 RISKS = ("broadcast", "nnpu")

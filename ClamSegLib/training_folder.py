@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from ClamSegLib.errors import InputError, OutputError
-from ClamSegLib.outputs import whole_file
-from ClamSegLib.process_identity import TRAINING_LOCK, process_start, running_training
-from ClamSegLib.progress import JsonReporter, Reporter
+from ClamSegLib.system.atomic_output import whole_file
+from ClamSegLib.system.errors import InputError, OutputError
+from ClamSegLib.system.process import TRAINING_LOCK, process_start, running_training
+from ClamSegLib.system.progress import JsonReporter, Reporter
 
 EVENTS, METRICS, CURVES, STOP, PAUSE = "events.jsonl", "metrics.csv", "curves.png", "stop", "pause"
 PREVIEW = "preview.png"

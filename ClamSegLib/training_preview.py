@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from ClamSegLib.clam import Clam, lesion_posterior
-from ClamSegLib.outputs import whole_file
+from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.training_batches import CropSource
 
 SHOWN_SLICES = 4

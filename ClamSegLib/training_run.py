@@ -22,11 +22,11 @@ from ClamSegLib.config import ModelConfig
 from ClamSegLib.config_json import to_json
 from ClamSegLib.corrected_threshold import threshold_of_corrections
 from ClamSegLib.dataset import LabelledFolder
-from ClamSegLib.errors import InputError
 from ClamSegLib.held_out import early_exits_of, level_scales_of, neighbours_of
-from ClamSegLib.outputs import whole_file
 from ClamSegLib.processes import Processes
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.atomic_output import whole_file
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.progress import Reporter
 from ClamSegLib.train import Trainer, measure_steps
 from ClamSegLib.training_batches import CropSource
 from ClamSegLib.training_config import TrainingConfig

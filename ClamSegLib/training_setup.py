@@ -14,8 +14,8 @@ from ClamSegLib.config import Condition, IntensityConfig, ModelConfig, NetworkCo
 from ClamSegLib.config_json import from_json, to_json
 from ClamSegLib.crops import CropSet, load_crops
 from ClamSegLib.dataset import LabelledFolder, split_rows
-from ClamSegLib.errors import InputError
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.progress import Reporter
 from ClamSegLib.training_config import TrainingConfig
 
 _LESION = "SCT^49755003^Morphologically Altered Structure~SCT^4147007^Mass~^^"

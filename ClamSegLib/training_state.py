@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from ClamSegLib.errors import InputError
-from ClamSegLib.outputs import whole_file
+from ClamSegLib.system.atomic_output import whole_file
+from ClamSegLib.system.errors import InputError
 
 Tensors = dict[str, torch.Tensor]
 

@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from ClamSegLib.clam import Clam
-from ClamSegLib.device import is_bfloat16_fast
 from ClamSegLib.objective import Objective
+from ClamSegLib.system.device import is_bfloat16_fast
 from ClamSegLib.training_batches import BatchMaker, step_generator
 from ClamSegLib.training_config import TrainingConfig
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from ClamSegLib.errors import InputError
 from ClamSegLib.processes import Processes
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.progress import Reporter
 from ClamSegLib.train import Trainer
 from ClamSegLib.training_folder import STOP, TrainingFolder
 from ClamSegLib.training_setup import TrainingSetup

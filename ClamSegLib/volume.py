@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 
 if TYPE_CHECKING:
     import SimpleITK

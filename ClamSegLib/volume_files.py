@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ClamSegLib.errors import InputError
-from ClamSegLib.itk_messages import silenced
 from ClamSegLib.meta_image_header import check_meta_image
 from ClamSegLib.nifti_header import check_nifti, missing_numbers
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.itk_messages import silenced
 from ClamSegLib.volume import Array, Volume, from_sitk, to_sitk
 
 if TYPE_CHECKING:

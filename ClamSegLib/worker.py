@@ -36,9 +36,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ClamSegLib import __version__
-from ClamSegLib.errors import ClamSegError, InputError
-from ClamSegLib.installation import examine_installation, require_torch
-from ClamSegLib.progress import JsonReporter
+from ClamSegLib.system.errors import ClamSegError, InputError
+from ClamSegLib.system.installation import examine_installation, require_torch
+from ClamSegLib.system.progress import JsonReporter
 
 _COMMANDS = ("hello", "inspect", "segment", "levels", "dicom_seg", "read", "try_engine", "quit")
 PROTOCOL = 1
@@ -186,8 +186,8 @@ class Worker:
         }
 
     def _levels(self, request: dict[str, Any]) -> dict[str, Any]:
-        from ClamSegLib.device import choose_device
         from ClamSegLib.level_times import seconds_per_slice
+        from ClamSegLib.system.device import choose_device
 
         _need(request, "model")
         device = _options(request.get("options") or {}).get("device", "auto")
@@ -205,8 +205,8 @@ class Worker:
 
     def _segment(self, request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
         from ClamSegLib.inference import SegmentOptions, segment_volume
-        from ClamSegLib.outputs import refuse_existing
         from ClamSegLib.report import write_case
+        from ClamSegLib.system.atomic_output import refuse_existing
 
         _need(request, "input", "model", "output")
         output = Path(request["output"])
@@ -268,8 +268,8 @@ def _hello() -> dict[str, Any]:
 def _dicom_seg(request: dict[str, Any]) -> dict[str, Any]:
     """DICOM SEG from a (corrected) segmentation file and the series it was drawn on."""
     from ClamSegLib.dicom_seg import write_dicom_seg
-    from ClamSegLib.outputs import whole_file
     from ClamSegLib.segmentation_file import read_segmentation
+    from ClamSegLib.system.atomic_output import whole_file
     from ClamSegLib.volume_files import read_volume
 
     _need(request, "segmentation", "input", "output")
@@ -284,7 +284,7 @@ def _read(request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
     """A scan as an array in a folder of its own, and where it lies."""
     import numpy as np
 
-    from ClamSegLib.outputs import whole_file
+    from ClamSegLib.system.atomic_output import whole_file
     from ClamSegLib.volume_files import read_volume
 
     _need(request, "input", "output")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ClamSegLib.errors import ClamSegError, InputError
+from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.verbs.web import add_arguments
 from ClamSegWeb.roots import Roots
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 from ClamSegLib.volume_files import is_image_file, readable_name
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from trame.app import get_server
 from trame_client.module import vue3
 
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 from ClamSegWeb.access import HOST, guard, new_key
 from ClamSegWeb.page import Page
 from ClamSegWeb.roots import Roots

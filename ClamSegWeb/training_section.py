@@ -67,7 +67,7 @@ class TrainingSection:
 
     @property
     def _started(self) -> StartedTrainings:
-        from ClamSegLib.resources import user_models_folder
+        from ClamSegLib.system.paths import user_models_folder
 
         return StartedTrainings(user_models_folder(), start_training)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ClamSegLib.errors import ClamSegError
+from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.volume_files import PICTURE_ENDINGS, VOLUME_ENDINGS, ending_of
 from ClamSegReading.review_files import KINDS
 from ClamSegScene import SceneError

@@ -24,7 +24,7 @@ def user_action(words: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
         def act(self: Any, *given: Any, **named: Any) -> Any:
-            from ClamSegLib.errors import ClamSegError
+            from ClamSegLib.system.errors import ClamSegError
 
             try:
                 return method(self, *given, **named)

@@ -48,7 +48,7 @@ class BundleView:
         if self._cancelled():
             return
         from ClamSegLib.registry import list_models
-        from ClamSegLib.resources import user_models_folder
+        from ClamSegLib.system.paths import user_models_folder
 
         report = self._panel.logic.installation
         requirements = requirements_of(report.get("packages") or {}, packages_of_bundle(report))
@@ -142,8 +142,8 @@ class BundleView:
     @staticmethod
     def _import_models(folder: Path, names: list[str]) -> list[str]:
         """What became of each model; one that is there already stays."""
-        from ClamSegLib.errors import ClamSegError
         from ClamSegLib.own_models import import_model
+        from ClamSegLib.system.errors import ClamSegError
 
         told = []
         for name in names:

@@ -75,7 +75,7 @@ class ModelsView:
 
     @user_action(_("The folder could not be shown."))
     def _open(self, checked: bool = False) -> None:
-        from ClamSegLib.resources import user_models_folder
+        from ClamSegLib.system.paths import user_models_folder
 
         folder = user_models_folder()
         folder.mkdir(parents=True, exist_ok=True)

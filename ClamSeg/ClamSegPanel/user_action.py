@@ -23,7 +23,7 @@ def user_action(words: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
         def act(self: Any, *given: Any) -> Any:
-            from ClamSegLib.errors import ClamSegError
+            from ClamSegLib.system.errors import ClamSegError
 
             with slicer.util.tryWithErrorDisplay(words):
                 try:

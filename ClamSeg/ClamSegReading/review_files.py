@@ -63,7 +63,7 @@ def write_review(result: Any, kind: str, path: Path) -> Path:
         SceneError: the scan was removed, or a segment reaches beyond it.
         OutputError: not writable, disk full.
     """
-    from ClamSegLib.outputs import whole_file
+    from ClamSegLib.system.atomic_output import whole_file
 
     if not result.is_alive():
         raise SceneError(_("The scan of this result was removed or changed; it cannot be exported any more."))

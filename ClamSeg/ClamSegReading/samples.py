@@ -17,8 +17,8 @@ def sample_name(sample: dict[str, Any]) -> str:
 
 def shipped_samples() -> list[tuple[dict[str, Any], Path]]:
     """Entries of samples.json with the file of each; [] where ClamSeg's Resources are not there or damaged."""
-    from ClamSegLib.errors import ClamSegError
-    from ClamSegLib.resources import resources_folder
+    from ClamSegLib.system.errors import ClamSegError
+    from ClamSegLib.system.paths import resources_folder
 
     try:
         folder = resources_folder() / "Samples"

@@ -49,7 +49,7 @@ def _bury_ended() -> None:
 
 def running_trainings(models_folder: Path) -> list[Path]:
     """Folders below `models_folder` in which a training runs now."""
-    from ClamSegLib.process_identity import running_training
+    from ClamSegLib.system.process import running_training
 
     _bury_ended()
     locks = sorted(models_folder.glob(f"*/{_LOCK}")) if models_folder.is_dir() else []
@@ -86,7 +86,7 @@ class TrainingFollower:
 
     def is_running(self) -> bool:
         """Whether the training lives; one that was just started and has not locked its folder yet counts."""
-        from ClamSegLib.process_identity import running_training
+        from ClamSegLib.system.process import running_training
 
         _bury_ended()
         if running_training(self.folder) is not None:

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.progress import Reporter
 
 NAME = "benchmark"
 HELP = "measure speed and memory: a chest CT from file to result, the network per level, peers, training"
@@ -34,10 +34,10 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     import torch
 
     from ClamSegLib.benchmark import BenchmarkOptions, run_benchmark
-    from ClamSegLib.device import choose_device
-    from ClamSegLib.errors import InputError
-    from ClamSegLib.outputs import whole_folder
     from ClamSegLib.registry import find_model
+    from ClamSegLib.system.atomic_output import whole_folder
+    from ClamSegLib.system.device import choose_device
+    from ClamSegLib.system.errors import InputError
 
     choose_device(arguments.device)
     find_model(arguments.model)

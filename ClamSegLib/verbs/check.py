@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.progress import Reporter
 
 if TYPE_CHECKING:
     from ClamSegLib.doctor import Examination

@@ -7,8 +7,8 @@ import json
 import sys
 from pathlib import Path
 
-from ClamSegLib.errors import ClamSegError, InputError
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.errors import ClamSegError, InputError
+from ClamSegLib.system.progress import Reporter
 
 NAME = "demo"
 HELP = "segment the shipped samples and name the pictures"
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ClamSegLib.inference import SegmentOptions, segment_volume
     from ClamSegLib.registry import find_model
     from ClamSegLib.report import OVERLAY, STAGES, write_case
-    from ClamSegLib.resources import resources_folder
+    from ClamSegLib.system.paths import resources_folder
     from ClamSegLib.volume_files import read_volume
 
     folder = resources_folder() / "Samples"

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ClamSegLib.errors import InputError
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.progress import Reporter
 
 NAME = "evaluate"
 HELP = "measure a model on a labelled folder, with intervals and baselines"
@@ -43,8 +43,8 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ClamSegLib.checkpoint import load_model
     from ClamSegLib.dataset import read_labelled_folder
     from ClamSegLib.evaluate import EvaluationOptions, evaluate
-    from ClamSegLib.outputs import refuse_existing
     from ClamSegLib.registry import find_model
+    from ClamSegLib.system.atomic_output import refuse_existing
 
     refuse_existing(arguments.output, arguments.overwrite)
     if arguments.threads:

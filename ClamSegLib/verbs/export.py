@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.progress import Reporter
 
 NAME = "export"
 HELP = "write a model as ONNX or OpenVINO, compared with torch"

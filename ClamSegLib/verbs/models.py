@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.progress import Reporter
 
 NAME = "models"
 HELP = "list installed and shipped models"

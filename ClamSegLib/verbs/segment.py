@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ClamSegLib.errors import ClamSegError, InputError
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.errors import ClamSegError, InputError
+from ClamSegLib.system.progress import Reporter
 
 if TYPE_CHECKING:
     from ClamSegLib.inference import CaseResult, SegmentOptions
@@ -100,9 +100,9 @@ def options_of(arguments: argparse.Namespace) -> SegmentOptions:
     Raises:
         InputError: said with what is allowed.
     """
-    from ClamSegLib.device import choose_device
     from ClamSegLib.engine import ENGINES
     from ClamSegLib.inference import SegmentOptions
+    from ClamSegLib.system.device import choose_device
 
     level: int | str | None = arguments.level
     if level not in (None, "auto"):

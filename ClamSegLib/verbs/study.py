@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ClamSegLib.errors import InputError
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.progress import Reporter
 
 NAME = "study"
 HELP = "train and judge the rows of a study file, those that are missing, into one table"
@@ -29,9 +29,9 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     import torch
 
     from ClamSegLib.dataset import read_labelled_folder
-    from ClamSegLib.device import choose_device
     from ClamSegLib.study import StudyRequest, run_study
     from ClamSegLib.study_file import read_study
+    from ClamSegLib.system.device import choose_device
     from ClamSegLib.verbs.train import told_words
 
     if arguments.threads:

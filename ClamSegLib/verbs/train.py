@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ClamSegLib.errors import InputError
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.progress import Reporter
 
 NAME = "train"
 HELP = "train or fine-tune a model from images that are only labelled normal or diseased"
@@ -104,10 +104,10 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ClamSegLib.checkpoint import load_model
     from ClamSegLib.config_json import from_json
     from ClamSegLib.dataset import add_corrections, keep_rows, read_labelled_folder, without_outlines
-    from ClamSegLib.device import choose_device
     from ClamSegLib.model_folder import CONFIG
-    from ClamSegLib.outputs import refuse_existing
     from ClamSegLib.registry import find_model
+    from ClamSegLib.system.atomic_output import refuse_existing
+    from ClamSegLib.system.device import choose_device
     from ClamSegLib.training_config import TrainingConfig
     from ClamSegLib.training_run import TrainingRequest, run_training
     from ClamSegLib.training_setup import fine_tuning_config, new_model_config, read_config_file

@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ClamSegLib.errors import InputError
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.progress import Reporter
 
 NAME = "web"
 HELP = "open scans, segment and review in a page in the browser, on this computer only"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.progress import Reporter
 
 NAME = "worker"
 HELP = "answer JSON requests on standard input, for programs such as the Slicer panel"
@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
 
     answers = claim_stdout()
     if arguments.parent:
-        from ClamSegLib.process_identity import end_with
+        from ClamSegLib.system.process import end_with
 
         end_with(arguments.parent)
     if arguments.threads:

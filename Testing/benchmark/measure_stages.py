@@ -28,7 +28,7 @@ from ClamSegLib.clam import Clam
 from ClamSegLib.config import NetworkConfig
 from ClamSegLib.registry import find_model
 from ClamSegLib.report import write_case
-from ClamSegLib.resources import resources_folder
+from ClamSegLib.system.paths import resources_folder
 from ClamSegLib.volume_files import read_volume, write_volume
 
 

@@ -10,7 +10,7 @@ import pytest
 import slicer
 from slicer_stand_in.sample_volumes import add_sample
 
-from ClamSegLib.process_identity import is_alive
+from ClamSegLib.system.process import is_alive
 from ClamSegReading.result_import import open_result
 from ClamSegScene.certificate import certify
 

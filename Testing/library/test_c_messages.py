@@ -8,7 +8,7 @@ import pytest
 
 SAY = """
 import ctypes, os, sys
-from ClamSegLib import c_messages
+from ClamSegLib.system import silence_c_output as c_messages
 if {by_descriptor}:
     c_messages._stdout_variable = lambda: None
 library = ctypes.CDLL(None)
@@ -39,7 +39,7 @@ def test_only_what_c_prints_inside_the_block_is_not_heard(repository, by_descrip
 @pytest.mark.parametrize("by_descriptor", [False, True])
 def test_a_program_without_standard_output_goes_on(repository, by_descriptor):
     code = (
-        "import os, sys; os.close(1); from ClamSegLib import c_messages;"
+        "import os, sys; os.close(1); from ClamSegLib.system import silence_c_output as c_messages;"
         + ("c_messages._stdout_variable = lambda: None;" if by_descriptor else "")
         + "manager = c_messages.printf_unheard(); manager.__enter__(); manager.__exit__(None, None, None);"
         "sys.stderr.write('done'); sys.stdout = None"

@@ -14,9 +14,9 @@ from tiny_model import tiny_model
 from ClamSegLib import case_pipeline
 from ClamSegLib.case_pipeline import CasePipeline, CaseWork, PipelineOptions
 from ClamSegLib.checkpoint import load_model
-from ClamSegLib.errors import ClamSegError
 from ClamSegLib.inference import SegmentOptions
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.errors import ClamSegError
+from ClamSegLib.system.progress import Reporter
 from ClamSegLib.volume import Volume
 from ClamSegLib.volume_files import write_volume
 
@@ -155,8 +155,8 @@ def test_cases_too_large_to_be_held_three_at_a_time_are_done_one_by_one(tmp_path
 def test_what_is_said_while_a_file_is_read_is_seen_and_what_c_libraries_print_is_not():
     code = (
         "import os, sys\n"
-        "from ClamSegLib.itk_messages import silenced\n"
-        "from ClamSegLib.progress import TerminalReporter\n"
+        "from ClamSegLib.system.itk_messages import silenced\n"
+        "from ClamSegLib.system.progress import TerminalReporter\n"
         "teller = TerminalReporter()\n"
         "with silenced():\n"
         "    os.write(2, b'libpng says\\n')\n"

@@ -10,8 +10,8 @@ from tiny_model import tiny_model
 
 from ClamSegLib.checkpoint import load_model, save_model
 from ClamSegLib.config import FORMAT_VERSION
-from ClamSegLib.errors import InputError
 from ClamSegLib.model_folder import sha256_of
+from ClamSegLib.system.errors import InputError
 
 
 def change_config(folder: Path, **values: object) -> None:

@@ -5,7 +5,7 @@ import torch
 
 from ClamSegLib.clam import Clam, decode, lesion_posterior
 from ClamSegLib.config import Condition, ModelConfig, NetworkConfig
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 
 NETWORK = NetworkConfig(features=(4, 8, 8), kernel_sizes=(3, 3, 3))
 

@@ -12,7 +12,7 @@ from ClamSegLib.cli import main
 from ClamSegLib.corrections import ReviewedCase, save_corrections
 from ClamSegLib.dataset import add_corrections, read_labelled_folder, without_outlines
 from ClamSegLib.doctor import examine
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 from ClamSegLib.volume import Volume
 from ClamSegLib.volume_files import read_volume
 

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from labelled_phantoms import write_phantoms
 
 from ClamSegLib.dataset import keep_rows, read_labelled_folder, require_masks, split_rows
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 
 
 def picture(path: Path, value: int = 0) -> Path:

@@ -19,7 +19,7 @@ from pydicom.uid import (
 )
 
 from ClamSegLib.dicom_series import list_series
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 from ClamSegLib.volume_files import read_volume
 
 AXIAL = [1, 0, 0, 0, 1, 0]

@@ -4,8 +4,8 @@ from test_dicom_files import stack
 
 from ClamSegLib import RESEARCH_ONLY
 from ClamSegLib.dicom_seg import write_dicom_seg
-from ClamSegLib.errors import InputError
 from ClamSegLib.segmentation_file import Segment
+from ClamSegLib.system.errors import InputError
 from ClamSegLib.volume import Volume
 from ClamSegLib.volume_files import read_volume
 

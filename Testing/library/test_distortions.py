@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ClamSegLib.distortions import Augmentation, AugmentationStrength, PairDistortion
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 
 CPU = torch.device("cpu")
 SIZE = 96

@@ -13,7 +13,7 @@ import pytest
 import torch
 from tiny_model import tiny_model
 
-from ClamSegLib import device, engine_candidates, engine_choice, engine_memory, engine_trial
+from ClamSegLib import engine_candidates, engine_choice, engine_memory, engine_trial
 from ClamSegLib.checkpoint import LoadedModel, load_model
 from ClamSegLib.clam import Clam
 from ClamSegLib.cli import main
@@ -21,11 +21,12 @@ from ClamSegLib.config import Condition, EarlyExit, ModelConfig, NetworkConfig
 from ClamSegLib.engine import Engine, EngineChoice
 from ClamSegLib.engine_choice import SMALLEST_AGREEMENT, OpenEngine, OpenSteps, Work, choose_engine
 from ClamSegLib.engine_opening import open_engine, open_steps
-from ClamSegLib.engine_packages import engine_versions, installed_engines
 from ClamSegLib.engine_trial import try_engine
-from ClamSegLib.errors import ClamSegError, InputError
 from ClamSegLib.inference import SegmentOptions, segment_volume
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system import device
+from ClamSegLib.system.engine_packages import engine_versions, installed_engines
+from ClamSegLib.system.errors import ClamSegError, InputError
+from ClamSegLib.system.progress import Reporter
 from ClamSegLib.volume_files import read_volume
 
 CPU = torch.device("cpu")
@@ -195,7 +196,7 @@ import resource, sys
 from pathlib import Path
 import numpy as np, torch
 from ClamSegLib.checkpoint import load_model
-from ClamSegLib.device import is_out_of_memory
+from ClamSegLib.system.device import is_out_of_memory
 from ClamSegLib.engine import EngineChoice
 from ClamSegLib.engine_opening import open_engine
 

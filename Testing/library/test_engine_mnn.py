@@ -17,7 +17,7 @@ from ClamSegLib.checkpoint import load_model
 from ClamSegLib.engine import EngineChoice
 from ClamSegLib.engine_choice import choose_engine
 from ClamSegLib.engine_opening import engine_of_file, open_engine
-from ClamSegLib.errors import ClamSegError, InputError
+from ClamSegLib.system.errors import ClamSegError, InputError
 
 pytest.importorskip("MNN")
 MNN = EngineChoice("mnn", threads=1)

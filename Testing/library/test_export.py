@@ -8,8 +8,8 @@ from tiny_model import tiny_model
 from ClamSegLib.checkpoint import load_model
 from ClamSegLib.clam import decode
 from ClamSegLib.cli import main
-from ClamSegLib.errors import ClamSegError
 from ClamSegLib.export import export_model
+from ClamSegLib.system.errors import ClamSegError
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from tiny_model import tiny_model
 
 from ClamSegLib.checkpoint import load_model
 from ClamSegLib.config import PLANES
-from ClamSegLib.errors import InputError
 from ClamSegLib.inference import SegmentOptions, segment_volume
 from ClamSegLib.report import write_case
+from ClamSegLib.system.errors import InputError
 from ClamSegLib.volume import Volume, canonical, canonical_orientation, check_plane
 from ClamSegLib.volume_files import read_volume, write_volume
 

@@ -14,8 +14,8 @@ from ClamSegLib.clam import decode, log_odds_ratio
 from ClamSegLib.cli import main
 from ClamSegLib.config import ModelConfig
 from ClamSegLib.config_json import from_json, to_json
-from ClamSegLib.errors import InputError
 from ClamSegLib.level_scales import measure_level_scales
+from ClamSegLib.system.errors import InputError
 
 
 def organ_of(n: int) -> np.ndarray:

@@ -11,9 +11,9 @@ from ClamSegLib import engine_choice
 from ClamSegLib.engine import EngineChoice
 from ClamSegLib.engine_choice import OpenEngine, checked_steps
 from ClamSegLib.engine_opening import open_engine, open_steps
-from ClamSegLib.errors import ClamSegError
 from ClamSegLib.level_steps import Halfway, LevelSteps, shapes_of_step
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.errors import ClamSegError
+from ClamSegLib.system.progress import Reporter
 
 LEVELS = (1, 2, 3)
 SLICES = np.arange(5)

@@ -5,8 +5,8 @@ import pytest
 
 from ClamSegLib.config import RefinementConfig
 from ClamSegLib.config_json import from_json, to_json
-from ClamSegLib.errors import InputError
 from ClamSegLib.map_refinement import ValueEvidence, follow_image, given_out, peaks, refined
+from ClamSegLib.system.errors import InputError
 
 
 def slices(rng: np.random.Generator, n: int, bright_share: float) -> np.ndarray:

@@ -1,12 +1,12 @@
 import pytest
 import torch
 
-from ClamSegLib import memory_reuse
 from ClamSegLib.benchmark_networks import comparison_config
 from ClamSegLib.clam import Clam
 from ClamSegLib.engine import EngineChoice
 from ClamSegLib.engine_torch import TorchEngine
-from ClamSegLib.memory_reuse import kept_memory
+from ClamSegLib.system import malloc_tuning as memory_reuse
+from ClamSegLib.system.malloc_tuning import kept_memory
 
 
 class Library:

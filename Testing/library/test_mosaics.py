@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ClamSegLib.errors import InputError
 from ClamSegLib.mosaics import MOSAIC_KINDS, mosaic, rectangle_origin, superpixel_origin, tile_origin
+from ClamSegLib.system.errors import InputError
 
 CPU = torch.device("cpu")
 

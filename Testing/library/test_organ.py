@@ -8,10 +8,10 @@ import pytest
 from tiny_model import tiny_model
 
 from ClamSegLib.config import OrganConfig
-from ClamSegLib.errors import ClamSegError, InputError
 from ClamSegLib.metrics import dice
 from ClamSegLib.organ import OrganResult, find_organ
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.errors import ClamSegError, InputError
+from ClamSegLib.system.progress import Reporter
 from ClamSegLib.volume import Volume, canonical
 from ClamSegLib.volume_files import read_volume, write_volume
 

@@ -3,8 +3,8 @@ import os
 
 import pytest
 
-from ClamSegLib.errors import InputError, OutputError
-from ClamSegLib.outputs import whole_file, whole_folder
+from ClamSegLib.system.atomic_output import whole_file, whole_folder
+from ClamSegLib.system.errors import InputError, OutputError
 
 
 def test_a_folder_appears_when_it_is_complete_and_not_before(tmp_path):

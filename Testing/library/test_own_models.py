@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from tiny_model import tiny_model
 
-from ClamSegLib.errors import InputError
 from ClamSegLib.own_models import MODEL_FILES, import_model, remove_model
 from ClamSegLib.registry import list_models
+from ClamSegLib.system.errors import InputError
 from ClamSegLib.training_folder import TrainingFolder
 
 

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ClamSegLib.errors import InputError
 from ClamSegLib.pairs import PairSampler
+from ClamSegLib.system.errors import InputError
 
 
 def seeded(seed=0):

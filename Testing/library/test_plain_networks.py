@@ -6,7 +6,7 @@ from ClamSegLib.checkpoint import load_model
 from ClamSegLib.clam import Clam
 from ClamSegLib.cli import main
 from ClamSegLib.config import NetworkConfig
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 from ClamSegLib.unetplusplus import UNetPlusPlus
 
 KINDS = ("unet", "fcn")

@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from ClamSegLib.config import IntensityConfig, ModelConfig, NetworkConfig, OrganConfig
-from ClamSegLib.errors import InputError
 from ClamSegLib.preprocess import (
     Box,
     check_intensity,
@@ -18,6 +17,7 @@ from ClamSegLib.preprocess import (
     paste_resized,
     prepare,
 )
+from ClamSegLib.system.errors import InputError
 from ClamSegLib.volume import Volume
 
 ORGAN = OrganConfig("whole", margin_mm=6.0, margin_fraction=0.1)

@@ -275,7 +275,7 @@ def test_pictures_are_large_enough_to_be_read(tmp_path, model):
 def test_memory_that_runs_out_means_smaller_batches_said_aloud(tmp_path, model, monkeypatch):
     from ClamSegLib import engine_torch, inference
     from ClamSegLib.checkpoint import load_model
-    from ClamSegLib.errors import OutOfMemoryError
+    from ClamSegLib.system.errors import OutOfMemoryError
     from ClamSegLib.volume_files import read_volume
 
     volume = read_volume(scan(tmp_path / "scan.nrrd"))

@@ -3,8 +3,8 @@ import pytest
 import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
-from ClamSegLib.errors import InputError
 from ClamSegLib.segmentation_file import Segment, read_segmentation, write_segmentation
+from ClamSegLib.system.errors import InputError
 from ClamSegLib.volume import Volume
 
 MASS = "SCT^49755003^Morphologically Altered Structure~SCT^4147007^Mass~^^"

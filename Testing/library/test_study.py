@@ -7,9 +7,9 @@ from labelled_phantoms import write_phantoms
 
 from ClamSegLib.cli import main
 from ClamSegLib.dataset import read_labelled_folder
-from ClamSegLib.errors import InputError
 from ClamSegLib.study_file import StudyRow, read_study, with_choice
 from ClamSegLib.study_table import criterion_correlation
+from ClamSegLib.system.errors import InputError
 
 BASE = {
     "model": {"organ": {"method": "whole"}, "image_size": 32, "network": {"features": [4, 8, 8]}},

@@ -8,7 +8,7 @@ from labelled_phantoms import write_phantoms
 
 from ClamSegLib.cli import main
 from ClamSegLib.dataset import read_labelled_folder
-from ClamSegLib.progress import Reporter
+from ClamSegLib.system.progress import Reporter
 from ClamSegLib.training_config import TrainingConfig
 from ClamSegLib.training_setup import TrainingSetup, new_model_config, prepare_training
 
@@ -77,7 +77,7 @@ def test_a_stop_file_ends_the_tuning_with_the_best_so_far(setup, tmp_path):
 
 def test_a_training_that_tunes_is_found_by_its_lock(tmp_path, monkeypatch):
     from ClamSegLib import training_run
-    from ClamSegLib.process_identity import running_training
+    from ClamSegLib.system.process import running_training
 
     locked = []
 

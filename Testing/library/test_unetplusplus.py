@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ClamSegLib.config import NetworkConfig
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 from ClamSegLib.unetplusplus import UNetPlusPlus
 
 THREES, GROWING = (3, 3, 3, 3, 3), (3, 3, 3, 5, 5)

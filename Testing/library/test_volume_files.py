@@ -6,7 +6,7 @@ import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 from ClamSegLib.volume import Volume
 from ClamSegLib.volume_files import read_volume, write_volume
 

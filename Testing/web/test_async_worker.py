@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from asyncio_apart import run_apart
 
-from ClamSegLib.process_identity import is_alive
+from ClamSegLib.system.process import is_alive
 from ClamSegLib.volume import Volume
 from ClamSegLib.volume_files import write_volume
 from ClamSegWeb import worker_process

@@ -15,7 +15,7 @@ from page_scans import brain, write_brain
 from page_server import PageServer
 from tiny_model import tiny_model
 
-from ClamSegLib.process_identity import is_alive
+from ClamSegLib.system.process import is_alive
 from ClamSegLib.volume_files import write_volume
 
 

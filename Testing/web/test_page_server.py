@@ -13,7 +13,7 @@ import pytest
 from page_scans import write_brain
 from page_server import REPOSITORY, PageServer, processes
 
-from ClamSegLib.process_identity import is_alive
+from ClamSegLib.system.process import is_alive
 
 
 def call(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:

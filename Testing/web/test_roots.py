@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 from ClamSegWeb.roots import Roots
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ClamSegLib.c_messages import descriptor_unheard
+from ClamSegLib.system.silence_c_output import descriptor_unheard
 
 _lock = threading.RLock()
 

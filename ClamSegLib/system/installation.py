@@ -7,8 +7,8 @@ import os
 import platform
 from typing import Any
 
-from ClamSegLib.engine_packages import engine_versions
-from ClamSegLib.errors import ClamSegError
+from ClamSegLib.system.engine_packages import engine_versions
+from ClamSegLib.system.errors import ClamSegError
 
 PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "safetensors", "pydicom", "highdicom", "matplotlib")
 _NEEDED = ("numpy", "scipy", "SimpleITK", "safetensors")

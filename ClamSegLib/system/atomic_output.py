@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ClamSegLib.errors import InputError, OutputError
+from ClamSegLib.system.errors import InputError, OutputError
 
 _LEFTOVER_AGE_S = 24 * 3600
 # Of the 255 that usual disks allow, less the words that tell a part from the whole.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
-from ClamSegLib.errors import InputError
+from ClamSegLib.system.errors import InputError
 
 if TYPE_CHECKING:
     import torch

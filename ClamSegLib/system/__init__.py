@@ -1,0 +1,1 @@
+"""Errors, progress, atomic output, paths, devices, processes, memory: what every room stands on."""
