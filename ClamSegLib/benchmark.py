@@ -24,9 +24,9 @@ from ClamSegLib.benchmark_networks import rounds, spread
 from ClamSegLib.benchmark_peers import DeepestHead
 from ClamSegLib.benchmark_picture import draw, table
 from ClamSegLib.engine_memory import processor_name, versions_of_engines
+from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.system.malloc_tuning import kept_memory
 from ClamSegLib.system.progress import Reporter
-from ClamSegLib.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -145,14 +145,14 @@ def _source(options: BenchmarkOptions) -> Path:
 
 
 def _case_of(options: BenchmarkOptions, slices: int) -> Volume:
-    from ClamSegLib.volume_files import read_volume
+    from ClamSegLib.imaging.read_write import read_volume
 
     return enlarged(read_volume(_source(options)), options.side, slices)
 
 
 def whole_case(options: BenchmarkOptions, slices: int, folder: Path) -> dict[str, Any]:
     """Segments the enlarged CT in a process of its own and reads its report: seconds per stage, peak memory."""
-    from ClamSegLib.volume_files import write_volume
+    from ClamSegLib.imaging.read_write import write_volume
 
     source = _source(options)
     volume = _case_of(options, slices)
@@ -229,10 +229,10 @@ def against_slice_loop(options: BenchmarkOptions) -> dict[str, Any]:
     from ClamSegLib.benchmark_peers import slice_loop
     from ClamSegLib.checkpoint import load_model
     from ClamSegLib.config import IntensityConfig
+    from ClamSegLib.imaging.volume import canonical
     from ClamSegLib.network_run import run_network
     from ClamSegLib.preprocess import prepare
     from ClamSegLib.registry import find_model
-    from ClamSegLib.volume import canonical
 
     model = load_model(find_model(options.model))
     volume = canonical(_case_of(options, options.slices), model.config.plane)[0]

@@ -16,7 +16,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from ClamSegLib.benchmark_smp import SameFeatures, as_shipped, remark_on_torchvision
-from ClamSegLib.volume import Array
+from ClamSegLib.imaging.volume import Array
 
 MONAI, PLAIN = "MONAI BasicUNetPlusPlus", "plain nested U-Net"
 SMP_SHIPPED = "segmentation_models_pytorch UnetPlusPlus, as shipped (ResNet-34)"

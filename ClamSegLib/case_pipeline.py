@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ClamSegLib.checkpoint import LoadedModel
+from ClamSegLib.imaging.read_write import read_volume
+from ClamSegLib.imaging.volume import Volume, looks_like_hu
 from ClamSegLib.inference import CaseResult, FirstLook, SegmentOptions, look_at, segment_volume
 from ClamSegLib.report import write_case
 from ClamSegLib.system.atomic_output import refuse_existing
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.installation import cpu_memory_mb
 from ClamSegLib.system.progress import Reporter
-from ClamSegLib.volume import Volume, looks_like_hu
-from ClamSegLib.volume_files import read_volume
 
 # The volume, its maps, labels and components, and their temporary copies.
 _BYTES_PER_VOXEL = 40

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from ClamSegLib.dataset import LabelledFolder, Row
+from ClamSegLib.imaging.read_write import PICTURE_ENDINGS, ending_of, read_volume
+from ClamSegLib.imaging.volume import Array, Volume, canonical, check_plane
 from ClamSegLib.preprocess import clean_values
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
-from ClamSegLib.volume import Array, Volume, canonical, check_plane
-from ClamSegLib.volume_files import PICTURE_ENDINGS, ending_of, read_volume
 
 UNKNOWN = 255
 _MODALITIES = {"CT": "CT", "MR": "MR", "CR": "XR", "DX": "XR", "XR": "XR"}

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ClamSegLib.imaging.read_write import write_volume
+from ClamSegLib.imaging.volume import Volume, canonical_orientation
 from ClamSegLib.labelled_table import TABLE
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import InputError, OutputError
-from ClamSegLib.volume import Volume, canonical_orientation
-from ClamSegLib.volume_files import write_volume
 
 MARKS = ("normal", "diseased", "unsure")
 _COLUMNS = (

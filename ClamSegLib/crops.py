@@ -129,7 +129,7 @@ def _open(place: Path) -> CropSet | None:
 
 def _slices_of(folder: LabelledFolder, row_indices: list[int]) -> int:
     """An upper bound of the slices the rows give, for the size of the arrays."""
-    from ClamSegLib.volume_files import PICTURE_ENDINGS, ending_of, read_volume
+    from ClamSegLib.imaging.read_write import PICTURE_ENDINGS, ending_of, read_volume
 
     total = 0
     for number in row_indices:

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.dataset import LabelledFolder, Row
+from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.metrics import roc_auc
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
-from ClamSegLib.volume import Volume
 
 _STRONG_BIAS, _SOME_BIAS = 0.80, 0.65
 _FEW_PATIENTS = 5
@@ -100,7 +100,7 @@ def _count(folder: LabelledFolder, found: Examination) -> None:
 
 
 def _read_all(folder: LabelledFolder, found: Examination, reporter: Reporter) -> dict[Path, _Seen]:
-    from ClamSegLib.volume_files import read_volume
+    from ClamSegLib.imaging.read_write import read_volume
 
     seen: dict[Path, _Seen] = {}
     broken: list[str] = []

@@ -20,6 +20,7 @@ from ClamSegLib.checkpoint import LoadedModel
 from ClamSegLib.dataset import LabelledFolder
 from ClamSegLib.early_exit import cost_of_levels
 from ClamSegLib.evaluation_picture import Example, example_of, write_montage
+from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.lesions import above_threshold
 from ClamSegLib.network_run import BY_NEED, run_network
 from ClamSegLib.organ import find_organ
@@ -31,7 +32,6 @@ from ClamSegLib.system.atomic_output import whole_folder
 from ClamSegLib.system.device import choose_device, clock_of
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
-from ClamSegLib.volume import Volume
 
 # The strongest condition's map, and the disagreement of the shells where there are any.
 Maps = Callable[[Preparation], tuple[NDArray[np.uint8], NDArray[np.uint8] | None]]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ClamSegLib.imaging.read_write import ALLOWED, PICTURE_ENDINGS, VOLUME_ENDINGS, ending_of, is_image_file
 from ClamSegLib.labelled_rows import NORMAL_NAMES, LabelledFolder, Row, normal_and_conditions
 from ClamSegLib.labelled_table import TABLE
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.volume_files import ALLOWED, PICTURE_ENDINGS, VOLUME_ENDINGS, ending_of, is_image_file
 
 
 def _images_below(folder: Path) -> list[Path]:
     """Images of a folder; a folder of DICOM files without endings counts as one volume."""
-    from ClamSegLib.dicom_series import is_dicom_file
+    from ClamSegLib.imaging.dicom_series import is_dicom_file
 
     found: list[Path] = []
     for path in sorted(folder.iterdir()):
@@ -31,7 +31,7 @@ def _images_below(folder: Path) -> list[Path]:
 
 def _one_series(files: list[Path]) -> bool:
     """Whether the files are slices of one stack rather than single X-rays."""
-    from ClamSegLib.dicom_series import read_header
+    from ClamSegLib.imaging.dicom_series import read_header
 
     first, last = read_header(files[0]), read_header(files[-1])
     if first is None or last is None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ClamSegLib.volume import Volume, box_of
+from ClamSegLib.imaging.volume import Volume, box_of
 
 _FULL = np.ones((3, 3, 3), dtype=bool)  # 26-connected
 

@@ -17,8 +17,8 @@ from torch import Tensor
 from ClamSegLib.clam import Clam, decode
 from ClamSegLib.config import ModelConfig
 from ClamSegLib.early_exit import FEWEST_SLICES, slice_scores
+from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.metrics import roc_auc
-from ClamSegLib.volume import Volume
 
 # Slices farther apart than this tell little of each other; measured on sets with slices up to about 5 mm.
 FARTHEST_MM = 7.5

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from ClamSegLib.config import IntensityConfig, OrganConfig
+from ClamSegLib.imaging.volume import Array, Volume, canonical
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
-from ClamSegLib.volume import Array, Volume, canonical
 
 METHODS = ("lungs_ct", "brain_mr", "body", "whole")
 PLUGINS = ("totalsegmentator", "lungmask", "hd-bet")
@@ -153,7 +153,7 @@ def body_mask(volume: Volume) -> Array:
 
 def _mask_from_file(path: Path, volume: Volume) -> Array:
     """A mask on the grid of the input, in any axis order; any value above 0 is organ."""
-    from ClamSegLib.volume_files import read_volume
+    from ClamSegLib.imaging.read_write import read_volume
 
     if not path.exists():
         raise InputError(

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ClamSegLib.imaging.volume import Array, Volume, box_of
 from ClamSegLib.organ_morphology import (
     close,
     dilate,
@@ -15,7 +16,6 @@ from ClamSegLib.organ_morphology import (
     upsampled,
     working_grid,
 )
-from ClamSegLib.volume import Array, Volume, box_of
 
 NAME = "brain_mr"
 _STRIPPED_ZERO_SHARE = 0.30

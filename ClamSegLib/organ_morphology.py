@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ClamSegLib.volume import Array, Volume, box_of
+from ClamSegLib.imaging.volume import Array, Volume, box_of
 
 # Where a picture does not say its spacing: the width a chest or head picture usually shows.
 _ASSUMED_WIDTH_MM = {"CT": 350.0, "MR": 240.0, "XR": 350.0}

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ClamSegLib.config import ModelConfig
+from ClamSegLib.imaging.volume import Array, Volume
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.volume import Array, Volume
 
 _BATCH = 8
 _SMALLEST_SHARE, _LARGEST_SHARE = 0.04, 0.75

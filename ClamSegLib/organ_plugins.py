@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ClamSegLib.imaging.read_write import read_volume, write_volume
+from ClamSegLib.imaging.volume import Array, Volume
 from ClamSegLib.system.errors import ClamSegError, InputError
-from ClamSegLib.volume import Array, Volume
-from ClamSegLib.volume_files import read_volume, write_volume
 
 # The command, its package, and its arguments; lung lobes are TotalSegmentator's names for parts of the lungs.
 _COMMANDS: dict[str, tuple[str, str, list[str]]] = {

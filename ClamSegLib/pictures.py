@@ -19,9 +19,9 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from ClamSegLib import RESEARCH_ONLY
+from ClamSegLib.imaging.volume import box_of
 from ClamSegLib.inference import CaseResult
 from ClamSegLib.preprocess import Box
-from ClamSegLib.volume import box_of
 
 _BACKGROUND, _WORDS, _FAINT = "#101214", "#e8e8e8", "#9aa0a6"
 _SHOWN_SLICES = 6

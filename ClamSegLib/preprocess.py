@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.config import IntensityConfig, ModelConfig, OrganConfig
+from ClamSegLib.imaging.volume import Array, Volume
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.volume import Array, Volume
 
 SMALLEST_SIDE_PX = 16
 _LOWEST_HU, _HIGHEST_HU = -32768, 32767

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib import RESEARCH_ONLY, __version__
+from ClamSegLib.imaging.read_write import write_volume
+from ClamSegLib.imaging.seg_nrrd import Segment, write_segmentation
+from ClamSegLib.imaging.volume import box_of
 from ClamSegLib.inference import CaseResult
 from ClamSegLib.lesions import write_lesions
-from ClamSegLib.segmentation_file import Segment, write_segmentation
 from ClamSegLib.system.atomic_output import whole_folder
-from ClamSegLib.volume import box_of
-from ClamSegLib.volume_files import write_volume
 
 SEGMENTATION, PROBABILITY, DISAGREEMENT = "segmentation.seg.nrrd", "probability.nrrd", "disagreement.nrrd"
 LESIONS, OVERLAY, STAGES, REPORT, DICOM_SEG = (
@@ -181,7 +181,7 @@ def write_case(
                 write_volume(strongest, result.volume, part / name)
         write_lesions(part / LESIONS, result.lesions)
         if dicom_seg and any(s.mask.any() for s in segments):
-            from ClamSegLib.dicom_seg import write_dicom_seg
+            from ClamSegLib.imaging.dicom_seg import write_dicom_seg
 
             write_dicom_seg(
                 part / DICOM_SEG, segments, result.volume, series_description=f"ClamSeg {result.model.config.name}"

@@ -85,7 +85,7 @@ def read_config_file(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def guess_modality(folder: LabelledFolder) -> str:
     """'CT', 'MR' or 'XR' from labels.csv's column `modality`, else from the first image's header; '' if neither tells."""
-    from ClamSegLib.volume_files import read_volume
+    from ClamSegLib.imaging.read_write import read_volume
 
     words = folder.rows[0].extra.get("modality", "").upper()
     if not words:

@@ -146,8 +146,8 @@ class Worker:
 
     def _look_at(self, request: dict[str, Any], model: Any, options: Any, reporter: JsonReporter) -> Any:
         """The volume with its organ, taken again only where file, model, device or organ request changed."""
+        from ClamSegLib.imaging.read_write import read_volume
         from ClamSegLib.inference import look_at
-        from ClamSegLib.volume_files import read_volume
 
         path = Path(request["input"])
         files = [path, Path(options.organ)]
@@ -267,10 +267,10 @@ def _hello() -> dict[str, Any]:
 
 def _dicom_seg(request: dict[str, Any]) -> dict[str, Any]:
     """DICOM SEG from a (corrected) segmentation file and the series it was drawn on."""
-    from ClamSegLib.dicom_seg import write_dicom_seg
-    from ClamSegLib.segmentation_file import read_segmentation
+    from ClamSegLib.imaging.dicom_seg import write_dicom_seg
+    from ClamSegLib.imaging.read_write import read_volume
+    from ClamSegLib.imaging.seg_nrrd import read_segmentation
     from ClamSegLib.system.atomic_output import whole_file
-    from ClamSegLib.volume_files import read_volume
 
     _need(request, "segmentation", "input", "output")
     volume = read_volume(Path(request["input"]), series=request.get("series"))
@@ -284,8 +284,8 @@ def _read(request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
     """A scan as an array in a folder of its own, and where it lies."""
     import numpy as np
 
+    from ClamSegLib.imaging.read_write import read_volume
     from ClamSegLib.system.atomic_output import whole_file
-    from ClamSegLib.volume_files import read_volume
 
     _need(request, "input", "output")
     reporter.progress(0, 1, "reading")

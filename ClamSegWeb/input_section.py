@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ClamSegLib.dicom_series import is_dicom_file
-from ClamSegLib.volume_files import readable_name
+from ClamSegLib.imaging.dicom_series import is_dicom_file
+from ClamSegLib.imaging.read_write import readable_name
 from ClamSegReading.fit import describe
 from ClamSegReading.result_views import show_model_window
 from ClamSegReading.samples import sample_name, shipped_samples

@@ -14,7 +14,7 @@ import slicer
 import vtk
 from vtk.util import numpy_support
 
-from ClamSegLib.volume_files import readable_name
+from ClamSegLib.imaging.read_write import readable_name
 from ClamSegScene import SceneError
 from ClamSegScene.reading import Reading, keep_reading
 from ClamSegScene.words import tr as _

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ClamSegLib.imaging.read_write import is_image_file, readable_name
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.volume_files import is_image_file, readable_name
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import Any
 
 from aiohttp import web
 
+from ClamSegLib.imaging.read_write import PICTURE_ENDINGS, VOLUME_ENDINGS, ending_of
 from ClamSegLib.system.errors import ClamSegError
-from ClamSegLib.volume_files import PICTURE_ENDINGS, VOLUME_ENDINGS, ending_of
 from ClamSegReading.review_files import KINDS
 from ClamSegScene import SceneError
 from ClamSegWeb.access import holds_key

@@ -68,8 +68,8 @@ def icon() -> Image.Image:
 def thumbnail(path: Path, modality: str) -> Image.Image:
     """The middle slice of a sample on black."""
     sys.path.insert(0, str(REPOSITORY))
-    from ClamSegLib.volume import canonical
-    from ClamSegLib.volume_files import read_volume
+    from ClamSegLib.imaging.read_write import read_volume
+    from ClamSegLib.imaging.volume import canonical
 
     volume, _ = canonical(read_volume(path))
     plane = np.asarray(volume.array[volume.array.shape[0] // 2], float)

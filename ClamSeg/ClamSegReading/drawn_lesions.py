@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ClamSegLib.volume import box_of
+from ClamSegLib.imaging.volume import box_of
 from ClamSegReading.lesion_map import Box
 from ClamSegReading.lesion_row import Decision
 

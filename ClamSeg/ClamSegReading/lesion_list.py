@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ClamSegLib.volume import box_of
+from ClamSegLib.imaging.volume import box_of
 from ClamSegReading.drawn_lesions import FoundLesion, drawn_lesions
 from ClamSegReading.lesion_map import KeptLesion, LesionMap, shifted
 from ClamSegReading.lesion_measure import measure_kept, measure_undecided, row_of

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ClamSegLib.volume import box_of
+from ClamSegLib.imaging.volume import box_of
 
 Box = tuple[slice, slice, slice]
 
@@ -64,7 +64,7 @@ class LesionMap:
         n_conditions: int,
         plane: str,
     ) -> None:
-        from ClamSegLib.volume import canonical
+        from ClamSegLib.imaging.volume import canonical
 
         self.own_shape = probability.shape
         self.n_conditions = n_conditions

@@ -135,7 +135,7 @@ def grid_of(record: GeometryRecord, volume: Any, is_projection: bool) -> Any:
         volume: the node, which keeps what its reading told.
         is_projection: its model takes it for an X-ray; such a picture has no known spacing.
     """
-    from ClamSegLib.volume import Volume
+    from ClamSegLib.imaging.volume import Volume
 
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ record.matrix
     spacing = np.asarray(record.spacing_mm)

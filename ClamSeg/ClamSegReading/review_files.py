@@ -44,7 +44,7 @@ def with_ending(path: Path, kind: str) -> Path:
 
 def segments_of_result(result: Any) -> list[Any]:
     """ClamSegLib segments as they stand in the scene now, in the scan's own frame."""
-    from ClamSegLib.segmentation_file import Segment
+    from ClamSegLib.imaging.seg_nrrd import Segment
 
     shape = result.record.shape
     return [
@@ -86,7 +86,7 @@ def write_review(result: Any, kind: str, path: Path) -> Path:
 
 
 def _write_segmentation(result: Any, path: Path) -> None:
-    from ClamSegLib.segmentation_file import write_segmentation
+    from ClamSegLib.imaging.seg_nrrd import write_segmentation
 
     segments = segments_of_result(result)
     if not segments:
@@ -96,7 +96,7 @@ def _write_segmentation(result: Any, path: Path) -> None:
 
 def _write_nifti(result: Any, path: Path) -> None:
     """A labelmap: 1, 2, ... in the order of the segments; a lesion lies over the organ it is in."""
-    from ClamSegLib.volume_files import write_volume
+    from ClamSegLib.imaging.read_write import write_volume
 
     labels = np.zeros(result.record.shape, np.uint8)
     for value, segment in enumerate(segments_of_result(result), 1):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import slicer
 
-from ClamSegLib.volume import looks_like_hu
+from ClamSegLib.imaging.volume import looks_like_hu
 from ClamSegScene.geometry import oblique_deg, stack_plane
 from ClamSegScene.volumes import problem_of_volume, voxels_of
 

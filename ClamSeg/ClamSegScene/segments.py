@@ -11,7 +11,7 @@ import slicer
 import vtk
 from vtk.util import numpy_support
 
-from ClamSegLib.volume import box_of
+from ClamSegLib.imaging.volume import box_of
 from ClamSegScene import SceneError
 from ClamSegScene.words import tr as _
 

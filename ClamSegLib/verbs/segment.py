@@ -46,7 +46,7 @@ def find_inputs(paths: list[Path]) -> list[Path]:
     Raises:
         InputError: a path that does not exist, or a folder without images.
     """
-    from ClamSegLib.volume_files import DICOM_ENDINGS, ending_of, is_image_file
+    from ClamSegLib.imaging.read_write import DICOM_ENDINGS, ending_of, is_image_file
 
     found: list[Path] = []
     for path in paths:

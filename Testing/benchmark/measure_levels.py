@@ -26,11 +26,11 @@ from ClamSegLib.config import NetworkConfig
 from ClamSegLib.dataset import read_labelled_folder
 from ClamSegLib.early_exit import doubt
 from ClamSegLib.engine_candidates import engines_to_try, precisions_here
+from ClamSegLib.imaging.volume import canonical
 from ClamSegLib.network_run import BY_NEED, run_network
 from ClamSegLib.organ import find_organ
 from ClamSegLib.preprocess import Preparation, prepare
 from ClamSegLib.system.errors import ClamSegError
-from ClamSegLib.volume import canonical
 
 CPU = torch.device("cpu")
 

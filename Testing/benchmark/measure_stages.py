@@ -26,10 +26,10 @@ from ClamSegLib.benchmark import enlarged
 from ClamSegLib.checkpoint import LoadedModel, load_model
 from ClamSegLib.clam import Clam
 from ClamSegLib.config import NetworkConfig
+from ClamSegLib.imaging.read_write import read_volume, write_volume
 from ClamSegLib.registry import find_model
 from ClamSegLib.report import write_case
 from ClamSegLib.system.paths import resources_folder
-from ClamSegLib.volume_files import read_volume, write_volume
 
 
 def seconds_of(work: Callable[[], Any]) -> tuple[float, Any]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ClamSegLib.volume import Volume
-from ClamSegLib.volume_files import read_volume
+from ClamSegLib.imaging.read_write import read_volume
+from ClamSegLib.imaging.volume import Volume
 
 CONFIG: dict[str, Any] = {
     "name": "mr-toy",

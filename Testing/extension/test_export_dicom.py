@@ -11,7 +11,7 @@ import pytest
 from run_bench import Bench
 from volumes_in_scene import add_volume
 
-from ClamSegLib.volume_files import read_volume
+from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.worker import Worker
 from ClamSegReading.dicom_sources import gather_series
 from ClamSegReading.lesion_row import Decision
@@ -70,6 +70,6 @@ def test_the_voxels_of_the_dicom_seg_lie_where_the_reader_saw_them(
 
 
 def volume_like(array: np.ndarray) -> Any:
-    from ClamSegLib.volume import Volume
+    from ClamSegLib.imaging.volume import Volume
 
     return Volume(array)

@@ -14,9 +14,9 @@ from volumes_in_scene import GEOMETRIES, add_volume, linear_transform
 
 from ClamSegLib.corrections import save_corrections
 from ClamSegLib.dataset import read_labelled_folder
-from ClamSegLib.segmentation_file import read_segmentation
+from ClamSegLib.imaging.read_write import read_volume
+from ClamSegLib.imaging.seg_nrrd import read_segmentation
 from ClamSegLib.system.errors import OutputError
-from ClamSegLib.volume_files import read_volume
 from ClamSegReading.dicom_sources import gather_series
 from ClamSegReading.lesion_row import Decision
 from ClamSegReading.review_files import write_review

@@ -12,7 +12,7 @@ import slicer
 import vtk
 from volumes_in_scene import GEOMETRIES, add_volume, blob, grid_transform, linear_transform, matrix, oblique, plain
 
-from ClamSegLib.volume_files import read_volume
+from ClamSegLib.imaging.read_write import read_volume
 from ClamSegScene import SceneError
 from ClamSegScene.certificate import certify
 from ClamSegScene.facts import facts_of

@@ -314,7 +314,7 @@ def test_an_existing_segment_and_a_roi_serve_as_organ(bench: Bench) -> None:
     mask[2:8, 2:12, 3:15] = True
     put_segment(drawn, volume, SegmentLook("b", "brain", (1, 2, 3)), mask)
     bench.start(volume, organ="segment", organ_node=drawn, organ_segment="b")
-    from ClamSegLib.volume_files import read_volume
+    from ClamSegLib.imaging.read_write import read_volume
 
     path = bench.worker.requests[-1][1]["options"]["organ"]
     assert np.array_equal(read_volume(Path(path)).array > 0, mask)

@@ -20,7 +20,7 @@ from another_user import another_user, folder_for_everybody
 from tiny_model import tiny_model
 
 from ClamSegLib.cli import main
-from ClamSegLib.volume_files import read_volume
+from ClamSegLib.imaging.read_write import read_volume
 
 Files = Callable[[Path], Path]
 REPOSITORY = Path(__file__).resolve().parents[2]

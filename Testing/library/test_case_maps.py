@@ -11,11 +11,11 @@ from ClamSegLib.case_maps import CaseMaps, paste_steps
 from ClamSegLib.checkpoint import LoadedModel, load_model
 from ClamSegLib.clam import decode
 from ClamSegLib.config import EarlyExit, RefinementConfig
+from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.inference import SegmentOptions, segment_volume
 from ClamSegLib.map_refinement import given_out, peaks, sharpened
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.progress import Reporter
-from ClamSegLib.volume_files import read_volume
 
 SHARES = RefinementConfig(-4.0, 8.0, (tuple(np.linspace(-2.0, 12.0, 96)),), (0.3,), 0.4, 0.8)
 

@@ -12,9 +12,9 @@ from ClamSegLib.cli import main
 from ClamSegLib.corrections import ReviewedCase, save_corrections
 from ClamSegLib.dataset import add_corrections, read_labelled_folder, without_outlines
 from ClamSegLib.doctor import examine
+from ClamSegLib.imaging.read_write import read_volume
+from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.volume import Volume
-from ClamSegLib.volume_files import read_volume
 
 SHAPE = (6, 20, 24)
 # slice 0 at the head: canonical slices count from the feet, so own slice k is canonical 5 - k

@@ -11,11 +11,11 @@ from ClamSegLib.cases import UNKNOWN, read_cases
 from ClamSegLib.config import IntensityConfig, ModelConfig, NetworkConfig, OrganConfig
 from ClamSegLib.crops import CropSet, load_crops
 from ClamSegLib.dataset import read_labelled_folder
+from ClamSegLib.imaging.read_write import write_volume
+from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.metrics import dice
 from ClamSegLib.superpixels import superpixels
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.volume import Volume
-from ClamSegLib.volume_files import write_volume
 
 CONFIG = ModelConfig(
     "m",

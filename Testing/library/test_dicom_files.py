@@ -18,9 +18,9 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from ClamSegLib.dicom_series import list_series
+from ClamSegLib.imaging.dicom_series import list_series
+from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.volume_files import read_volume
 
 AXIAL = [1, 0, 0, 0, 1, 0]
 NAME = "Doe^Secret"
@@ -482,7 +482,7 @@ def test_real_series_are_read_in_any_order_of_their_names(real_data, tmp_path, f
 
 def test_a_real_series_lies_on_the_grid_of_its_published_labels(real_data):
     """The organ labels of the example CT are stored with rows the other way round."""
-    from ClamSegLib.volume import canonical
+    from ClamSegLib.imaging.volume import canonical
 
     ct, _ = canonical(read_volume(real_data / "totalseg_ct" / "example_ct_dicom"))
     labels, _ = canonical(read_volume(real_data / "totalseg_ct" / "volumes" / "example_seg_dicom.nii.gz"))

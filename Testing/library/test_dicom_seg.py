@@ -3,11 +3,11 @@ import pytest
 from test_dicom_files import stack
 
 from ClamSegLib import RESEARCH_ONLY
-from ClamSegLib.dicom_seg import write_dicom_seg
-from ClamSegLib.segmentation_file import Segment
+from ClamSegLib.imaging.dicom_seg import write_dicom_seg
+from ClamSegLib.imaging.read_write import read_volume
+from ClamSegLib.imaging.seg_nrrd import Segment
+from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.volume import Volume
-from ClamSegLib.volume_files import read_volume
 
 hd = pytest.importorskip("highdicom")
 MASS = "SCT^49755003^Morphologically Altered Structure~SCT^4147007^Mass~^^"

@@ -22,9 +22,9 @@ from ClamSegLib.early_exit import (
     slice_scores,
     undecided,
 )
+from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.inference import SegmentOptions, segment_volume
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.volume_files import read_volume
 
 NORMAL, SICK = np.zeros(100, bool), np.ones(100, bool)
 LABELS = np.concatenate([NORMAL, SICK])

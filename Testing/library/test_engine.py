@@ -22,12 +22,12 @@ from ClamSegLib.engine import Engine, EngineChoice
 from ClamSegLib.engine_choice import SMALLEST_AGREEMENT, OpenEngine, OpenSteps, Work, choose_engine
 from ClamSegLib.engine_opening import open_engine, open_steps
 from ClamSegLib.engine_trial import try_engine
+from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.inference import SegmentOptions, segment_volume
 from ClamSegLib.system import device
 from ClamSegLib.system.engine_packages import engine_versions, installed_engines
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.progress import Reporter
-from ClamSegLib.volume_files import read_volume
 
 CPU = torch.device("cpu")
 KINDS = {"torch": "torch", "openvino": "openvino", "onnx": "onnxscript", "mnn": "MNN"}

@@ -9,10 +9,10 @@ from tiny_model import tiny_model
 
 from ClamSegLib.cli import main
 from ClamSegLib.evaluation_picture import BOXES, LABELS, OUTLINES, chosen_examples, example_of
+from ClamSegLib.imaging.read_write import write_volume
+from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.metrics import average_precision, dice
 from ClamSegLib.scoring import Scoreboard
-from ClamSegLib.volume import Volume
-from ClamSegLib.volume_files import write_volume
 
 
 def board(threshold: float | None = 0.5) -> Scoreboard:
@@ -239,8 +239,8 @@ def test_grad_cam_points_where_the_network_looks():
     from ClamSegLib.baselines import GradCam
     from ClamSegLib.clam import Clam
     from ClamSegLib.config import ModelConfig, NetworkConfig, OrganConfig
+    from ClamSegLib.imaging.volume import Volume
     from ClamSegLib.preprocess import prepare
-    from ClamSegLib.volume import Volume
 
     network = NetworkConfig(features=(4, 4), kernel_sizes=(3, 3))
     clam = Clam(network).eval()

@@ -13,11 +13,11 @@ from tiny_model import tiny_model
 
 from ClamSegLib.checkpoint import load_model
 from ClamSegLib.config import PLANES
+from ClamSegLib.imaging.read_write import read_volume, write_volume
+from ClamSegLib.imaging.volume import Volume, canonical, canonical_orientation, check_plane
 from ClamSegLib.inference import SegmentOptions, segment_volume
 from ClamSegLib.report import write_case
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.volume import Volume, canonical, canonical_orientation, check_plane
-from ClamSegLib.volume_files import read_volume, write_volume
 
 OPTIONS = SegmentOptions(device="cpu", threshold=0.05)
 

@@ -6,6 +6,7 @@ from tiny_model import tiny_model
 
 from ClamSegLib.checkpoint import LoadedModel, load_model
 from ClamSegLib.config import EarlyExit
+from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.inference import SegmentOptions, segment_volume
 from ClamSegLib.neighbours import (
     evidence,
@@ -16,7 +17,6 @@ from ClamSegLib.neighbours import (
     told_better,
 )
 from ClamSegLib.report import report_of
-from ClamSegLib.volume import Volume
 
 
 def maps(*values: float) -> np.ndarray:

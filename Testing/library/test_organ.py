@@ -8,12 +8,12 @@ import pytest
 from tiny_model import tiny_model
 
 from ClamSegLib.config import OrganConfig
+from ClamSegLib.imaging.read_write import read_volume, write_volume
+from ClamSegLib.imaging.volume import Volume, canonical
 from ClamSegLib.metrics import dice
 from ClamSegLib.organ import OrganResult, find_organ
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.progress import Reporter
-from ClamSegLib.volume import Volume, canonical
-from ClamSegLib.volume_files import read_volume, write_volume
 
 LUNGS, BRAIN = OrganConfig("lungs_ct", "lungs"), OrganConfig("brain_mr", "brain")
 
@@ -130,7 +130,7 @@ def test_none_takes_the_whole_image_and_body_the_body():
 def test_a_mask_file_serves_in_any_axis_order(tmp_path, order):
     import SimpleITK as sitk
 
-    from ClamSegLib.volume import to_sitk
+    from ClamSegLib.imaging.volume import to_sitk
 
     volume, lungs = chest()
     stored = sitk.PermuteAxes(to_sitk(lungs.astype(np.uint8), volume), order)

@@ -400,7 +400,7 @@ def pinned(path: Path) -> dict[str, str]:
 
 
 def test_every_sample_has_a_source_a_licence_and_a_place_in_the_patient(repository: Path) -> None:
-    from ClamSegLib.volume_files import read_volume
+    from ClamSegLib.imaging.read_write import read_volume
 
     folder = repository / "Resources" / "Samples"
     samples = json.loads((folder / "samples.json").read_text(encoding="utf-8"))
@@ -422,7 +422,7 @@ def test_every_sample_has_a_source_a_licence_and_a_place_in_the_patient(reposito
 def test_each_sample_is_the_part_of_its_source_that_its_table_names(repository: Path, real_data: Path) -> None:
     import numpy as np
 
-    from ClamSegLib.volume_files import read_volume
+    from ClamSegLib.imaging.read_write import read_volume
 
     folder = repository / "Resources" / "Samples"
     pairs = {

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from ClamSegLib.config import IntensityConfig, ModelConfig, NetworkConfig, OrganConfig
+from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.preprocess import (
     Box,
     check_intensity,
@@ -18,7 +19,6 @@ from ClamSegLib.preprocess import (
     prepare,
 )
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.volume import Volume
 
 ORGAN = OrganConfig("whole", margin_mm=6.0, margin_fraction=0.1)
 SMALL = NetworkConfig(features=(4, 8), kernel_sizes=(3, 3))

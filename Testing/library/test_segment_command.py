@@ -10,8 +10,8 @@ import SimpleITK as sitk
 from tiny_model import tiny_model
 
 from ClamSegLib.cli import main
-from ClamSegLib.volume import Volume
-from ClamSegLib.volume_files import write_volume
+from ClamSegLib.imaging.read_write import write_volume
+from ClamSegLib.imaging.volume import Volume
 
 FILES = {
     "segmentation.seg.nrrd",
@@ -275,8 +275,8 @@ def test_pictures_are_large_enough_to_be_read(tmp_path, model):
 def test_memory_that_runs_out_means_smaller_batches_said_aloud(tmp_path, model, monkeypatch):
     from ClamSegLib import engine_torch, inference
     from ClamSegLib.checkpoint import load_model
+    from ClamSegLib.imaging.read_write import read_volume
     from ClamSegLib.system.errors import OutOfMemoryError
-    from ClamSegLib.volume_files import read_volume
 
     volume = read_volume(scan(tmp_path / "scan.nrrd"))
     expected = inference.segment_volume(volume, load_model(model), inference.SegmentOptions(device="cpu", batch_size=1))

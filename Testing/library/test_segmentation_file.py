@@ -3,9 +3,9 @@ import pytest
 import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
-from ClamSegLib.segmentation_file import Segment, read_segmentation, write_segmentation
+from ClamSegLib.imaging.seg_nrrd import Segment, read_segmentation, write_segmentation
+from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.volume import Volume
 
 MASS = "SCT^49755003^Morphologically Altered Structure~SCT^4147007^Mass~^^"
 DIRECTION = tuple(Rotation.random(random_state=3).as_matrix().ravel().tolist())

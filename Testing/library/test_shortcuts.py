@@ -10,9 +10,9 @@ from scipy import ndimage
 from scipy.spatial.distance import pdist
 from torch.nn.functional import interpolate
 
+from ClamSegLib.imaging.volume import Volume, box_of
 from ClamSegLib.lesions import above_threshold, lesion_mask, measure_lesions
 from ClamSegLib.organ_morphology import WorkingGrid, close, dilate, erode, fill_holes, upsampled
-from ClamSegLib.volume import Volume, box_of
 
 SPACING_MM = (2.4, 1.1, 0.9)
 

@@ -6,9 +6,9 @@ import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ClamSegLib.imaging.read_write import read_volume, write_volume
+from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.volume import Volume
-from ClamSegLib.volume_files import read_volume, write_volume
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".nrrd", ".mha"])
@@ -162,7 +162,7 @@ def test_the_meta_image_those_are_made_from_is_fine(tmp_path):
 
 def test_a_scan_larger_than_the_machine_is_refused_before_it_is_read(tmp_path, monkeypatch):
     sitk.WriteImage(sitk.GetImageFromArray(np.ones((3, 17, 18), np.int16)), str(tmp_path / "x.nrrd"))
-    monkeypatch.setattr("ClamSegLib.volume_files._memory_bytes", lambda: 1000)
+    monkeypatch.setattr("ClamSegLib.imaging.read_write._memory_bytes", lambda: 1000)
     with pytest.raises(InputError, match=r"needs .* GB"):
         read_volume(tmp_path / "x.nrrd")
 

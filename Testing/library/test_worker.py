@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from tiny_model import tiny_model
 
-from ClamSegLib.segmentation_file import read_segmentation
-from ClamSegLib.volume import Volume
-from ClamSegLib.volume_files import read_volume, write_volume
+from ClamSegLib.imaging.read_write import read_volume, write_volume
+from ClamSegLib.imaging.seg_nrrd import read_segmentation
+from ClamSegLib.imaging.volume import Volume
 
 
 class Panel:

@@ -9,8 +9,8 @@ import numpy as np
 from pydicom.uid import MRImageStorage
 from test_dicom_files import dataset, save
 
-from ClamSegLib.volume import Volume
-from ClamSegLib.volume_files import read_volume, write_volume
+from ClamSegLib.imaging.read_write import read_volume, write_volume
+from ClamSegLib.imaging.volume import Volume
 
 SAMPLES = Path(__file__).resolve().parents[2] / "Resources" / "Samples"
 SLICES = slice(24, 32)

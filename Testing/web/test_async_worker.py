@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from asyncio_apart import run_apart
 
+from ClamSegLib.imaging.read_write import write_volume
+from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.system.process import is_alive
-from ClamSegLib.volume import Volume
-from ClamSegLib.volume_files import write_volume
 from ClamSegWeb import worker_process
 from ClamSegWeb.worker_process import AsyncWorkerProcess
 

@@ -14,9 +14,9 @@ from page_reader import PageReader, differs
 from page_scans import write_brain_series, write_turned_brain
 from page_server import PageServer
 
-from ClamSegLib.segmentation_file import read_segmentation
-from ClamSegLib.volume import Volume
-from ClamSegLib.volume_files import read_volume
+from ClamSegLib.imaging.read_write import read_volume
+from ClamSegLib.imaging.seg_nrrd import read_segmentation
+from ClamSegLib.imaging.volume import Volume
 
 
 @pytest.fixture(scope="module")

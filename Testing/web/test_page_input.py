@@ -14,7 +14,7 @@ from page_reader import PageReader
 from page_scans import brain, write_brain, write_brain_series
 from page_server import PageServer
 
-from ClamSegLib.volume_files import write_volume
+from ClamSegLib.imaging.read_write import write_volume
 
 
 @pytest.fixture(scope="module")

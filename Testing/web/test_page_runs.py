@@ -15,8 +15,8 @@ from page_scans import brain, write_brain
 from page_server import PageServer
 from tiny_model import tiny_model
 
+from ClamSegLib.imaging.read_write import write_volume
 from ClamSegLib.system.process import is_alive
-from ClamSegLib.volume_files import write_volume
 
 
 @pytest.fixture(scope="module")

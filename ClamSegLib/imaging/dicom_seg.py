@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ClamSegLib import RESEARCH_ONLY, __version__
-from ClamSegLib.segmentation_file import Segment
+from ClamSegLib.imaging.seg_nrrd import Segment
+from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.volume import Volume
 
 # Elements a DICOM SEG must carry although they may be empty; anonymising programs often remove them.
 _MAY_BE_EMPTY = (

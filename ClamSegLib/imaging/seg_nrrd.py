@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.volume import Volume
+from ClamSegLib.imaging.volume import Volume
 
 _GZIP = 31  # zlib's word for a gzip header, without a date
 _ANATOMY = "Anatomic codes - DICOM master list"

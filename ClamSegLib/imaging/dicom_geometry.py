@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.dicom_series import frame_count, numbers
+from ClamSegLib.imaging.dicom_series import frame_count, numbers
 from ClamSegLib.system.errors import InputError
 
 Floats = NDArray[np.float64]

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ClamSegLib.dicom_planes import Plane, StackGeometry, planes_of, positive_mm, rescale_of, stack_geometry
-from ClamSegLib.dicom_series import (
+from ClamSegLib.imaging.dicom_geometry import Plane, StackGeometry, planes_of, positive_mm, rescale_of, stack_geometry
+from ClamSegLib.imaging.dicom_series import (
     NO_SCANS,
     Series,
     choose_series,
@@ -26,9 +26,9 @@ from ClamSegLib.dicom_series import (
     read_header,
     scan_folder,
 )
+from ClamSegLib.imaging.volume import Array, Volume
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.itk_messages import silenced
-from ClamSegLib.volume import Array, Volume
 
 _PIXEL_TAGS = (
     "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "BitsAllocated", "BitsStored",

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ClamSegLib.meta_image_header import check_meta_image
-from ClamSegLib.nifti_header import check_nifti, missing_numbers
+from ClamSegLib.imaging.meta_image_header import check_meta_image
+from ClamSegLib.imaging.nifti_header import check_nifti, missing_numbers
+from ClamSegLib.imaging.volume import Array, Volume, from_sitk, to_sitk
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.itk_messages import silenced
-from ClamSegLib.volume import Array, Volume, from_sitk, to_sitk
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -59,8 +59,8 @@ def read_volume(path: Path, *, series: str | None = None) -> Volume:
         InputError: missing, empty, truncated, damaged, of an unknown format, with impossible geometry, or
             with values that are not grey.
     """
-    from ClamSegLib.dicom_files import read_dicom
-    from ClamSegLib.dicom_series import is_dicom_file
+    from ClamSegLib.imaging.dicom_read import read_dicom
+    from ClamSegLib.imaging.dicom_series import is_dicom_file
 
     path = Path(path)
     _check_path(path)

@@ -1,0 +1,1 @@
+"""Volumes in memory and in files: NIfTI, MetaImage, NRRD, DICOM, pictures."""
