@@ -218,7 +218,7 @@ class ClamSegLogic(ScriptedLoadableModuleLogic):
 
     def models(self, task: str = "lesion") -> list[dict[str, Any]]:
         """Installed models of a task that are whole, as the library lists them; needs no worker."""
-        from ClamSegLib.registry import list_models
+        from ClamSegLib.model.registry import list_models
 
         return [entry for entry in list_models() if entry["task"] == task and not entry["problem"]]
 

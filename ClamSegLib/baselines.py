@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ClamSegLib.clam import Clam
-from ClamSegLib.config import RefinementConfig
 from ClamSegLib.losses import top_k_score
 from ClamSegLib.map_refinement import given_out, peaks, sharpened
+from ClamSegLib.model.config import RefinementConfig
+from ClamSegLib.model.twin import Clam
 from ClamSegLib.preprocess import Preparation, normalise
 
 _LOWEST_SPREADS, _HIGHEST_SPREADS = -4.0, 8.0

@@ -189,11 +189,11 @@ def network_per_level(options: BenchmarkOptions) -> dict[str, Any]:
     """Slices a second and latency of one slice per level and engine, of the model's network with all its shells."""
     import torch
 
-    from ClamSegLib.checkpoint import load_model
     from ClamSegLib.engine import EngineChoice
     from ClamSegLib.engine_candidates import precisions_here
     from ClamSegLib.engine_opening import open_engine
-    from ClamSegLib.registry import find_model
+    from ClamSegLib.model.checkpoint import load_model
+    from ClamSegLib.model.registry import find_model
     from ClamSegLib.system.device import choose_device
 
     model = load_model(find_model(options.model))
@@ -227,12 +227,12 @@ def against_slice_loop(options: BenchmarkOptions) -> dict[str, Any]:
     from torch import nn
 
     from ClamSegLib.benchmark_peers import slice_loop
-    from ClamSegLib.checkpoint import load_model
-    from ClamSegLib.config import IntensityConfig
     from ClamSegLib.imaging.volume import canonical
+    from ClamSegLib.model.checkpoint import load_model
+    from ClamSegLib.model.config import IntensityConfig
+    from ClamSegLib.model.registry import find_model
     from ClamSegLib.network_run import run_network
     from ClamSegLib.preprocess import prepare
-    from ClamSegLib.registry import find_model
 
     model = load_model(find_model(options.model))
     volume = canonical(_case_of(options, options.slices), model.config.plane)[0]

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 
 from ClamSegLib.benchmark_networks import Work, rounds, spread
-from ClamSegLib.clam import Clam
-from ClamSegLib.config import ModelConfig, NetworkConfig
 from ClamSegLib.engine import EngineChoice
 from ClamSegLib.engine_choice import DEFAULT_BATCH
 from ClamSegLib.engine_torch import TorchEngine
+from ClamSegLib.model.config import ModelConfig, NetworkConfig
+from ClamSegLib.model.twin import Clam
 from ClamSegLib.study import finished_rows
 from ClamSegLib.study_file import Study, read_study
 from ClamSegLib.system.device import clock_of

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import distributed
 
-from ClamSegLib.config import ModelConfig, NetworkConfig
 from ClamSegLib.crops import CropSet
+from ClamSegLib.model.config import ModelConfig, NetworkConfig
 from ClamSegLib.processes import Processes
 from ClamSegLib.system.device import choose_device
 from ClamSegLib.system.errors import ClamSegError

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ClamSegLib.checkpoint import LoadedModel
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.imaging.volume import Volume, looks_like_hu
 from ClamSegLib.inference import CaseResult, FirstLook, SegmentOptions, look_at, segment_volume
+from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.report import write_case
 from ClamSegLib.system.atomic_output import refuse_existing
 from ClamSegLib.system.errors import ClamSegError, InputError

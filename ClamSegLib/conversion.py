@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ClamSegLib.clam import Clam, decode
-from ClamSegLib.config import ModelConfig
 from ClamSegLib.level_steps import NextNodes, shapes_of_step
+from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.model.twin import Clam, decode
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.silence_c_output import printf_unheard
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ClamSegLib.clam import Clam, decode
-from ClamSegLib.config import ModelConfig
 from ClamSegLib.map_refinement import refined
+from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.model.twin import Clam, decode
 from ClamSegLib.training_batches import UNKNOWN, CropSource
 
 FEWEST_SLICES = 5

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.cases import UNKNOWN, Case, cleaned, read_cases
-from ClamSegLib.config import ModelConfig
-from ClamSegLib.config_json import to_json
 from ClamSegLib.dataset import LabelledFolder
+from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.model.config_json import to_json
 from ClamSegLib.organ import find_organ
 from ClamSegLib.preprocess import Preparation, crop_mask, prepare
 from ClamSegLib.superpixels import superpixels

@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ClamSegLib.clam import Clam, decode
-from ClamSegLib.config import EarlyExit, ModelConfig
 from ClamSegLib.map_refinement import refined
 from ClamSegLib.metrics import roc_auc
+from ClamSegLib.model.config import EarlyExit, ModelConfig
+from ClamSegLib.model.twin import Clam, decode
 
 TOP_SHARE = 0.01
 # P_L this close to the threshold is undecided.

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from ClamSegLib import __version__
-from ClamSegLib.config import ModelConfig
-from ClamSegLib.config_json import from_json
 from ClamSegLib.engine import EngineChoice
+from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.model.config_json import from_json
 from ClamSegLib.system.atomic_output import whole_file, whole_folder
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.paths import cache_folder

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ClamSegLib.checkpoint import LoadedModel
-from ClamSegLib.clam import Clam
-from ClamSegLib.config import ModelConfig
 from ClamSegLib.conversion import step_graph, write_mnn, write_onnx, write_openvino
 from ClamSegLib.engine import Engine, EngineChoice, Maps
 from ClamSegLib.engine_memory import converted_file, network_of
 from ClamSegLib.engine_torch import ReferenceEngine, TorchEngine, folded, torch_steps
 from ClamSegLib.level_steps import LevelSteps, Step, bounds, shapes_of_step
+from ClamSegLib.model.checkpoint import LoadedModel
+from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.model.twin import Clam
 
 _WRITERS = {"onnx": write_onnx, "openvino": write_openvino, "mnn": write_mnn}
 

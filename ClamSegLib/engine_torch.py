@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ClamSegLib.clam import Clam, decode
-from ClamSegLib.config import ModelConfig
 from ClamSegLib.engine import Engine, EngineChoice
 from ClamSegLib.level_steps import LevelSteps, NextNodes, bounds, require_numbers
-from ClamSegLib.unetplusplus import Node, UNetPlusPlus
+from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.model.twin import Clam, decode
+from ClamSegLib.model.unetplusplus import Node, UNetPlusPlus
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

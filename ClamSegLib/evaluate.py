@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from ClamSegLib import RESEARCH_ONLY, __version__
 from ClamSegLib.baselines import GradCam, intensity_map, values_map
 from ClamSegLib.cases import UNKNOWN, Case, cleaned, mask_plane, read_cases
-from ClamSegLib.checkpoint import LoadedModel
 from ClamSegLib.dataset import LabelledFolder
 from ClamSegLib.early_exit import cost_of_levels
 from ClamSegLib.evaluation_picture import Example, example_of, write_montage
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.lesions import above_threshold
+from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.network_run import BY_NEED, run_network
 from ClamSegLib.organ import find_organ
 from ClamSegLib.preprocess import Preparation, normalise, prepare

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ClamSegLib import RESEARCH_ONLY
-from ClamSegLib.config import ModelConfig
+from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.scoring import SliceFigures
 
 _COLUMNS = 5

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from ClamSegLib import RESEARCH_ONLY, __version__
-from ClamSegLib.checkpoint import LoadedModel
-from ClamSegLib.config import ModelConfig
-from ClamSegLib.config_json import to_json
 from ClamSegLib.conversion import Graph, decoded_graph, import_openvino, write_onnx, write_openvino
+from ClamSegLib.model.checkpoint import LoadedModel
+from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.model.config_json import to_json
 from ClamSegLib.system.atomic_output import whole_folder
 from ClamSegLib.system.errors import ClamSegError, InputError
 

@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.checkpoint import LoadedModel
 from ClamSegLib.imaging.volume import Array, Volume, canonical, canonical_orientation, check_plane, size_doubt
 from ClamSegLib.lesions import Lesion, lesion_mask, measure_lesions
+from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.network_run import run_network
 from ClamSegLib.organ import OrganResult, find_organ
 from ClamSegLib.preprocess import Preparation, check_intensity, clean_values, prepare

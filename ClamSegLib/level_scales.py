@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ClamSegLib.clam import Clam, log_odds_ratio
-from ClamSegLib.config import ModelConfig
+from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.model.twin import Clam, log_odds_ratio
 
 Scales = tuple[tuple[tuple[tuple[float, float], ...], ...], ...]
 

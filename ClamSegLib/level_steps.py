@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ClamSegLib.clam import decode
-from ClamSegLib.config import ModelConfig
 from ClamSegLib.engine import EngineChoice, Maps
+from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.model.twin import decode
+from ClamSegLib.model.unetplusplus import UNetPlusPlus, nodes_of
 from ClamSegLib.system.errors import EngineError
-from ClamSegLib.unetplusplus import UNetPlusPlus, nodes_of
 
 Step = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 

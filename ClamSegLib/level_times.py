@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from ClamSegLib.checkpoint import LoadedModel
 from ClamSegLib.engine import EngineChoice
+from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.system.device import choose_device
 from ClamSegLib.system.malloc_tuning import kept_memory
 

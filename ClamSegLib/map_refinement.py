@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.config import RefinementConfig
+from ClamSegLib.model.config import RefinementConfig
 
 Floats = NDArray[np.float32]
 _BINS, _HEIGHTS = 96, 10

@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ClamSegLib.clam import Clam, decode
-from ClamSegLib.config import ModelConfig
 from ClamSegLib.early_exit import FEWEST_SLICES, slice_scores
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.metrics import roc_auc
+from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.model.twin import Clam, decode
 
 # Slices farther apart than this tell little of each other; measured on sets with slices up to about 5 mm.
 FARTHEST_MM = 7.5

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.case_maps import CaseMaps
-from ClamSegLib.checkpoint import LoadedModel
 from ClamSegLib.engine import EngineChoice
 from ClamSegLib.levels_by_need import run_by_need
+from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.neighbours import have_neighbours
 from ClamSegLib.preprocess import Preparation
 from ClamSegLib.system.device import choose_device, is_out_of_memory

@@ -11,7 +11,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ClamSegLib.clam import Clam, lesion_posterior
 from ClamSegLib.distortions import PairDistortion
 from ClamSegLib.losses import (
     AreaBandLoss,
@@ -21,6 +20,7 @@ from ClamSegLib.losses import (
     PixelwiseSeparation,
     RankingLoss,
 )
+from ClamSegLib.model.twin import Clam, lesion_posterior
 from ClamSegLib.training_batches import Batch, Slices
 from ClamSegLib.training_config import TrainingConfig
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ClamSegLib.config import IntensityConfig, OrganConfig
 from ClamSegLib.imaging.volume import Array, Volume, canonical
+from ClamSegLib.model.config import IntensityConfig, OrganConfig
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 

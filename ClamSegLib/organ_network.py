@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ClamSegLib.config import ModelConfig
 from ClamSegLib.imaging.volume import Array, Volume
+from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.system.errors import InputError
 
 _BATCH = 8
@@ -21,8 +21,8 @@ def find_by_network(name: str, volume: Volume, device: str) -> tuple[Array, floa
         mask (slice, row, column) bool, quality 0..1, and what is wrong ('' when nothing is). A model that is not
         installed gives an empty mask and says so: the organ step falls back.
     """
-    from ClamSegLib.checkpoint import load_model
-    from ClamSegLib.registry import find_model
+    from ClamSegLib.model.checkpoint import load_model
+    from ClamSegLib.model.registry import find_model
 
     try:
         model = load_model(find_model(name))
@@ -39,7 +39,7 @@ def _probability(clam: object, config: ModelConfig, volume: Volume, device: str)
     """Softmax of the organ (slice, row, column)."""
     import torch
 
-    from ClamSegLib.clam import Clam, decode
+    from ClamSegLib.model.twin import Clam, decode
     from ClamSegLib.preprocess import prepare
 
     assert isinstance(clam, Clam)

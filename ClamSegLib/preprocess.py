@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.config import IntensityConfig, ModelConfig, OrganConfig
 from ClamSegLib.imaging.volume import Array, Volume
+from ClamSegLib.model.config import IntensityConfig, ModelConfig, OrganConfig
 from ClamSegLib.system.errors import InputError
 
 SMALLEST_SIDE_PX = 16

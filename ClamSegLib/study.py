@@ -17,11 +17,11 @@ from typing import Any
 import torch
 
 from ClamSegLib import __version__
-from ClamSegLib.checkpoint import LoadedModel, load_model
-from ClamSegLib.config_json import from_json
 from ClamSegLib.evaluate import EvaluationOptions, evaluate
 from ClamSegLib.labelled_rows import LabelledFolder
-from ClamSegLib.model_folder import CONFIG, RUN
+from ClamSegLib.model.checkpoint import LoadedModel, load_model
+from ClamSegLib.model.config_json import from_json
+from ClamSegLib.model.model_folder import CONFIG, RUN
 from ClamSegLib.network_run import BY_NEED
 from ClamSegLib.study_file import CHOICE, Study, StudyRow, with_choice
 from ClamSegLib.study_patients import with_corrections, with_groups

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ClamSegLib.clam import Clam, lesion_posterior
-from ClamSegLib.config import RefinementConfig
 from ClamSegLib.map_refinement import ValueEvidence, refined, sharpened
+from ClamSegLib.model.config import RefinementConfig
+from ClamSegLib.model.twin import Clam, lesion_posterior
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.progress import Reporter
 from ClamSegLib.training_batches import CropSource, Slices

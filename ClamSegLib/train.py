@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, distributed
 
-from ClamSegLib.clam import Clam
-from ClamSegLib.config import ModelConfig, RefinementConfig
 from ClamSegLib.crops import CropSet
+from ClamSegLib.model.config import ModelConfig, RefinementConfig
+from ClamSegLib.model.twin import Clam
 from ClamSegLib.objective import Objective
 from ClamSegLib.processes import Processes
 from ClamSegLib.system.errors import InputError

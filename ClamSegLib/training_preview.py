@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ClamSegLib.clam import Clam, lesion_posterior
+from ClamSegLib.model.twin import Clam, lesion_posterior
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.training_batches import CropSource
 

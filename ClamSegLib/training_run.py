@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, distributed
 
 from ClamSegLib import RESEARCH_ONLY, __version__
-from ClamSegLib.checkpoint import load_model, parameter_count, save_model
-from ClamSegLib.clam import Clam
-from ClamSegLib.config import ModelConfig
-from ClamSegLib.config_json import to_json
 from ClamSegLib.corrected_threshold import threshold_of_corrections
 from ClamSegLib.dataset import LabelledFolder
 from ClamSegLib.held_out import early_exits_of, level_scales_of, neighbours_of
+from ClamSegLib.model.checkpoint import load_model, parameter_count, save_model
+from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.model.config_json import to_json
+from ClamSegLib.model.twin import Clam
 from ClamSegLib.processes import Processes
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import InputError

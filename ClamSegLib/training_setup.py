@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.config import Condition, IntensityConfig, ModelConfig, NetworkConfig, OrganConfig
-from ClamSegLib.config_json import from_json, to_json
 from ClamSegLib.crops import CropSet, load_crops
 from ClamSegLib.dataset import LabelledFolder, split_rows
+from ClamSegLib.model.config import Condition, IntensityConfig, ModelConfig, NetworkConfig, OrganConfig
+from ClamSegLib.model.config_json import from_json, to_json
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 from ClamSegLib.training_config import TrainingConfig

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ClamSegLib.clam import Clam
+from ClamSegLib.model.twin import Clam
 from ClamSegLib.objective import Objective
 from ClamSegLib.system.device import is_bfloat16_fast
 from ClamSegLib.training_batches import BatchMaker, step_generator

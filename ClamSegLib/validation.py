@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ClamSegLib.clam import Clam
 from ClamSegLib.metrics import dice, roc_auc
+from ClamSegLib.model.twin import Clam
 from ClamSegLib.mosaics import mosaic
 from ClamSegLib.pairs import PairSampler
 from ClamSegLib.training_batches import CropSource, step_generator

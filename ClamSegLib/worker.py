@@ -132,9 +132,9 @@ class Worker:
 
     def _load(self, name: str) -> Any:
         """The model, loaded once for all cases until another is asked for or its configuration changes."""
-        from ClamSegLib.checkpoint import load_model
-        from ClamSegLib.model_folder import read_config
-        from ClamSegLib.registry import find_model
+        from ClamSegLib.model.checkpoint import load_model
+        from ClamSegLib.model.model_folder import read_config
+        from ClamSegLib.model.registry import find_model
 
         folder = find_model(name)
         key = (str(folder), read_config(folder))  # the same weights may be decoded otherwise
@@ -260,7 +260,7 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
 
 def _hello() -> dict[str, Any]:
     """Versions, what works, devices with free memory, and models."""
-    from ClamSegLib.registry import list_models
+    from ClamSegLib.model.registry import list_models
 
     return {"clamseg": __version__, **examine_installation(), "models": list_models()}
 

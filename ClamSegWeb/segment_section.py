@@ -55,7 +55,7 @@ class SegmentSection(RunListener):
 
     def fill_models(self) -> None:
         """Lists the installed lesion models that are whole, keeping the choice."""
-        from ClamSegLib.registry import list_models
+        from ClamSegLib.model.registry import list_models
 
         self._models = [entry for entry in list_models() if entry["task"] == "lesion" and not entry["problem"]]
         names = [entry["name"] for entry in self._models]

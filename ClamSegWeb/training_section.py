@@ -84,7 +84,7 @@ class TrainingSection:
     @user_action(_("The training could not be started."))
     def start(self) -> None:
         """Starts a training apart from the page."""
-        from ClamSegLib.registry import list_models
+        from ClamSegLib.model.registry import list_models
 
         plan, started = self._plan(), self._started
         shipped = tuple(entry["name"] for entry in list_models() if entry["origin"] == "shipped")

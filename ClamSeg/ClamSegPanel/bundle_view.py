@@ -47,7 +47,7 @@ class BundleView:
     def _make(self, checked: bool = False) -> None:
         if self._cancelled():
             return
-        from ClamSegLib.registry import list_models
+        from ClamSegLib.model.registry import list_models
         from ClamSegLib.system.paths import user_models_folder
 
         report = self._panel.logic.installation
@@ -142,7 +142,7 @@ class BundleView:
     @staticmethod
     def _import_models(folder: Path, names: list[str]) -> list[str]:
         """What became of each model; one that is there already stays."""
-        from ClamSegLib.own_models import import_model
+        from ClamSegLib.model.own_models import import_model
         from ClamSegLib.system.errors import ClamSegError
 
         told = []

@@ -32,7 +32,7 @@ class ModelsView:
 
     def fill(self) -> None:
         """Reads the list of models again."""
-        from ClamSegLib.registry import list_models
+        from ClamSegLib.model.registry import list_models
 
         self._entries = list_models()
         table = self._ui.modelTable
@@ -84,7 +84,7 @@ class ModelsView:
 
     @user_action(_("The model could not be imported."))
     def _import(self, checked: bool = False) -> None:
-        from ClamSegLib.own_models import import_model
+        from ClamSegLib.model.own_models import import_model
 
         chosen = qt.QFileDialog.getExistingDirectory(self._panel.widget, _("Folder of the model to import"))
         if not chosen:
@@ -95,7 +95,7 @@ class ModelsView:
 
     @user_action(_("The model could not be removed."))
     def _remove(self, checked: bool = False) -> None:
-        from ClamSegLib.own_models import remove_model
+        from ClamSegLib.model.own_models import remove_model
 
         entry = self._chosen()
         if entry is None:

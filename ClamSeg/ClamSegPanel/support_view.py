@@ -44,7 +44,7 @@ class SupportView:
 
     def _files(self) -> dict[str, str]:
         from ClamSegLib import __version__
-        from ClamSegLib.registry import list_models
+        from ClamSegLib.model.registry import list_models
 
         logic = self._panel.logic
         versions = {

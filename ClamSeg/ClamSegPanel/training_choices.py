@@ -99,7 +99,7 @@ class TrainingChoices:
 
     def _all_models(self) -> list[dict[str, Any]]:
         """Every model there is, damaged ones too: their names are taken."""
-        from ClamSegLib.registry import list_models
+        from ClamSegLib.model.registry import list_models
 
         return list_models()
 

@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     import torch
 
     from ClamSegLib.benchmark import BenchmarkOptions, run_benchmark
-    from ClamSegLib.registry import find_model
+    from ClamSegLib.model.registry import find_model
     from ClamSegLib.system.atomic_output import whole_folder
     from ClamSegLib.system.device import choose_device
     from ClamSegLib.system.errors import InputError

@@ -40,10 +40,10 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Evaluates and prints the table; exit code 0."""
     import torch
 
-    from ClamSegLib.checkpoint import load_model
     from ClamSegLib.dataset import read_labelled_folder
     from ClamSegLib.evaluate import EvaluationOptions, evaluate
-    from ClamSegLib.registry import find_model
+    from ClamSegLib.model.checkpoint import load_model
+    from ClamSegLib.model.registry import find_model
     from ClamSegLib.system.atomic_output import refuse_existing
 
     refuse_existing(arguments.output, arguments.overwrite)

@@ -22,9 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Exports; exit code 0."""
-    from ClamSegLib.checkpoint import load_model
     from ClamSegLib.export import export_model
-    from ClamSegLib.registry import find_model
+    from ClamSegLib.model.checkpoint import load_model
+    from ClamSegLib.model.registry import find_model
 
     model = load_model(find_model(arguments.model))
     done = export_model(model, arguments.format, arguments.output, level=arguments.level, overwrite=arguments.overwrite)

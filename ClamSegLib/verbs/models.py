@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Prints the table; exit code 0."""
-    from ClamSegLib.registry import list_models
+    from ClamSegLib.model.registry import list_models
 
     models = list_models()
     if arguments.json:

@@ -135,8 +135,8 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     import torch
 
     from ClamSegLib.case_pipeline import CasePipeline, CaseWork, PipelineOptions
-    from ClamSegLib.checkpoint import load_model
-    from ClamSegLib.registry import find_model
+    from ClamSegLib.model.checkpoint import load_model
+    from ClamSegLib.model.registry import find_model
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)

@@ -101,11 +101,11 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Trains; exit code 0."""
     import torch
 
-    from ClamSegLib.checkpoint import load_model
-    from ClamSegLib.config_json import from_json
     from ClamSegLib.dataset import add_corrections, keep_rows, read_labelled_folder, without_outlines
-    from ClamSegLib.model_folder import CONFIG
-    from ClamSegLib.registry import find_model
+    from ClamSegLib.model.checkpoint import load_model
+    from ClamSegLib.model.config_json import from_json
+    from ClamSegLib.model.model_folder import CONFIG
+    from ClamSegLib.model.registry import find_model
     from ClamSegLib.system.atomic_output import refuse_existing
     from ClamSegLib.system.device import choose_device
     from ClamSegLib.training_config import TrainingConfig

@@ -17,14 +17,14 @@ import time
 import numpy as np
 import torch
 
-from ClamSegLib.checkpoint import LoadedModel, load_model
 from ClamSegLib.engine import Engine, EngineChoice
 from ClamSegLib.engine_choice import SAMPLE_SLICES, Work, choose_engine
 from ClamSegLib.engine_opening import open_engine
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.inference import SegmentOptions, look_at
+from ClamSegLib.model.checkpoint import LoadedModel, load_model
+from ClamSegLib.model.registry import find_model
 from ClamSegLib.preprocess import prepare
-from ClamSegLib.registry import find_model
 from ClamSegLib.system.malloc_tuning import kept_memory
 from ClamSegLib.system.paths import resources_folder
 

@@ -20,13 +20,13 @@ import numpy as np
 import torch
 
 from ClamSegLib.cases import read_cases
-from ClamSegLib.checkpoint import LoadedModel, load_model
-from ClamSegLib.clam import Clam, decode
-from ClamSegLib.config import NetworkConfig
 from ClamSegLib.dataset import read_labelled_folder
 from ClamSegLib.early_exit import doubt
 from ClamSegLib.engine_candidates import engines_to_try, precisions_here
 from ClamSegLib.imaging.volume import canonical
+from ClamSegLib.model.checkpoint import LoadedModel, load_model
+from ClamSegLib.model.config import NetworkConfig
+from ClamSegLib.model.twin import Clam, decode
 from ClamSegLib.network_run import BY_NEED, run_network
 from ClamSegLib.organ import find_organ
 from ClamSegLib.preprocess import Preparation, prepare

@@ -23,11 +23,11 @@ import torch
 import ClamSegLib
 from ClamSegLib import inference, pictures
 from ClamSegLib.benchmark import enlarged
-from ClamSegLib.checkpoint import LoadedModel, load_model
-from ClamSegLib.clam import Clam
-from ClamSegLib.config import NetworkConfig
 from ClamSegLib.imaging.read_write import read_volume, write_volume
-from ClamSegLib.registry import find_model
+from ClamSegLib.model.checkpoint import LoadedModel, load_model
+from ClamSegLib.model.config import NetworkConfig
+from ClamSegLib.model.registry import find_model
+from ClamSegLib.model.twin import Clam
 from ClamSegLib.report import write_case
 from ClamSegLib.system.paths import resources_folder
 

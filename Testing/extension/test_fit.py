@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ClamSegLib.registry import list_models
+from ClamSegLib.model.registry import list_models
 from ClamSegReading.fit import body_part, describe, mismatches, suggest_model
 from ClamSegScene.facts import VolumeFacts
 

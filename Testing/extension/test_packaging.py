@@ -97,7 +97,7 @@ def test_the_script_finds_a_new_a_renamed_and_a_removed_file(repository: Path, t
         "ClamSeg/ClamSegReading/new_step.py",
         "ClamSeg/ClamSegReading/task.py",
     }
-    assert before - names == {"ClamSeg/ClamSegReading/job.py", "ClamSegLib/clam.py"}
+    assert before - names == {"ClamSeg/ClamSegReading/job.py", "ClamSegLib/model/twin.py"}
 
 
 # -- the installed folder ------------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def test_without_sample_data_or_without_resources_nothing_fails(
 def test_the_name_of_a_sample_leads_to_its_model(index: int, scene: Any) -> None:
     from slicer_stand_in.sample_volumes import add_sample
 
-    from ClamSegLib.registry import list_models
+    from ClamSegLib.model.registry import list_models
     from ClamSegReading.fit import suggest_model
     from ClamSegScene.facts import facts_of
 

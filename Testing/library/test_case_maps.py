@@ -8,12 +8,12 @@ import torch
 from tiny_model import tiny_model
 
 from ClamSegLib.case_maps import CaseMaps, paste_steps
-from ClamSegLib.checkpoint import LoadedModel, load_model
-from ClamSegLib.clam import decode
-from ClamSegLib.config import EarlyExit, RefinementConfig
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.inference import SegmentOptions, segment_volume
 from ClamSegLib.map_refinement import given_out, peaks, sharpened
+from ClamSegLib.model.checkpoint import LoadedModel, load_model
+from ClamSegLib.model.config import EarlyExit, RefinementConfig
+from ClamSegLib.model.twin import decode
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.progress import Reporter
 

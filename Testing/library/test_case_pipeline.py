@@ -13,10 +13,10 @@ from tiny_model import tiny_model
 
 from ClamSegLib import case_pipeline
 from ClamSegLib.case_pipeline import CasePipeline, CaseWork, PipelineOptions
-from ClamSegLib.checkpoint import load_model
 from ClamSegLib.imaging.read_write import write_volume
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.inference import SegmentOptions
+from ClamSegLib.model.checkpoint import load_model
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.progress import Reporter
 

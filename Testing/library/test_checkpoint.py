@@ -8,9 +8,9 @@ import pytest
 import torch
 from tiny_model import tiny_model
 
-from ClamSegLib.checkpoint import load_model, save_model
-from ClamSegLib.config import FORMAT_VERSION
-from ClamSegLib.model_folder import sha256_of
+from ClamSegLib.model.checkpoint import load_model, save_model
+from ClamSegLib.model.config import FORMAT_VERSION
+from ClamSegLib.model.model_folder import sha256_of
 from ClamSegLib.system.errors import InputError
 
 
@@ -153,7 +153,7 @@ def test_config_that_is_no_json_is_refused(tmp_path):
 
 def test_loading_a_model_leaves_the_compiler_of_torch_alone(tmp_path):
     folder = tiny_model(tmp_path / "m")
-    code = "import sys; from pathlib import Path; from ClamSegLib.checkpoint import load_model; "
+    code = "import sys; from pathlib import Path; from ClamSegLib.model.checkpoint import load_model; "
     code += f"model = load_model(Path({str(folder)!r})); assert not any(p.is_meta for p in model.clam.parameters()); "
     code += "print('torch' in sys.modules, 'torch._dynamo' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

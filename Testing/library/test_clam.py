@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from ClamSegLib.clam import Clam, decode, lesion_posterior
-from ClamSegLib.config import Condition, ModelConfig, NetworkConfig
+from ClamSegLib.model.config import Condition, ModelConfig, NetworkConfig
+from ClamSegLib.model.twin import Clam, decode, lesion_posterior
 from ClamSegLib.system.errors import InputError
 
 NETWORK = NetworkConfig(features=(4, 8, 8), kernel_sizes=(3, 3, 3))

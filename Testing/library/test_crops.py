@@ -8,12 +8,12 @@ import SimpleITK as sitk
 from labelled_phantoms import write_phantoms
 
 from ClamSegLib.cases import UNKNOWN, read_cases
-from ClamSegLib.config import IntensityConfig, ModelConfig, NetworkConfig, OrganConfig
 from ClamSegLib.crops import CropSet, load_crops
 from ClamSegLib.dataset import read_labelled_folder
 from ClamSegLib.imaging.read_write import write_volume
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.metrics import dice
+from ClamSegLib.model.config import IntensityConfig, ModelConfig, NetworkConfig, OrganConfig
 from ClamSegLib.superpixels import superpixels
 from ClamSegLib.system.errors import InputError
 

@@ -9,10 +9,7 @@ import torch
 from labelled_phantoms import write_phantoms
 from tiny_model import tiny_model
 
-from ClamSegLib.checkpoint import load_model
 from ClamSegLib.cli import main
-from ClamSegLib.config import EarlyExit, ModelConfig, NetworkConfig, RefinementConfig
-from ClamSegLib.config_json import from_json, to_json
 from ClamSegLib.early_exit import (
     LARGEST_CHANGE,
     LevelsCompared,
@@ -24,6 +21,9 @@ from ClamSegLib.early_exit import (
 )
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.inference import SegmentOptions, segment_volume
+from ClamSegLib.model.checkpoint import load_model
+from ClamSegLib.model.config import EarlyExit, ModelConfig, NetworkConfig, RefinementConfig
+from ClamSegLib.model.config_json import from_json, to_json
 from ClamSegLib.system.errors import InputError
 
 NORMAL, SICK = np.zeros(100, bool), np.ones(100, bool)
@@ -170,7 +170,7 @@ def test_each_slice_has_the_maps_of_the_level_it_left_at(case, batch_size):
     shallow, deep = (segment_volume(volume, model, replace(options, level=level)) for level in (1, 2))
     organ = shallow.preparation.organ_input(np.arange(shallow.n_slices))
     crops = shallow.preparation.network_input(np.arange(shallow.n_slices))
-    from ClamSegLib.clam import decode
+    from ClamSegLib.model.twin import decode
 
     with torch.inference_mode():
         maps = decode(model.clam(torch.from_numpy(crops), 1), model.config)[0].numpy()

@@ -14,16 +14,16 @@ import torch
 from tiny_model import tiny_model
 
 from ClamSegLib import engine_candidates, engine_choice, engine_memory, engine_trial
-from ClamSegLib.checkpoint import LoadedModel, load_model
-from ClamSegLib.clam import Clam
 from ClamSegLib.cli import main
-from ClamSegLib.config import Condition, EarlyExit, ModelConfig, NetworkConfig
 from ClamSegLib.engine import Engine, EngineChoice
 from ClamSegLib.engine_choice import SMALLEST_AGREEMENT, OpenEngine, OpenSteps, Work, choose_engine
 from ClamSegLib.engine_opening import open_engine, open_steps
 from ClamSegLib.engine_trial import try_engine
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.inference import SegmentOptions, segment_volume
+from ClamSegLib.model.checkpoint import LoadedModel, load_model
+from ClamSegLib.model.config import Condition, EarlyExit, ModelConfig, NetworkConfig
+from ClamSegLib.model.twin import Clam
 from ClamSegLib.system import device
 from ClamSegLib.system.engine_packages import engine_versions, installed_engines
 from ClamSegLib.system.errors import ClamSegError, InputError
@@ -195,7 +195,7 @@ LITTLE_MEMORY = """
 import resource, sys
 from pathlib import Path
 import numpy as np, torch
-from ClamSegLib.checkpoint import load_model
+from ClamSegLib.model.checkpoint import load_model
 from ClamSegLib.system.device import is_out_of_memory
 from ClamSegLib.engine import EngineChoice
 from ClamSegLib.engine_opening import open_engine
@@ -527,7 +527,7 @@ def test_the_times_per_level_are_those_of_the_engine_that_runs_here(cache, model
 
 
 def test_engines_are_compared_by_the_masks_a_user_gets_with_maps_sharpened_by_the_image(model):
-    from ClamSegLib.config import RefinementConfig
+    from ClamSegLib.model.config import RefinementConfig
 
     plain = replace(model, config=replace(model.config, threshold=0.1))
     strict = RefinementConfig(-4.0, 8.0, ((0.0,) * 96,), (1e6,))

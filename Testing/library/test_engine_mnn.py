@@ -13,10 +13,10 @@ from test_engine import ARCHITECTURES, CPU, crops, model_of, work_of
 from tiny_model import tiny_model
 
 from ClamSegLib import conversion
-from ClamSegLib.checkpoint import load_model
 from ClamSegLib.engine import EngineChoice
 from ClamSegLib.engine_choice import choose_engine
 from ClamSegLib.engine_opening import engine_of_file, open_engine
+from ClamSegLib.model.checkpoint import load_model
 from ClamSegLib.system.errors import ClamSegError, InputError
 
 pytest.importorskip("MNN")

@@ -218,9 +218,9 @@ def test_a_split_takes_its_rows_only_and_an_unknown_one_is_refused(data, model, 
 def test_evaluation_takes_the_very_path_of_segment(data, model, tmp_path):
     """The map that is scored is the one `segment` would write for the same picture."""
     from ClamSegLib.cases import read_cases
-    from ClamSegLib.checkpoint import load_model
     from ClamSegLib.dataset import read_labelled_folder
     from ClamSegLib.inference import SegmentOptions, segment_volume
+    from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.network_run import run_network
     from ClamSegLib.preprocess import prepare
 
@@ -237,9 +237,9 @@ def test_grad_cam_points_where_the_network_looks():
     import torch
 
     from ClamSegLib.baselines import GradCam
-    from ClamSegLib.clam import Clam
-    from ClamSegLib.config import ModelConfig, NetworkConfig, OrganConfig
     from ClamSegLib.imaging.volume import Volume
+    from ClamSegLib.model.config import ModelConfig, NetworkConfig, OrganConfig
+    from ClamSegLib.model.twin import Clam
     from ClamSegLib.preprocess import prepare
 
     network = NetworkConfig(features=(4, 4), kernel_sizes=(3, 3))

@@ -5,10 +5,10 @@ import pytest
 import torch
 from tiny_model import tiny_model
 
-from ClamSegLib.checkpoint import load_model
-from ClamSegLib.clam import decode
 from ClamSegLib.cli import main
 from ClamSegLib.export import export_model
+from ClamSegLib.model.checkpoint import load_model
+from ClamSegLib.model.twin import decode
 from ClamSegLib.system.errors import ClamSegError
 
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from tiny_model import tiny_model
 
-from ClamSegLib.checkpoint import load_model
-from ClamSegLib.config import PLANES
 from ClamSegLib.imaging.read_write import read_volume, write_volume
 from ClamSegLib.imaging.volume import Volume, canonical, canonical_orientation, check_plane
 from ClamSegLib.inference import SegmentOptions, segment_volume
+from ClamSegLib.model.checkpoint import load_model
+from ClamSegLib.model.config import PLANES
 from ClamSegLib.report import write_case
 from ClamSegLib.system.errors import InputError
 

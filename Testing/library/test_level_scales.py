@@ -9,12 +9,12 @@ import torch
 from labelled_phantoms import write_phantoms
 from test_engine import crops, model_of
 
-from ClamSegLib.checkpoint import load_model
-from ClamSegLib.clam import decode, log_odds_ratio
 from ClamSegLib.cli import main
-from ClamSegLib.config import ModelConfig
-from ClamSegLib.config_json import from_json, to_json
 from ClamSegLib.level_scales import measure_level_scales
+from ClamSegLib.model.checkpoint import load_model
+from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.model.config_json import from_json, to_json
+from ClamSegLib.model.twin import decode, log_odds_ratio
 from ClamSegLib.system.errors import InputError
 
 

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from ClamSegLib.benchmark_networks import comparison_config
-from ClamSegLib.clam import Clam
 from ClamSegLib.engine import EngineChoice
 from ClamSegLib.engine_torch import TorchEngine
+from ClamSegLib.model.twin import Clam
 from ClamSegLib.system import malloc_tuning as memory_reuse
 from ClamSegLib.system.malloc_tuning import kept_memory
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from tiny_model import tiny_model
 
-from ClamSegLib.checkpoint import LoadedModel, load_model
-from ClamSegLib.config import EarlyExit
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.inference import SegmentOptions, segment_volume
+from ClamSegLib.model.checkpoint import LoadedModel, load_model
+from ClamSegLib.model.config import EarlyExit
 from ClamSegLib.neighbours import (
     evidence,
     have_neighbours,

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from tiny_model import tiny_model
 
-from ClamSegLib.config import OrganConfig
 from ClamSegLib.imaging.read_write import read_volume, write_volume
 from ClamSegLib.imaging.volume import Volume, canonical
 from ClamSegLib.metrics import dice
+from ClamSegLib.model.config import OrganConfig
 from ClamSegLib.organ import OrganResult, find_organ
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.progress import Reporter
@@ -68,7 +68,7 @@ def test_drawn_lungs_are_found_without_trachea_and_with_a_nodule_at_the_pleura()
 
 
 def test_a_windowed_picture_stack_has_the_lungs_of_its_ct():
-    from ClamSegLib.config import IntensityConfig
+    from ClamSegLib.model.config import IntensityConfig
 
     volume, _ = chest()
     picture = np.round(np.clip((volume.array.astype(float) + 1000) / 1400, 0, 1) * 255).astype(np.uint8)

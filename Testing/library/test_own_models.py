@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from tiny_model import tiny_model
 
-from ClamSegLib.own_models import MODEL_FILES, import_model, remove_model
-from ClamSegLib.registry import list_models
+from ClamSegLib.model.own_models import MODEL_FILES, import_model, remove_model
+from ClamSegLib.model.registry import list_models
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.training_folder import TrainingFolder
 

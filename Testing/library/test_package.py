@@ -460,7 +460,7 @@ def test_the_terminology_is_a_context_slicer_reads_with_codes_that_exist(reposit
 
 
 def test_shipped_models_speak_the_shipped_terminology_and_carry_a_card(repository: Path) -> None:
-    from ClamSegLib.checkpoint import load_model
+    from ClamSegLib.model.checkpoint import load_model
 
     context = json.loads((repository / "Resources" / "Terminology" / "ClamSeg.term.json").read_text(encoding="utf-8"))
     codes = {

@@ -2,12 +2,12 @@ import pytest
 import torch
 from labelled_phantoms import write_phantoms
 
-from ClamSegLib.checkpoint import load_model
-from ClamSegLib.clam import Clam
 from ClamSegLib.cli import main
-from ClamSegLib.config import NetworkConfig
+from ClamSegLib.model.checkpoint import load_model
+from ClamSegLib.model.config import NetworkConfig
+from ClamSegLib.model.twin import Clam
+from ClamSegLib.model.unetplusplus import UNetPlusPlus
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.unetplusplus import UNetPlusPlus
 
 KINDS = ("unet", "fcn")
 

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from ClamSegLib.config import IntensityConfig, ModelConfig, NetworkConfig, OrganConfig
 from ClamSegLib.imaging.volume import Volume
+from ClamSegLib.model.config import IntensityConfig, ModelConfig, NetworkConfig, OrganConfig
 from ClamSegLib.preprocess import (
     Box,
     check_intensity,

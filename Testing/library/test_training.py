@@ -12,8 +12,8 @@ import pytest
 import torch
 from labelled_phantoms import write_phantoms
 
-from ClamSegLib.checkpoint import load_model
 from ClamSegLib.cli import main
+from ClamSegLib.model.checkpoint import load_model
 
 SMALL = ["--features", "4,8,8", "--image-size", "32", "--batch-pairs", "4", "--organ", "whole", "--device", "cpu"]
 

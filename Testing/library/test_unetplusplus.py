@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from ClamSegLib.config import NetworkConfig
+from ClamSegLib.model.config import NetworkConfig
+from ClamSegLib.model.unetplusplus import UNetPlusPlus
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.unetplusplus import UNetPlusPlus
 
 THREES, GROWING = (3, 3, 3, 3, 3), (3, 3, 3, 5, 5)
 

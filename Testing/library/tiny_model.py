@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from ClamSegLib.checkpoint import save_model
-from ClamSegLib.clam import Clam
-from ClamSegLib.config import Condition, IntensityConfig, ModelConfig, NetworkConfig, OrganConfig
+from ClamSegLib.model.checkpoint import save_model
+from ClamSegLib.model.config import Condition, IntensityConfig, ModelConfig, NetworkConfig, OrganConfig
+from ClamSegLib.model.twin import Clam
 
 
 def tiny_model(folder: Path, modality: str = "MR", intensity: IntensityConfig | None = None) -> Path:

@@ -19,11 +19,11 @@ from PIL import Image
 from test_page_runs import choose_model
 from tiny_model import tiny_model
 
-from ClamSegLib.checkpoint import load_model
 from ClamSegLib.imaging.read_write import write_volume
 from ClamSegLib.imaging.volume import to_sitk
 from ClamSegLib.inference import SegmentOptions, segment_volume
-from ClamSegLib.registry import find_model
+from ClamSegLib.model.checkpoint import load_model
+from ClamSegLib.model.registry import find_model
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ClamSegLib.config import NetworkConfig
+from ClamSegLib.model.config import NetworkConfig
 
 
 def nodes_of(level: int) -> list[tuple[int, int]]:

@@ -46,7 +46,7 @@ def find_model(name_or_folder: str | Path) -> Path:
 
 def list_models() -> list[dict[str, Any]]:
     """One entry per installed model; a damaged one says so under 'problem' instead of failing."""
-    from ClamSegLib.model_folder import WEIGHTS, read_config
+    from ClamSegLib.model.model_folder import WEIGHTS, read_config
 
     entries = []
     for name, (origin, folder) in sorted(_installed().items()):

@@ -6,8 +6,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from ClamSegLib.config import ModelConfig
-from ClamSegLib.config_json import read_json
+from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.model.config_json import read_json
 from ClamSegLib.system.errors import InputError
 
 CONFIG, WEIGHTS, CARD, RUN = "config.json", "weights.safetensors", "card.md", "run.json"
@@ -57,7 +57,7 @@ def _refuse_newer_format(path: Path) -> None:
     except (OSError, ValueError, AttributeError, RecursionError):
         return  # read_json says what is wrong
     if isinstance(version, int):
-        from ClamSegLib.config import FORMAT_VERSION
+        from ClamSegLib.model.config import FORMAT_VERSION
 
         if version > FORMAT_VERSION:
             raise InputError(

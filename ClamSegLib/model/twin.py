@@ -13,10 +13,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ClamSegLib.config import ModelConfig, NetworkConfig
-from ClamSegLib.plain_networks import PLAIN_NETWORKS
+from ClamSegLib.model.config import ModelConfig, NetworkConfig
+from ClamSegLib.model.plain_networks import PLAIN_NETWORKS
+from ClamSegLib.model.unetplusplus import UNetPlusPlus
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.unetplusplus import UNetPlusPlus
 
 # exp of larger log ratios is 1 in float32 anyway
 _LARGEST_LOG_RATIO = 60.0

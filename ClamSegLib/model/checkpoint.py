@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
-from ClamSegLib.clam import Clam
-from ClamSegLib.config import ModelConfig
-from ClamSegLib.config_json import to_json
-from ClamSegLib.model_folder import CARD, CONFIG, RUN, WEIGHTS, read_config, sha256_of
+from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.model.config_json import to_json
+from ClamSegLib.model.model_folder import CARD, CONFIG, RUN, WEIGHTS, read_config, sha256_of
+from ClamSegLib.model.twin import Clam
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import InputError
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ClamSegLib.config import NetworkConfig
-from ClamSegLib.unetplusplus import Node, initialise
+from ClamSegLib.model.config import NetworkConfig
+from ClamSegLib.model.unetplusplus import Node, initialise
 
 
 class _Plain(nn.Module):

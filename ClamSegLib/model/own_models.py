@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from ClamSegLib.model_folder import CARD, CONFIG, RUN, WEIGHTS, read_config, sha256_of
+from ClamSegLib.model.model_folder import CARD, CONFIG, RUN, WEIGHTS, read_config, sha256_of
 from ClamSegLib.system.atomic_output import whole_folder
 from ClamSegLib.system.errors import InputError, OutputError
 from ClamSegLib.system.paths import user_models_folder

@@ -1,0 +1,1 @@
+"""Configuration, networks, weights, model folders and the list of them."""
