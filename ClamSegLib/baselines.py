@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ClamSegLib.decoding.refinement import given_out, peaks, sharpened
 from ClamSegLib.losses import top_k_score
-from ClamSegLib.map_refinement import given_out, peaks, sharpened
 from ClamSegLib.model.config import RefinementConfig
 from ClamSegLib.model.twin import Clam
 from ClamSegLib.preprocess import Preparation, normalise

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ClamSegLib.decoding.refinement import given_out, peaks, sharpened
+from ClamSegLib.decoding.slice_smoothing import evidence, heard_together
 from ClamSegLib.engine import Engine
-from ClamSegLib.map_refinement import given_out, peaks, sharpened
-from ClamSegLib.neighbours import evidence, heard_together
 from ClamSegLib.preprocess import Preparation, resize_to_box
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.progress import Reporter

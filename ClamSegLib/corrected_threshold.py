@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ClamSegLib.map_refinement import refined
+from ClamSegLib.decoding.refinement import refined
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.twin import Clam, decode
 from ClamSegLib.training_batches import UNKNOWN, CropSource

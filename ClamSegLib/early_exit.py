@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ClamSegLib.map_refinement import refined
+from ClamSegLib.decoding.refinement import refined
 from ClamSegLib.metrics import roc_auc
 from ClamSegLib.model.config import EarlyExit, ModelConfig
 from ClamSegLib.model.twin import Clam, decode

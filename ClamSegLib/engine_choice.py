@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ClamSegLib.decoding.refinement import refined
 from ClamSegLib.engine import Engine, EngineChoice
 from ClamSegLib.engine_candidates import by_promise, engines_to_try
 from ClamSegLib.engine_memory import Remembered, forget, identity_of, question, recall, remember
 from ClamSegLib.engine_opening import open_engine, open_steps
 from ClamSegLib.engine_torch import can_fold
 from ClamSegLib.level_steps import LevelSteps
-from ClamSegLib.map_refinement import refined
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.progress import Reporter

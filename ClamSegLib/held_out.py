@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ClamSegLib.decoding.slice_smoothing import neighbours_help, stacks_of
 from ClamSegLib.early_exit import batches_of, calibrate_early_exits
 from ClamSegLib.level_scales import measure_level_scales
 from ClamSegLib.model.config import EarlyExit, ModelConfig
 from ClamSegLib.model.twin import Clam
-from ClamSegLib.neighbours import neighbours_help, stacks_of
 from ClamSegLib.train import Trainer
 from ClamSegLib.training_batches import CropSource
 

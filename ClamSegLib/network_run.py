@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.case_maps import CaseMaps
+from ClamSegLib.decoding.slice_smoothing import have_neighbours
 from ClamSegLib.engine import EngineChoice
 from ClamSegLib.levels_by_need import run_by_need
 from ClamSegLib.model.checkpoint import LoadedModel
-from ClamSegLib.neighbours import have_neighbours
 from ClamSegLib.preprocess import Preparation
 from ClamSegLib.system.device import choose_device, is_out_of_memory
 from ClamSegLib.system.errors import EngineError, InputError, OutOfMemoryError

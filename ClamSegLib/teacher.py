@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ClamSegLib.map_refinement import ValueEvidence, refined, sharpened
+from ClamSegLib.decoding.refinement import ValueEvidence, refined, sharpened
 from ClamSegLib.model.config import RefinementConfig
 from ClamSegLib.model.twin import Clam, lesion_posterior
 from ClamSegLib.system.atomic_output import whole_file

@@ -8,9 +8,9 @@ import torch
 from tiny_model import tiny_model
 
 from ClamSegLib.case_maps import CaseMaps, paste_steps
+from ClamSegLib.decoding.refinement import given_out, peaks, sharpened
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.inference import SegmentOptions, segment_volume
-from ClamSegLib.map_refinement import given_out, peaks, sharpened
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.config import EarlyExit, RefinementConfig
 from ClamSegLib.model.twin import decode

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from ClamSegLib.map_refinement import ValueEvidence, follow_image, given_out, peaks, refined
+from ClamSegLib.decoding.refinement import ValueEvidence, follow_image, given_out, peaks, refined
 from ClamSegLib.model.config import RefinementConfig
 from ClamSegLib.model.config_json import from_json, to_json
 from ClamSegLib.system.errors import InputError

@@ -4,11 +4,7 @@ import numpy as np
 import pytest
 from tiny_model import tiny_model
 
-from ClamSegLib.imaging.volume import Volume
-from ClamSegLib.inference import SegmentOptions, segment_volume
-from ClamSegLib.model.checkpoint import LoadedModel, load_model
-from ClamSegLib.model.config import EarlyExit
-from ClamSegLib.neighbours import (
+from ClamSegLib.decoding.slice_smoothing import (
     evidence,
     have_neighbours,
     heard_together,
@@ -16,6 +12,10 @@ from ClamSegLib.neighbours import (
     stacks_of,
     told_better,
 )
+from ClamSegLib.imaging.volume import Volume
+from ClamSegLib.inference import SegmentOptions, segment_volume
+from ClamSegLib.model.checkpoint import LoadedModel, load_model
+from ClamSegLib.model.config import EarlyExit
 from ClamSegLib.report import report_of
 
 

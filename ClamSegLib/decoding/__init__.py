@@ -1,0 +1,1 @@
+"""From log odds to the probability of a lesion."""
