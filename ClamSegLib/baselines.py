@@ -12,7 +12,7 @@ from ClamSegLib.decoding.refinement import given_out, peaks, sharpened
 from ClamSegLib.losses import top_k_score
 from ClamSegLib.model.config import RefinementConfig
 from ClamSegLib.model.twin import Clam
-from ClamSegLib.preprocess import Preparation, normalise
+from ClamSegLib.organ.crop_and_normalise import Preparation, normalise
 
 _LOWEST_SPREADS, _HIGHEST_SPREADS = -4.0, 8.0
 # As training asks of a slice and of its volume: 0.3 of the one beside 0.4 of the other.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ClamSegLib.decoding.refinement import given_out, peaks, sharpened
 from ClamSegLib.decoding.slice_smoothing import evidence, heard_together
 from ClamSegLib.engine import Engine
-from ClamSegLib.preprocess import Preparation, resize_to_box
+from ClamSegLib.organ.crop_and_normalise import Preparation, resize_to_box
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.progress import Reporter
 

@@ -11,7 +11,7 @@ import numpy as np
 from ClamSegLib.dataset import LabelledFolder, Row
 from ClamSegLib.imaging.read_write import PICTURE_ENDINGS, ending_of, read_volume
 from ClamSegLib.imaging.volume import Array, Volume, canonical, check_plane
-from ClamSegLib.preprocess import clean_values
+from ClamSegLib.organ.crop_and_normalise import clean_values
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 

@@ -23,8 +23,8 @@ from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.lesions import above_threshold
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.network_run import BY_NEED, run_network
-from ClamSegLib.organ import find_organ
-from ClamSegLib.preprocess import Preparation, normalise, prepare
+from ClamSegLib.organ.crop_and_normalise import Preparation, normalise, prepare
+from ClamSegLib.organ.find_organ import find_organ
 from ClamSegLib.reliability import Reliability, holding_back
 from ClamSegLib.reliability_picture import write_reliability
 from ClamSegLib.scoring import Scoreboard

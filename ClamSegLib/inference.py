@@ -18,8 +18,8 @@ from ClamSegLib.imaging.volume import Array, Volume, canonical, canonical_orient
 from ClamSegLib.lesions import Lesion, lesion_mask, measure_lesions
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.network_run import run_network
-from ClamSegLib.organ import OrganResult, find_organ
-from ClamSegLib.preprocess import Preparation, check_intensity, clean_values, prepare
+from ClamSegLib.organ.crop_and_normalise import Preparation, check_intensity, clean_values, prepare
+from ClamSegLib.organ.find_organ import OrganResult, find_organ
 from ClamSegLib.system.device import choose_device
 from ClamSegLib.system.progress import Reporter
 

@@ -15,7 +15,7 @@ from ClamSegLib.decoding.slice_smoothing import have_neighbours
 from ClamSegLib.engine import EngineChoice
 from ClamSegLib.levels_by_need import run_by_need
 from ClamSegLib.model.checkpoint import LoadedModel
-from ClamSegLib.preprocess import Preparation
+from ClamSegLib.organ.crop_and_normalise import Preparation
 from ClamSegLib.system.device import choose_device, is_out_of_memory
 from ClamSegLib.system.errors import EngineError, InputError, OutOfMemoryError
 from ClamSegLib.system.malloc_tuning import kept_memory

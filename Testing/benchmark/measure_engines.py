@@ -24,7 +24,7 @@ from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.inference import SegmentOptions, look_at
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.registry import find_model
-from ClamSegLib.preprocess import prepare
+from ClamSegLib.organ.crop_and_normalise import prepare
 from ClamSegLib.system.malloc_tuning import kept_memory
 from ClamSegLib.system.paths import resources_folder
 

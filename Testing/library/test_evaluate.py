@@ -222,7 +222,7 @@ def test_evaluation_takes_the_very_path_of_segment(data, model, tmp_path):
     from ClamSegLib.inference import SegmentOptions, segment_volume
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.network_run import run_network
-    from ClamSegLib.preprocess import prepare
+    from ClamSegLib.organ.crop_and_normalise import prepare
 
     loaded = load_model(model)
     case = next(iter(read_cases(read_labelled_folder(data), list(range(4)))))
@@ -240,7 +240,7 @@ def test_grad_cam_points_where_the_network_looks():
     from ClamSegLib.imaging.volume import Volume
     from ClamSegLib.model.config import ModelConfig, NetworkConfig, OrganConfig
     from ClamSegLib.model.twin import Clam
-    from ClamSegLib.preprocess import prepare
+    from ClamSegLib.organ.crop_and_normalise import prepare
 
     network = NetworkConfig(features=(4, 4), kernel_sizes=(3, 3))
     clam = Clam(network).eval()

@@ -11,7 +11,7 @@ from ClamSegLib.imaging.read_write import read_volume, write_volume
 from ClamSegLib.imaging.volume import Volume, canonical
 from ClamSegLib.metrics import dice
 from ClamSegLib.model.config import OrganConfig
-from ClamSegLib.organ import OrganResult, find_organ
+from ClamSegLib.organ.find_organ import OrganResult, find_organ
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.progress import Reporter
 

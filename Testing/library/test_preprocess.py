@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.model.config import IntensityConfig, ModelConfig, NetworkConfig, OrganConfig
-from ClamSegLib.preprocess import (
+from ClamSegLib.organ.crop_and_normalise import (
     Box,
     check_intensity,
     clean_values,

@@ -12,7 +12,7 @@ from torch.nn.functional import interpolate
 
 from ClamSegLib.imaging.volume import Volume, box_of
 from ClamSegLib.lesions import above_threshold, lesion_mask, measure_lesions
-from ClamSegLib.organ_morphology import WorkingGrid, close, dilate, erode, fill_holes, upsampled
+from ClamSegLib.organ.morphology import WorkingGrid, close, dilate, erode, fill_holes, upsampled
 
 SPACING_MM = (2.4, 1.1, 0.9)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ClamSegLib.imaging.volume import Array, Volume
-from ClamSegLib.organ_morphology import WorkingGrid, close, fill_holes, largest_component, smooth_upsample, working_grid
+from ClamSegLib.organ.morphology import WorkingGrid, close, fill_holes, largest_component, smooth_upsample, working_grid
 
 NAME = "lungs_ct"
 _LOW_HU, _HIGH_HU = -1024, 600

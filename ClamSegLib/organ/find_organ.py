@@ -94,22 +94,22 @@ def _is_file(method: str) -> bool:
 
 def _by_method(method: str, volume: Volume, device: str, intensity: IntensityConfig | None) -> OrganResult:
     if method == "lungs_ct":
-        from ClamSegLib.organ_lungs_ct import find_lungs
+        from ClamSegLib.organ.lungs_ct import find_lungs
 
         window = (intensity.low, intensity.high) if intensity and intensity.kind == "window_hu" else (-1000.0, 400.0)
         return _result(method, *find_lungs(volume, window))
     if method == "brain_mr":
-        from ClamSegLib.organ_brain_mr import find_brain
+        from ClamSegLib.organ.brain_mr import find_brain
 
         return _result(method, *find_brain(volume))
     if method == "body":
         mask = body_mask(volume)
         return OrganResult(mask, "body", 1.0 if mask.any() else 0.0, "" if mask.any() else "no body was found")
     if method in PLUGINS:
-        from ClamSegLib.organ_plugins import run_plugin
+        from ClamSegLib.organ.external_tools import run_plugin
 
         return OrganResult(run_plugin(method, volume), method, 1.0)
-    from ClamSegLib.organ_network import find_by_network
+    from ClamSegLib.organ.by_network import find_by_network
 
     return _result(method, *find_by_network(method.removeprefix("model:"), volume, device))
 
@@ -140,8 +140,8 @@ def central_box(volume: Volume) -> Array:
 
 def body_mask(volume: Volume) -> Array:
     """What is not background: the largest part above Otsu's threshold, in CT above -400 HU, filled per slice."""
-    from ClamSegLib.organ_brain_mr import otsu_threshold
-    from ClamSegLib.organ_morphology import fill_holes, largest_component, upsampled, working_grid
+    from ClamSegLib.organ.brain_mr import otsu_threshold
+    from ClamSegLib.organ.morphology import fill_holes, largest_component, upsampled, working_grid
 
     grid = working_grid(volume, 2.5)
     small = grid.subsample(volume.array).astype(np.float32)

@@ -40,7 +40,7 @@ def _probability(clam: object, config: ModelConfig, volume: Volume, device: str)
     import torch
 
     from ClamSegLib.model.twin import Clam, decode
-    from ClamSegLib.preprocess import prepare
+    from ClamSegLib.organ.crop_and_normalise import prepare
 
     assert isinstance(clam, Clam)
     everything = np.ones(volume.array.shape, bool)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ClamSegLib.imaging.volume import Array, Volume, box_of
-from ClamSegLib.organ_morphology import (
+from ClamSegLib.organ.morphology import (
     close,
     dilate,
     erode,

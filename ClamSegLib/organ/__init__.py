@@ -1,0 +1,1 @@
+"""Where the organ lies, the crop around it and its values."""
