@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import distributed
 
-from ClamSegLib.crops import CropSet
+from ClamSegLib.datasets.crop_cache import CropSet
 from ClamSegLib.model.config import ModelConfig, NetworkConfig
 from ClamSegLib.processes import Processes
 from ClamSegLib.system.device import choose_device

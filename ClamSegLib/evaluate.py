@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from ClamSegLib import RESEARCH_ONLY, __version__
 from ClamSegLib.baselines import GradCam, intensity_map, values_map
-from ClamSegLib.cases import UNKNOWN, Case, cleaned, mask_plane, read_cases
-from ClamSegLib.dataset import LabelledFolder
+from ClamSegLib.datasets.cases import UNKNOWN, Case, cleaned, mask_plane, read_cases
+from ClamSegLib.datasets.labelled_folder import LabelledFolder
 from ClamSegLib.early_exit import cost_of_levels
 from ClamSegLib.evaluation_picture import Example, example_of, write_montage
 from ClamSegLib.imaging.volume import Volume

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ClamSegLib.labelled_rows import LabelledFolder
+from ClamSegLib.datasets.rows import LabelledFolder
 from ClamSegLib.model.config_json import read_json
 from ClamSegLib.system.errors import InputError
 

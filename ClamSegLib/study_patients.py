@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from ClamSegLib.dataset import split_rows
-from ClamSegLib.labelled_rows import LabelledFolder
+from ClamSegLib.datasets.labelled_folder import split_rows
+from ClamSegLib.datasets.rows import LabelledFolder
 from ClamSegLib.study_file import PatientGroup
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.training_config import TrainingConfig

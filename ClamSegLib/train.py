@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, distributed
 
-from ClamSegLib.crops import CropSet
+from ClamSegLib.datasets.crop_cache import CropSet
 from ClamSegLib.model.config import ModelConfig, RefinementConfig
 from ClamSegLib.model.twin import Clam
 from ClamSegLib.objective import Objective

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ClamSegLib.crops import CropSet
+from ClamSegLib.datasets.crop_cache import CropSet
 from ClamSegLib.distortions import Augmentation, AugmentationStrength
 from ClamSegLib.mosaics import mosaic
 from ClamSegLib.pairs import PairSampler

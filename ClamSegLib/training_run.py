@@ -17,7 +17,7 @@ from torch import Tensor, distributed
 
 from ClamSegLib import RESEARCH_ONLY, __version__
 from ClamSegLib.corrected_threshold import threshold_of_corrections
-from ClamSegLib.dataset import LabelledFolder
+from ClamSegLib.datasets.labelled_folder import LabelledFolder
 from ClamSegLib.held_out import early_exits_of, level_scales_of, neighbours_of
 from ClamSegLib.model.checkpoint import load_model, parameter_count, save_model
 from ClamSegLib.model.config import ModelConfig

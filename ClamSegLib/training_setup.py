@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.crops import CropSet, load_crops
-from ClamSegLib.dataset import LabelledFolder, split_rows
+from ClamSegLib.datasets.crop_cache import CropSet, load_crops
+from ClamSegLib.datasets.labelled_folder import LabelledFolder, split_rows
 from ClamSegLib.model.config import Condition, IntensityConfig, ModelConfig, NetworkConfig, OrganConfig
 from ClamSegLib.model.config_json import from_json, to_json
 from ClamSegLib.system.errors import InputError

@@ -61,7 +61,7 @@ class ExportSection:
     @user_action(_("The corrections could not be saved."))
     def save_corrections(self) -> None:
         """What the reader decided and drew, for the next fine-tuning."""
-        from ClamSegLib.corrections import save_corrections
+        from ClamSegLib.datasets.corrections import save_corrections
 
         self._page.review.stop_drawing()
         saved = save_corrections(self._page.corrections, reviewed_case(self._page.review.result))

@@ -116,7 +116,7 @@ class ExportMenu:
 
     @user_action(_("The corrections could not be saved."))
     def _save_corrections(self, checked: bool = False) -> None:
-        from ClamSegLib.corrections import save_corrections
+        from ClamSegLib.datasets.corrections import save_corrections
 
         saved = save_corrections(corrections_folder(self._panel), reviewed_case(self._review.result))
         self._review.refresh()

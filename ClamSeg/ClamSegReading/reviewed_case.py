@@ -28,7 +28,7 @@ def reviewed_case(result: Any) -> Any:
     Raises:
         SceneError: the result holds nothing to review, or its scan is gone.
     """
-    from ClamSegLib.corrections import ReviewedCase
+    from ClamSegLib.datasets.corrections import ReviewedCase
 
     if result is None or result.lesions is None:
         raise SceneError(_("This result holds no lesions to review."))

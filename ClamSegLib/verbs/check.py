@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ClamSegLib.system.progress import Reporter
 
 if TYPE_CHECKING:
-    from ClamSegLib.doctor import Examination
+    from ClamSegLib.datasets.check_dataset import Examination
 
 NAME = "check"
 HELP = "examine a labelled folder before training: counts, leaks, shortcuts, unreadable files"
@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Prints the findings; 0, or 2 where training would be refused."""
-    from ClamSegLib.dataset import add_corrections, read_labelled_folder
-    from ClamSegLib.doctor import examine
+    from ClamSegLib.datasets.check_dataset import examine
+    from ClamSegLib.datasets.labelled_folder import add_corrections, read_labelled_folder
 
     folder = read_labelled_folder(arguments.data, normal_class=arguments.normal_class, both_classes=False)
     if arguments.corrections:

@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Evaluates and prints the table; exit code 0."""
     import torch
 
-    from ClamSegLib.dataset import read_labelled_folder
+    from ClamSegLib.datasets.labelled_folder import read_labelled_folder
     from ClamSegLib.evaluate import EvaluationOptions, evaluate
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.model.registry import find_model

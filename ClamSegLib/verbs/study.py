@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Runs the missing rows; 0, or 1 if any row failed, else 2 if any was bad."""
     import torch
 
-    from ClamSegLib.dataset import read_labelled_folder
+    from ClamSegLib.datasets.labelled_folder import read_labelled_folder
     from ClamSegLib.study import StudyRequest, run_study
     from ClamSegLib.study_file import read_study
     from ClamSegLib.system.device import choose_device

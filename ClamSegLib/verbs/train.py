@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Trains; exit code 0."""
     import torch
 
-    from ClamSegLib.dataset import add_corrections, keep_rows, read_labelled_folder, without_outlines
+    from ClamSegLib.datasets.labelled_folder import add_corrections, keep_rows, read_labelled_folder, without_outlines
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.model.config_json import from_json
     from ClamSegLib.model.model_folder import CONFIG

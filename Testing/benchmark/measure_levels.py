@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ClamSegLib.cases import read_cases
-from ClamSegLib.dataset import read_labelled_folder
+from ClamSegLib.datasets.cases import read_cases
+from ClamSegLib.datasets.labelled_folder import read_labelled_folder
 from ClamSegLib.early_exit import doubt
 from ClamSegLib.engine_candidates import engines_to_try, precisions_here
 from ClamSegLib.imaging.volume import canonical

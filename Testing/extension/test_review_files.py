@@ -12,8 +12,8 @@ import SimpleITK as sitk
 from run_bench import SHAPE, Bench, mr
 from volumes_in_scene import GEOMETRIES, add_volume, linear_transform
 
-from ClamSegLib.corrections import save_corrections
-from ClamSegLib.dataset import read_labelled_folder
+from ClamSegLib.datasets.corrections import save_corrections
+from ClamSegLib.datasets.labelled_folder import read_labelled_folder
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.imaging.seg_nrrd import read_segmentation
 from ClamSegLib.system.errors import OutputError

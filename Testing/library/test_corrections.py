@@ -9,9 +9,9 @@ import pytest
 from labelled_phantoms import write_phantoms
 
 from ClamSegLib.cli import main
-from ClamSegLib.corrections import ReviewedCase, save_corrections
-from ClamSegLib.dataset import add_corrections, read_labelled_folder, without_outlines
-from ClamSegLib.doctor import examine
+from ClamSegLib.datasets.check_dataset import examine
+from ClamSegLib.datasets.corrections import ReviewedCase, save_corrections
+from ClamSegLib.datasets.labelled_folder import add_corrections, read_labelled_folder, without_outlines
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.system.errors import InputError

@@ -7,14 +7,14 @@ import pytest
 import SimpleITK as sitk
 from labelled_phantoms import write_phantoms
 
-from ClamSegLib.cases import UNKNOWN, read_cases
-from ClamSegLib.crops import CropSet, load_crops
-from ClamSegLib.dataset import read_labelled_folder
+from ClamSegLib.datasets.cases import UNKNOWN, read_cases
+from ClamSegLib.datasets.crop_cache import CropSet, load_crops
+from ClamSegLib.datasets.labelled_folder import read_labelled_folder
+from ClamSegLib.datasets.superpixels import superpixels
 from ClamSegLib.imaging.read_write import write_volume
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.metrics import dice
 from ClamSegLib.model.config import IntensityConfig, ModelConfig, NetworkConfig, OrganConfig
-from ClamSegLib.superpixels import superpixels
 from ClamSegLib.system.errors import InputError
 
 CONFIG = ModelConfig(

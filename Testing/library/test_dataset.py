@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 from labelled_phantoms import write_phantoms
 
-from ClamSegLib.dataset import keep_rows, read_labelled_folder, require_masks, split_rows
+from ClamSegLib.datasets.labelled_folder import keep_rows, read_labelled_folder, require_masks, split_rows
 from ClamSegLib.system.errors import InputError
 
 

@@ -8,8 +8,8 @@ import SimpleITK as sitk
 from labelled_phantoms import write_phantoms
 
 from ClamSegLib.cli import main
-from ClamSegLib.dataset import read_labelled_folder
-from ClamSegLib.doctor import Examination, examine
+from ClamSegLib.datasets.check_dataset import Examination, examine
+from ClamSegLib.datasets.labelled_folder import read_labelled_folder
 
 
 def found(root: Path) -> Examination:

@@ -217,8 +217,8 @@ def test_a_split_takes_its_rows_only_and_an_unknown_one_is_refused(data, model, 
 
 def test_evaluation_takes_the_very_path_of_segment(data, model, tmp_path):
     """The map that is scored is the one `segment` would write for the same picture."""
-    from ClamSegLib.cases import read_cases
-    from ClamSegLib.dataset import read_labelled_folder
+    from ClamSegLib.datasets.cases import read_cases
+    from ClamSegLib.datasets.labelled_folder import read_labelled_folder
     from ClamSegLib.inference import SegmentOptions, segment_volume
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.network_run import run_network

@@ -9,7 +9,7 @@ from labelled_phantoms import write_phantoms
 
 from ClamSegLib.cli import main
 from ClamSegLib.corrected_threshold import dice_by_step
-from ClamSegLib.dataset import read_labelled_folder, split_rows
+from ClamSegLib.datasets.labelled_folder import read_labelled_folder, split_rows
 from ClamSegLib.pairs import PairSampler
 from ClamSegLib.study_curve import correction_curves
 from ClamSegLib.study_file import PatientGroup, read_study

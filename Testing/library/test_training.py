@@ -293,7 +293,7 @@ def test_terms_switched_off_are_not_computed(phantoms, tmp_path):
 
 
 def test_corrections_teach_their_outline_where_labels_would_be_broadcast(phantoms, tmp_path):
-    from ClamSegLib.dataset import read_labelled_folder
+    from ClamSegLib.datasets.labelled_folder import read_labelled_folder
     from ClamSegLib.system.progress import Reporter
     from ClamSegLib.training_batches import CropSource
     from ClamSegLib.training_config import TrainingConfig

@@ -7,7 +7,7 @@ import torch
 from labelled_phantoms import write_phantoms
 
 from ClamSegLib.cli import main
-from ClamSegLib.dataset import read_labelled_folder
+from ClamSegLib.datasets.labelled_folder import read_labelled_folder
 from ClamSegLib.system.progress import Reporter
 from ClamSegLib.training_config import TrainingConfig
 from ClamSegLib.training_setup import TrainingSetup, new_model_config, prepare_training

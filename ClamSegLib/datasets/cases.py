@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ClamSegLib.dataset import LabelledFolder, Row
+from ClamSegLib.datasets.labelled_folder import LabelledFolder, Row
 from ClamSegLib.imaging.read_write import PICTURE_ENDINGS, ending_of, read_volume
 from ClamSegLib.imaging.volume import Array, Volume, canonical, check_plane
 from ClamSegLib.organ.crop_and_normalise import clean_values

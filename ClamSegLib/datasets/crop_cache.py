@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.cases import UNKNOWN, Case, cleaned, read_cases
-from ClamSegLib.dataset import LabelledFolder
+from ClamSegLib.datasets.cases import UNKNOWN, Case, cleaned, read_cases
+from ClamSegLib.datasets.labelled_folder import LabelledFolder
+from ClamSegLib.datasets.superpixels import superpixels
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.config_json import to_json
 from ClamSegLib.organ.crop_and_normalise import Preparation, crop_mask, prepare
 from ClamSegLib.organ.find_organ import find_organ
-from ClamSegLib.superpixels import superpixels
 from ClamSegLib.system.atomic_output import whole_folder
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.paths import cache_folder

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ClamSegLib.datasets.labels_csv import TABLE
 from ClamSegLib.imaging.read_write import write_volume
 from ClamSegLib.imaging.volume import Volume, canonical_orientation
-from ClamSegLib.labelled_table import TABLE
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import InputError, OutputError
 

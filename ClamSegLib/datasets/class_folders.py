@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ClamSegLib.datasets.labels_csv import TABLE
+from ClamSegLib.datasets.rows import NORMAL_NAMES, LabelledFolder, Row, normal_and_conditions
 from ClamSegLib.imaging.read_write import ALLOWED, PICTURE_ENDINGS, VOLUME_ENDINGS, ending_of, is_image_file
-from ClamSegLib.labelled_rows import NORMAL_NAMES, LabelledFolder, Row, normal_and_conditions
-from ClamSegLib.labelled_table import TABLE
 from ClamSegLib.system.errors import InputError
 
 

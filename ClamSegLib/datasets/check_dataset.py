@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.dataset import LabelledFolder, Row
+from ClamSegLib.datasets.labelled_folder import LabelledFolder, Row
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.metrics import roc_auc
 from ClamSegLib.system.errors import InputError

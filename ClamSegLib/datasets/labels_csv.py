@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from ClamSegLib.labelled_rows import LabelledFolder, Row, normal_and_conditions
+from ClamSegLib.datasets.rows import LabelledFolder, Row, normal_and_conditions
 from ClamSegLib.system.errors import InputError
 
 TABLE = "labels.csv"

@@ -11,9 +11,9 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from ClamSegLib.labelled_classes import read_classes
-from ClamSegLib.labelled_rows import LabelledFolder, Row
-from ClamSegLib.labelled_table import TABLE, read_table
+from ClamSegLib.datasets.class_folders import read_classes
+from ClamSegLib.datasets.labels_csv import TABLE, read_table
+from ClamSegLib.datasets.rows import LabelledFolder, Row
 from ClamSegLib.system.errors import InputError
 
 __all__ = [

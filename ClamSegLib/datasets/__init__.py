@@ -1,0 +1,1 @@
+"""Labelled folders, their rows and crops, a reader's corrections, the dataset check."""
