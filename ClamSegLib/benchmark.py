@@ -23,7 +23,7 @@ from ClamSegLib import __version__
 from ClamSegLib.benchmark_networks import rounds, spread
 from ClamSegLib.benchmark_peers import DeepestHead
 from ClamSegLib.benchmark_picture import draw, table
-from ClamSegLib.engine_memory import processor_name, versions_of_engines
+from ClamSegLib.engines.cache import processor_name, versions_of_engines
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.system.malloc_tuning import kept_memory
 from ClamSegLib.system.progress import Reporter
@@ -189,9 +189,9 @@ def network_per_level(options: BenchmarkOptions) -> dict[str, Any]:
     """Slices a second and latency of one slice per level and engine, of the model's network with all its shells."""
     import torch
 
-    from ClamSegLib.engine import EngineChoice
-    from ClamSegLib.engine_candidates import precisions_here
-    from ClamSegLib.engine_opening import open_engine
+    from ClamSegLib.engines.build import open_engine
+    from ClamSegLib.engines.candidates import precisions_here
+    from ClamSegLib.engines.engine import EngineChoice
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.model.registry import find_model
     from ClamSegLib.system.device import choose_device

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from ClamSegLib.benchmark_networks import Work, rounds, spread
-from ClamSegLib.engine import EngineChoice
-from ClamSegLib.engine_choice import DEFAULT_BATCH
-from ClamSegLib.engine_torch import TorchEngine
+from ClamSegLib.engines.choose import DEFAULT_BATCH
+from ClamSegLib.engines.engine import EngineChoice
+from ClamSegLib.engines.torch_folded import TorchEngine
 from ClamSegLib.model.config import ModelConfig, NetworkConfig
 from ClamSegLib.model.twin import Clam
 from ClamSegLib.study import finished_rows

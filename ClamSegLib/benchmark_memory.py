@@ -14,11 +14,11 @@ import torch
 
 from ClamSegLib.benchmark_networks import MNN_FLOAT32, Work, comparison_config
 from ClamSegLib.benchmark_peers import MONAI, PLAIN, SMP_SAME, peer
-from ClamSegLib.conversion import FILES
-from ClamSegLib.engine import Engine, EngineChoice
-from ClamSegLib.engine_candidates import precisions_here
-from ClamSegLib.engine_opening import engine_of_file, written_file
-from ClamSegLib.engine_torch import TorchEngine
+from ClamSegLib.engines.build import engine_of_file, written_file
+from ClamSegLib.engines.candidates import precisions_here
+from ClamSegLib.engines.conversion import FILES
+from ClamSegLib.engines.engine import Engine, EngineChoice
+from ClamSegLib.engines.torch_folded import TorchEngine
 from ClamSegLib.model.twin import Clam
 from ClamSegLib.system.errors import InputError
 

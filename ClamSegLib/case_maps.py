@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ClamSegLib.decoding.refinement import given_out, peaks, sharpened
 from ClamSegLib.decoding.slice_smoothing import evidence, heard_together
-from ClamSegLib.engine import Engine
+from ClamSegLib.engines.engine import Engine
 from ClamSegLib.organ.crop_and_normalise import Preparation, resize_to_box
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.progress import Reporter

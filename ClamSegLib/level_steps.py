@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ClamSegLib.engine import EngineChoice, Maps
+from ClamSegLib.engines.engine import EngineChoice, Maps
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.twin import decode
 from ClamSegLib.model.unetplusplus import UNetPlusPlus, nodes_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ClamSegLib.engine import EngineChoice
+from ClamSegLib.engines.engine import EngineChoice
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.system.device import choose_device
 from ClamSegLib.system.malloc_tuning import kept_memory
@@ -24,8 +24,8 @@ def seconds_per_slice(model: LoadedModel, device: str = "auto") -> dict[int, flo
     """
     import torch
 
-    from ClamSegLib.engine_memory import identity_of, question, recall
-    from ClamSegLib.engine_opening import open_engine
+    from ClamSegLib.engines.build import open_engine
+    from ClamSegLib.engines.cache import identity_of, question, recall
 
     chosen = choose_device(device)
     config = model.config

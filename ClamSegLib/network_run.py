@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ClamSegLib.case_maps import CaseMaps
 from ClamSegLib.decoding.slice_smoothing import have_neighbours
-from ClamSegLib.engine import EngineChoice
+from ClamSegLib.engines.engine import EngineChoice
 from ClamSegLib.levels_by_need import run_by_need
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.organ.crop_and_normalise import Preparation
@@ -24,7 +24,7 @@ from ClamSegLib.system.progress import Reporter
 if TYPE_CHECKING:
     import torch
 
-    from ClamSegLib.engine_choice import OpenEngine, OpenSteps, Work
+    from ClamSegLib.engines.choose import OpenEngine, OpenSteps, Work
 
 BY_NEED = "auto"
 _AS_TRAINED = "Going on with the network as it was trained."
@@ -218,7 +218,7 @@ def _threads() -> int:
 
 def _opened(work: Work, reporter: Reporter) -> OpenEngine:
     """The engine, kept with the model for the next case unless it was the reference for lack of work."""
-    from ClamSegLib.engine_choice import OpenEngine, choose_engine
+    from ClamSegLib.engines.choose import OpenEngine, choose_engine
 
     key = (work.level, str(work.device), work.asked, _threads())
     kept = work.model.engines.get(key)
@@ -238,7 +238,7 @@ def _work(
     cases_ahead: int,
 ) -> Work:
     """What engines are tried on: crops from the middle of the organ, where lesions and edges are."""
-    from ClamSegLib.engine_choice import SAMPLE_SLICES, Work
+    from ClamSegLib.engines.choose import SAMPLE_SLICES, Work
 
     n = preparation.n_slices
     with_organ = np.flatnonzero(preparation.mask.any(axis=(1, 2)))
@@ -251,7 +251,7 @@ def _work(
 
 def _steps(work: Work, levels: Sequence[int], opened: OpenEngine, reporter: Reporter) -> OpenSteps:
     """The engine's steps to `levels`, kept with the model like the engine."""
-    from ClamSegLib.engine_choice import OpenSteps, checked_steps
+    from ClamSegLib.engines.choose import OpenSteps, checked_steps
 
     key = (*levels, str(work.device), work.asked, _threads())
     kept = work.model.engines.get(key)

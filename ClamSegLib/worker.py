@@ -198,7 +198,7 @@ class Worker:
         }
 
     def _try_engine(self, request: dict[str, Any]) -> dict[str, Any]:
-        from ClamSegLib.engine_trial import try_engine
+        from ClamSegLib.engines.self_test import try_engine
 
         _need(request, "engine", "model")
         return {"engine": request["engine"], "difference": try_engine(self._load(request["model"]), request["engine"])}

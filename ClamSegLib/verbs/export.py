@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Exports; exit code 0."""
-    from ClamSegLib.export import export_model
+    from ClamSegLib.engines.export import export_model
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.model.registry import find_model
 

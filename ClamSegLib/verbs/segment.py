@@ -100,7 +100,7 @@ def options_of(arguments: argparse.Namespace) -> SegmentOptions:
     Raises:
         InputError: said with what is allowed.
     """
-    from ClamSegLib.engine import ENGINES
+    from ClamSegLib.engines.engine import ENGINES
     from ClamSegLib.inference import SegmentOptions
     from ClamSegLib.system.device import choose_device
 

@@ -17,9 +17,9 @@ import time
 import numpy as np
 import torch
 
-from ClamSegLib.engine import Engine, EngineChoice
-from ClamSegLib.engine_choice import SAMPLE_SLICES, Work, choose_engine
-from ClamSegLib.engine_opening import open_engine
+from ClamSegLib.engines.build import open_engine
+from ClamSegLib.engines.choose import SAMPLE_SLICES, Work, choose_engine
+from ClamSegLib.engines.engine import Engine, EngineChoice
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.inference import SegmentOptions, look_at
 from ClamSegLib.model.checkpoint import LoadedModel, load_model

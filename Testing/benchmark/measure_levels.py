@@ -22,7 +22,7 @@ import torch
 from ClamSegLib.datasets.cases import read_cases
 from ClamSegLib.datasets.labelled_folder import read_labelled_folder
 from ClamSegLib.early_exit import doubt
-from ClamSegLib.engine_candidates import engines_to_try, precisions_here
+from ClamSegLib.engines.candidates import engines_to_try, precisions_here
 from ClamSegLib.imaging.volume import canonical
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.config import NetworkConfig

@@ -14,7 +14,7 @@ from ClamSegLib.benchmark_peers import MONAI, SMP_SAME, SMP_SHIPPED, PlainNested
 from ClamSegLib.benchmark_picture import table
 from ClamSegLib.benchmark_smp import import_without_operators, remark_on_torchvision
 from ClamSegLib.cli import main
-from ClamSegLib.engine_candidates import precisions_here
+from ClamSegLib.engines.candidates import precisions_here
 
 
 @pytest.mark.timeout(600)  # every network and engine once, each converted anew: minutes on a busy machine

@@ -221,7 +221,8 @@ def test_where_all_or_none_leave_the_case_is_that_of_one_level(case):
 
 
 def test_memory_that_runs_out_on_the_way_or_before_it_leaves_slices_leaving_early(case, monkeypatch):
-    from ClamSegLib import engine_choice, level_steps
+    from ClamSegLib import level_steps
+    from ClamSegLib.engines import choose as engine_choice
 
     model, volume = case
     options = SegmentOptions(device="cpu", level="auto")

@@ -13,12 +13,15 @@ import pytest
 import torch
 from tiny_model import tiny_model
 
-from ClamSegLib import engine_candidates, engine_choice, engine_memory, engine_trial
 from ClamSegLib.cli import main
-from ClamSegLib.engine import Engine, EngineChoice
-from ClamSegLib.engine_choice import SMALLEST_AGREEMENT, OpenEngine, OpenSteps, Work, choose_engine
-from ClamSegLib.engine_opening import open_engine, open_steps
-from ClamSegLib.engine_trial import try_engine
+from ClamSegLib.engines import cache as engine_memory
+from ClamSegLib.engines import candidates as engine_candidates
+from ClamSegLib.engines import choose as engine_choice
+from ClamSegLib.engines import self_test as engine_trial
+from ClamSegLib.engines.build import open_engine, open_steps
+from ClamSegLib.engines.choose import SMALLEST_AGREEMENT, OpenEngine, OpenSteps, Work, choose_engine
+from ClamSegLib.engines.engine import Engine, EngineChoice
+from ClamSegLib.engines.self_test import try_engine
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.inference import SegmentOptions, segment_volume
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
@@ -197,8 +200,8 @@ from pathlib import Path
 import numpy as np, torch
 from ClamSegLib.model.checkpoint import load_model
 from ClamSegLib.system.device import is_out_of_memory
-from ClamSegLib.engine import EngineChoice
-from ClamSegLib.engine_opening import open_engine
+from ClamSegLib.engines.engine import EngineChoice
+from ClamSegLib.engines.build import open_engine
 
 engine = open_engine(load_model(Path(sys.argv[2])), 2, torch.device("cpu"), EngineChoice(sys.argv[1], threads=1))
 image = np.random.default_rng(0).normal(size=(4096, 1, 32, 32)).astype(np.float32)
@@ -377,7 +380,7 @@ def test_converting_for_openvino_reports_nothing_over_the_network(cache, tmp_pat
     """In a process of its own: the converter decides once, when it is imported, whom it tells."""
     pytest.importorskip("openvino")
     code = (
-        "from ClamSegLib.conversion import import_openvino; openvino = import_openvino(); import torch;"
+        "from ClamSegLib.engines.conversion import import_openvino; openvino = import_openvino(); import torch;"
         "openvino.convert_model(torch.nn.ReLU(), example_input=torch.ones(1));"
         "from openvino.tools.ovc import telemetry_utils, convert_impl;"
         "print(telemetry_utils.tm.__name__, convert_impl.tm.__name__)"
@@ -459,7 +462,7 @@ def test_auto_takes_the_fastest_engine_although_the_time_for_measuring_is_over(c
 
 def test_a_processor_that_works_bfloat16_out_number_by_number_is_never_asked_for_it(monkeypatch):
     from ClamSegLib import training_step
-    from ClamSegLib.engine_candidates import by_promise, precisions_here
+    from ClamSegLib.engines.candidates import by_promise, precisions_here
 
     kinds = ["torch", "openvino", "mnn"]
     for fast in (True, False):
@@ -505,8 +508,9 @@ def test_the_report_says_what_computed(cache, tmp_path, repository, capsys):
 
 
 def test_the_times_per_level_are_those_of_the_engine_that_runs_here(cache, model, monkeypatch):
-    from ClamSegLib import engine_opening, level_times
-    from ClamSegLib.engine_memory import Remembered, identity_of, question, remember
+    from ClamSegLib import level_times
+    from ClamSegLib.engines import build as engine_opening
+    from ClamSegLib.engines.cache import Remembered, identity_of, question, remember
 
     used: list[EngineChoice] = []
     real = engine_opening.open_engine

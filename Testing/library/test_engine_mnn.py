@@ -12,10 +12,10 @@ import torch
 from test_engine import ARCHITECTURES, CPU, crops, model_of, work_of
 from tiny_model import tiny_model
 
-from ClamSegLib import conversion
-from ClamSegLib.engine import EngineChoice
-from ClamSegLib.engine_choice import choose_engine
-from ClamSegLib.engine_opening import engine_of_file, open_engine
+from ClamSegLib.engines import conversion
+from ClamSegLib.engines.build import engine_of_file, open_engine
+from ClamSegLib.engines.choose import choose_engine
+from ClamSegLib.engines.engine import EngineChoice
 from ClamSegLib.model.checkpoint import load_model
 from ClamSegLib.system.errors import ClamSegError, InputError
 

@@ -6,7 +6,7 @@ import torch
 from tiny_model import tiny_model
 
 from ClamSegLib.cli import main
-from ClamSegLib.export import export_model
+from ClamSegLib.engines.export import export_model
 from ClamSegLib.model.checkpoint import load_model
 from ClamSegLib.model.twin import decode
 from ClamSegLib.system.errors import ClamSegError
@@ -58,7 +58,7 @@ def test_a_level_that_is_not_there_is_refused(tmp_path, folder, capsys):
 
 
 def test_a_network_that_answers_differently_is_not_written(tmp_path, folder, monkeypatch):
-    from ClamSegLib import export
+    from ClamSegLib.engines import export
 
     def wrong(graph, part):
         return lambda image: [np.full((len(image), 1, 32, 32), 0.7, np.float32)] * 2

@@ -7,10 +7,10 @@ import pytest
 import torch
 from test_engine import ARCHITECTURES, CPU, KINDS, crops, model_of, work_of
 
-from ClamSegLib import engine_choice
-from ClamSegLib.engine import EngineChoice
-from ClamSegLib.engine_choice import OpenEngine, checked_steps
-from ClamSegLib.engine_opening import open_engine, open_steps
+from ClamSegLib.engines import choose as engine_choice
+from ClamSegLib.engines.build import open_engine, open_steps
+from ClamSegLib.engines.choose import OpenEngine, checked_steps
+from ClamSegLib.engines.engine import EngineChoice
 from ClamSegLib.level_steps import Halfway, LevelSteps, shapes_of_step
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.progress import Reporter

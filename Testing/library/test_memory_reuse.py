@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from ClamSegLib.benchmark_networks import comparison_config
-from ClamSegLib.engine import EngineChoice
-from ClamSegLib.engine_torch import TorchEngine
+from ClamSegLib.engines.engine import EngineChoice
+from ClamSegLib.engines.torch_folded import TorchEngine
 from ClamSegLib.model.twin import Clam
 from ClamSegLib.system import malloc_tuning as memory_reuse
 from ClamSegLib.system.malloc_tuning import kept_memory

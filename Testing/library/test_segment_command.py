@@ -273,7 +273,8 @@ def test_pictures_are_large_enough_to_be_read(tmp_path, model):
 
 
 def test_memory_that_runs_out_means_smaller_batches_said_aloud(tmp_path, model, monkeypatch):
-    from ClamSegLib import engine_torch, inference
+    from ClamSegLib import inference
+    from ClamSegLib.engines import torch_folded as engine_torch
     from ClamSegLib.imaging.read_write import read_volume
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.system.errors import OutOfMemoryError
@@ -354,7 +355,7 @@ def test_an_unknown_verb_or_option_ends_with_two(capsys):
 
 
 def test_a_failure_nobody_foresaw_is_one_line(tmp_path, model, monkeypatch, capsys):
-    from ClamSegLib import engine_torch
+    from ClamSegLib.engines import torch_folded as engine_torch
 
     def broken(*_arguments: object, **_options: object) -> None:
         raise ZeroDivisionError("surprise")

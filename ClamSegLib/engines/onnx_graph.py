@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ClamSegLib.engine import EngineChoice
+from ClamSegLib.engines.engine import EngineChoice
 
 
 class OnnxGraph:

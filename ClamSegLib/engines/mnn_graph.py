@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ClamSegLib.conversion import import_mnn
-from ClamSegLib.engine import EngineChoice
+from ClamSegLib.engines.conversion import import_mnn
+from ClamSegLib.engines.engine import EngineChoice
 from ClamSegLib.system.errors import ClamSegError, EngineError, InputError
 
 # BackendConfig::Precision_High and _Low; words instead of numbers would make MNN print. Low is float16 on ARM.

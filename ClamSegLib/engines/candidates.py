@@ -6,7 +6,7 @@ import platform
 
 import torch
 
-from ClamSegLib.engine import ENGINES
+from ClamSegLib.engines.engine import ENGINES
 from ClamSegLib.system.device import is_bfloat16_fast
 from ClamSegLib.system.engine_packages import ENGINE_PACKAGES, installed_engines
 from ClamSegLib.system.errors import InputError

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ClamSegLib.engine import EngineChoice
-from ClamSegLib.engine_candidates import engines_to_try
-from ClamSegLib.engine_opening import open_engine
+from ClamSegLib.engines.build import open_engine
+from ClamSegLib.engines.candidates import engines_to_try
+from ClamSegLib.engines.engine import EngineChoice
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.system.engine_packages import ENGINE_PACKAGES
 from ClamSegLib.system.errors import ClamSegError, InputError

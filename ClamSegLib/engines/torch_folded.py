@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ClamSegLib.engine import Engine, EngineChoice
+from ClamSegLib.engines.engine import Engine, EngineChoice
 from ClamSegLib.level_steps import LevelSteps, NextNodes, bounds, require_numbers
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.twin import Clam, decode

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from ClamSegLib import RESEARCH_ONLY, __version__
-from ClamSegLib.conversion import Graph, decoded_graph, import_openvino, write_onnx, write_openvino
+from ClamSegLib.engines.conversion import Graph, decoded_graph, import_openvino, write_onnx, write_openvino
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.config_json import to_json

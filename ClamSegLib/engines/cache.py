@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ClamSegLib import __version__
-from ClamSegLib.engine import EngineChoice
+from ClamSegLib.engines.engine import EngineChoice
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.config_json import from_json
 from ClamSegLib.system.atomic_output import whole_file, whole_folder

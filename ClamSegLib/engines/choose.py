@@ -16,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from ClamSegLib.decoding.refinement import refined
-from ClamSegLib.engine import Engine, EngineChoice
-from ClamSegLib.engine_candidates import by_promise, engines_to_try
-from ClamSegLib.engine_memory import Remembered, forget, identity_of, question, recall, remember
-from ClamSegLib.engine_opening import open_engine, open_steps
-from ClamSegLib.engine_torch import can_fold
+from ClamSegLib.engines.build import open_engine, open_steps
+from ClamSegLib.engines.cache import Remembered, forget, identity_of, question, recall, remember
+from ClamSegLib.engines.candidates import by_promise, engines_to_try
+from ClamSegLib.engines.engine import Engine, EngineChoice
+from ClamSegLib.engines.torch_folded import can_fold
 from ClamSegLib.level_steps import LevelSteps
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.system.errors import ClamSegError

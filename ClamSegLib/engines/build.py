@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ClamSegLib.conversion import step_graph, write_mnn, write_onnx, write_openvino
-from ClamSegLib.engine import Engine, EngineChoice, Maps
-from ClamSegLib.engine_memory import converted_file, network_of
-from ClamSegLib.engine_torch import ReferenceEngine, TorchEngine, folded, torch_steps
+from ClamSegLib.engines.cache import converted_file, network_of
+from ClamSegLib.engines.conversion import step_graph, write_mnn, write_onnx, write_openvino
+from ClamSegLib.engines.engine import Engine, EngineChoice, Maps
+from ClamSegLib.engines.torch_folded import ReferenceEngine, TorchEngine, folded, torch_steps
 from ClamSegLib.level_steps import LevelSteps, Step, bounds, shapes_of_step
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.model.config import ModelConfig
@@ -100,13 +100,13 @@ def _from_cache(model: LoadedModel, levels: Sequence[int], clam: Clam, choice: E
 
 def _graph_of(choice: EngineChoice, path: Path, config: ModelConfig, bound: tuple[int, int, bool]) -> Step:
     if choice.engine == "mnn":
-        from ClamSegLib.engine_mnn import MnnGraph
+        from ClamSegLib.engines.mnn_graph import MnnGraph
 
         return MnnGraph(path, *shapes_of_step(config, *bound), choice)
     if choice.engine == "onnx":
-        from ClamSegLib.engine_onnx import OnnxGraph
+        from ClamSegLib.engines.onnx_graph import OnnxGraph
 
         return OnnxGraph(path, choice)
-    from ClamSegLib.engine_openvino import OpenVinoGraph
+    from ClamSegLib.engines.openvino_graph import OpenVinoGraph
 
     return OpenVinoGraph(path, choice)

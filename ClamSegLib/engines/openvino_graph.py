@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ClamSegLib.conversion import import_openvino
-from ClamSegLib.engine import EngineChoice
+from ClamSegLib.engines.conversion import import_openvino
+from ClamSegLib.engines.engine import EngineChoice
 from ClamSegLib.system.errors import EngineError
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}

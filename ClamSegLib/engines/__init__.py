@@ -1,0 +1,1 @@
+"""What runs a network: torch, OpenVINO, MNN; the choice among them, export."""
