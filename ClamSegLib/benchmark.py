@@ -231,8 +231,8 @@ def against_slice_loop(options: BenchmarkOptions) -> dict[str, Any]:
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.model.config import IntensityConfig
     from ClamSegLib.model.registry import find_model
-    from ClamSegLib.network_run import run_network
     from ClamSegLib.organ.crop_and_normalise import prepare
+    from ClamSegLib.segmentation.run_network import run_network
 
     model = load_model(find_model(options.model))
     volume = canonical(_case_of(options, options.slices), model.config.plane)[0]

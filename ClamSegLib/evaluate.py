@@ -20,14 +20,14 @@ from ClamSegLib.datasets.labelled_folder import LabelledFolder
 from ClamSegLib.early_exit import cost_of_levels
 from ClamSegLib.evaluation_picture import Example, example_of, write_montage
 from ClamSegLib.imaging.volume import Volume
-from ClamSegLib.lesions import above_threshold
 from ClamSegLib.model.checkpoint import LoadedModel
-from ClamSegLib.network_run import BY_NEED, run_network
 from ClamSegLib.organ.crop_and_normalise import Preparation, normalise, prepare
 from ClamSegLib.organ.find_organ import find_organ
 from ClamSegLib.reliability import Reliability, holding_back
 from ClamSegLib.reliability_picture import write_reliability
 from ClamSegLib.scoring import Scoreboard
+from ClamSegLib.segmentation.lesions import above_threshold
+from ClamSegLib.segmentation.run_network import BY_NEED, run_network
 from ClamSegLib.system.atomic_output import whole_folder
 from ClamSegLib.system.device import choose_device, clock_of
 from ClamSegLib.system.errors import InputError

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ClamSegLib.case_maps import CaseMaps
 from ClamSegLib.early_exit import doubt
 from ClamSegLib.level_steps import Halfway, LevelSteps
+from ClamSegLib.segmentation.maps import CaseMaps
 
 
 def run_by_need(maps: CaseMaps, steps: LevelSteps, limits: Sequence[float], batch_size: int) -> dict[int, int]:

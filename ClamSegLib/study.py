@@ -22,7 +22,7 @@ from ClamSegLib.evaluate import EvaluationOptions, evaluate
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.config_json import from_json
 from ClamSegLib.model.model_folder import CONFIG, RUN
-from ClamSegLib.network_run import BY_NEED
+from ClamSegLib.segmentation.run_network import BY_NEED
 from ClamSegLib.study_file import CHOICE, Study, StudyRow, with_choice
 from ClamSegLib.study_patients import with_corrections, with_groups
 from ClamSegLib.study_table import write_tables

@@ -147,7 +147,7 @@ class Worker:
     def _look_at(self, request: dict[str, Any], model: Any, options: Any, reporter: JsonReporter) -> Any:
         """The volume with its organ, taken again only where file, model, device or organ request changed."""
         from ClamSegLib.imaging.read_write import read_volume
-        from ClamSegLib.inference import look_at
+        from ClamSegLib.segmentation.segment_volume import look_at
 
         path = Path(request["input"])
         files = [path, Path(options.organ)]
@@ -166,7 +166,7 @@ class Worker:
         return self._look
 
     def _inspect(self, request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
-        from ClamSegLib.inference import SegmentOptions
+        from ClamSegLib.segmentation.segment_volume import SegmentOptions
 
         _need(request, "input", "model")
         model = self._load(request["model"])
@@ -204,8 +204,8 @@ class Worker:
         return {"engine": request["engine"], "difference": try_engine(self._load(request["model"]), request["engine"])}
 
     def _segment(self, request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
-        from ClamSegLib.inference import SegmentOptions, segment_volume
-        from ClamSegLib.report import write_case
+        from ClamSegLib.segmentation.report import write_case
+        from ClamSegLib.segmentation.segment_volume import SegmentOptions, segment_volume
         from ClamSegLib.system.atomic_output import refuse_existing
 
         _need(request, "input", "model", "output")

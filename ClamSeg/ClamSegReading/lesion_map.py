@@ -82,7 +82,7 @@ class LesionMap:
         """Undecided labels and components from the map, without the voxels of decided lesions."""
         from scipy import ndimage
 
-        from ClamSegLib.lesions import lesion_mask
+        from ClamSegLib.segmentation.lesions import lesion_mask
 
         kept_lesions = list(kept_lesions)
         maps = self.values.copy() if kept_lesions else self.values
@@ -129,7 +129,7 @@ class LesionMap:
 
     def component_at(self, peak: tuple[int, int, int], threshold: float) -> tuple[Box, np.ndarray] | None:
         """The lesion around a canonical voxel at a threshold, decided ones left out of account; None below it."""
-        from ClamSegLib.lesions import lesion_mask
+        from ClamSegLib.segmentation.lesions import lesion_mask
 
         _labels, components = lesion_mask(self.values[None], threshold, self.grid, 0.0)
         index = tuple(value - s.start for value, s in zip(peak, self.box, strict=True))

@@ -13,7 +13,7 @@ from ClamSegReading.lesion_row import Decision, LesionRow
 
 def measure_undecided(lesions: LesionMap, conditions: Sequence[str]) -> list[Any]:
     """ClamSegLib lesions of the components that the map holds now, in the order of their places."""
-    from ClamSegLib.lesions import measure_lesions
+    from ClamSegLib.segmentation.lesions import measure_lesions
 
     strong = lesions.values[None] if len(conditions) == 1 else lesions.stacked(lesions.values)
     differs = np.broadcast_to(lesions.differs, strong.shape)
@@ -23,7 +23,7 @@ def measure_undecided(lesions: LesionMap, conditions: Sequence[str]) -> list[Any
 
 def measure_kept(lesions: LesionMap, kept: KeptLesion, conditions: Sequence[str]) -> Any:
     """The ClamSegLib lesion of a decided one: its own voxels, the values of the whole map under them."""
-    from ClamSegLib.lesions import measure_lesions
+    from ClamSegLib.segmentation.lesions import measure_lesions
 
     probability = np.array(lesions.grid.array[kept.box])[None]
     differs = np.zeros_like(probability)

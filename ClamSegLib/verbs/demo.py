@@ -25,10 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Segments every sample and prints a table; results of an earlier demo are replaced."""
     from ClamSegLib.imaging.read_write import read_volume
-    from ClamSegLib.inference import SegmentOptions, segment_volume
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.model.registry import find_model
-    from ClamSegLib.report import OVERLAY, STAGES, write_case
+    from ClamSegLib.segmentation.report import OVERLAY, STAGES, write_case
+    from ClamSegLib.segmentation.segment_volume import SegmentOptions, segment_volume
     from ClamSegLib.system.paths import resources_folder
 
     folder = resources_folder() / "Samples"

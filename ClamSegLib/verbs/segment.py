@@ -11,7 +11,7 @@ from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.progress import Reporter
 
 if TYPE_CHECKING:
-    from ClamSegLib.inference import CaseResult, SegmentOptions
+    from ClamSegLib.segmentation.segment_volume import CaseResult, SegmentOptions
 
 NAME = "segment"
 HELP = "outline organ and lesions in scans: NIfTI, NRRD, MHA, DICOM folders, PNG, JPEG or TIFF pictures"
@@ -101,7 +101,7 @@ def options_of(arguments: argparse.Namespace) -> SegmentOptions:
         InputError: said with what is allowed.
     """
     from ClamSegLib.engines.engine import ENGINES
-    from ClamSegLib.inference import SegmentOptions
+    from ClamSegLib.segmentation.segment_volume import SegmentOptions
     from ClamSegLib.system.device import choose_device
 
     level: int | str | None = arguments.level
@@ -134,9 +134,9 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Segments all inputs; 0, or 1 if any case failed, else 2 if any was bad."""
     import torch
 
-    from ClamSegLib.case_pipeline import CasePipeline, CaseWork, PipelineOptions
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.model.registry import find_model
+    from ClamSegLib.segmentation.batch_of_cases import CasePipeline, CaseWork, PipelineOptions
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)

@@ -21,10 +21,10 @@ from ClamSegLib.engines.build import open_engine
 from ClamSegLib.engines.choose import SAMPLE_SLICES, Work, choose_engine
 from ClamSegLib.engines.engine import Engine, EngineChoice
 from ClamSegLib.imaging.read_write import read_volume
-from ClamSegLib.inference import SegmentOptions, look_at
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.registry import find_model
 from ClamSegLib.organ.crop_and_normalise import prepare
+from ClamSegLib.segmentation.segment_volume import SegmentOptions, look_at
 from ClamSegLib.system.malloc_tuning import kept_memory
 from ClamSegLib.system.paths import resources_folder
 

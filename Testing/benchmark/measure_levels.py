@@ -27,9 +27,9 @@ from ClamSegLib.imaging.volume import canonical
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.config import NetworkConfig
 from ClamSegLib.model.twin import Clam, decode
-from ClamSegLib.network_run import BY_NEED, run_network
 from ClamSegLib.organ.crop_and_normalise import Preparation, prepare
 from ClamSegLib.organ.find_organ import find_organ
+from ClamSegLib.segmentation.run_network import BY_NEED, run_network
 from ClamSegLib.system.errors import ClamSegError
 
 CPU = torch.device("cpu")

@@ -21,14 +21,15 @@ from typing import Any
 import torch
 
 import ClamSegLib
-from ClamSegLib import inference, pictures
 from ClamSegLib.benchmark import enlarged
 from ClamSegLib.imaging.read_write import read_volume, write_volume
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.config import NetworkConfig
 from ClamSegLib.model.registry import find_model
 from ClamSegLib.model.twin import Clam
-from ClamSegLib.report import write_case
+from ClamSegLib.segmentation import pictures
+from ClamSegLib.segmentation import segment_volume as inference
+from ClamSegLib.segmentation.report import write_case
 from ClamSegLib.system.paths import resources_folder
 
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 from tiny_model import tiny_model
 
-from ClamSegLib.case_maps import CaseMaps, paste_steps
 from ClamSegLib.decoding.refinement import given_out, peaks, sharpened
 from ClamSegLib.imaging.read_write import read_volume
-from ClamSegLib.inference import SegmentOptions, segment_volume
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.config import EarlyExit, RefinementConfig
 from ClamSegLib.model.twin import decode
+from ClamSegLib.segmentation.maps import CaseMaps, paste_steps
+from ClamSegLib.segmentation.segment_volume import SegmentOptions, segment_volume
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.progress import Reporter
 

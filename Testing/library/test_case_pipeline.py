@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from tiny_model import tiny_model
 
-from ClamSegLib import case_pipeline
-from ClamSegLib.case_pipeline import CasePipeline, CaseWork, PipelineOptions
 from ClamSegLib.imaging.read_write import write_volume
 from ClamSegLib.imaging.volume import Volume
-from ClamSegLib.inference import SegmentOptions
 from ClamSegLib.model.checkpoint import load_model
+from ClamSegLib.segmentation import batch_of_cases as case_pipeline
+from ClamSegLib.segmentation.batch_of_cases import CasePipeline, CaseWork, PipelineOptions
+from ClamSegLib.segmentation.segment_volume import SegmentOptions
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.progress import Reporter
 

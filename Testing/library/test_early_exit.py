@@ -20,10 +20,10 @@ from ClamSegLib.early_exit import (
     undecided,
 )
 from ClamSegLib.imaging.read_write import read_volume
-from ClamSegLib.inference import SegmentOptions, segment_volume
 from ClamSegLib.model.checkpoint import load_model
 from ClamSegLib.model.config import EarlyExit, ModelConfig, NetworkConfig, RefinementConfig
 from ClamSegLib.model.config_json import from_json, to_json
+from ClamSegLib.segmentation.segment_volume import SegmentOptions, segment_volume
 from ClamSegLib.system.errors import InputError
 
 NORMAL, SICK = np.zeros(100, bool), np.ones(100, bool)

@@ -23,10 +23,10 @@ from ClamSegLib.engines.choose import SMALLEST_AGREEMENT, OpenEngine, OpenSteps,
 from ClamSegLib.engines.engine import Engine, EngineChoice
 from ClamSegLib.engines.self_test import try_engine
 from ClamSegLib.imaging.read_write import read_volume
-from ClamSegLib.inference import SegmentOptions, segment_volume
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.config import Condition, EarlyExit, ModelConfig, NetworkConfig
 from ClamSegLib.model.twin import Clam
+from ClamSegLib.segmentation.segment_volume import SegmentOptions, segment_volume
 from ClamSegLib.system import device
 from ClamSegLib.system.engine_packages import engine_versions, installed_engines
 from ClamSegLib.system.errors import ClamSegError, InputError

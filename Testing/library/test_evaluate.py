@@ -219,10 +219,10 @@ def test_evaluation_takes_the_very_path_of_segment(data, model, tmp_path):
     """The map that is scored is the one `segment` would write for the same picture."""
     from ClamSegLib.datasets.cases import read_cases
     from ClamSegLib.datasets.labelled_folder import read_labelled_folder
-    from ClamSegLib.inference import SegmentOptions, segment_volume
     from ClamSegLib.model.checkpoint import load_model
-    from ClamSegLib.network_run import run_network
     from ClamSegLib.organ.crop_and_normalise import prepare
+    from ClamSegLib.segmentation.run_network import run_network
+    from ClamSegLib.segmentation.segment_volume import SegmentOptions, segment_volume
 
     loaded = load_model(model)
     case = next(iter(read_cases(read_labelled_folder(data), list(range(4)))))

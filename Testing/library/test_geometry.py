@@ -13,10 +13,10 @@ from tiny_model import tiny_model
 
 from ClamSegLib.imaging.read_write import read_volume, write_volume
 from ClamSegLib.imaging.volume import Volume, canonical, canonical_orientation, check_plane
-from ClamSegLib.inference import SegmentOptions, segment_volume
 from ClamSegLib.model.checkpoint import load_model
 from ClamSegLib.model.config import PLANES
-from ClamSegLib.report import write_case
+from ClamSegLib.segmentation.report import write_case
+from ClamSegLib.segmentation.segment_volume import SegmentOptions, segment_volume
 from ClamSegLib.system.errors import InputError
 
 OPTIONS = SegmentOptions(device="cpu", threshold=0.05)
@@ -112,7 +112,7 @@ def test_the_same_scan_stored_in_any_axis_order_gives_the_same_mask_in_the_patie
 
 
 def test_a_lesion_is_measured_where_it_lies_in_the_patient(model):
-    from ClamSegLib.lesions import measure_lesions
+    from ClamSegLib.segmentation.lesions import measure_lesions
 
     volume = Volume(np.zeros((6, 20, 20), np.int16), (0.5, 2.0, 4.0), (-10.0, 3.0, 50.0), frame(11))
     labels = np.zeros(volume.array.shape, np.uint8)

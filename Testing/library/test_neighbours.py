@@ -13,10 +13,10 @@ from ClamSegLib.decoding.slice_smoothing import (
     told_better,
 )
 from ClamSegLib.imaging.volume import Volume
-from ClamSegLib.inference import SegmentOptions, segment_volume
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.config import EarlyExit
-from ClamSegLib.report import report_of
+from ClamSegLib.segmentation.report import report_of
+from ClamSegLib.segmentation.segment_volume import SegmentOptions, segment_volume
 
 
 def maps(*values: float) -> np.ndarray:

@@ -273,10 +273,10 @@ def test_pictures_are_large_enough_to_be_read(tmp_path, model):
 
 
 def test_memory_that_runs_out_means_smaller_batches_said_aloud(tmp_path, model, monkeypatch):
-    from ClamSegLib import inference
     from ClamSegLib.engines import torch_folded as engine_torch
     from ClamSegLib.imaging.read_write import read_volume
     from ClamSegLib.model.checkpoint import load_model
+    from ClamSegLib.segmentation import segment_volume as inference
     from ClamSegLib.system.errors import OutOfMemoryError
 
     volume = read_volume(scan(tmp_path / "scan.nrrd"))

@@ -11,8 +11,8 @@ from scipy.spatial.distance import pdist
 from torch.nn.functional import interpolate
 
 from ClamSegLib.imaging.volume import Volume, box_of
-from ClamSegLib.lesions import above_threshold, lesion_mask, measure_lesions
 from ClamSegLib.organ.morphology import WorkingGrid, close, dilate, erode, fill_holes, upsampled
+from ClamSegLib.segmentation.lesions import above_threshold, lesion_mask, measure_lesions
 
 SPACING_MM = (2.4, 1.1, 0.9)
 

@@ -82,10 +82,10 @@ def test_an_oblique_scan_is_seen_in_its_own_slices_like_the_straight_one_with_th
 def test_the_segmentation_lies_on_the_grid_of_the_scan_and_holds_what_the_library_finds(
     turned: Path, scans: Path, tmp_path: Path
 ) -> None:
-    from ClamSegLib.inference import SegmentOptions, segment_volume
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.model.registry import find_model
-    from ClamSegLib.report import write_case
+    from ClamSegLib.segmentation.report import write_case
+    from ClamSegLib.segmentation.segment_volume import SegmentOptions, segment_volume
 
     scan = read_volume(scans / "turned brain.nii.gz")
     result = segment_volume(scan, load_model(find_model("mr-flair-lesion")), SegmentOptions(device="cpu"))

@@ -21,9 +21,9 @@ from tiny_model import tiny_model
 
 from ClamSegLib.imaging.read_write import write_volume
 from ClamSegLib.imaging.volume import to_sitk
-from ClamSegLib.inference import SegmentOptions, segment_volume
 from ClamSegLib.model.checkpoint import load_model
 from ClamSegLib.model.registry import find_model
+from ClamSegLib.segmentation.segment_volume import SegmentOptions, segment_volume
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from ClamSegLib import RESEARCH_ONLY, __version__
 from ClamSegLib.imaging.read_write import write_volume
 from ClamSegLib.imaging.seg_nrrd import Segment, write_segmentation
 from ClamSegLib.imaging.volume import box_of
-from ClamSegLib.inference import CaseResult
-from ClamSegLib.lesions import write_lesions
+from ClamSegLib.segmentation.lesions import write_lesions
+from ClamSegLib.segmentation.segment_volume import CaseResult
 from ClamSegLib.system.atomic_output import whole_folder
 
 SEGMENTATION, PROBABILITY, DISAGREEMENT = "segmentation.seg.nrrd", "probability.nrrd", "disagreement.nrrd"
@@ -166,7 +166,7 @@ def write_case(
         InputError: the folder exists and `overwrite` is false, or DICOM SEG cannot be written for this input.
         OutputError: not writable, disk full.
     """
-    from ClamSegLib.pictures import write_overlay, write_stages
+    from ClamSegLib.segmentation.pictures import write_overlay, write_stages
 
     with whole_folder(folder, overwrite) as part:
         started = time.perf_counter()

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from ClamSegLib import RESEARCH_ONLY
 from ClamSegLib.imaging.volume import box_of
-from ClamSegLib.inference import CaseResult
 from ClamSegLib.organ.crop_and_normalise import Box
+from ClamSegLib.segmentation.segment_volume import CaseResult
 
 _BACKGROUND, _WORDS, _FAINT = "#101214", "#e8e8e8", "#9aa0a6"
 _SHOWN_SLICES = 6

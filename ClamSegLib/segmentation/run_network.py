@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.case_maps import CaseMaps
 from ClamSegLib.decoding.slice_smoothing import have_neighbours
 from ClamSegLib.engines.engine import EngineChoice
 from ClamSegLib.levels_by_need import run_by_need
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.organ.crop_and_normalise import Preparation
+from ClamSegLib.segmentation.maps import CaseMaps
 from ClamSegLib.system.device import choose_device, is_out_of_memory
 from ClamSegLib.system.errors import EngineError, InputError, OutOfMemoryError
 from ClamSegLib.system.malloc_tuning import kept_memory

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.imaging.volume import Volume, looks_like_hu
-from ClamSegLib.inference import CaseResult, FirstLook, SegmentOptions, look_at, segment_volume
 from ClamSegLib.model.checkpoint import LoadedModel
-from ClamSegLib.report import write_case
+from ClamSegLib.segmentation.report import write_case
+from ClamSegLib.segmentation.segment_volume import CaseResult, FirstLook, SegmentOptions, look_at, segment_volume
 from ClamSegLib.system.atomic_output import refuse_existing
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.installation import cpu_memory_mb

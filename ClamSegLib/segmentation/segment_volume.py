@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.imaging.volume import Array, Volume, canonical, canonical_orientation, check_plane, size_doubt
-from ClamSegLib.lesions import Lesion, lesion_mask, measure_lesions
 from ClamSegLib.model.checkpoint import LoadedModel
-from ClamSegLib.network_run import run_network
 from ClamSegLib.organ.crop_and_normalise import Preparation, check_intensity, clean_values, prepare
 from ClamSegLib.organ.find_organ import OrganResult, find_organ
+from ClamSegLib.segmentation.lesions import Lesion, lesion_mask, measure_lesions
+from ClamSegLib.segmentation.run_network import run_network
 from ClamSegLib.system.device import choose_device
 from ClamSegLib.system.progress import Reporter
 
