@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from ClamSegLib.decoding.refinement import given_out, peaks, sharpened
-from ClamSegLib.losses import top_k_score
 from ClamSegLib.model.config import RefinementConfig
 from ClamSegLib.model.twin import Clam
+from ClamSegLib.objective.losses import top_k_score
 from ClamSegLib.organ.crop_and_normalise import Preparation, normalise
 
 _LOWEST_SPREADS, _HIGHEST_SPREADS = -4.0, 8.0

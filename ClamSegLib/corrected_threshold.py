@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ClamSegLib.decoding.refinement import refined
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.twin import Clam, decode
-from ClamSegLib.training_batches import UNKNOWN, CropSource
+from ClamSegLib.objective.batches import UNKNOWN, CropSource
 
 FEWEST_SLICES = 5
 _STEPS = 256

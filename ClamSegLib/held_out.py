@@ -12,8 +12,8 @@ from ClamSegLib.early_exit import batches_of, calibrate_early_exits
 from ClamSegLib.level_scales import measure_level_scales
 from ClamSegLib.model.config import EarlyExit, ModelConfig
 from ClamSegLib.model.twin import Clam
+from ClamSegLib.objective.batches import CropSource
 from ClamSegLib.train import Trainer
-from ClamSegLib.training_batches import CropSource
 
 
 def level_scales_of(

@@ -22,6 +22,7 @@ from ClamSegLib.evaluate import EvaluationOptions, evaluate
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.config_json import from_json
 from ClamSegLib.model.model_folder import CONFIG, RUN
+from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.segmentation.run_network import BY_NEED
 from ClamSegLib.study_file import CHOICE, Study, StudyRow, with_choice
 from ClamSegLib.study_patients import with_corrections, with_groups
@@ -29,7 +30,6 @@ from ClamSegLib.study_table import write_tables
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.progress import Reporter
-from ClamSegLib.training_config import TrainingConfig
 from ClamSegLib.training_run import STATE_FOLDER, TrainingRequest, run_training
 from ClamSegLib.training_setup import fine_tuning_config, new_model_config
 

@@ -9,9 +9,9 @@ from fnmatch import fnmatchcase
 
 from ClamSegLib.datasets.labelled_folder import split_rows
 from ClamSegLib.datasets.rows import LabelledFolder
+from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.study_file import PatientGroup
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.training_config import TrainingConfig
 
 _UNUSED = "unused"
 _TRAINING_SPLITS = ("", "train", "training")

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ClamSegLib.decoding.refinement import ValueEvidence, refined, sharpened
 from ClamSegLib.model.config import RefinementConfig
 from ClamSegLib.model.twin import Clam, lesion_posterior
+from ClamSegLib.objective.batches import CropSource, Slices
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.progress import Reporter
-from ClamSegLib.training_batches import CropSource, Slices
 
 _BATCH = 16
 SMALLEST_AREA = 0.002  # share of the organ, as the area term's lower edge

@@ -20,14 +20,14 @@ from torch import Tensor, distributed
 from ClamSegLib.datasets.crop_cache import CropSet
 from ClamSegLib.model.config import ModelConfig, RefinementConfig
 from ClamSegLib.model.twin import Clam
-from ClamSegLib.objective import Objective
+from ClamSegLib.objective.batches import BatchMaker, CropSource
+from ClamSegLib.objective.objective import Objective
+from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.processes import Processes
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.malloc_tuning import kept_memory
 from ClamSegLib.system.progress import Reporter
 from ClamSegLib.teacher import measure_refinement, write_teacher_maps
-from ClamSegLib.training_batches import BatchMaker, CropSource
-from ClamSegLib.training_config import TrainingConfig
 from ClamSegLib.training_folder import PREVIEW, TrainingFolder
 from ClamSegLib.training_preview import write_preview
 from ClamSegLib.training_state import (

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from ClamSegLib.model.twin import Clam, lesion_posterior
+from ClamSegLib.objective.batches import CropSource
 from ClamSegLib.system.atomic_output import whole_file
-from ClamSegLib.training_batches import CropSource
 
 SHOWN_SLICES = 4
 _SMALLEST_SIDE = 160

@@ -23,13 +23,13 @@ from ClamSegLib.model.checkpoint import load_model, parameter_count, save_model
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.config_json import to_json
 from ClamSegLib.model.twin import Clam
+from ClamSegLib.objective.batches import CropSource
+from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.processes import Processes
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 from ClamSegLib.train import Trainer, measure_steps
-from ClamSegLib.training_batches import CropSource
-from ClamSegLib.training_config import TrainingConfig
 from ClamSegLib.training_folder import TrainingFolder
 from ClamSegLib.training_setup import TrainingSetup, prepare_training
 from ClamSegLib.tune import tune_eta

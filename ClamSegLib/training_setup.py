@@ -14,9 +14,9 @@ from ClamSegLib.datasets.crop_cache import CropSet, load_crops
 from ClamSegLib.datasets.labelled_folder import LabelledFolder, split_rows
 from ClamSegLib.model.config import Condition, IntensityConfig, ModelConfig, NetworkConfig, OrganConfig
 from ClamSegLib.model.config_json import from_json, to_json
+from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
-from ClamSegLib.training_config import TrainingConfig
 
 _LESION = "SCT^49755003^Morphologically Altered Structure~SCT^4147007^Mass~^^"
 _LUNG = "SCT^123037004^Anatomical Structure~SCT^39607008^Lung~^^"

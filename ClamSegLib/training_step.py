@@ -7,10 +7,10 @@ import torch
 from numpy.typing import NDArray
 
 from ClamSegLib.model.twin import Clam
-from ClamSegLib.objective import Objective
+from ClamSegLib.objective.batches import BatchMaker, step_generator
+from ClamSegLib.objective.objective import Objective
+from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.system.device import is_bfloat16_fast
-from ClamSegLib.training_batches import BatchMaker, step_generator
-from ClamSegLib.training_config import TrainingConfig
 
 
 def head_weights_of(depth: int) -> NDArray[np.float64]:

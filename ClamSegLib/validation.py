@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from ClamSegLib.metrics import dice, roc_auc
 from ClamSegLib.model.twin import Clam
-from ClamSegLib.mosaics import mosaic
-from ClamSegLib.pairs import PairSampler
-from ClamSegLib.training_batches import CropSource, step_generator
-from ClamSegLib.training_config import TrainingConfig
+from ClamSegLib.objective.batches import CropSource, step_generator
+from ClamSegLib.objective.mosaics import mosaic
+from ClamSegLib.objective.pairs import PairSampler
+from ClamSegLib.objective.training_config import TrainingConfig
 
 MAXIMUM_SLICES = 240
 MOSAIC_PAIRS = 48

@@ -106,9 +106,9 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ClamSegLib.model.config_json import from_json
     from ClamSegLib.model.model_folder import CONFIG
     from ClamSegLib.model.registry import find_model
+    from ClamSegLib.objective.training_config import TrainingConfig
     from ClamSegLib.system.atomic_output import refuse_existing
     from ClamSegLib.system.device import choose_device
-    from ClamSegLib.training_config import TrainingConfig
     from ClamSegLib.training_run import TrainingRequest, run_training
     from ClamSegLib.training_setup import fine_tuning_config, new_model_config, read_config_file
 

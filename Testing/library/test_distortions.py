@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ClamSegLib.distortions import Augmentation, AugmentationStrength, PairDistortion
+from ClamSegLib.objective.augmentation import Augmentation, AugmentationStrength, PairDistortion
 from ClamSegLib.system.errors import InputError
 
 CPU = torch.device("cpu")

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ClamSegLib.losses import (
+from ClamSegLib.objective.losses import (
     AreaBandLoss,
     HybridLoss,
     NonNegativeRisk,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ClamSegLib.mosaics import MOSAIC_KINDS, mosaic, rectangle_origin, superpixel_origin, tile_origin
+from ClamSegLib.objective.mosaics import MOSAIC_KINDS, mosaic, rectangle_origin, superpixel_origin, tile_origin
 from ClamSegLib.system.errors import InputError
 
 CPU = torch.device("cpu")

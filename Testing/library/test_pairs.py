@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ClamSegLib.pairs import PairSampler
+from ClamSegLib.objective.pairs import PairSampler
 from ClamSegLib.system.errors import InputError
 
 

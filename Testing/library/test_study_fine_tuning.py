@@ -10,13 +10,13 @@ from labelled_phantoms import write_phantoms
 from ClamSegLib.cli import main
 from ClamSegLib.corrected_threshold import dice_by_step
 from ClamSegLib.datasets.labelled_folder import read_labelled_folder, split_rows
-from ClamSegLib.pairs import PairSampler
+from ClamSegLib.objective.pairs import PairSampler
+from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.study_curve import correction_curves
 from ClamSegLib.study_file import PatientGroup, read_study
 from ClamSegLib.study_patients import with_corrections, with_groups
 from ClamSegLib.study_table import table_lines
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.training_config import TrainingConfig
 
 BASE = {
     "model": {"organ": {"method": "whole"}, "image_size": 32, "network": {"features": [4, 8, 8]}},

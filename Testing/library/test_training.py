@@ -294,9 +294,9 @@ def test_terms_switched_off_are_not_computed(phantoms, tmp_path):
 
 def test_corrections_teach_their_outline_where_labels_would_be_broadcast(phantoms, tmp_path):
     from ClamSegLib.datasets.labelled_folder import read_labelled_folder
+    from ClamSegLib.objective.batches import CropSource
+    from ClamSegLib.objective.training_config import TrainingConfig
     from ClamSegLib.system.progress import Reporter
-    from ClamSegLib.training_batches import CropSource
-    from ClamSegLib.training_config import TrainingConfig
     from ClamSegLib.training_setup import new_model_config, prepare_training
 
     data = write_phantoms(tmp_path / "corrected", patients=6)

@@ -8,8 +8,8 @@ from labelled_phantoms import write_phantoms
 
 from ClamSegLib.cli import main
 from ClamSegLib.datasets.labelled_folder import read_labelled_folder
+from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.system.progress import Reporter
-from ClamSegLib.training_config import TrainingConfig
 from ClamSegLib.training_setup import TrainingSetup, new_model_config, prepare_training
 
 pytest.importorskip("optuna")
@@ -100,7 +100,7 @@ def test_masks_play_no_part_in_tuning(setup):
     )
     a = prepare_training(setup.folder, setup.config, setup.training, Reporter())
     b = prepare_training(without, setup.config, setup.training, Reporter())
-    from ClamSegLib.training_batches import CropSource
+    from ClamSegLib.objective.batches import CropSource
 
     index = torch.arange(8)
     sources = [CropSource(s.crops, s.split[0], s.training, 2, torch.device("cpu")) for s in (a, b)]

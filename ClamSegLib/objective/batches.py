@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ClamSegLib.datasets.crop_cache import CropSet
-from ClamSegLib.distortions import Augmentation, AugmentationStrength
-from ClamSegLib.mosaics import mosaic
-from ClamSegLib.pairs import PairSampler
-from ClamSegLib.training_config import TrainingConfig
+from ClamSegLib.objective.augmentation import Augmentation, AugmentationStrength
+from ClamSegLib.objective.mosaics import mosaic
+from ClamSegLib.objective.pairs import PairSampler
+from ClamSegLib.objective.training_config import TrainingConfig
 
 UNKNOWN = 255
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ClamSegLib.distortions import PairDistortion
-from ClamSegLib.losses import (
+from ClamSegLib.model.twin import Clam, lesion_posterior
+from ClamSegLib.objective.augmentation import PairDistortion
+from ClamSegLib.objective.batches import Batch, Slices
+from ClamSegLib.objective.losses import (
     AreaBandLoss,
     HybridLoss,
     NonNegativeRisk,
@@ -20,9 +22,7 @@ from ClamSegLib.losses import (
     PixelwiseSeparation,
     RankingLoss,
 )
-from ClamSegLib.model.twin import Clam, lesion_posterior
-from ClamSegLib.training_batches import Batch, Slices
-from ClamSegLib.training_config import TrainingConfig
+from ClamSegLib.objective.training_config import TrainingConfig
 
 Logits = list[Tensor]  # of one shell, deepest head first
 
