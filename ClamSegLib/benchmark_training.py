@@ -18,12 +18,12 @@ from torch import distributed
 from ClamSegLib.datasets.crop_cache import CropSet
 from ClamSegLib.model.config import ModelConfig, NetworkConfig
 from ClamSegLib.objective.training_config import TrainingConfig
-from ClamSegLib.processes import Processes
 from ClamSegLib.system.device import choose_device
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.malloc_tuning import kept_memory
 from ClamSegLib.system.progress import Reporter
-from ClamSegLib.train import Trainer
+from ClamSegLib.training.distributed import Processes
+from ClamSegLib.training.trainer import Trainer
 
 _SLICES = 64
 

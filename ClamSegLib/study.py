@@ -30,8 +30,8 @@ from ClamSegLib.study_table import write_tables
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.progress import Reporter
-from ClamSegLib.training_run import STATE_FOLDER, TrainingRequest, run_training
-from ClamSegLib.training_setup import fine_tuning_config, new_model_config
+from ClamSegLib.training.run import STATE_FOLDER, TrainingRequest, run_training
+from ClamSegLib.training.setup import fine_tuning_config, new_model_config
 
 ROWS, RUNS = "rows", "runs"
 

@@ -109,8 +109,8 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ClamSegLib.objective.training_config import TrainingConfig
     from ClamSegLib.system.atomic_output import refuse_existing
     from ClamSegLib.system.device import choose_device
-    from ClamSegLib.training_run import TrainingRequest, run_training
-    from ClamSegLib.training_setup import fine_tuning_config, new_model_config, read_config_file
+    from ClamSegLib.training.run import TrainingRequest, run_training
+    from ClamSegLib.training.setup import fine_tuning_config, new_model_config, read_config_file
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)

@@ -278,7 +278,7 @@ def test_evaluate_reports_what_level_auto_gains_and_loses(tmp_path, capsys):
 
 
 def test_training_calibrates_on_the_held_out_slices_and_writes_it_into_the_model(tmp_path, monkeypatch):
-    from ClamSegLib import held_out
+    from ClamSegLib.training import held_out
 
     seen = []
 

@@ -461,8 +461,8 @@ def test_auto_takes_the_fastest_engine_although_the_time_for_measuring_is_over(c
 
 
 def test_a_processor_that_works_bfloat16_out_number_by_number_is_never_asked_for_it(monkeypatch):
-    from ClamSegLib import training_step
     from ClamSegLib.engines.candidates import by_promise, precisions_here
+    from ClamSegLib.training import training_step
 
     kinds = ["torch", "openvino", "mnn"]
     for fast in (True, False):

@@ -6,7 +6,7 @@ from tiny_model import tiny_model
 from ClamSegLib.model.own_models import MODEL_FILES, import_model, remove_model
 from ClamSegLib.model.registry import list_models
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.training_folder import TrainingFolder
+from ClamSegLib.training.run_folder import TrainingFolder
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ def test_selected_rows_are_run_and_the_table_names_those_that_are_missing(data, 
 
 
 def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been_killed(done, data, tmp_path, monkeypatch):
-    from ClamSegLib import train
+    from ClamSegLib.training import trainer as train
 
     file = write_study(tmp_path / "study.json", ROWS[:1], ceiling="")
     long = json.loads(file.read_text())

@@ -8,7 +8,6 @@ import torch
 from labelled_phantoms import write_phantoms
 
 from ClamSegLib.cli import main
-from ClamSegLib.corrected_threshold import dice_by_step
 from ClamSegLib.datasets.labelled_folder import read_labelled_folder, split_rows
 from ClamSegLib.objective.pairs import PairSampler
 from ClamSegLib.objective.training_config import TrainingConfig
@@ -17,6 +16,7 @@ from ClamSegLib.study_file import PatientGroup, read_study
 from ClamSegLib.study_patients import with_corrections, with_groups
 from ClamSegLib.study_table import table_lines
 from ClamSegLib.system.errors import InputError
+from ClamSegLib.training.fit_threshold import dice_by_step
 
 BASE = {
     "model": {"organ": {"method": "whole"}, "image_size": 32, "network": {"features": [4, 8, 8]}},

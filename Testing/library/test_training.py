@@ -95,7 +95,7 @@ def test_held_out_slices_with_the_map_so_far_are_shown_while_it_runs_and_stay_in
 ):
     import SimpleITK as sitk
 
-    from ClamSegLib import train as loop
+    from ClamSegLib.training import trainer as loop
 
     seen = []
 
@@ -179,7 +179,7 @@ def test_a_stop_file_ends_the_training_with_the_best_model_so_far(phantoms, tmp_
 
 
 def test_a_second_training_in_the_same_folder_is_refused_while_the_first_runs(phantoms, tmp_path, capsys):
-    from ClamSegLib.training_folder import TrainingFolder
+    from ClamSegLib.training.run_folder import TrainingFolder
 
     with TrainingFolder(tmp_path / "model", resume=False):
         train(phantoms, tmp_path / "model", "--steps", "4", code=2)
@@ -220,7 +220,7 @@ def test_fine_tuning_starts_from_the_weights_of_the_model_it_names(phantoms, tmp
 
 
 def test_a_second_round_of_a_fine_tuning_starts_from_the_given_weights_too(phantoms, tmp_path, monkeypatch):
-    from ClamSegLib.train import Trainer
+    from ClamSegLib.training.trainer import Trainer
 
     first = train(phantoms, tmp_path / "first", "--steps", "8", "--rounds", "1")
     new_round, started = Trainer._new_round, []
@@ -297,7 +297,7 @@ def test_corrections_teach_their_outline_where_labels_would_be_broadcast(phantom
     from ClamSegLib.objective.batches import CropSource
     from ClamSegLib.objective.training_config import TrainingConfig
     from ClamSegLib.system.progress import Reporter
-    from ClamSegLib.training_setup import new_model_config, prepare_training
+    from ClamSegLib.training.setup import new_model_config, prepare_training
 
     data = write_phantoms(tmp_path / "corrected", patients=6)
     lines = (data / "labels.csv").read_text().splitlines()
@@ -322,8 +322,8 @@ import sys, torch
 from pathlib import Path
 from dataclasses import replace
 from ClamSegLib.benchmark_training import synthetic_trainer
-from ClamSegLib.processes import Processes
-from ClamSegLib.training_step import shard_gradient
+from ClamSegLib.training.distributed import Processes
+from ClamSegLib.training.training_step import shard_gradient
 import torch.distributed as distributed
 torch.set_num_threads(1)
 processes = Processes.join()
@@ -375,7 +375,7 @@ def test_training_under_torchrun_gives_the_model_of_one_process_with_two_shards(
 
 
 def test_a_stop_early_in_the_second_round_keeps_the_first_rounds_model(phantoms, tmp_path, monkeypatch):
-    from ClamSegLib.training_folder import TrainingFolder
+    from ClamSegLib.training.run_folder import TrainingFolder
 
     calls = []
 
@@ -394,7 +394,7 @@ def test_a_stop_early_in_the_second_round_keeps_the_first_rounds_model(phantoms,
 
 
 def test_maps_that_mark_nothing_teach_no_further_round():
-    from ClamSegLib.teacher import SMALLEST_AREA, _cut
+    from ClamSegLib.training.self_training import SMALLEST_AREA, _cut
 
     nothing = np.zeros(256, np.int64)
     nothing[0] = 10_000
@@ -423,7 +423,7 @@ def test_tensorboard_gets_the_curves_when_asked(phantoms, tmp_path):
 
 def test_the_fused_optimiser_steps_as_the_plain_one_also_after_its_moments_were_restored():
     from ClamSegLib.benchmark_training import synthetic_trainer
-    from ClamSegLib.training_state import optimizer_tensors, restore_optimizer
+    from ClamSegLib.training.checkpoint_state import optimizer_tensors, restore_optimizer
 
     trainer = synthetic_trainer(32, (4, 8, 8), "cpu")
     t = trainer.of_round

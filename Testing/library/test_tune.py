@@ -10,7 +10,7 @@ from ClamSegLib.cli import main
 from ClamSegLib.datasets.labelled_folder import read_labelled_folder
 from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.system.progress import Reporter
-from ClamSegLib.training_setup import TrainingSetup, new_model_config, prepare_training
+from ClamSegLib.training.setup import TrainingSetup, new_model_config, prepare_training
 
 pytest.importorskip("optuna")
 
@@ -33,7 +33,7 @@ class Counting(Reporter):
 
 
 def test_tuning_tries_eta_without_masks_and_goes_on_where_it_was_stopped(setup, tmp_path):
-    from ClamSegLib.tune import tune_eta
+    from ClamSegLib.training.tune_eta import tune_eta
 
     cpu = torch.device("cpu")
     first = Counting()
@@ -47,7 +47,7 @@ def test_tuning_tries_eta_without_masks_and_goes_on_where_it_was_stopped(setup, 
 
 
 def test_the_tuned_eta_is_the_one_the_training_used(tmp_path, monkeypatch):
-    from ClamSegLib import tune
+    from ClamSegLib.training import tune_eta as tune
 
     monkeypatch.setattr(tune.tune_eta, "__defaults__", (2,))
     data = write_phantoms(tmp_path / "data")
@@ -67,7 +67,7 @@ def test_an_eta_that_is_no_number_is_refused(tmp_path, capsys):
 
 
 def test_a_stop_file_ends_the_tuning_with_the_best_so_far(setup, tmp_path):
-    from ClamSegLib.tune import tune_eta
+    from ClamSegLib.training.tune_eta import tune_eta
 
     (tmp_path / "stop").touch()
     told = Counting()
@@ -76,8 +76,8 @@ def test_a_stop_file_ends_the_tuning_with_the_best_so_far(setup, tmp_path):
 
 
 def test_a_training_that_tunes_is_found_by_its_lock(tmp_path, monkeypatch):
-    from ClamSegLib import training_run
     from ClamSegLib.system.process import running_training
+    from ClamSegLib.training import run as training_run
 
     locked = []
 

@@ -13,7 +13,7 @@ from ClamSegLib.level_scales import measure_level_scales
 from ClamSegLib.model.config import EarlyExit, ModelConfig
 from ClamSegLib.model.twin import Clam
 from ClamSegLib.objective.batches import CropSource
-from ClamSegLib.train import Trainer
+from ClamSegLib.training.trainer import Trainer
 
 
 def level_scales_of(

@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 
-from ClamSegLib.processes import Processes
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
-from ClamSegLib.train import Trainer
-from ClamSegLib.training_folder import STOP, TrainingFolder
-from ClamSegLib.training_setup import TrainingSetup
+from ClamSegLib.training.distributed import Processes
+from ClamSegLib.training.run_folder import STOP, TrainingFolder
+from ClamSegLib.training.setup import TrainingSetup
+from ClamSegLib.training.trainer import Trainer
 
 TRIALS = 6
 _STATE_FOLDER = "state"

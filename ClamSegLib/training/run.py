@@ -16,23 +16,23 @@ import torch
 from torch import Tensor, distributed
 
 from ClamSegLib import RESEARCH_ONLY, __version__
-from ClamSegLib.corrected_threshold import threshold_of_corrections
 from ClamSegLib.datasets.labelled_folder import LabelledFolder
-from ClamSegLib.held_out import early_exits_of, level_scales_of, neighbours_of
 from ClamSegLib.model.checkpoint import load_model, parameter_count, save_model
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.config_json import to_json
 from ClamSegLib.model.twin import Clam
 from ClamSegLib.objective.batches import CropSource
 from ClamSegLib.objective.training_config import TrainingConfig
-from ClamSegLib.processes import Processes
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
-from ClamSegLib.train import Trainer, measure_steps
-from ClamSegLib.training_folder import TrainingFolder
-from ClamSegLib.training_setup import TrainingSetup, prepare_training
-from ClamSegLib.tune import tune_eta
+from ClamSegLib.training.distributed import Processes
+from ClamSegLib.training.fit_threshold import threshold_of_corrections
+from ClamSegLib.training.held_out import early_exits_of, level_scales_of, neighbours_of
+from ClamSegLib.training.run_folder import TrainingFolder
+from ClamSegLib.training.setup import TrainingSetup, prepare_training
+from ClamSegLib.training.trainer import Trainer, measure_steps
+from ClamSegLib.training.tune_eta import tune_eta
 
 STATE_FOLDER = "state"
 REQUEST = "request.json"

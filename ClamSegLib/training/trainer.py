@@ -23,21 +23,21 @@ from ClamSegLib.model.twin import Clam
 from ClamSegLib.objective.batches import BatchMaker, CropSource
 from ClamSegLib.objective.objective import Objective
 from ClamSegLib.objective.training_config import TrainingConfig
-from ClamSegLib.processes import Processes
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.malloc_tuning import kept_memory
 from ClamSegLib.system.progress import Reporter
-from ClamSegLib.teacher import measure_refinement, write_teacher_maps
-from ClamSegLib.training_folder import PREVIEW, TrainingFolder
-from ClamSegLib.training_preview import write_preview
-from ClamSegLib.training_state import (
+from ClamSegLib.training.checkpoint_state import (
     load_training_state,
     optimizer_tensors,
     restore_optimizer,
     save_training_state,
 )
-from ClamSegLib.training_step import head_weights_of, learning_rate_factor, shard_gradient
-from ClamSegLib.validation import Validation, recalibrated, validate
+from ClamSegLib.training.distributed import Processes
+from ClamSegLib.training.preview import write_preview
+from ClamSegLib.training.run_folder import PREVIEW, TrainingFolder
+from ClamSegLib.training.self_training import measure_refinement, write_teacher_maps
+from ClamSegLib.training.training_step import head_weights_of, learning_rate_factor, shard_gradient
+from ClamSegLib.training.validation import Validation, recalibrated, validate
 
 STATE = "state.safetensors"
 TEACHER = "teacher-{}.npy"
