@@ -18,7 +18,7 @@ import torch
 
 from ClamSegLib import __version__
 from ClamSegLib.datasets.rows import LabelledFolder
-from ClamSegLib.evaluate import EvaluationOptions, evaluate
+from ClamSegLib.evaluation.evaluate import EvaluationOptions, evaluate
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.config_json import from_json
 from ClamSegLib.model.model_folder import CONFIG, RUN

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     import torch
 
     from ClamSegLib.datasets.labelled_folder import read_labelled_folder
-    from ClamSegLib.evaluate import EvaluationOptions, evaluate
+    from ClamSegLib.evaluation.evaluate import EvaluationOptions, evaluate
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.model.registry import find_model
     from ClamSegLib.system.atomic_output import refuse_existing

@@ -8,11 +8,11 @@ from labelled_phantoms import write_phantoms
 from tiny_model import tiny_model
 
 from ClamSegLib.cli import main
-from ClamSegLib.evaluation_picture import BOXES, LABELS, OUTLINES, chosen_examples, example_of
+from ClamSegLib.evaluation.montage import BOXES, LABELS, OUTLINES, chosen_examples, example_of
+from ClamSegLib.evaluation.scoreboard import Scoreboard
 from ClamSegLib.imaging.read_write import write_volume
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.metrics import average_precision, dice
-from ClamSegLib.scoring import Scoreboard
 
 
 def board(threshold: float | None = 0.5) -> Scoreboard:
@@ -236,7 +236,7 @@ def test_grad_cam_points_where_the_network_looks():
     """With a network that answers to brightness, the map of a bright spot is highest near the spot."""
     import torch
 
-    from ClamSegLib.baselines import GradCam
+    from ClamSegLib.evaluation.baselines import GradCam
     from ClamSegLib.imaging.volume import Volume
     from ClamSegLib.model.config import ModelConfig, NetworkConfig, OrganConfig
     from ClamSegLib.model.twin import Clam

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from ClamSegLib.calibration import calibration_error, chance_by_labels, rising, squared_error
-from ClamSegLib.reliability import DISAGREEMENT, UNDECIDED, Reliability, holding_back, risk_coverage
-from ClamSegLib.scoring import SliceFigures
+from ClamSegLib.evaluation.calibration import calibration_error, chance_by_labels, rising, squared_error
+from ClamSegLib.evaluation.reliability import DISAGREEMENT, UNDECIDED, Reliability, holding_back, risk_coverage
+from ClamSegLib.evaluation.scoreboard import SliceFigures
 
 ORGAN = np.ones((16, 16), bool)
 

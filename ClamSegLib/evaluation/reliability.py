@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.calibration import STEPS, calibration_error, chance_by_labels, squared_error
+from ClamSegLib.evaluation.calibration import STEPS, calibration_error, chance_by_labels, squared_error
 from ClamSegLib.metrics import rank_correlation
 
 DISAGREEMENT, UNDECIDED = "disagreement", "undecided"

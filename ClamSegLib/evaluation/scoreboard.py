@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.calibration import STEPS, calibration_error
+from ClamSegLib.evaluation.calibration import STEPS, calibration_error
 from ClamSegLib.metrics import (
     bootstrap_interval,
     box_overlap,

@@ -14,18 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib import RESEARCH_ONLY, __version__
-from ClamSegLib.baselines import GradCam, intensity_map, values_map
 from ClamSegLib.datasets.cases import UNKNOWN, Case, cleaned, mask_plane, read_cases
 from ClamSegLib.datasets.labelled_folder import LabelledFolder
 from ClamSegLib.early_exit import cost_of_levels
-from ClamSegLib.evaluation_picture import Example, example_of, write_montage
+from ClamSegLib.evaluation.baselines import GradCam, intensity_map, values_map
+from ClamSegLib.evaluation.montage import Example, example_of, write_montage
+from ClamSegLib.evaluation.reliability import Reliability, holding_back
+from ClamSegLib.evaluation.reliability_picture import write_reliability
+from ClamSegLib.evaluation.scoreboard import Scoreboard
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.organ.crop_and_normalise import Preparation, normalise, prepare
 from ClamSegLib.organ.find_organ import find_organ
-from ClamSegLib.reliability import Reliability, holding_back
-from ClamSegLib.reliability_picture import write_reliability
-from ClamSegLib.scoring import Scoreboard
 from ClamSegLib.segmentation.lesions import above_threshold
 from ClamSegLib.segmentation.run_network import BY_NEED, run_network
 from ClamSegLib.system.atomic_output import whole_folder

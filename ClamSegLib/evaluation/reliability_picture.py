@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ClamSegLib import RESEARCH_ONLY
-from ClamSegLib.reliability import DISAGREEMENT, UNDECIDED, Reliability
+from ClamSegLib.evaluation.reliability import DISAGREEMENT, UNDECIDED, Reliability
 
 _COLOURS = {UNDECIDED: "#0072b2", DISAGREEMENT: "#d55e00"}
 _WORDS = {UNDECIDED: "P_L near 0.5 first", DISAGREEMENT: "disagreement of the shells first"}

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ClamSegLib import RESEARCH_ONLY
+from ClamSegLib.evaluation.scoreboard import SliceFigures
 from ClamSegLib.model.config import ModelConfig
-from ClamSegLib.scoring import SliceFigures
 
 _COLUMNS = 5
 _REFERENCE, _RESULT = (0.0, 0.62, 0.45), (0.84, 0.37, 0.0)

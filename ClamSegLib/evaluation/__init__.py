@@ -1,0 +1,1 @@
+"""Figures of a model against masks, boxes and labels, with baselines and pictures."""
