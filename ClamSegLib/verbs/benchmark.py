@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Measures and prints; exit code 0."""
     import torch
 
-    from ClamSegLib.benchmark import BenchmarkOptions, run_benchmark
+    from ClamSegLib.experiments.benchmark import BenchmarkOptions, run_benchmark
     from ClamSegLib.model.registry import find_model
     from ClamSegLib.system.atomic_output import whole_folder
     from ClamSegLib.system.device import choose_device

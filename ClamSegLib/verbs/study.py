@@ -29,8 +29,8 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     import torch
 
     from ClamSegLib.datasets.labelled_folder import read_labelled_folder
-    from ClamSegLib.study import StudyRequest, run_study
-    from ClamSegLib.study_file import read_study
+    from ClamSegLib.experiments.study import StudyRequest, run_study
+    from ClamSegLib.experiments.study_file import read_study
     from ClamSegLib.system.device import choose_device
     from ClamSegLib.verbs.train import told_words
 

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 import ClamSegLib
-from ClamSegLib.benchmark import enlarged
+from ClamSegLib.experiments.benchmark import enlarged
 from ClamSegLib.imaging.read_write import read_volume, write_volume
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.config import NetworkConfig

@@ -9,12 +9,12 @@ import torch
 from tiny_model import tiny_model
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ClamSegLib.benchmark_networks import gflop, rounds
-from ClamSegLib.benchmark_peers import MONAI, SMP_SAME, SMP_SHIPPED, PlainNestedUNet, peer, slice_loop
-from ClamSegLib.benchmark_picture import table
-from ClamSegLib.benchmark_smp import import_without_operators, remark_on_torchvision
 from ClamSegLib.cli import main
 from ClamSegLib.engines.candidates import precisions_here
+from ClamSegLib.experiments.benchmark_picture import table
+from ClamSegLib.experiments.peer_smp import import_without_operators, remark_on_torchvision
+from ClamSegLib.experiments.peers import MONAI, SMP_SAME, SMP_SHIPPED, PlainNestedUNet, peer, slice_loop
+from ClamSegLib.experiments.speed_side_by_side import gflop, rounds
 
 
 @pytest.mark.timeout(600)  # every network and engine once, each converted anew: minutes on a busy machine

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from ClamSegLib.benchmark_networks import comparison_config
 from ClamSegLib.engines.engine import EngineChoice
 from ClamSegLib.engines.torch_folded import TorchEngine
+from ClamSegLib.experiments.speed_side_by_side import comparison_config
 from ClamSegLib.model.twin import Clam
 from ClamSegLib.system import malloc_tuning as memory_reuse
 from ClamSegLib.system.malloc_tuning import kept_memory

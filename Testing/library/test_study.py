@@ -7,8 +7,8 @@ from labelled_phantoms import write_phantoms
 
 from ClamSegLib.cli import main
 from ClamSegLib.datasets.labelled_folder import read_labelled_folder
-from ClamSegLib.study_file import StudyRow, read_study, with_choice
-from ClamSegLib.study_table import criterion_correlation
+from ClamSegLib.experiments.study_file import StudyRow, read_study, with_choice
+from ClamSegLib.experiments.study_table import criterion_correlation
 from ClamSegLib.system.errors import InputError
 
 BASE = {

@@ -9,12 +9,12 @@ from labelled_phantoms import write_phantoms
 
 from ClamSegLib.cli import main
 from ClamSegLib.datasets.labelled_folder import read_labelled_folder, split_rows
+from ClamSegLib.experiments.correction_curve import correction_curves
+from ClamSegLib.experiments.study_file import PatientGroup, read_study
+from ClamSegLib.experiments.study_patients import with_corrections, with_groups
+from ClamSegLib.experiments.study_table import table_lines
 from ClamSegLib.objective.pairs import PairSampler
 from ClamSegLib.objective.training_config import TrainingConfig
-from ClamSegLib.study_curve import correction_curves
-from ClamSegLib.study_file import PatientGroup, read_study
-from ClamSegLib.study_patients import with_corrections, with_groups
-from ClamSegLib.study_table import table_lines
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.training.fit_threshold import dice_by_step
 

@@ -321,7 +321,7 @@ SHARDS = """
 import sys, torch
 from pathlib import Path
 from dataclasses import replace
-from ClamSegLib.benchmark_training import synthetic_trainer
+from ClamSegLib.experiments.training_speed import synthetic_trainer
 from ClamSegLib.training.distributed import Processes
 from ClamSegLib.training.training_step import shard_gradient
 import torch.distributed as distributed
@@ -422,7 +422,7 @@ def test_tensorboard_gets_the_curves_when_asked(phantoms, tmp_path):
 
 
 def test_the_fused_optimiser_steps_as_the_plain_one_also_after_its_moments_were_restored():
-    from ClamSegLib.benchmark_training import synthetic_trainer
+    from ClamSegLib.experiments.training_speed import synthetic_trainer
     from ClamSegLib.training.checkpoint_state import optimizer_tensors, restore_optimizer
 
     trainer = synthetic_trainer(32, (4, 8, 8), "cpu")
@@ -447,7 +447,7 @@ def test_the_fused_optimiser_steps_as_the_plain_one_also_after_its_moments_were_
 
 @pytest.mark.parametrize("shards", [1, 2, 4])
 def test_a_shard_of_any_size_shows_pairs_of_whole_slices(shards):
-    from ClamSegLib.benchmark_training import synthetic_trainer
+    from ClamSegLib.experiments.training_speed import synthetic_trainer
 
     trainer = synthetic_trainer(32, (4, 8, 8), "cpu")
     batch = trainer.maker.draw(trainer.training.batch_pairs // shards, torch.Generator().manual_seed(0))

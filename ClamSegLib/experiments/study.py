@@ -19,14 +19,14 @@ import torch
 from ClamSegLib import __version__
 from ClamSegLib.datasets.rows import LabelledFolder
 from ClamSegLib.evaluation.evaluate import EvaluationOptions, evaluate
+from ClamSegLib.experiments.study_file import CHOICE, Study, StudyRow, with_choice
+from ClamSegLib.experiments.study_patients import with_corrections, with_groups
+from ClamSegLib.experiments.study_table import write_tables
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.config_json import from_json
 from ClamSegLib.model.model_folder import CONFIG, RUN
 from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.segmentation.run_network import BY_NEED
-from ClamSegLib.study_file import CHOICE, Study, StudyRow, with_choice
-from ClamSegLib.study_patients import with_corrections, with_groups
-from ClamSegLib.study_table import write_tables
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.progress import Reporter

@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 
 from ClamSegLib.datasets.labelled_folder import split_rows
 from ClamSegLib.datasets.rows import LabelledFolder
+from ClamSegLib.experiments.study_file import PatientGroup
 from ClamSegLib.objective.training_config import TrainingConfig
-from ClamSegLib.study_file import PatientGroup
 from ClamSegLib.system.errors import InputError
 
 _UNUSED = "unused"

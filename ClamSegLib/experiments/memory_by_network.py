@@ -12,13 +12,13 @@ from pathlib import Path
 
 import torch
 
-from ClamSegLib.benchmark_networks import MNN_FLOAT32, Work, comparison_config
-from ClamSegLib.benchmark_peers import MONAI, PLAIN, SMP_SAME, peer
 from ClamSegLib.engines.build import engine_of_file, written_file
 from ClamSegLib.engines.candidates import precisions_here
 from ClamSegLib.engines.conversion import FILES
 from ClamSegLib.engines.engine import Engine, EngineChoice
 from ClamSegLib.engines.torch_folded import TorchEngine
+from ClamSegLib.experiments.peers import MONAI, PLAIN, SMP_SAME, peer
+from ClamSegLib.experiments.speed_side_by_side import MNN_FLOAT32, Work, comparison_config
 from ClamSegLib.model.twin import Clam
 from ClamSegLib.system.errors import InputError
 
@@ -31,7 +31,7 @@ def network_memory_mb(features: tuple[int, ...], side: int, batch: int) -> dict[
     For MNN, which arranges the weights anew when it loads them, also with what loading adds.
     """
     found: dict[str, float] = {}
-    home = str(Path(__file__).resolve().parent.parent)
+    home = str(Path(__file__).resolve().parents[2])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))}
     kinds = [MONAI, SMP_SAME, PLAIN]
     kinds += [f"ClamSeg torch {precision}" for precision in precisions_here(torch.device("cpu"))]
@@ -42,7 +42,7 @@ def network_memory_mb(features: tuple[int, ...], side: int, batch: int) -> dict[
             kinds.append(MNN_FLOAT32)
         for kind in kinds:
             given = json.dumps([kind, list(features), side, batch, folder])
-            code = f"from ClamSegLib.benchmark_memory import print_memory; print_memory({given!r})"
+            code = f"from ClamSegLib.experiments.memory_by_network import print_memory; print_memory({given!r})"
             command = [sys.executable, "-c", code]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
             found |= json.loads(done.stdout)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ClamSegLib.study_file import Study, StudyRow
+from ClamSegLib.experiments.study_file import Study, StudyRow
 from ClamSegLib.system.atomic_output import whole_file
 
 FIGURES = {"dice": "Dice at the mask-free threshold", "pixel_ap": "pixel AP"}

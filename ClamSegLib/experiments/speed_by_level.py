@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from ClamSegLib.benchmark_networks import Work, rounds, spread
 from ClamSegLib.engines.choose import DEFAULT_BATCH
 from ClamSegLib.engines.engine import EngineChoice
 from ClamSegLib.engines.torch_folded import TorchEngine
+from ClamSegLib.experiments.speed_side_by_side import Work, rounds, spread
+from ClamSegLib.experiments.study import finished_rows
+from ClamSegLib.experiments.study_file import Study, read_study
 from ClamSegLib.model.config import ModelConfig, NetworkConfig
 from ClamSegLib.model.twin import Clam
-from ClamSegLib.study import finished_rows
-from ClamSegLib.study_file import Study, read_study
 from ClamSegLib.system.device import clock_of
 from ClamSegLib.system.errors import InputError
 

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from ClamSegLib import __version__
-from ClamSegLib.benchmark_networks import rounds, spread
-from ClamSegLib.benchmark_peers import DeepestHead
-from ClamSegLib.benchmark_picture import draw, table
 from ClamSegLib.engines.cache import processor_name, versions_of_engines
+from ClamSegLib.experiments.benchmark_picture import draw, table
+from ClamSegLib.experiments.peers import DeepestHead
+from ClamSegLib.experiments.speed_side_by_side import rounds, spread
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.system.malloc_tuning import kept_memory
 from ClamSegLib.system.progress import Reporter
@@ -91,7 +91,7 @@ def run_benchmark(options: BenchmarkOptions, folder: Path, reporter: Reporter) -
         },
     }
     if options.study is not None:
-        from ClamSegLib.benchmark_levels import levels_of_study, levels_table
+        from ClamSegLib.experiments.speed_by_level import levels_of_study, levels_table
 
         result["levels"] = levels_of_study(options.study, options.repetitions)
         return _written(result, folder, levels_table(result["levels"]))
@@ -132,7 +132,7 @@ def import_seconds(repetitions: int) -> dict[str, float]:
         subprocess.run([sys.executable, "-c", code], check=True)
         return time.perf_counter() - started
 
-    home = str(Path(__file__).resolve().parent.parent)
+    home = str(Path(__file__).resolve().parents[2])
     code = f"import sys; sys.path.insert(0, {home!r}); import ClamSegLib.cli as c; c.make_parser()"
     start(code)
     return spread([start(code) - start("pass") for _ in range(max(3, repetitions))])
@@ -162,7 +162,7 @@ def whole_case(options: BenchmarkOptions, slices: int, folder: Path) -> dict[str
                "--output", str(folder / "result"), "--overwrite", "--progress", "none"]  # fmt: skip
     runs: list[dict[str, Any]] = []
     walls: list[float] = []
-    home = str(Path(__file__).resolve().parent.parent)
+    home = str(Path(__file__).resolve().parents[2])
     # The child finds this library although relative paths, of the model or the output, are the caller's.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))}
     for _ in range(1 if options.quick else min(options.repetitions, 3)):
@@ -226,7 +226,7 @@ def against_slice_loop(options: BenchmarkOptions) -> dict[str, Any]:
     import numpy as np
     from torch import nn
 
-    from ClamSegLib.benchmark_peers import slice_loop
+    from ClamSegLib.experiments.peers import slice_loop
     from ClamSegLib.imaging.volume import canonical
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.model.config import IntensityConfig
@@ -254,8 +254,8 @@ def against_slice_loop(options: BenchmarkOptions) -> dict[str, Any]:
 
 def peers(options: BenchmarkOptions, reporter: Reporter) -> dict[str, Any]:
     """One shell against other UNet++ at the same features, kernels of 3 and 256 pixels (64 when quick)."""
-    from ClamSegLib.benchmark_memory import network_memory_mb
-    from ClamSegLib.benchmark_networks import profile, side_by_side
+    from ClamSegLib.experiments.memory_by_network import network_memory_mb
+    from ClamSegLib.experiments.speed_side_by_side import profile, side_by_side
     from ClamSegLib.system.device import choose_device
 
     side = 64 if options.quick else 256
@@ -268,7 +268,7 @@ def peers(options: BenchmarkOptions, reporter: Reporter) -> dict[str, Any]:
 
 def training_scaling(options: BenchmarkOptions) -> dict[str, Any]:
     """Slices a second of a training under torchrun with 1 and 2 processes of one thread each, at half the image's side."""
-    from ClamSegLib.benchmark_training import seconds_under_torchrun
+    from ClamSegLib.experiments.training_speed import seconds_under_torchrun
 
     side = 32 if options.quick else 128
     features = (4, 8, 8) if options.quick else (16, 32, 64, 128, 256)
@@ -282,7 +282,7 @@ def training_share(options: BenchmarkOptions) -> dict[str, Any]:
     """Seconds of a training step and the share that drawing, augmenting and mixing its batch takes."""
     import torch
 
-    from ClamSegLib.benchmark_training import synthetic_trainer
+    from ClamSegLib.experiments.training_speed import synthetic_trainer
 
     side = 64 if options.quick else 256
     features = (8, 16, 32) if options.quick else (16, 32, 64, 128, 256)

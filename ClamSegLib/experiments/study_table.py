@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ClamSegLib import RESEARCH_ONLY
+from ClamSegLib.experiments.correction_curve import write_correction_curves
+from ClamSegLib.experiments.study_file import Study
 from ClamSegLib.metrics import rank_correlation
-from ClamSegLib.study_curve import write_correction_curves
-from ClamSegLib.study_file import Study
 from ClamSegLib.system.atomic_output import whole_file
 
 _FEWEST_FOR_A_RANK = 5

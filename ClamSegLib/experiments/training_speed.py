@@ -68,12 +68,12 @@ def synthetic_trainer(side: int, features: tuple[int, ...], device: str, process
 
 def seconds_under_torchrun(side: int, features: tuple[int, ...], steps: int, count: int) -> dict[str, Any]:
     """Seconds of a step of 8 pairs, shared by `count` processes: on the clock and of the processors together."""
-    home = str(Path(__file__).resolve().parent.parent)
+    home = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
     given = json.dumps([side, list(features), steps])
-    command = [*launcher, "-m", "ClamSegLib.benchmark_training", given]
+    command = [*launcher, "-m", "ClamSegLib.experiments.training_speed", given]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     # One process in some dozens is aborted by gloo's own threads after it told its figures; those count.
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]

@@ -17,12 +17,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from ClamSegLib.benchmark_peers import MONAI, PEERS, PLAIN, Peer, peer
 from ClamSegLib.engines.build import engine_of_file, written_file
 from ClamSegLib.engines.candidates import precisions_here
 from ClamSegLib.engines.choose import DEFAULT_BATCH
 from ClamSegLib.engines.engine import Engine, EngineChoice
 from ClamSegLib.engines.torch_folded import ReferenceEngine, TorchEngine
+from ClamSegLib.experiments.peers import MONAI, PEERS, PLAIN, Peer, peer
 from ClamSegLib.model.config import ModelConfig, NetworkConfig
 from ClamSegLib.model.twin import Clam
 from ClamSegLib.system.device import clock_of

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
-from ClamSegLib.benchmark_smp import SameFeatures, as_shipped, remark_on_torchvision
+from ClamSegLib.experiments.peer_smp import SameFeatures, as_shipped, remark_on_torchvision
 from ClamSegLib.imaging.volume import Array
 
 MONAI, PLAIN = "MONAI BasicUNetPlusPlus", "plain nested U-Net"

@@ -1,0 +1,1 @@
+"""Studies, benchmarks and peers, for developers; not installed in Slicer."""
