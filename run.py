@@ -221,7 +221,7 @@ def web(words: list[str]) -> int:
 
 def serve(environment: PageEnvironment, words: list[str]) -> int:
     """Serves the page until Ctrl-C."""
-    from ClamSegLib.verbs.web import followed
+    from ClamSegLib.commands.web import followed
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this ends the page, in order
     # Names of files are relative to where the user is, not to the checkout.

@@ -32,7 +32,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"clamseg {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name in VERBS:
-        verb = importlib.import_module(f"ClamSegLib.verbs.{name}")
+        verb = importlib.import_module(f"ClamSegLib.commands.{name}")
         own = verbs.add_parser(
             name, help=verb.HELP, description=f"{verb.HELP[0].upper()}{verb.HELP[1:]}. {RESEARCH_ONLY}"
         )

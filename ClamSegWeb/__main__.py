@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ClamSegLib.commands.web import add_arguments
 from ClamSegLib.system.errors import ClamSegError, InputError
-from ClamSegLib.verbs.web import add_arguments
 from ClamSegWeb.roots import Roots
 
 

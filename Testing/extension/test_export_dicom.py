@@ -11,8 +11,8 @@ import pytest
 from run_bench import Bench
 from volumes_in_scene import add_volume
 
+from ClamSegLib.commands.worker import Worker
 from ClamSegLib.imaging.read_write import read_volume
-from ClamSegLib.worker import Worker
 from ClamSegReading.dicom_sources import gather_series
 from ClamSegReading.lesion_row import Decision
 from ClamSegReading.review_files import write_review

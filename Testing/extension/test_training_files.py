@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from own_models import own_models, write_phantoms
 
+from ClamSegLib.commands import train as train_verb
 from ClamSegLib.model.model_folder import read_config
-from ClamSegLib.verbs import train as train_verb
 from ClamSegPanel.corrections_folder import corrections_folder
 from ClamSegRunner.command_line import extra_environment, library_words, python_program
 from ClamSegRunner.training_process import TrainingFollower, running_trainings, start_training

@@ -351,7 +351,7 @@ def test_a_folder_or_a_model_that_may_not_be_read_is_refused_in_one_line(
 
 def test_a_cancel_that_an_import_turns_into_another_error_is_a_cancel_all_the_same() -> None:
     script = (
-        "import os, signal, sys, time\nfrom ClamSegLib import cli\nfrom ClamSegLib.verbs import models\n"
+        "import os, signal, sys, time\nfrom ClamSegLib import cli\nfrom ClamSegLib.commands import models\n"
         "def run(arguments, reporter):\n    try:\n        os.kill(os.getpid(), signal.SIGINT)\n        time.sleep(5)\n"
         "    except KeyboardInterrupt:\n        raise RecursionError('half an import')\n"
         "models.run = run\nsys.argv = ['clamseg', 'models']\nsys.exit(cli.main())"

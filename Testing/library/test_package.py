@@ -135,7 +135,7 @@ def test_nothing_is_pickled_or_executed(repository: Path) -> None:
 
 def test_the_library_prints_nothing_outside_the_command_line(repository: Path) -> None:
     for path in sources(repository):
-        if "verbs" in path.parts or path.stem in ("cli", "progress", "worker"):
+        if "commands" in path.parts or path.stem in ("cli", "progress", "worker"):
             continue
         calls = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Call)]
         assert not [n.lineno for n in calls if ast.unparse(n.func) == "print"], path
@@ -163,7 +163,7 @@ def test_no_tracked_text_names_the_folders_of_one_machine(repository: Path) -> N
 
 
 def test_importing_the_package_the_command_line_and_the_verbs_loads_nothing_heavy(repository: Path) -> None:
-    verbs = [module_name(repository, path) for path in sources(repository) if "verbs" in path.parts]
+    verbs = [module_name(repository, path) for path in sources(repository) if "commands" in path.parts]
     modules = ["ClamSegLib", "ClamSegLib.cli", *verbs]
     code = f"import sys, importlib; [importlib.import_module(m) for m in {modules!r}]; "
     code += f"print(sorted(set({HEAVY!r}) & set(sys.modules)))"
@@ -288,7 +288,7 @@ def test_the_verb_web_shows_the_pages_options_and_says_which_packages_are_missin
 
 def test_the_verb_web_starts_the_page_with_its_words_and_ends_with_its_code(tmp_path: Path) -> None:
     from ClamSegLib.cli import make_parser
-    from ClamSegLib.verbs.web import followed, page_words
+    from ClamSegLib.commands.web import followed, page_words
 
     words = ["web", "--root", "a b", "--root", "c", "--port", "8125", "--no-browser", "--", "-x.nrrd", "y"]
     parsed = make_parser().parse_args(words)
@@ -302,9 +302,9 @@ def test_the_verb_web_starts_the_page_with_its_words_and_ends_with_its_code(tmp_
 def test_whoever_ends_the_verb_web_ends_the_page_in_order(tmp_path: Path) -> None:
     """Ended by SIGTERM, as a service manager does: the page hears of it and may tidy up."""
     code = (
-        "import signal, sys, time\nfrom ClamSegLib.verbs.web import followed\nimport os\n"
+        "import signal, sys, time\nfrom ClamSegLib.commands.web import followed\nimport os\n"
         "signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))\n"
-        "import ClamSegLib.verbs.web as web\nweb._GRACE_S = 0.1\n"
+        "import ClamSegLib.commands.web as web\nweb._GRACE_S = 0.1\n"
         "page = 'import signal, sys, time, pathlib\\n'"
         "'def end(*_):\\n    pathlib.Path(\"tidied\").touch()\\n    sys.exit(0)\\n'"
         "'signal.signal(signal.SIGTERM, end)\\nprint(\"serving\", flush=True)\\ntime.sleep(600)'\n"

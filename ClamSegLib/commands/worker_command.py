@@ -1,4 +1,4 @@
-"""`clamseg worker`: the inference process behind the panel; the protocol stands in ClamSegLib/worker.py."""
+"""`clamseg worker`: the inference process behind the panel; the protocol stands in ClamSegLib/commands/worker.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Answers until told to end; exit code 0."""
-    from ClamSegLib.worker import Worker, claim_stdout
+    from ClamSegLib.commands.worker import Worker, claim_stdout
 
     answers = claim_stdout()
     if arguments.parent:
