@@ -31,7 +31,7 @@ for _folder in (Path(__file__).resolve().parent, Path(__file__).resolve().parent
     if str(_folder) not in sys.path and ((_folder / "ClamSegLib").is_dir() or (_folder / "ClamSegPanel").is_dir()):
         sys.path.append(str(_folder))
 
-_OUR_PACKAGES = ("ClamSegLib", "ClamSegScene", "ClamSegRunner", "ClamSegReading", "ClamSegTraining", "ClamSegPanel")
+_OUR_PACKAGES = ("ClamSegLib", "ClamSegWorkflow", "ClamSegPanel")
 
 
 class ClamSeg(ScriptedLoadableModule):
@@ -192,7 +192,7 @@ class ClamSegLogic(ScriptedLoadableModuleLogic):
         self._results: dict[str, Any] = {}
 
     def _new_worker(self) -> Any:
-        from ClamSegRunner.worker_process import WorkerProcess
+        from ClamSegPanel.qt_worker import WorkerProcess
 
         return WorkerProcess(self._log)
 
@@ -233,7 +233,7 @@ class ClamSegLogic(ScriptedLoadableModuleLogic):
 
     def new_run(self, listener: Any) -> Any:
         """A run that tells `listener`."""
-        from ClamSegReading.segmentation_run import SegmentationRun
+        from ClamSegWorkflow.case.segmentation_run import SegmentationRun
 
         return SegmentationRun(slicer.mrmlScene, self.worker, listener, self.later)
 
@@ -243,7 +243,7 @@ class ClamSegLogic(ScriptedLoadableModuleLogic):
 
     def result_of(self, segmentation: Any) -> Any:
         """The review of a segmentation of ours, opened again where it came with a saved scene; None otherwise."""
-        from ClamSegReading.result_import import open_result
+        from ClamSegWorkflow.case.result_import import open_result
 
         if segmentation is None:
             return None

@@ -6,11 +6,11 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from ClamSegReading.review_files import KINDS, with_ending, write_review
-from ClamSegReading.reviewed_case import reviewed_case
-from ClamSegScene import SceneError
-from ClamSegScene.words import tr as _
 from ClamSegWeb.user_action import user_action
+from ClamSegWorkflow.case.corrections import reviewed_case
+from ClamSegWorkflow.case.review_files import KINDS, with_ending, write_review
+from ClamSegWorkflow.scene import SceneError
+from ClamSegWorkflow.words import tr as _
 
 
 class ExportSection:

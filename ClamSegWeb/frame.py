@@ -11,12 +11,12 @@ from trame.widgets import vuetify3 as v3
 from trame_slicer.app.logic.slice_view_logic import connect_slice_view_slider_to_state
 from trame_slicer.app.ui.slider import Slider
 
-from ClamSegScene.words import tr as _
 from ClamSegWeb.input_panel import input_panel
 from ClamSegWeb.review_panel import review_panel
 from ClamSegWeb.scene_views import AXIAL, CORONAL, ORIENTATIONS, SAGITTAL, SOLID
 from ClamSegWeb.segment_panel import segment_panel
 from ClamSegWeb.training_panel import training_panel
+from ClamSegWorkflow.words import tr as _
 
 _SERVED = Path(__file__).resolve().parent / "served"
 _DRAWER_WIDTH_PX = 400

@@ -9,14 +9,14 @@ from typing import Any
 
 from ClamSegLib.imaging.dicom_series import is_dicom_file
 from ClamSegLib.imaging.read_write import readable_name
-from ClamSegReading.fit import describe
-from ClamSegReading.result_views import show_model_window
-from ClamSegReading.samples import sample_name, shipped_samples
-from ClamSegScene.facts import facts_of
-from ClamSegScene.views import set_window
-from ClamSegScene.words import tr as _
 from ClamSegWeb.opened_scan import OpenedScan, open_scan
 from ClamSegWeb.user_action import user_action
+from ClamSegWorkflow.case.model_fit import describe
+from ClamSegWorkflow.case.result_views import show_model_window
+from ClamSegWorkflow.case.samples import sample_name, shipped_samples
+from ClamSegWorkflow.scene.views import set_window
+from ClamSegWorkflow.scene.volume_facts import facts_of
+from ClamSegWorkflow.words import tr as _
 
 _LARGEST_LIST = 500
 _AUTOMATIC, _MODEL_WINDOW = _("automatic"), _("as the model sees it")

@@ -15,9 +15,9 @@ import vtk
 from vtk.util import numpy_support
 
 from ClamSegLib.imaging.read_write import readable_name
-from ClamSegScene import SceneError
-from ClamSegScene.reading import Reading, keep_reading
-from ClamSegScene.words import tr as _
+from ClamSegWorkflow.scene import SceneError
+from ClamSegWorkflow.scene.scan_facts import Reading, keep_reading
+from ClamSegWorkflow.words import tr as _
 
 
 @dataclass(frozen=True)

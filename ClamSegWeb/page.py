@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ClamSegScene.words import tr as _
 from ClamSegWeb.export_section import ExportSection
 from ClamSegWeb.frame import build_frame, slice_overlay, solid_overlay
 from ClamSegWeb.input_section import InputSection
@@ -17,6 +16,7 @@ from ClamSegWeb.scene_views import SceneViews
 from ClamSegWeb.segment_section import SegmentSection
 from ClamSegWeb.training_section import TrainingSection
 from ClamSegWeb.worker_process import AsyncWorkerProcess
+from ClamSegWorkflow.words import tr as _
 
 _LOG_LINES = 200
 

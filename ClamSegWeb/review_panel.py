@@ -7,8 +7,8 @@ from typing import Any
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
-from ClamSegScene.overlays import DISAGREEMENT, PROBABILITY
-from ClamSegScene.words import tr as _
+from ClamSegWorkflow.scene.overlays import DISAGREEMENT, PROBABILITY
+from ClamSegWorkflow.words import tr as _
 
 _COLUMNS = (_("No."), _("slices"), _("size"), _("prob."), _("differ"), _("decision"))
 _EXPORTS = (

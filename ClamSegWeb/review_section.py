@@ -6,14 +6,14 @@ from typing import Any
 
 import vtk
 
-from ClamSegReading.lesion_row import Decision, LesionRow
-from ClamSegReading.result_views import jump_to_lesion, plane_view, show_model_window, slice_in_view
-from ClamSegReading.review_words import decision_words, size_words, slices_words, statistics_words
-from ClamSegScene.overlays import DISAGREEMENT, PROBABILITY, map_of, show_overlay
-from ClamSegScene.views import outline_opacity, show_segments, show_surfaces
-from ClamSegScene.words import tr as _
 from ClamSegWeb.drawing import Drawing
 from ClamSegWeb.user_action import user_action
+from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
+from ClamSegWorkflow.case.result_views import jump_to_lesion, plane_view, show_model_window, slice_in_view
+from ClamSegWorkflow.case.review_text import decision_words, size_words, slices_words, statistics_words
+from ClamSegWorkflow.scene.overlays import DISAGREEMENT, PROBABILITY, map_of, show_overlay
+from ClamSegWorkflow.scene.views import outline_opacity, show_segments, show_surfaces
+from ClamSegWorkflow.words import tr as _
 
 _NO_MAP = "none"
 # A surface of more voxels takes seconds, during which the page would answer nobody: it is made when asked for.

@@ -11,7 +11,7 @@ from trame_slicer.core import LayoutManager, SlicerApp
 from trame_slicer.rca_view import register_rca_factories
 from trame_slicer.views import Layout, LayoutDirection, ViewLayoutDefinition
 
-from ClamSegScene.reading import reading_of
+from ClamSegWorkflow.scene.scan_facts import reading_of
 
 FOUR, ONE = "four", "one"
 AXIAL, CORONAL, SAGITTAL, SOLID = "Red", "Green", "Yellow", "ThreeD"

@@ -7,7 +7,7 @@ from typing import Any
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
-from ClamSegScene.words import tr as _
+from ClamSegWorkflow.words import tr as _
 
 _BUSY = "['starting', 'running', 'importing', 'cancelling'].includes(run_state)"
 

@@ -6,16 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ClamSegReading.fit import mismatches, suggest_model
-from ClamSegReading.job import State
-from ClamSegReading.progress_words import progress_words
-from ClamSegReading.result_views import show_fixed_window
-from ClamSegReading.run_request import RunListener, RunOptions
-from ClamSegReading.segmentation_run import SegmentationRun
-from ClamSegScene.facts import facts_of
-from ClamSegScene.geometry import matrix_of
-from ClamSegScene.words import tr as _
 from ClamSegWeb.user_action import user_action
+from ClamSegWorkflow.case.model_fit import mismatches, suggest_model
+from ClamSegWorkflow.case.progress_text import progress_words
+from ClamSegWorkflow.case.result_views import show_fixed_window
+from ClamSegWorkflow.case.run_request import RunListener, RunOptions
+from ClamSegWorkflow.case.run_state import State
+from ClamSegWorkflow.case.segmentation_run import SegmentationRun
+from ClamSegWorkflow.scene.geometry import matrix_of
+from ClamSegWorkflow.scene.volume_facts import facts_of
+from ClamSegWorkflow.words import tr as _
 
 
 class SegmentSection(RunListener):

@@ -7,13 +7,13 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from ClamSegRunner.training_process import TrainingFollower, running_trainings, start_training
-from ClamSegScene.words import tr as _
-from ClamSegTraining.started_trainings import StartedTrainings
-from ClamSegTraining.training_plan import TrainingPlan, suggest_name
-from ClamSegTraining.training_progress import TrainingProgress
 from ClamSegWeb.curve_picture import curve_picture
 from ClamSegWeb.user_action import user_action
+from ClamSegWorkflow.process.training_process import TrainingFollower, running_trainings, start_training
+from ClamSegWorkflow.training.started_trainings import StartedTrainings
+from ClamSegWorkflow.training.training_plan import TrainingPlan, suggest_name
+from ClamSegWorkflow.training.training_progress import TrainingProgress
+from ClamSegWorkflow.words import tr as _
 
 _POLL_S = 1.0
 

@@ -16,9 +16,9 @@ from aiohttp import web
 
 from ClamSegLib.imaging.read_write import PICTURE_ENDINGS, VOLUME_ENDINGS, ending_of
 from ClamSegLib.system.errors import ClamSegError
-from ClamSegReading.review_files import KINDS
-from ClamSegScene import SceneError
 from ClamSegWeb.access import holds_key
+from ClamSegWorkflow.case.review_files import KINDS
+from ClamSegWorkflow.scene import SceneError
 
 _CHUNK_BYTES = 1 << 20
 _MOST_FILES = 5000

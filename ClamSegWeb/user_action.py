@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from ClamSegScene import SceneError
+from ClamSegWorkflow.scene import SceneError
 
 _log = logging.getLogger(__name__)
 

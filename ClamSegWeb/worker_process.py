@@ -9,10 +9,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ClamSegRunner.command_line import extra_environment, library_words, python_program
-from ClamSegRunner.kill import kill_tree
-from ClamSegRunner.worker_requests import OnEvent, WorkerRequests
-from ClamSegScene.words import tr as _
+from ClamSegWorkflow.process.command_line import extra_environment, library_words, python_program
+from ClamSegWorkflow.process.kill import kill_tree
+from ClamSegWorkflow.process.worker_requests import OnEvent, WorkerRequests
+from ClamSegWorkflow.words import tr as _
 
 _READ_BYTES = 1 << 16
 

@@ -1,1 +1,1 @@
-"""The panel: one file per section of the window; what it decides on stands in ClamSegReading and ClamSegTraining."""
+"""The panel: one file per section of the window; what it decides on stands in ClamSegWorkflow.case and ClamSegWorkflow.training."""

@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 from ClamSegPanel.training_choices import TrainingChoices
 from ClamSegPanel.user_action import user_action
-from ClamSegTraining.doctor_table import DoctorTable, read_doctor
+from ClamSegWorkflow.training.doctor_table import DoctorTable, read_doctor
 
 # Dark enough to be read on white, and apart for colour-blind eyes; the words say the same.
 COLOURS = {"refused": "#b00020", "warning": "#a04000"}
@@ -34,7 +34,7 @@ class DoctorView:
 
     @user_action(_("The folder could not be checked."))
     def _clicked(self, checked: bool = False) -> None:
-        from ClamSegRunner.single_command import SingleCommand
+        from ClamSegPanel.qt_command import SingleCommand
 
         if self._command is not None:
             self._stop()

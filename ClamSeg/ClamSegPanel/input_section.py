@@ -7,9 +7,9 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from ClamSegReading.fit import describe
-from ClamSegScene.facts import facts_of
-from ClamSegScene.volumes import problem_of_volume
+from ClamSegWorkflow.case.model_fit import describe
+from ClamSegWorkflow.scene.volume_facts import facts_of
+from ClamSegWorkflow.scene.volumes import problem_of_volume
 
 
 class InputSection:

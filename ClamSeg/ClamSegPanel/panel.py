@@ -9,11 +9,11 @@ import slicer
 from slicer.i18n import tr as _
 
 from ClamSegPanel.input_section import InputSection
-from ClamSegPanel.review_section import ReviewSection
+from ClamSegPanel.review.review_section import ReviewSection
 from ClamSegPanel.segment_section import SegmentSection
-from ClamSegPanel.setup_section import SetupSection
+from ClamSegPanel.setup.setup_section import SetupSection
 from ClamSegPanel.training_section import TrainingSection
-from ClamSegReading.job import State
+from ClamSegWorkflow.case.run_state import State
 
 
 class Panel:

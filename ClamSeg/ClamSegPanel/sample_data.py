@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ClamSegReading.samples import sample_name, shipped_samples
+from ClamSegWorkflow.case.samples import sample_name, shipped_samples
 
 CATEGORY = "ClamSeg"
 _ICONS = Path(__file__).resolve().parent.parent / "Resources" / "Icons"

@@ -8,14 +8,14 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from ClamSegPanel.faster_engine import is_offered
-from ClamSegReading.fit import mismatches, suggest_model
-from ClamSegReading.job import State
-from ClamSegReading.progress_words import progress_words
-from ClamSegReading.run_request import RunListener, RunOptions
-from ClamSegScene.facts import facts_of
-from ClamSegScene.geometry import matrix_of
-from ClamSegScene.volumes import problem_of_volume
+from ClamSegPanel.setup.faster_engine import is_offered
+from ClamSegWorkflow.case.model_fit import mismatches, suggest_model
+from ClamSegWorkflow.case.progress_text import progress_words
+from ClamSegWorkflow.case.run_request import RunListener, RunOptions
+from ClamSegWorkflow.case.run_state import State
+from ClamSegWorkflow.scene.geometry import matrix_of
+from ClamSegWorkflow.scene.volume_facts import facts_of
+from ClamSegWorkflow.scene.volumes import problem_of_volume
 
 ORGAN_STEPS = ("auto", "segment", "roi", "none")
 # Shorter work is run by the network as trained, whatever is installed.

@@ -19,15 +19,15 @@ import slicer
 import vtk
 
 from ClamSegPanel.sample_data import register
-from ClamSegReading.fit import suggest_model
-from ClamSegReading.job import State
-from ClamSegReading.lesion_row import Decision
-from ClamSegReading.result import REVIEW
-from ClamSegReading.run_request import RunListener, RunOptions
-from ClamSegReading.samples import sample_name, shipped_samples
-from ClamSegScene.facts import facts_of
-from ClamSegScene.overlays import PROBABILITY, map_array, map_of
-from ClamSegScene.segments import segment_mask
+from ClamSegWorkflow.case.lesion_row import Decision
+from ClamSegWorkflow.case.model_fit import suggest_model
+from ClamSegWorkflow.case.result import REVIEW
+from ClamSegWorkflow.case.run_request import RunListener, RunOptions
+from ClamSegWorkflow.case.run_state import State
+from ClamSegWorkflow.case.samples import sample_name, shipped_samples
+from ClamSegWorkflow.scene.overlays import PROBABILITY, map_array, map_of
+from ClamSegWorkflow.scene.segments import segment_mask
+from ClamSegWorkflow.scene.volume_facts import facts_of
 
 # Long, because the first run loads PyTorch from a cold disk; it only ends a test that hangs.
 PATIENCE_S = 600.0

@@ -9,7 +9,7 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from ClamSegPanel.corrections_folder import corrections_folder
-from ClamSegTraining.training_plan import (
+from ClamSegWorkflow.training.training_plan import (
     ETA_OF_ALL,
     ETA_OF_TABLE,
     ETA_TUNED,

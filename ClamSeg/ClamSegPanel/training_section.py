@@ -12,10 +12,10 @@ from slicer.i18n import tr as _
 from ClamSegPanel.doctor_view import COLOURS, DoctorView
 from ClamSegPanel.training_choices import TrainingChoices
 from ClamSegPanel.user_action import user_action
-from ClamSegRunner.training_process import TrainingFollower, running_trainings, start_training
-from ClamSegScene.curves import chart_of, show_curves
-from ClamSegTraining.started_trainings import StartedTrainings
-from ClamSegTraining.training_progress import TrainingProgress, TrainingState
+from ClamSegWorkflow.process.training_process import TrainingFollower, running_trainings, start_training
+from ClamSegWorkflow.scene.curves import chart_of, show_curves
+from ClamSegWorkflow.training.started_trainings import StartedTrainings
+from ClamSegWorkflow.training.training_progress import TrainingProgress, TrainingState
 
 _POLL_MS = 1000
 _PREVIEW_WIDTH = 420

@@ -8,7 +8,7 @@ from typing import Any
 
 import slicer
 
-from ClamSegScene import SceneError
+from ClamSegWorkflow.scene import SceneError
 
 
 def user_action(words: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

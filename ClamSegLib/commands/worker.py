@@ -29,6 +29,7 @@ Stdout carries nothing else: what libraries print goes to stderr.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -38,7 +39,10 @@ from typing import Any, TextIO
 from ClamSegLib import __version__
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.installation import examine_installation, require_torch
-from ClamSegLib.system.progress import JsonReporter
+from ClamSegLib.system.progress import JsonReporter, Reporter
+
+NAME = "worker"
+HELP = "answer JSON requests on standard input, for programs such as the Slicer panel"
 
 _COMMANDS = ("hello", "inspect", "segment", "levels", "dicom_seg", "read", "try_engine", "quit")
 PROTOCOL = 1
@@ -51,6 +55,26 @@ _OPTIONS = {
     "minimum_volume_ml": float,
     "engine": str,
 }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `worker`."""
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all cores)")
+    parser.add_argument("--parent", type=int, default=0, metavar="PID", help="end when this process is gone")
+
+
+def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
+    """Answers until told to end; exit code 0."""
+    answers = claim_stdout()
+    if arguments.parent:
+        from ClamSegLib.system.process import end_with
+
+        end_with(arguments.parent)
+    if arguments.threads:
+        import torch
+
+        torch.set_num_threads(arguments.threads)
+    return Worker(sys.stdin, answers).run()
 
 
 def claim_stdout() -> TextIO:

@@ -56,10 +56,10 @@ def main() -> int:
     from fakes import CONFIG
     from volumes_in_scene import add_volume
 
-    from ClamSegReading.lesion_row import Decision
-    from ClamSegReading.provenance import provenance_of
-    from ClamSegReading.result_import import import_result
-    from ClamSegScene.geometry import record_geometry
+    from ClamSegWorkflow.case.lesion_row import Decision
+    from ClamSegWorkflow.case.provenance import provenance_of
+    from ClamSegWorkflow.case.result_import import import_result
+    from ClamSegWorkflow.scene.geometry import record_geometry
 
     scene = slicer.vtkMRMLScene()
     slicer.mrmlScene = scene

@@ -40,21 +40,13 @@ def _build(scene: Any, worker: Any) -> Iterator[Any]:
     dialogs.DIALOGS.reset()
     driver.problems()
     # The window loads the packages anew, as Slicer does; the other tests keep those they imported.
-    imported = {
-        name: kept
-        for name, kept in sys.modules.items()
-        if name.split(".")[0] in ("ClamSeg", "ClamSegPanel", "ClamSegReading", "ClamSegTraining")
-    }
+    imported = {name: kept for name, kept in sys.modules.items() if driver.loaded_anew(name)}
     module = driver.load_module()
     built = driver.Window(module, worker)
     built.scene, built.worker = scene, built.logic.worker
     yield built
     built.close()
-    for name in [
-        name
-        for name in sys.modules
-        if name.split(".")[0] in ("ClamSeg", "ClamSegPanel", "ClamSegReading", "ClamSegTraining")
-    ]:
+    for name in [name for name in sys.modules if driver.loaded_anew(name)]:
         del sys.modules[name]
     sys.modules.update(imported)
     problems = driver.problems()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ClamSegRunner.training_process import running_trainings
+from ClamSegWorkflow.process.training_process import running_trainings
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "library"))
 from labelled_phantoms import write_phantoms

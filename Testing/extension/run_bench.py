@@ -8,9 +8,9 @@ import numpy as np
 from fakes import CONFIG, MODEL, FakeWorker
 from volumes_in_scene import GEOMETRIES, add_volume
 
-from ClamSegReading.job import State
-from ClamSegReading.run_request import RunListener, RunOptions
-from ClamSegReading.segmentation_run import SegmentationRun
+from ClamSegWorkflow.case.run_request import RunListener, RunOptions
+from ClamSegWorkflow.case.run_state import State
+from ClamSegWorkflow.case.segmentation_run import SegmentationRun
 
 SHAPE = (9, 14, 17)
 

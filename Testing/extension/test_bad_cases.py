@@ -10,7 +10,7 @@ import pytest
 import slicer
 from run_bench import mr
 
-from ClamSegScene.segments import SegmentLook, add_segmentation, put_segment, segment_mask
+from ClamSegWorkflow.scene.segments import SegmentLook, add_segmentation, put_segment, segment_mask
 
 
 def begin(window: Any, name: str = "flair head") -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import slicer
 
-from ClamSegScene.curves import chart_of, remove_curves, show_curves
+from ClamSegWorkflow.scene.curves import chart_of, remove_curves, show_curves
 
 CURVES = {
     "loss": ([50.0, 100.0], {"loss": [2.0, 1.5]}),

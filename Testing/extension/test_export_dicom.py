@@ -13,9 +13,9 @@ from volumes_in_scene import add_volume
 
 from ClamSegLib.commands.worker import Worker
 from ClamSegLib.imaging.read_write import read_volume
-from ClamSegReading.dicom_sources import gather_series
-from ClamSegReading.lesion_row import Decision
-from ClamSegReading.review_files import write_review
+from ClamSegWorkflow.case.dicom_sources import gather_series
+from ClamSegWorkflow.case.lesion_row import Decision
+from ClamSegWorkflow.case.review_files import write_review
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "library"))
 from test_dicom_files import stack

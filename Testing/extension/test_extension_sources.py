@@ -12,7 +12,7 @@ EXTENSION = Path(__file__).resolve().parents[2] / "ClamSeg"
 FILES = sorted(EXTENSION.rglob("*.py"))
 # The self-test speaks to developers, in the words that stand in its code.
 SHOWN_FILES = [path for path in FILES if path.stem != "self_test"]
-OUR_PACKAGES = {"ClamSegLib", "ClamSegScene", "ClamSegRunner", "ClamSegReading", "ClamSegTraining", "ClamSegPanel"}
+OUR_PACKAGES = {"ClamSegLib", "ClamSegWorkflow", "ClamSegPanel"}
 ALLOWED = {"slicer", "qt", "ctk", "vtk", "numpy", "SimpleITK", "scipy", "SampleData"} | OUR_PACKAGES
 TRANSLATORS = {"_", "translate", "tr"}
 # Attributes and calls that put words before the user's eyes.
@@ -147,21 +147,44 @@ def test_torch_is_imported_nowhere_in_the_extension(path: Path) -> None:
 
 
 # Rooms that every front uses, and what they may know. A front is the panel, or the page in a browser.
+WORKFLOW = EXTENSION / "ClamSegWorkflow"
 SHARED_ROOMS = {
-    "ClamSegScene": {"slicer", "vtk", "numpy", "scipy", "ClamSegLib", "ClamSegScene"},
-    "ClamSegReading": {"vtk", "numpy", "scipy", "ClamSegLib", "ClamSegScene", "ClamSegReading"},
-    "ClamSegTraining": {"ClamSegLib", "ClamSegScene", "ClamSegRunner", "ClamSegTraining"},
+    "scene": {"slicer", "vtk", "numpy", "scipy", "ClamSegLib", "ClamSegWorkflow.words", "ClamSegWorkflow.scene"},
+    "process": {"ClamSegLib", "ClamSegWorkflow.words", "ClamSegWorkflow.process"},
+    "case": {
+        "vtk",
+        "numpy",
+        "scipy",
+        "ClamSegLib",
+        "ClamSegWorkflow.words",
+        "ClamSegWorkflow.scene",
+        "ClamSegWorkflow.case",
+    },
+    "training": {
+        "ClamSegLib",
+        "ClamSegWorkflow.words",
+        "ClamSegWorkflow.scene",
+        "ClamSegWorkflow.process",
+        "ClamSegWorkflow.training",
+    },
 }
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in FILES if path.parent.name in SHARED_ROOMS], ids=lambda path: path.stem
-)
+def test_the_shared_rooms_are_those_that_have_a_rule() -> None:
+    assert {path.parent.name for path in WORKFLOW.glob("*/__init__.py")} == set(SHARED_ROOMS)
+
+
+@pytest.mark.parametrize("path", sorted(WORKFLOW.glob("*/*.py")), ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_what_every_front_uses_knows_no_front(path: Path) -> None:
     known = SHARED_ROOMS[path.parent.name] | set(sys.stdlib_module_names)
+
+    def allowed(module: str) -> bool:
+        room = ".".join(module.split(".")[: 2 if module.startswith("ClamSegWorkflow") else 1])
+        return room in known
+
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            assert {each.name.split(".")[0] for each in node.names} <= known, f"line {node.lineno}"
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] not in known:
-            # Slicer's own translator stands behind ClamSegScene.words.
+            assert all(allowed(each.name) for each in node.names), f"line {node.lineno}"
+        elif isinstance(node, ast.ImportFrom) and not allowed(node.module or ""):
+            # Slicer's own translator stands behind ClamSegWorkflow.words.
             assert node.module == "slicer.i18n", f"line {node.lineno}"

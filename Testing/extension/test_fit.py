@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from ClamSegLib.model.registry import list_models
-from ClamSegReading.fit import body_part, describe, mismatches, suggest_model
-from ClamSegScene.facts import VolumeFacts
+from ClamSegWorkflow.case.model_fit import body_part, describe, mismatches, suggest_model
+from ClamSegWorkflow.scene.volume_facts import VolumeFacts
 
 AXIAL = np.diag([-1.0, -1.0, 3.0, 1.0])
 SAMPLES = {

@@ -17,7 +17,7 @@ import pytest
 MODULES = Path("lib") / "Slicer-5.12" / "qt-scripted-modules"
 WRITE = "run: python Packaging/write_lists.py"
 CARRIED = (".py", ".ui", ".png", ".svg", ".json", ".safetensors", ".nrrd", ".nii.gz", ".md")
-OURS = {"ClamSegLib", "ClamSegScene", "ClamSegRunner", "ClamSegReading", "ClamSegTraining", "ClamSegPanel"}
+OURS = {"ClamSegLib", "ClamSegWorkflow", "ClamSegPanel"}
 
 
 def cmake_list(path: Path, name: str) -> list[str]:
@@ -84,20 +84,22 @@ def test_the_script_finds_a_new_a_renamed_and_a_removed_file(repository: Path, t
     script = [sys.executable, str(tmp_path / "Packaging" / "write_lists.py")]
     subprocess.run(script, check=True, capture_output=True)
     assert subprocess.run([*script, "--check"], check=False, capture_output=True).returncode == 0
-    (tmp_path / "ClamSeg" / "ClamSegReading" / "new_step.py").write_text("")
-    (tmp_path / "ClamSeg" / "ClamSegReading" / "job.py").rename(tmp_path / "ClamSeg" / "ClamSegReading" / "task.py")
-    (tmp_path / "ClamSegLib" / "clam.py").unlink()
-    (tmp_path / "ClamSeg" / "ClamSegReading" / "__pycache__").mkdir()
-    (tmp_path / "ClamSeg" / "ClamSegReading" / "__pycache__" / "job.py").write_text("")
+    (tmp_path / "ClamSeg" / "ClamSegWorkflow" / "case" / "new_step.py").write_text("")
+    (tmp_path / "ClamSeg" / "ClamSegWorkflow" / "case" / "run_state.py").rename(
+        tmp_path / "ClamSeg" / "ClamSegWorkflow" / "case" / "task.py"
+    )
+    (tmp_path / "ClamSegLib" / "model" / "twin.py").unlink()
+    (tmp_path / "ClamSeg" / "ClamSegWorkflow" / "case" / "__pycache__").mkdir()
+    (tmp_path / "ClamSeg" / "ClamSegWorkflow" / "case" / "__pycache__" / "run_state.py").write_text("")
     assert subprocess.run([*script, "--check"], check=False, capture_output=True).returncode == 1
     subprocess.run(script, check=True, capture_output=True)
     names = set(listed(tmp_path))
     before = {name for name in listed(repository) if not name.startswith("Resources/")}
     assert names - before - {"Resources/Terminology/ClamSeg.term.json"} == {
-        "ClamSeg/ClamSegReading/new_step.py",
-        "ClamSeg/ClamSegReading/task.py",
+        "ClamSeg/ClamSegWorkflow/case/new_step.py",
+        "ClamSeg/ClamSegWorkflow/case/task.py",
     }
-    assert before - names == {"ClamSeg/ClamSegReading/job.py", "ClamSegLib/model/twin.py"}
+    assert before - names == {"ClamSeg/ClamSegWorkflow/case/run_state.py", "ClamSegLib/model/twin.py"}
 
 
 # -- the installed folder ------------------------------------------------------------------------------------------
@@ -148,8 +150,8 @@ def test_files_without_qt_import_in_an_installed_extension(installed: Path) -> N
     pytest.importorskip("slicer")
     names = [
         ".".join(path.relative_to(installed).with_suffix("").parts)
-        for folder in ("ClamSegScene", "ClamSegReading", "ClamSegTraining", "ClamSegPanel", "ClamSegRunner")
-        for path in sorted((installed / folder).glob("*.py"))
+        for folder in ("ClamSegWorkflow", "ClamSegPanel")
+        for path in sorted((installed / folder).rglob("*.py"))
         if not needs_qt(path)
     ]
     assert len(names) > 12

@@ -12,12 +12,12 @@ from run_bench import SHAPE, Bench, mr
 from scene_files import load_scene, save_scene
 from volumes_in_scene import GEOMETRIES, linear_transform, oblique
 
-from ClamSegReading.lesion_row import Decision
-from ClamSegReading.result_import import open_result
-from ClamSegScene.geometry import matrix_of
-from ClamSegScene.overlays import PROBABILITY, map_array, map_of
-from ClamSegScene.regrid import count_as_volume
-from ClamSegScene.segments import segment_mask
+from ClamSegWorkflow.case.lesion_row import Decision
+from ClamSegWorkflow.case.result_import import open_result
+from ClamSegWorkflow.scene.geometry import matrix_of
+from ClamSegWorkflow.scene.overlays import PROBABILITY, map_array, map_of
+from ClamSegWorkflow.scene.regrid import count_as_volume
+from ClamSegWorkflow.scene.segments import segment_mask
 
 
 def seen(result: Any) -> list[tuple[Any, ...]]:

@@ -12,17 +12,17 @@ import pytest
 import slicer
 from run_bench import SHAPE, Bench, mr
 
-from ClamSegReading.result_views import (
+from ClamSegWorkflow.case.result_views import (
     jump_to_lesion,
     plane_view,
     show_fixed_window,
     show_model_window,
     slice_in_view,
 )
-from ClamSegScene.geometry import to_world
-from ClamSegScene.overlays import PROBABILITY, map_of
-from ClamSegScene.segments import write_provenance
-from ClamSegScene.views import show_behind, turn_to_slices
+from ClamSegWorkflow.scene.geometry import to_world
+from ClamSegWorkflow.scene.overlays import PROBABILITY, map_of
+from ClamSegWorkflow.scene.segments import write_provenance
+from ClamSegWorkflow.scene.views import show_behind, turn_to_slices
 
 
 @pytest.fixture

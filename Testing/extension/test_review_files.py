@@ -17,14 +17,14 @@ from ClamSegLib.datasets.labelled_folder import read_labelled_folder
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.imaging.seg_nrrd import read_segmentation
 from ClamSegLib.system.errors import OutputError
-from ClamSegReading.dicom_sources import gather_series
-from ClamSegReading.lesion_row import Decision
-from ClamSegReading.review_files import write_review
-from ClamSegReading.review_words import size_words, slices_words, statistics_words
-from ClamSegReading.reviewed_case import reviewed_case, scan_of
-from ClamSegScene import SceneError
-from ClamSegScene.segments import segment_mask
-from ClamSegScene.volumes import write_in_steps
+from ClamSegWorkflow.case.corrections import reviewed_case, scan_of
+from ClamSegWorkflow.case.dicom_sources import gather_series
+from ClamSegWorkflow.case.lesion_row import Decision
+from ClamSegWorkflow.case.review_files import write_review
+from ClamSegWorkflow.case.review_text import size_words, slices_words, statistics_words
+from ClamSegWorkflow.scene import SceneError
+from ClamSegWorkflow.scene.segments import segment_mask
+from ClamSegWorkflow.scene.volumes import write_in_steps
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_a_failed_export_keeps_the_file_that_is_there(
     def full(*_: Any) -> Any:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ClamSegReading.review_files.table_rows", full)
+    monkeypatch.setattr("ClamSegWorkflow.case.review_files.table_rows", full)
     with pytest.raises(OutputError, match="No space left"):
         write_review(result, "table", path)
     assert path.read_bytes() == before

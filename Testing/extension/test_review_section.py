@@ -11,8 +11,8 @@ import pytest
 import slicer
 from run_bench import SHAPE, mr, two_lesions
 
-from ClamSegScene.geometry import matrix_of
-from ClamSegScene.segments import SegmentLook, add_segmentation, put_segment, segment_mask
+from ClamSegWorkflow.scene.geometry import matrix_of
+from ClamSegWorkflow.scene.segments import SegmentLook, add_segmentation, put_segment, segment_mask
 
 CONDITION = "ms_lesion"
 

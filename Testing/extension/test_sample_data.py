@@ -11,7 +11,7 @@ import pytest
 from sample_data_module import SampleDataModule
 
 from ClamSegPanel.sample_data import register, source_of
-from ClamSegReading.samples import sample_name, shipped_samples
+from ClamSegWorkflow.case.samples import sample_name, shipped_samples
 
 
 @pytest.fixture
@@ -74,8 +74,8 @@ def test_the_name_of_a_sample_leads_to_its_model(index: int, scene: Any) -> None
     from slicer_stand_in.sample_volumes import add_sample
 
     from ClamSegLib.model.registry import list_models
-    from ClamSegReading.fit import suggest_model
-    from ClamSegScene.facts import facts_of
+    from ClamSegWorkflow.case.model_fit import suggest_model
+    from ClamSegWorkflow.scene.volume_facts import facts_of
 
     sample, path = shipped_samples()[index]
     volume = add_sample(path.name, sample_name(sample))

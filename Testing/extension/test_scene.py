@@ -13,13 +13,12 @@ import vtk
 from volumes_in_scene import GEOMETRIES, add_volume, blob, grid_transform, linear_transform, matrix, oblique, plain
 
 from ClamSegLib.imaging.read_write import read_volume
-from ClamSegScene import SceneError
-from ClamSegScene.certificate import certify
-from ClamSegScene.facts import facts_of
-from ClamSegScene.geometry import matrix_of, record_geometry, to_world, unchanged
-from ClamSegScene.overlays import PROBABILITY, add_map, map_array, map_of, set_shown_threshold, show_overlay
-from ClamSegScene.regions import mask_of_roi, mask_of_segment
-from ClamSegScene.segments import (
+from ClamSegWorkflow.scene import SceneError
+from ClamSegWorkflow.scene.certificate import certify
+from ClamSegWorkflow.scene.geometry import matrix_of, record_geometry, to_world, unchanged
+from ClamSegWorkflow.scene.overlays import PROBABILITY, add_map, map_array, map_of, set_shown_threshold, show_overlay
+from ClamSegWorkflow.scene.regions import mask_of_roi, mask_of_segment
+from ClamSegWorkflow.scene.segments import (
     SegmentLook,
     add_segmentation,
     put_segment,
@@ -29,8 +28,9 @@ from ClamSegScene.segments import (
     terminology_entry,
     write_provenance,
 )
-from ClamSegScene.views import jump_to, set_window, show_behind, turn_to_slices, voxel_at_view
-from ClamSegScene.volumes import problem_of_volume, voxels_of, write_in_steps, write_picture
+from ClamSegWorkflow.scene.views import jump_to, set_window, show_behind, turn_to_slices, voxel_at_view
+from ClamSegWorkflow.scene.volume_facts import facts_of
+from ClamSegWorkflow.scene.volumes import problem_of_volume, voxels_of, write_in_steps, write_picture
 
 SHAPE = (9, 14, 17)
 LOOK = SegmentLook(

@@ -13,15 +13,15 @@ from fakes import CONFIG, MODEL
 from run_bench import SHAPE, Bench, ids, mr, two_lesions
 from volumes_in_scene import GEOMETRIES, grid_transform, linear_transform, matrix, plain
 
-from ClamSegReading.job import Job, State
-from ClamSegReading.lesion_row import Decision
-from ClamSegReading.result_import import open_result
-from ClamSegReading.run_request import RunOptions
-from ClamSegReading.segmentation_run import with_found_organ
-from ClamSegScene.certificate import certify
-from ClamSegScene.geometry import to_world
-from ClamSegScene.overlays import DISAGREEMENT, PROBABILITY, map_array, map_of
-from ClamSegScene.segments import SegmentLook, add_segmentation, put_segment, segment_mask
+from ClamSegWorkflow.case.lesion_row import Decision
+from ClamSegWorkflow.case.result_import import open_result
+from ClamSegWorkflow.case.run_request import RunOptions
+from ClamSegWorkflow.case.run_state import Job, State
+from ClamSegWorkflow.case.segmentation_run import with_found_organ
+from ClamSegWorkflow.scene.certificate import certify
+from ClamSegWorkflow.scene.geometry import to_world
+from ClamSegWorkflow.scene.overlays import DISAGREEMENT, PROBABILITY, map_array, map_of
+from ClamSegWorkflow.scene.segments import SegmentLook, add_segmentation, put_segment, segment_mask
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_a_full_disk_is_told_in_words(bench: Bench, monkeypatch: pytest.MonkeyPa
     def full(*_: Any) -> Any:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ClamSegReading.segmentation_run.write_in_steps", full)
+    monkeypatch.setattr("ClamSegWorkflow.case.segmentation_run.write_in_steps", full)
     bench.start(mr(bench.scene))
     assert "No space left on device" in bench.told.failures[0]
     assert bench.run.job.state is State.FAILED

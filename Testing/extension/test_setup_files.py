@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from own_models import tiny_model
 
-from ClamSegPanel import faster_engine, offline_bundle
-from ClamSegPanel.bundle_words import bundle_problem
-from ClamSegPanel.installation_steps import (
+from ClamSegPanel.setup import faster_engine, offline_bundle
+from ClamSegPanel.setup.bundle_words import bundle_problem
+from ClamSegPanel.setup.installation_steps import (
     InstallationSteps,
     carry_out,
     engine_is_among,
@@ -26,8 +26,8 @@ from ClamSegPanel.installation_steps import (
     steps_to_install,
     steps_to_repair,
 )
-from ClamSegPanel.kept_packages import constraints, installed_versions, packages_in_the_way, write_constraints
-from ClamSegPanel.offline_bundle import (
+from ClamSegPanel.setup.kept_packages import constraints, installed_versions, packages_in_the_way, write_constraints
+from ClamSegPanel.setup.offline_bundle import (
     BundleError,
     bundle_process_arguments,
     download_arguments,
@@ -36,8 +36,8 @@ from ClamSegPanel.offline_bundle import (
     requirements_of,
     unpack_bundle,
 )
-from ClamSegPanel.support_bundle import support_files, without_names, write_support_bundle
-from ClamSegPanel.torch_leftovers import remove_torch_leftovers
+from ClamSegPanel.setup.support_bundle import support_files, without_names, write_support_bundle
+from ClamSegPanel.setup.torch_leftovers import remove_torch_leftovers
 
 WHOLE: dict[str, Any] = {
     "python": "3.12.1",

@@ -15,7 +15,7 @@ from own_models import own_models, tiny_model
 from test_setup_files import GPU, WHOLE, report, wheel
 from volumes_in_scene import add_volume, plain
 
-from ClamSegPanel.offline_bundle import make_bundle
+from ClamSegPanel.setup.offline_bundle import make_bundle
 
 
 class Installer:
@@ -136,7 +136,7 @@ def test_repair_removes_torch_first_and_offers_a_restart(panel: Any, monkeypatch
 
 
 def test_without_the_pytorch_extension_the_user_is_told_where_to_get_it(panel: Any) -> None:
-    from ClamSegPanel.slicer_installer import SlicerInstaller
+    from ClamSegPanel.setup.slicer_installer import SlicerInstaller
 
     panel.panel.setup.installer = SlicerInstaller()
     found(panel, **report(torch=None, packages={"torch": None}))
@@ -174,7 +174,7 @@ def test_torch_comes_through_the_pytorch_extension_and_others_through_slicer(
     monkeypatch.setattr(slicer.packaging, "pip_ensure", pip)
     monkeypatch.setattr(slicer.packaging, "pip_install", pip)
     monkeypatch.setattr(slicer.packaging, "pip_uninstall", calls.append)
-    from ClamSegPanel.slicer_installer import SlicerInstaller
+    from ClamSegPanel.setup.slicer_installer import SlicerInstaller
 
     installer = SlicerInstaller()
     installer.site_packages = tmp_path / "site-packages"
@@ -201,7 +201,7 @@ def test_torch_comes_through_the_pytorch_extension_and_others_through_slicer(
 @pytest.fixture
 def fits(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """pip's look is answered on this disk: a program of Python that the test may change."""
-    import ClamSegPanel.faster_engine_view as view
+    import ClamSegPanel.setup.faster_engine_view as view
 
     program = ["-c", "pass"]
     asked: list[list[str]] = []
@@ -468,7 +468,7 @@ def test_a_damaged_bundle_is_refused_and_nothing_is_installed(panel: Any, models
 
 
 def test_a_bundle_is_made_from_what_works_here(panel: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import ClamSegPanel.bundle_view as view
+    import ClamSegPanel.setup.bundle_view as view
 
     def local(requirements: list[str], folder: Path) -> list[str]:
         """In the place of the network: a wheel on this disk."""
@@ -492,7 +492,7 @@ def test_a_bundle_is_made_from_what_works_here(panel: Any, tmp_path: Path, monke
 def test_a_download_that_fails_says_the_last_words_of_pip(
     panel: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import ClamSegPanel.bundle_view as view
+    import ClamSegPanel.setup.bundle_view as view
 
     words = ["-m", "pip", "download", "--no-index", "--no-cache-dir", "no-such-package-here"]
     monkeypatch.setattr(view, "download_arguments", lambda requirements, folder: words)
@@ -508,7 +508,7 @@ def test_a_download_that_fails_says_the_last_words_of_pip(
 def test_a_second_click_cancels_the_bundle_and_keeps_nothing(
     panel: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import ClamSegPanel.bundle_view as view
+    import ClamSegPanel.setup.bundle_view as view
 
     monkeypatch.setattr(view, "download_arguments", lambda *_: ["-c", "import time; time.sleep(60)"])
     found(panel)

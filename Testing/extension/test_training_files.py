@@ -17,13 +17,13 @@ from own_models import own_models, write_phantoms
 from ClamSegLib.commands import train as train_verb
 from ClamSegLib.model.model_folder import read_config
 from ClamSegPanel.corrections_folder import corrections_folder
-from ClamSegRunner.command_line import extra_environment, library_words, python_program
-from ClamSegRunner.training_process import TrainingFollower, running_trainings, start_training
-from ClamSegTraining.doctor_table import read_doctor
-from ClamSegTraining.model_name import problem_of_name
-from ClamSegTraining.started_trainings import StartedTrainings
-from ClamSegTraining.training_plan import ETA_OF_ALL, ETA_TUNED, STEPS, TrainingPlan, resumed, suggest_name
-from ClamSegTraining.training_progress import FIGURES, LOSS, TrainingProgress, TrainingState, time_left
+from ClamSegWorkflow.process.command_line import extra_environment, library_words, python_program
+from ClamSegWorkflow.process.training_process import TrainingFollower, running_trainings, start_training
+from ClamSegWorkflow.training.doctor_table import read_doctor
+from ClamSegWorkflow.training.model_name import problem_of_name
+from ClamSegWorkflow.training.started_trainings import StartedTrainings
+from ClamSegWorkflow.training.training_plan import ETA_OF_ALL, ETA_TUNED, STEPS, TrainingPlan, resumed, suggest_name
+from ClamSegWorkflow.training.training_progress import FIGURES, LOSS, TrainingProgress, TrainingState, time_left
 
 
 @pytest.fixture(scope="module")

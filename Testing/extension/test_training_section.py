@@ -15,7 +15,7 @@ from own_models import own_models, write_phantoms
 from slicer_stand_in import driver
 from volumes_in_scene import add_volume
 
-from ClamSegScene.curves import chart_of
+from ClamSegWorkflow.scene.curves import chart_of
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from slicer_stand_in import driver
 from slicer_stand_in.sample_volumes import add_sample
 from volumes_in_scene import add_volume
 
-from ClamSegReading.result_import import open_result
+from ClamSegWorkflow.case.result_import import open_result
 
 GPU = {"name": "cuda:0", "description": "Big GPU", "works": True, "free_mb": 10240}
 CPU = {"name": "cpu", "description": "8 threads", "works": True, "free_mb": None}

@@ -11,8 +11,8 @@ import slicer
 from slicer_stand_in.sample_volumes import add_sample
 
 from ClamSegLib.system.process import is_alive
-from ClamSegReading.result_import import open_result
-from ClamSegScene.certificate import certify
+from ClamSegWorkflow.case.result_import import open_result
+from ClamSegWorkflow.scene.certificate import certify
 
 LIMIT_S = 240.0
 

@@ -202,13 +202,15 @@ class Window:
         return native
 
 
+def loaded_anew(name: str) -> bool:
+    """Whether a module is of those that the window loads anew, as Slicer's Reload does; others keep their classes."""
+    rooms = ("ClamSeg", "ClamSegPanel", "ClamSegWorkflow.case", "ClamSegWorkflow.training")
+    return any(name == room or name.startswith(f"{room}.") for room in rooms)
+
+
 def load_module() -> Any:
     """Imports ClamSeg.py as Slicer does, anew, and registers it among the modules."""
-    for name in [
-        each
-        for each in sys.modules
-        if each.split(".")[0] in ("ClamSeg", "ClamSegPanel", "ClamSegReading", "ClamSegTraining")
-    ]:
+    for name in [each for each in sys.modules if loaded_anew(each)]:
         del sys.modules[name]
     module = importlib.import_module("ClamSeg")
     setattr(slicer.modules, "clamseg", application.Module("ClamSeg", path=str(MODULE_FILE)))  # noqa: B010

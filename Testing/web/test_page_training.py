@@ -14,7 +14,7 @@ from page_reader import PageReader
 from page_server import PageServer
 from tiny_model import tiny_model
 
-from ClamSegRunner.training_process import running_trainings
+from ClamSegWorkflow.process.training_process import running_trainings
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from asyncio_apart import run_apart
 
-from ClamSegScene import SceneError
 from ClamSegWeb import transfers
 from ClamSegWeb.transfers import Transfers
+from ClamSegWorkflow.scene import SceneError
 
 KEY = "right-key"
 BATCH = "abcdefgh1234"

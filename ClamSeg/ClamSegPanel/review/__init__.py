@@ -1,0 +1,1 @@
+"""Review of a result: lesion table, decisions, drawing, slice labels, export."""

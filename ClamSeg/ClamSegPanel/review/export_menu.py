@@ -1,0 +1,130 @@
+"""Export of a review: segmentation, NIfTI, table, report, DICOM SEG; and the corrections for fine-tuning."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ClamSegPanel.corrections_folder import corrections_folder
+from ClamSegPanel.user_action import user_action
+from ClamSegWorkflow.case.corrections import reviewed_case
+from ClamSegWorkflow.case.dicom_sources import gather_series
+from ClamSegWorkflow.case.review_files import KINDS, label_names, with_ending, write_review
+
+
+class ExportMenu:
+    """The menu of the Export button, and Save corrections."""
+
+    def __init__(self, panel: Any, review: Any) -> None:
+        self._panel, self._ui, self._review = panel, panel.ui, review
+        self._menu = qt.QMenu(self._ui.exportButton)
+        self._actions = []
+        for kind in KINDS:
+            action = qt.QAction(self._menu_words(kind), self._menu)
+            action.connect("triggered()", self._exporter(kind))
+            self._menu.addAction(action)
+            self._actions.append(action)
+        self._ui.exportButton.setMenu(self._menu)
+        self._ui.saveCorrectionsButton.connect("clicked(bool)", self._save_corrections)
+        self._folder: Path | None = None
+
+    def close(self) -> None:
+        """Forgets what waits for the worker."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+    def _menu_words(self, kind: str) -> str:
+        words = {
+            "segmentation": _("Segmentation (.seg.nrrd)..."),
+            "nifti": _("Labels (NIfTI)..."),
+            "table": _("Lesion table (CSV)..."),
+            "report": _("Report (HTML)..."),
+            "dicom": _("DICOM SEG..."),
+        }
+        return words[kind]
+
+    def _exporter(self, kind: str) -> Any:
+        def export() -> None:
+            self._ask(kind)
+
+        return export
+
+    @user_action(_("The result could not be exported."))
+    def _ask(self, kind: str) -> None:
+        result = self._review.result
+        if result is None:
+            return
+        ending = KINDS[kind][1]
+        start = Path(self._panel.setting("exportFolder", str(Path.home()))) / f"{_file_name(result)}{ending}"
+        chosen = qt.QFileDialog.getSaveFileName(
+            self._ui.exportButton, self._menu_words(kind), str(start), f"{KINDS[kind][0]} (*{ending})"
+        )
+        if chosen:
+            self.export(kind, Path(str(chosen)))
+
+    @user_action(_("The result could not be exported."))
+    def export(self, kind: str, path: Path) -> None:
+        """Writes one kind of file; DICOM SEG comes from the worker and is told when it is there."""
+        result = self._review.result
+        if result is None:
+            return
+        self._panel.keep_setting("exportFolder", str(path.parent))
+        if kind == "dicom":
+            self._export_dicom(result, with_ending(path, kind))
+            return
+        written = write_review(result, kind, path)
+        self._review.refresh()
+        more = _(" Labels: {names}").format(names=label_names(result)) if kind == "nifti" else ""
+        self._ui.exportLabel.text = _("Written: {file}.").format(file=written.name) + more
+
+    def _export_dicom(self, result: Any, path: Path) -> None:
+        """The series' files and the segmentation go to the worker, which writes the DICOM SEG."""
+        self.close()
+        folder = Path(tempfile.mkdtemp(prefix="clamseg-"))
+        self._folder = folder
+        try:
+            database = getattr(slicer, "dicomDatabase", None)
+            file_of = database.fileForInstance if database is not None else lambda _uid: ""
+            series = gather_series(slicer.mrmlScene, result.volume, file_of, folder / "series")
+            drawn = write_review(result, "segmentation", folder / "drawn")
+        except BaseException:
+            self.close()
+            raise
+
+        def answered(event: dict[str, Any]) -> None:
+            if event["event"] == "done":
+                self._ui.exportLabel.text = _("Written: {file}.").format(file=path.name)
+            elif event["event"] == "error":
+                self._ui.exportLabel.text = ""
+                self._panel.failed(event["message"])
+            else:
+                return
+            self.close()
+
+        self._panel.logic.worker.request(
+            "dicom_seg", answered, segmentation=str(drawn), input=str(series), output=str(path),
+            model=result.provenance.get("model", ""),
+        )  # fmt: skip
+        self._ui.exportLabel.text = _("Writing DICOM SEG...")
+
+    @user_action(_("The corrections could not be saved."))
+    def _save_corrections(self, checked: bool = False) -> None:
+        from ClamSegLib.datasets.corrections import save_corrections
+
+        saved = save_corrections(corrections_folder(self._panel), reviewed_case(self._review.result))
+        self._review.refresh()
+        self._panel.log(_("{n} slices saved for fine-tuning in {folder}.").format(n=saved.rows, folder=saved.folder))
+        self._ui.exportLabel.text = _("{n} slices saved for fine-tuning.").format(n=saved.rows)
+
+
+def _file_name(result: Any) -> str:
+    """A harmless file name from the result's name."""
+    name = "".join(c if c.isalnum() or c in " -_." else "_" for c in result.segmentation.GetName())
+    return name.strip(" .") or "clamseg"

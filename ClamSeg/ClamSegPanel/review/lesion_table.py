@@ -1,0 +1,107 @@
+"""The lesion table: one line a lesion, keys that work only while the table has the focus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import qt
+from slicer.i18n import tr as _
+
+from ClamSegPanel.columns import fit_columns
+from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
+from ClamSegWorkflow.case.review_text import decision_words, size_words, slices_words
+
+_LINE_HEIGHT_PX = 22
+
+
+class LesionTable:
+    """Fills a QTableWidget and tells which lesion is chosen.
+
+    Args:
+        widget: the table of the window.
+        on_choose: called with the number of a lesion that the reader clicked or went to.
+        keys: key -> what it does while the table has the focus.
+    """
+
+    def __init__(self, widget: Any, on_choose: Callable[[int], None], keys: dict[str, Callable[[], None]]) -> None:
+        self._widget, self._on_choose = widget, on_choose
+        self._rows: list[LesionRow] = []
+        self._filling = False
+        widget.verticalHeader().hide()
+        widget.verticalHeader().setDefaultSectionSize(_LINE_HEIGHT_PX)
+        widget.horizontalHeader().setStretchLastSection(True)
+        widget.connect("itemSelectionChanged()", self._chosen)
+        widget.connect("cellClicked(int,int)", self._clicked)
+        self._shortcuts = []
+        for key, action in keys.items():
+            shortcut = qt.QShortcut(widget)
+            shortcut.setKey(qt.QKeySequence(key))
+            shortcut.setContext(qt.Qt.WidgetWithChildrenShortcut)
+            shortcut.connect("activated()", action)
+            self._shortcuts.append(shortcut)
+
+    def fill(self, rows: Sequence[LesionRow], several_conditions: bool) -> None:
+        """Shows the lesions; the chosen one stays chosen where it is still there."""
+        chosen = self.chosen()
+        self._filling = True
+        try:
+            self._rows = list(rows)
+            self._widget.setRowCount(len(self._rows))
+            for line, row in enumerate(self._rows):
+                self._fill_line(line, row, several_conditions)
+            fit_columns(self._widget)
+        finally:
+            self._filling = False
+        self.choose(chosen)
+
+    def _fill_line(self, line: int, row: LesionRow, several_conditions: bool) -> None:
+        name = f"{row.number} {row.condition}" if several_conditions else str(row.number)
+        texts = (
+            name, slices_words(row), size_words(row), f"{row.mean_probability:.2f}",
+            f"{row.mean_disagreement:.2f}", decision_words(row.decision),
+        )  # fmt: skip
+        told = _("Lesion {number}, {condition}, slices {slices}, {size}, {state}").format(
+            number=row.number, condition=row.condition, slices=slices_words(row), size=size_words(row),
+            state=row.decision.value,
+        )  # fmt: skip
+        for column, text in enumerate(texts):
+            item = qt.QTableWidgetItem(text)
+            item.setToolTip(told)
+            self._widget.setItem(line, column, item)
+
+    def chosen(self) -> int | None:
+        """Number of the chosen lesion."""
+        line = self._widget.currentRow()
+        return self._rows[line].number if 0 <= line < len(self._rows) else None
+
+    def choose(self, number: int | None) -> None:
+        """Chooses a lesion without jumping to it; None or a lesion that is gone chooses none."""
+        line = next((n for n, row in enumerate(self._rows) if row.number == number), -1)
+        self._filling = True
+        try:
+            if line < 0:
+                self._widget.clearSelection()
+                self._widget.setCurrentCell(-1, -1)
+            else:
+                self._widget.selectRow(line)
+        finally:
+            self._filling = False
+
+    def next_undecided(self, after: int) -> int | None:
+        """The first undecided lesion below lesion `after`, else the first of all."""
+        numbers = [row.number for row in self._rows if row.decision is Decision.UNDECIDED]
+        below = [number for number in numbers if number > after]
+        return (below or numbers or [None])[0]
+
+    def _chosen(self) -> None:
+        if not self._filling and self._widget.selectedItems():
+            self._tell()
+
+    def _clicked(self, line: int, column: int) -> None:
+        self._tell()
+
+    def _tell(self) -> None:
+        number = self.chosen()
+        if number is not None:
+            self._on_choose(number)

@@ -1,0 +1,320 @@
+"""Review: look at a result, move its threshold, decide on lesions, mark slices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ClamSegPanel.review.export_menu import ExportMenu
+from ClamSegPanel.review.lesion_table import LesionTable
+from ClamSegPanel.review.segment_editor import open_in_segment_editor
+from ClamSegPanel.review.slice_marks import SliceMarks
+from ClamSegPanel.user_action import user_action
+from ClamSegWorkflow.case.lesion_row import Decision
+from ClamSegWorkflow.case.result_views import jump_to_lesion, show_result
+from ClamSegWorkflow.case.review_text import statistics_words
+from ClamSegWorkflow.scene.overlays import DISAGREEMENT, PROBABILITY, map_of, show_overlay
+from ClamSegWorkflow.scene.views import outline_opacity, show_segments
+
+_OVERLAYS = (None, PROBABILITY, DISAGREEMENT)
+_DECIDING = ("acceptButton", "rejectButton", "editButton", "resetButton")
+
+
+class ReviewSection:
+    """The result under review.
+
+    Attributes:
+        result: `Result`, None where none is chosen.
+    """
+
+    def __init__(self, panel: Any) -> None:
+        self._panel, self._ui = panel, panel.ui
+        self.result: Any = None
+        self._filling = False
+        ui = self._ui
+        ui.overlaySelector.addItems([_("no map"), _("probability"), _("disagreement")])
+        keys = {"A": self._accept, "R": self._reject, "E": self._edit, "U": self._undo, "H": self._toggle_hidden}
+        self._table = LesionTable(ui.lesionTable, self._jump, keys)
+        self._marks = SliceMarks(panel, self)
+        self._export = ExportMenu(panel, self)
+        ui.resultSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._result_chosen)
+        ui.resultSelector.connect("nodeActivated(vtkMRMLNode*)", self._bring)
+        ui.hideButton.connect("toggled(bool)", self._hide)
+        ui.overlaySelector.connect("currentIndexChanged(int)", self._overlay_changed)
+        ui.opacitySlider.connect("valueChanged(double)", self._opacity_changed)
+        ui.thresholdSlider.connect("valueIsChanging(double)", self._threshold_moves)
+        ui.thresholdSlider.connect("valueChanged(double)", self._threshold_set)
+        for button, action in (
+            (ui.acceptButton, self._accept), (ui.rejectButton, self._reject), (ui.editButton, self._edit),
+            (ui.addButton, self._add), (ui.resetButton, self._reset), (ui.undoButton, self._undo),
+        ):  # fmt: skip
+            button.connect("clicked(bool)", action)
+        self._show_nothing()
+
+    # What the panel tells
+
+    def bind(self) -> None:
+        """The choices of this scene are there: its result is taken up again."""
+        self._choose(self._panel.node.result)
+
+    def close(self) -> None:
+        """The window goes."""
+        self._marks.close()
+        self._export.close()
+
+    def scene_closing(self) -> None:
+        """The scene is about to go."""
+        self.result = None
+        self._marks.close()
+        self._show_nothing()
+
+    def scene_changed(self) -> None:
+        """Another scene is there."""
+        if self._panel.node is not None:
+            self._choose(self._panel.node.result)
+
+    def show_new(self, result: Any, certificate: str) -> None:
+        """A run brought a result: it is opened, in front of its scan, at the model's window."""
+        self._ui.reviewSection.collapsed = False
+        self._choose(result.segmentation)
+        self._bring(result.segmentation)
+        self._ui.certificateLabel.text = _("Geometry: {certificate}").format(certificate=certificate)
+        rows = result.lesions.rows() if result.lesions is not None else []
+        if rows:
+            self._table.choose(rows[0].number)
+            self._jump(rows[0].number)
+
+    def take_over_edits(self) -> None:
+        """The reader comes back, perhaps from the Segment Editor: what was drawn there counts."""
+        if self.result is None or self.result.lesions is None:
+            return
+        if not self.result.is_alive():
+            self._choose(None)
+            return
+        self._take_over()
+
+    @user_action(_("What was drawn could not be taken over."))
+    def _take_over(self) -> None:
+        self.result.editing = None
+        self.result.take_over_edits()
+        self.refresh()
+
+    # Showing
+
+    def _choose(self, segmentation: Any) -> None:
+        """Shows a result in the selector and below it."""
+        self._filling = True
+        try:
+            self._ui.resultSelector.setCurrentNode(segmentation)
+        finally:
+            self._filling = False
+        self._open(segmentation)
+
+    def _result_chosen(self, node: Any) -> None:
+        if not self._filling:
+            self._open(node)
+
+    @user_action(_("The result could not be shown."))
+    def _bring(self, _node: Any) -> None:
+        """The reader asked for this result: the views show its scan, and nothing of another one's."""
+        if self.result is not None:
+            show_result(self.result)
+
+    @user_action(_("The result could not be opened."))
+    def _open(self, segmentation: Any) -> None:
+        self.result = None
+        self._show_nothing()
+        if segmentation is None:
+            return
+        result = self._panel.logic.result_of(segmentation)
+        if self._panel.node is not None:
+            self._panel.node.result = segmentation if result is not None else None
+        if result is None:
+            self._ui.summaryLabel.text = _("This segmentation is not a result of ClamSeg, or its scan is gone.")
+            return
+        self.result = result
+        display = segmentation.GetDisplayNode()
+        self._ui.hideButton.checked = display is not None and not display.GetVisibility()
+        self._ui.segmentsTable.setSegmentationNode(segmentation)
+        self._ui.show3DButton.setSegmentationNode(segmentation)
+        outline_opacity(segmentation, float(self._ui.opacitySlider.value))
+        facts = result.provenance
+        told = [facts.get(name, "") for name in ("warnings", "accepted_warnings")]
+        words = "\n".join(text.replace(" | ", "\n") for text in told if text)
+        self._ui.resultWarningsLabel.text = words
+        self._ui.resultWarningsLabel.visible = bool(words)
+        self._overlay_changed(self._ui.overlaySelector.currentIndex)
+        self._marks.follow(result)
+        self.refresh()
+
+    def _show_nothing(self) -> None:
+        """No result: everything that needs one is greyed."""
+        ui = self._ui
+        ui.summaryLabel.text = _("Nothing to review yet; segment a scan first.")
+        ui.certificateLabel.text = ""
+        ui.statisticsLabel.text = ""
+        ui.exportLabel.text = ""
+        ui.hideButton.checked = False  # belongs to the result before
+        ui.resultWarningsLabel.visible = False
+        ui.segmentsTable.setSegmentationNode(None)
+        ui.show3DButton.setSegmentationNode(None)
+        self._table.fill([], False)
+        self._enable(False, False)
+
+    def _enable(self, has_result: bool, has_lesions: bool) -> None:
+        ui = self._ui
+        for widget in (ui.hideButton, ui.overlaySelector, ui.opacitySlider, ui.exportButton, ui.show3DButton):
+            widget.enabled = has_result
+        for widget in (ui.thresholdSlider, ui.lesionTable, ui.addButton, ui.undoButton, ui.saveCorrectionsButton):
+            widget.enabled = has_result and has_lesions
+        self._marks.enable(has_result and has_lesions)
+        for name in _DECIDING:
+            getattr(ui, name).enabled = has_result and has_lesions
+
+    def refresh(self) -> None:
+        """Summary, certificate, table and statistics as they are now."""
+        result, ui = self.result, self._ui
+        if result is None:
+            return
+        ui.summaryLabel.text = result.summary()
+        ui.certificateLabel.text = _("Geometry: {certificate}").format(certificate=result.certificate())
+        lesions = result.lesions
+        self._enable(True, lesions is not None)
+        if lesions is None:
+            return
+        rows = lesions.rows()
+        self._table.fill(rows, len(lesions.conditions) > 1)
+        ui.statisticsLabel.text = statistics_words(rows)
+        self._filling = True
+        try:
+            ui.thresholdSlider.value = lesions.threshold
+        finally:
+            self._filling = False
+        self._marks.show()
+
+    @user_action(_("The view could not be changed."))
+    def _jump(self, number: int) -> None:
+        result = self.result
+        if result is None or result.lesions is None:
+            return
+        jump_to_lesion(result, number)
+
+    def _hide(self, hidden: bool) -> None:
+        self._ui.hideButton.text = _("Show") if hidden else _("Hide")
+        if self.result is None:
+            return
+        show_segments(self.result.segmentation, not hidden)
+        self._show_map(None if hidden else self._kind())
+
+    def _toggle_hidden(self) -> None:
+        self._ui.hideButton.checked = not self._ui.hideButton.checked
+
+    def _kind(self) -> str | None:
+        return _OVERLAYS[max(0, self._ui.overlaySelector.currentIndex)]
+
+    def _overlay_changed(self, index: int) -> None:
+        if self.result is not None:
+            self._show_map(_OVERLAYS[max(0, index)])
+
+    def _show_map(self, kind: str | None) -> None:
+        node = map_of(self.result.segmentation, kind) if kind else None
+        show_overlay(slicer.mrmlScene, node)
+
+    def _opacity_changed(self, opacity: float) -> None:
+        if self.result is not None:
+            outline_opacity(self.result.segmentation, float(opacity))
+
+    # Threshold
+
+    def _threshold_moves(self, threshold: float) -> None:
+        """While dragging only the map moves; it is shown, because otherwise there is nothing to see."""
+        if self.result is None or self.result.lesions is None or self._filling:
+            return
+        if self._kind() is None:
+            self._ui.overlaySelector.currentIndex = _OVERLAYS.index(PROBABILITY)
+        self.result.preview_threshold(float(threshold))
+
+    @user_action(_("The threshold could not be changed."))
+    def _threshold_set(self, threshold: float) -> None:
+        if self.result is None or self.result.lesions is None or self._filling:
+            return
+        if abs(self.result.lesions.threshold - float(threshold)) < 1e-9:
+            return
+        self.result.set_threshold(float(threshold))
+        self._panel.node.threshold = float(threshold)
+        self.refresh()
+
+    # Decisions
+
+    def _accept(self, checked: bool = False) -> None:
+        self._decide(Decision.ACCEPTED)
+
+    def _reject(self, checked: bool = False) -> None:
+        self._decide(Decision.REJECTED)
+
+    def _reset(self, checked: bool = False) -> None:
+        self._decide(Decision.UNDECIDED)
+
+    @user_action(_("The decision could not be kept."))
+    def _decide(self, decision: Decision) -> None:
+        number = self._chosen()
+        if number is None:
+            return
+        self.result.decide(number, decision)
+        self.refresh()
+        following = self._table.next_undecided(number) if decision is not Decision.UNDECIDED else None
+        if following is not None:
+            self._table.choose(following)
+            self._jump(following)
+
+    def _chosen(self) -> int | None:
+        if self.result is None or self.result.lesions is None:
+            return None
+        number = self._table.chosen()
+        if number is None:
+            self._panel.failed(_("Choose a lesion in the table first."))
+        return number
+
+    @user_action(_("The lesion could not be opened in the Segment Editor."))
+    def _edit(self, checked: bool = False) -> None:
+        number = self._chosen()
+        if number is None:
+            return
+        segment_id = self.result.begin_edit(number)
+        self.refresh()
+        open_in_segment_editor(self.result.segmentation, self.result.volume, segment_id)
+
+    @user_action(_("The lesion could not be added."))
+    def _add(self, checked: bool = False) -> None:
+        if self.result is None or self.result.lesions is None:
+            return
+        condition = self._condition_to_add()
+        if condition is None:
+            return
+        segment_id = self.result.begin_lesion(condition)
+        open_in_segment_editor(self.result.segmentation, self.result.volume, segment_id)
+
+    def _condition_to_add(self) -> str | None:
+        conditions = list(self.result.lesions.conditions)
+        if len(conditions) == 1:
+            return conditions[0]
+        # QInputDialog.getItem would give the first condition when the reader cancels.
+        dialog = qt.QInputDialog()
+        dialog.windowTitle = _("Add lesion")
+        dialog.setLabelText(_("Condition:"))
+        dialog.setComboBoxItems(conditions)
+        if dialog.exec_() != qt.QDialog.Accepted:
+            return None
+        chosen = str(dialog.textValue())
+        return chosen if chosen in conditions else None
+
+    @user_action(_("The last step could not be taken back."))
+    def _undo(self, checked: bool = False) -> None:
+        if self.result is None or self.result.lesions is None:
+            return
+        if not self.result.undo():
+            self._panel.log(_("There is no step to take back."))
+        self.refresh()

@@ -1,0 +1,1 @@
+"""Setup: packages, engines, models, bundles and the support file."""

@@ -1,0 +1,332 @@
+"""The lesions of a result under review: a threshold for the undecided ones, the decided ones frozen.
+
+The list works on the box of the volume in which the map is above 0, in canonical orientation, and gives masks in the
+volume's own frame. A lesion is known by its strongest voxel, so that its number stays when the threshold moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ClamSegLib.imaging.volume import box_of
+from ClamSegWorkflow.case.drawn_lesions import FoundLesion, drawn_lesions
+from ClamSegWorkflow.case.lesion_map import KeptLesion, LesionMap, shifted
+from ClamSegWorkflow.case.lesion_measure import measure_kept, measure_undecided, row_of
+from ClamSegWorkflow.case.lesion_row import FROZEN, Decision, LesionRow
+from ClamSegWorkflow.words import tr as _
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """What one undo step brings back."""
+
+    threshold: float
+    kept: dict[int, KeptLesion]
+    numbers: dict[tuple[int, int, int], int]
+
+
+class LesionList:
+    """Lesions of one result.
+
+    Args:
+        probability: (k, j, i) uint8, steps of 1/255, own frame.
+        disagreement: likewise.
+        strongest: (k, j, i) uint8, number of the strongest condition from 1, or None for a single condition.
+        geometry: ClamSegLib Volume of the scan's grid (its array is not looked at).
+        conditions: their names.
+    """
+
+    def __init__(
+        self,
+        probability: np.ndarray,
+        disagreement: np.ndarray,
+        strongest: np.ndarray | None,
+        geometry: Any,
+        conditions: Sequence[str],
+        *,
+        plane: str,
+        threshold: float,
+        minimum_volume_ml: float = 0.0,
+    ) -> None:
+        self.conditions = tuple(conditions)
+        self.plane = plane
+        self.threshold = threshold
+        self.minimum_volume_ml = minimum_volume_ml
+        self._map = LesionMap(probability, disagreement, strongest, geometry, len(self.conditions), plane)
+        self._kept: dict[int, KeptLesion] = {}
+        self._numbers: dict[tuple[int, int, int], int] = {}
+        self._undo: list[_Memory] = []
+        self._rows: list[LesionRow] | None = None
+        self._place: dict[int, int] = {}
+        self._find()
+
+    # What is shown
+
+    @property
+    def n_slices(self) -> int:
+        """Canonical slices of the volume."""
+        return int(self._map.grid.array.shape[0])
+
+    def rows(self) -> list[LesionRow]:
+        """All lesions, decided ones included, by number."""
+        if self._rows is None:
+            self._rows = self._measured()
+        return self._rows
+
+    def row(self, number: int) -> LesionRow:
+        """The row of a lesion.
+
+        Raises:
+            KeyError: no such lesion at this threshold.
+        """
+        for row in self.rows():
+            if row.number == number:
+                return row
+        raise KeyError(number)
+
+    def undecided_mask(self, condition: int) -> tuple[np.ndarray, tuple[int, int, int]]:
+        """Voxels of the undecided lesions of a condition (from 1): a box in the own frame and its first k, j, i."""
+        return self._map.own_box(self._map.labels == condition, self._map.box)
+
+    def lesion_mask(self, number: int) -> tuple[np.ndarray, tuple[int, int, int]]:
+        """Voxels of one lesion: a box in the own frame and its first k, j, i.
+
+        Raises:
+            KeyError: no such lesion.
+        """
+        if number in self._kept:
+            kept = self._kept[number]
+            return self._map.own_box(kept.mask, kept.box)
+        self.rows()
+        place = self._place[number]
+        inside = self._map.objects[place - 1]
+        return self._map.own_box(self._map.components[inside] == place, shifted(inside, self._map.box))
+
+    def standing_masks(self) -> dict[str, np.ndarray]:
+        """Per condition what the reader let stand (accepted, edited, added), own frame, whole volume."""
+        masks = {name: np.zeros(self._map.own_shape, bool) for name in self.conditions}
+        for kept in self._kept.values():
+            if kept.decision in FROZEN:
+                turned = self._map.orientation.apply(masks[self.conditions[kept.condition - 1]])
+                turned[kept.box] |= kept.mask
+        return masks
+
+    def rejected_mask(self) -> np.ndarray:
+        """All rejected voxels, own frame, whole volume."""
+        mask = np.zeros(self._map.own_shape, bool)
+        turned = self._map.orientation.apply(mask)
+        for kept in self._kept.values():
+            if kept.decision is Decision.REJECTED:
+                turned[kept.box] |= kept.mask
+        return mask
+
+    # What the reader does
+
+    def set_threshold(self, threshold: float) -> None:
+        """Undecided lesions follow the threshold; decided ones stay as they are."""
+        self._remember()
+        self.threshold = threshold
+        self._find()
+
+    def decide(self, number: int, decision: Decision) -> None:
+        """Accepts, rejects or frees a lesion; accepting or rejecting freezes its voxels.
+
+        Raises:
+            KeyError: no such lesion.
+        """
+        row = self.row(number)
+        self._remember()
+        if decision is Decision.UNDECIDED:
+            self._kept.pop(number, None)
+        elif number in self._kept:
+            self._kept[number] = replace(self._kept[number], decision=decision)
+        else:
+            place = self._place[number]
+            inside = self._map.objects[place - 1]
+            mask = self._map.components[inside] == place
+            condition = self.conditions.index(row.condition) + 1
+            where = shifted(inside, self._map.box)
+            peak = row.peak_index
+            self._kept[number] = KeptLesion(number, condition, decision, where, mask, peak, self.threshold)
+            # The whole lesion is decided, so nothing of it is left to be found again.
+            self._map.remove(place)
+            self._rows = None
+            return
+        self._find()
+
+    def set_mask(self, number: int, mask: np.ndarray, condition: int = 1) -> None:
+        """What the reader drew: replaces the voxels of a lesion, or adds one (a number from `free_number`).
+
+        Args:
+            mask: (k, j, i) bool, own frame, whole volume.
+
+        Raises:
+            ValueError: the mask is empty.
+        """
+        turned = self._map.orientation.apply(mask)
+        box = box_of(turned)
+        if box is None:
+            raise ValueError(_("the lesion is empty; reject it instead"))
+        known = number in self._kept or any(row.number == number for row in self.rows())
+        self._remember()
+        old = self._kept.get(number)
+        decision = Decision.EDITED if known and (old is None or old.decision is not Decision.ADDED) else Decision.ADDED
+        kept_condition = old.condition if old is not None else condition
+        if old is not None:
+            peak = old.peak_index
+        elif known:
+            peak = self.row(number).peak_index
+        else:
+            inside = np.argwhere(turned[box])[0]
+            peak = tuple(int(value + s.start) for value, s in zip(inside, box, strict=True))
+        settled = self._found_as(number) if decision is Decision.EDITED else None
+        self._kept[number] = KeptLesion(
+            number, kept_condition, decision, box, np.array(turned[box]), peak, self.threshold, settled
+        )
+        self._find()
+
+    def _found_as(self, number: int) -> tuple[Any, np.ndarray]:
+        """Where a lesion was before it was drawn anew."""
+        old = self._kept.get(number)
+        if old is not None:
+            return old.settled if old.settled is not None else (old.box, old.mask)
+        place = self._place[number]
+        inside = self._map.objects[place - 1]
+        return shifted(inside, self._map.box), self._map.components[inside] == place
+
+    def free_number(self) -> int:
+        """A number no lesion has had."""
+        return max([0, *self._kept, *self._numbers.values(), *(row.number for row in self.rows())]) + 1
+
+    def undo(self) -> bool:
+        """Takes the last step back; False where there is none."""
+        if not self._undo:
+            return False
+        memory = self._undo.pop()
+        self.threshold, self._kept, self._numbers = memory.threshold, dict(memory.kept), dict(memory.numbers)
+        self._find()
+        return True
+
+    def adopt(self, mask: np.ndarray, condition: int) -> bool:
+        """Takes over what the reader drew into the segment of the undecided lesions, so that nothing drawn is lost.
+
+        A lesion that was changed becomes edited, one that was erased rejected, a new one added.
+
+        Args:
+            mask: (k, j, i) bool, own frame: the segment as it is now.
+            condition: number of the segment's condition, from 1.
+
+        Returns:
+            Whether anything differed from the list.
+        """
+        turned = self._map.orientation.apply(mask)
+        ours = np.zeros(turned.shape, bool)
+        ours[self._map.box] = self._map.labels == condition
+        if np.array_equal(turned, ours):
+            return False
+        found = [
+            FoundLesion(row.number, *self._found_as(row.number), row.peak_index)
+            for row in self.rows()
+            if row.decision is Decision.UNDECIDED and row.condition == self.conditions[condition - 1]
+        ]
+        self._remember()
+        for drawn in drawn_lesions(turned, found):
+            before = drawn.found
+            number = before.number if before is not None else self.free_number()
+            settled = (before.box, before.mask) if before is not None else None
+            self._kept[number] = KeptLesion(
+                number, condition, drawn.decision, drawn.box, drawn.mask, drawn.peak_index, self.threshold, settled
+            )
+        self._find()
+        return True
+
+    def restore(
+        self,
+        frozen: dict[int, tuple[int, Decision, np.ndarray, float, tuple[int, int, int]]],
+        numbers: dict[tuple[int, int, int], int],
+        rejected: dict[int, tuple[int, float, tuple[int, int, int]]],
+    ) -> None:
+        """Brings a saved review back.
+
+        Args:
+            frozen: number -> condition, decision, own-frame mask, threshold of that moment, strongest voxel (canonical).
+            numbers: strongest voxel -> number.
+            rejected: number -> condition, threshold of that moment, strongest voxel.
+        """
+        self._numbers = dict(numbers)
+        for number, (condition, decision, mask, threshold, peak) in frozen.items():
+            turned = self._map.orientation.apply(mask)
+            box = box_of(turned)
+            if box is not None:
+                settled = self._map.component_at(peak, threshold) if decision is Decision.EDITED else None
+                drawn = np.array(turned[box])
+                self._kept[number] = KeptLesion(number, condition, decision, box, drawn, peak, threshold, settled)
+        for number, (condition, threshold, peak) in rejected.items():
+            found = self._map.component_at(peak, threshold)
+            if found is not None:
+                self._kept[number] = KeptLesion(number, condition, Decision.REJECTED, *found, peak, threshold)
+        self._undo.clear()
+        self._find()
+
+    def memory(self) -> dict[str, Any]:
+        """What a saved scene needs besides the segments, as JSON values."""
+        return {
+            "threshold": self.threshold,
+            "minimum_volume_ml": self.minimum_volume_ml,
+            "plane": self.plane,
+            "conditions": list(self.conditions),
+            "numbers": [[*peak, number] for peak, number in self._numbers.items()],
+            "decided": [
+                {"number": k.number, "condition": k.condition, "decision": k.decision.value, "peak": list(k.peak_index),
+                 "threshold": k.threshold}
+                for k in self._kept.values()
+            ],
+        }  # fmt: skip
+
+    @property
+    def spacing_known(self) -> bool:
+        """Whether sizes can be told in mm and ml."""
+        return bool(self._map.grid.spacing_known)
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether the scan is a single projection without known spacing."""
+        return bool(self._map.grid.is_picture)
+
+    def kept(self, number: int) -> KeptLesion:
+        """A decided lesion."""
+        return self._kept[number]
+
+    def decisions(self) -> dict[int, Decision]:
+        """Decided lesions."""
+        return {number: kept.decision for number, kept in self._kept.items()}
+
+    def canonical_slice(self, ijk: Sequence[float]) -> int | None:
+        """The canonical slice a voxel position (i, j, k) lies in, None above or below the scan."""
+        return self._map.canonical_slice(ijk)
+
+    # How it is computed
+
+    def _find(self) -> None:
+        self._map.find_lesions(self._kept.values(), self.threshold, self.minimum_volume_ml)
+        self._rows = None
+
+    def _remember(self) -> None:
+        self._undo.append(_Memory(self.threshold, dict(self._kept), dict(self._numbers)))
+        del self._undo[:-20]
+
+    def _measured(self) -> list[LesionRow]:
+        self._place, rows = {}, []
+        for place, lesion in enumerate(measure_undecided(self._map, self.conditions), 1):
+            peak = self._map.peak_of(place)
+            number = self._numbers.setdefault(peak, max([0, *self._numbers.values(), *self._kept]) + 1)
+            self._place[number] = place
+            rows.append(row_of(self._map, lesion, number, Decision.UNDECIDED, peak, self._map.box))
+        for kept in self._kept.values():
+            lesion = measure_kept(self._map, kept, self.conditions)
+            rows.append(row_of(self._map, lesion, kept.number, kept.decision, kept.peak_index, kept.box))
+        return sorted(rows, key=lambda row: row.number)

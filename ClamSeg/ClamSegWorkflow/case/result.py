@@ -1,0 +1,300 @@
+"""A result in the scene and the review on it: segments, maps and lesion list kept in step.
+
+The undecided lesions of a condition share the segment 'lesion-<condition>'. A lesion that was accepted, edited or
+added has a segment of its own, 'lesion-<condition>-<number>', which no threshold touches any more.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from ClamSegWorkflow.case.lesion_list import LesionList
+from ClamSegWorkflow.case.lesion_row import FROZEN, Decision, LesionRow
+from ClamSegWorkflow.scene import SceneError
+from ClamSegWorkflow.scene.certificate import Certificate, certify
+from ClamSegWorkflow.scene.geometry import GeometryRecord, record_geometry, to_world, unchanged
+from ClamSegWorkflow.scene.overlays import MAPS, PROBABILITY, map_of, set_shown_threshold
+from ClamSegWorkflow.scene.segments import (
+    SegmentLook,
+    put_segment,
+    read_provenance,
+    segment_mask,
+    segment_time,
+    write_provenance,
+)
+from ClamSegWorkflow.words import tr as _
+
+REVIEW = "ClamSeg.review"
+# Reference of a result to the scan it was made from.
+VOLUME = "ClamSeg.volume"
+
+
+class Result:
+    """A segmentation node of ours, its maps and its lesions.
+
+    Made by `result_import` from a worker's folder, or from a saved scene.
+    """
+
+    def __init__(
+        self, scene: Any, volume: Any, segmentation: Any, lesions: LesionList | None, looks: list[SegmentLook]
+    ):
+        self.scene, self.volume, self.segmentation = scene, volume, segmentation
+        self.lesions = lesions
+        self._looks = {look.id: look for look in looks}
+        self._kept: dict[str, tuple[Decision, np.ndarray]] = {}
+        self._times: dict[str, int] = {}
+        self.marks: dict[int, str] = {}
+        self.editing: int | None = None
+
+    # Facts
+
+    @property
+    def record(self) -> GeometryRecord:
+        """The volume's grid."""
+        return record_geometry(self.volume)
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """Model, hash, level, threshold, version and summary."""
+        return read_provenance(self.segmentation)
+
+    def is_alive(self) -> bool:
+        """Whether its nodes are still in the scene."""
+        return all(
+            node is not None and self.scene.IsNodePresent(node) for node in (self.segmentation, self.volume)
+        ) and unchanged(self.volume, self.record)
+
+    def remove(self) -> None:
+        """Takes segments and maps out of the scene; the scan stays."""
+        for node in (*(map_of(self.segmentation, kind) for kind in MAPS), self.segmentation):
+            if node is not None:
+                self.scene.RemoveNode(node)
+
+    def certificate(self) -> Certificate:
+        """Where the segments lie against the volume, now."""
+        return certify(self.segmentation, self.volume)
+
+    def world_of(self, row: LesionRow) -> tuple[float, float, float]:
+        """Centre of a lesion in world RAS mm."""
+        return to_world(self.volume, row.centre_ijk)
+
+    def summary(self) -> str:
+        """What stands now, in one line."""
+        lesions = self.lesions
+        if lesions is None:
+            return self.provenance.get("summary", "")
+        n = lesions.n_slices
+        standing = [row for row in lesions.rows() if row.decision is not Decision.REJECTED]
+        if not standing:
+            return _words_of_none(lesions)
+        count = len(standing)
+        decided = sum(row.decision is not Decision.UNDECIDED for row in standing)
+        words = _("1 lesion") if count == 1 else _("{count} lesions").format(count=count)
+        return _("{words}, {decided} decided, {n} of {n} slices analysed").format(words=words, decided=decided, n=n)
+
+    # Threshold
+
+    def preview_threshold(self, threshold: float) -> None:
+        """While dragging: only the map's display moves, no mask is touched."""
+        node = map_of(self.segmentation, PROBABILITY)
+        if node is not None:
+            set_shown_threshold(node, threshold)
+
+    def set_threshold(self, threshold: float) -> None:
+        """On release: the masks of undecided lesions follow; decided ones stay."""
+        lesions = self._list()
+        self.take_over_edits()
+        lesions.set_threshold(threshold)
+        self.preview_threshold(threshold)
+        self.write()
+
+    # Decisions
+
+    def decide(self, number: int, decision: Decision) -> None:
+        """Accepts, rejects or frees a lesion."""
+        self.take_over_edits()
+        self._list().decide(number, decision)
+        self.write()
+
+    def begin_edit(self, number: int) -> str:
+        """Gives a lesion a segment of its own to be edited; returns the segment's id."""
+        lesions = self._list()
+        self.take_over_edits()
+        row = lesions.row(number)
+        if row.decision not in FROZEN:
+            lesions.decide(number, Decision.ACCEPTED)
+            self.write()
+        self.editing = number
+        return self._id_of(number, row.condition)
+
+    def begin_lesion(self, condition: str) -> str:
+        """An empty segment for a missed lesion; returns its id. Left empty, it is dropped."""
+        lesions = self._list()
+        self.take_over_edits()
+        number = lesions.free_number()
+        look = self._look_of(number, condition, Decision.ADDED)
+        put_segment(self.segmentation, self.volume, look, np.zeros((1, 1, 1), bool))
+        self._times[look.id] = segment_time(self.segmentation, look.id)
+        self.editing = number
+        return look.id
+
+    def take_over_edits(self) -> bool:
+        """Reads what was drawn into our segments since we wrote them; True where something was.
+
+        Raises:
+            SceneError: a segment reaches beyond the volume.
+        """
+        lesions = self._list()
+        shape = self.record.shape
+        taken = False
+        for number, condition, segment_id in self._own_segments():
+            if self._times.get(segment_id) == segment_time(self.segmentation, segment_id):
+                continue
+            mask = segment_mask(self.segmentation, segment_id, shape)
+            if number in lesions.decisions() and _same(mask, *lesions.lesion_mask(number)):
+                continue
+            if mask.any():
+                lesions.set_mask(number, mask, lesions.conditions.index(condition) + 1)
+                taken = True
+            elif number in lesions.decisions():
+                lesions.decide(number, Decision.REJECTED)
+                taken = True
+        for index, condition in enumerate(lesions.conditions, 1):
+            segment_id = f"lesion-{condition}"
+            if self.segmentation.GetSegmentation().GetSegment(segment_id) is None:
+                continue  # the reader removed it: it is written again with what is undecided
+            if self._times.get(segment_id) != segment_time(self.segmentation, segment_id):
+                taken = lesions.adopt(segment_mask(self.segmentation, segment_id, shape), index) or taken
+        if taken:
+            self.write()
+        return taken
+
+    def is_reviewed(self) -> bool:
+        """Whether decisions, drawings or marked slices would go with it."""
+        if self.lesions is None:
+            return False
+        self.take_over_edits()
+        return bool(self.lesions.decisions() or self.marks)
+
+    def undo(self) -> bool:
+        """Takes the last step of the review back; what was drawn meanwhile is taken over first."""
+        self.take_over_edits()
+        undone = self._list().undo()
+        if undone:
+            self.write()
+            self.preview_threshold(self._list().threshold)
+        return undone
+
+    def mark(self, canonical_slice: int, word: str) -> None:
+        """Marks a slice 'normal', 'diseased' or 'unsure'; '' takes the mark away."""
+        if word:
+            self.marks[canonical_slice] = word
+        else:
+            self.marks.pop(canonical_slice, None)
+        self._remember()
+
+    # Scene
+
+    def _list(self) -> LesionList:
+        if self.lesions is None:
+            raise SceneError(_("This result holds no lesions to review."))
+        return self.lesions
+
+    def _id_of(self, number: int, condition: str) -> str:
+        return f"lesion-{condition}-{number}"
+
+    def _look_of(self, number: int, condition: str, decision: Decision) -> SegmentLook:
+        base = self._looks[f"lesion-{condition}"]
+        name = f"{base.name} {number} ({decision.value})"
+        return SegmentLook(self._id_of(number, condition), name, base.colour, base.terminology)
+
+    def _own_segments(self) -> list[tuple[int, str, str]]:
+        """(number, condition, id) of the segments that hold one lesion each."""
+        data = self.segmentation.GetSegmentation()
+        found = []
+        for index in range(data.GetNumberOfSegments()):
+            segment_id = data.GetNthSegmentID(index)
+            for condition in self._list().conditions:
+                number = segment_id.removeprefix(f"lesion-{condition}-")
+                if number != segment_id and number.isdigit():
+                    found.append((int(number), condition, segment_id))
+        return found
+
+    def write(self) -> None:
+        """Brings the segments in step with the list, as one step of the scene's undo."""
+        lesions = self._list()
+        if self.scene.GetUndoFlag():
+            self.scene.SaveStateForUndo()
+        modified = self.segmentation.StartModify()
+        try:
+            self._write_undecided(lesions)
+            self._write_decided(lesions)
+        finally:
+            self.segmentation.EndModify(modified)
+        write_provenance(self.segmentation, {"threshold": f"{lesions.threshold:.4g}"})
+        self._remember()
+
+    def _write_undecided(self, lesions: LesionList) -> None:
+        for index, condition in enumerate(lesions.conditions, 1):
+            look = self._looks[f"lesion-{condition}"]
+            mask, start = lesions.undecided_mask(index)
+            put_segment(self.segmentation, self.volume, look, mask, start)
+            self._times[look.id] = segment_time(self.segmentation, look.id)
+
+    def _write_decided(self, lesions: LesionList) -> None:
+        frozen = {number: decision for number, decision in lesions.decisions().items() if decision in FROZEN}
+        data = self.segmentation.GetSegmentation()
+        for number, _condition, segment_id in self._own_segments():
+            if number not in frozen and number != self.editing:
+                data.RemoveSegment(segment_id)
+                self._kept.pop(segment_id, None)
+        for number, decision in frozen.items():
+            kept = lesions.kept(number)
+            look = self._look_of(number, lesions.conditions[kept.condition - 1], decision)
+            there = data.GetSegment(look.id) is not None
+            before = self._kept.get(look.id)
+            if not there or before is None or before[1] is not kept.mask:
+                put_segment(self.segmentation, self.volume, look, *lesions.lesion_mask(number))
+            data.GetSegment(look.id).SetName(look.name)
+            self._kept[look.id] = (decision, kept.mask)
+            self._times[look.id] = segment_time(self.segmentation, look.id)
+
+    def known_as_written(self) -> None:
+        """The segments in the scene are those of the list: a reopened review begins without edits."""
+        lesions = self._list()
+        for number, _condition, segment_id in self._own_segments():
+            if number in lesions.decisions():
+                self._kept[segment_id] = (lesions.decisions()[number], lesions.kept(number).mask)
+            self._times[segment_id] = segment_time(self.segmentation, segment_id)
+        for condition in lesions.conditions:
+            self._times[f"lesion-{condition}"] = segment_time(self.segmentation, f"lesion-{condition}")
+
+    def _remember(self) -> None:
+        lesions = self._list()
+        memory = {
+            **lesions.memory(),
+            "marks": {str(index): word for index, word in self.marks.items()},
+            "is_picture": lesions.is_picture,
+            "looks": [[look.id, look.name, list(look.colour), look.terminology] for look in self._looks.values()],
+        }
+        self.segmentation.SetAttribute(REVIEW, json.dumps(memory))
+
+
+def _words_of_none(lesions: LesionList) -> str:
+    """What is said where no lesion stands: the reader rejected all, or none was found that is large enough."""
+    n, minimum = lesions.n_slices, lesions.minimum_volume_ml
+    if lesions.decisions():
+        return _("no lesion stands, all are rejected, {n} of {n} slices analysed").format(n=n)
+    if minimum > 0 and lesions.spacing_known:
+        words = _("no lesion of {minimum} ml or more above threshold, {n} of {n} slices analysed")
+        return words.format(minimum=f"{minimum:g}", n=n)
+    return _("no lesion above threshold, {n} of {n} slices analysed").format(n=n)
+
+
+def _same(mask: np.ndarray, part: np.ndarray, start: tuple[int, int, int]) -> bool:
+    """Whether a whole-volume mask holds exactly the voxels of a box."""
+    where = tuple(slice(first, first + size) for first, size in zip(start, part.shape, strict=True))
+    return np.array_equal(mask[where], part) and int(np.count_nonzero(mask)) == int(np.count_nonzero(part))

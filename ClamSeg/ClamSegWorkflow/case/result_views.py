@@ -1,0 +1,74 @@
+"""A result before the reader's eyes: the model's window, a lesion in all views, the slice that is seen."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ClamSegWorkflow.case.result import VOLUME
+from ClamSegWorkflow.scene.geometry import to_world
+from ClamSegWorkflow.scene.views import jump_to, set_window, show_behind, show_segments, turn_to_slices, voxel_at_view
+
+# The view that shows the slices of a model's plane.
+_VIEWS = {"axial": "Red", "sagittal": "Yellow", "coronal": "Green"}
+
+
+def show_result(result: Any) -> None:
+    """The scan of a result behind the slices, in its own planes and at the model's window, with what was found in it.
+
+    Results of other scans are put away: what they mark would lie over this one.
+    """
+    scene = result.scene
+    show_behind(scene, result.volume)
+    turn_to_slices(scene, result.volume)
+    show_model_window(result)
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")):
+        other = scene.GetNthNodeByClass(index, "vtkMRMLSegmentationNode")
+        if other.GetNodeReference(VOLUME) not in (None, result.volume):
+            show_segments(other, False)
+    show_segments(result.segmentation, True)
+
+
+def plane_view(result: Any) -> str:
+    """Name of the slice view that shows this result's slices."""
+    return _VIEWS.get(result.lesions.plane, "Red")
+
+
+def show_model_window(result: Any) -> None:
+    """The window the model worked with; a picture shown inverted keeps the reader's."""
+    report = json.loads(result.provenance.get("report", "{}"))
+    window = report.get("window")
+    display = result.volume.GetDisplayNode()
+    if window and display is not None and not display.GetInvertDisplayScalarRange():
+        set_window(result.volume, float(window[0]), float(window[1]))
+
+
+def show_fixed_window(config: Mapping[str, Any], volume: Any) -> bool:
+    """The window a model works with, where it is the same for every scan (CT in HU); False where it is not."""
+    intensity = config.get("intensity", {})
+    if intensity.get("kind") != "window_hu":
+        return False
+    set_window(volume, float(intensity["low"]), float(intensity["high"]))
+    return True
+
+
+def jump_to_lesion(result: Any, number: int) -> None:
+    """Shows a lesion in all views, at the model's window: the voxel nearest its middle, never between two slices.
+
+    Raises:
+        KeyError: no such lesion at this threshold.
+    """
+    show_model_window(result)
+    centre = result.lesions.row(number).centre_ijk
+    # Between two slices a view would show a blend of both.
+    jump_to(result.scene, to_world(result.volume, [math.floor(index + 0.5) for index in centre]))
+
+
+def slice_in_view(result: Any) -> int | None:
+    """Canonical slice that the view of the model's plane shows, wherever its middle lies; None beside the scan."""
+    if result is None or result.lesions is None:
+        return None
+    position = voxel_at_view(result.scene, result.volume, plane_view(result))
+    return None if position is None else result.lesions.canonical_slice(position)

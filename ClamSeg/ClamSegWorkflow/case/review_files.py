@@ -1,0 +1,174 @@
+"""A reviewed result as files: segmentation, NIfTI, table, report; whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import html
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ClamSegWorkflow.case.corrections import scan_of
+from ClamSegWorkflow.case.lesion_row import LesionRow
+from ClamSegWorkflow.case.review_text import decision_words, size_words, slices_words
+from ClamSegWorkflow.scene import SceneError
+from ClamSegWorkflow.scene.geometry import matrix_of
+from ClamSegWorkflow.scene.segments import segment_looks, segment_mask
+from ClamSegWorkflow.words import tr as _
+
+# kind -> (name in the menu, ending, file dialog's words)
+KINDS: dict[str, tuple[str, str]] = {
+    "segmentation": ("Segmentation", ".seg.nrrd"),
+    "nifti": ("NIfTI", ".nii.gz"),
+    "table": ("Table", ".csv"),
+    "report": ("Report", ".html"),
+    "dicom": ("DICOM SEG", ".dcm"),
+}
+_TABLE_COLUMNS = (
+    "id", "condition", "decision", "first_slice", "last_slice", "n_slices", "volume_ml", "area_px",
+    "longest_diameter_mm", "mean_probability", "mean_disagreement", "centre_l_mm", "centre_p_mm", "centre_s_mm",
+)  # fmt: skip
+_REPORT_FACTS = (
+    "model", "weights_sha256", "level", "threshold", "version", "device", "organ", "warnings", "accepted_warnings",
+)  # fmt: skip
+
+
+def with_ending(path: Path, kind: str) -> Path:
+    """The path with the ending of its kind."""
+    ending = KINDS[kind][1]
+    return path if path.name.lower().endswith(ending) else path.with_name(path.name + ending)
+
+
+def segments_of_result(result: Any) -> list[Any]:
+    """ClamSegLib segments as they stand in the scene now, in the scan's own frame."""
+    from ClamSegLib.imaging.seg_nrrd import Segment
+
+    shape = result.record.shape
+    return [
+        Segment(look.id, look.name, segment_mask(result.segmentation, look.id, shape), look.colour, look.terminology)
+        for look in segment_looks(result.segmentation)
+    ]
+
+
+def write_review(result: Any, kind: str, path: Path) -> Path:
+    """Writes one kind of file and returns its path; what is there is replaced only by a whole file.
+
+    Args:
+        kind: 'segmentation', 'nifti', 'table' or 'report'.
+
+    Raises:
+        SceneError: the scan was removed, or a segment reaches beyond it.
+        OutputError: not writable, disk full.
+    """
+    from ClamSegLib.system.atomic_output import whole_file
+
+    if not result.is_alive():
+        raise SceneError(_("The scan of this result was removed or changed; it cannot be exported any more."))
+    if result.lesions is not None:
+        result.take_over_edits()
+    certificate = result.certificate()
+    if not certificate.holds:
+        raise SceneError(
+            _("The result is {certificate}; undo the change of its transform, then export.").format(
+                certificate=certificate
+            )
+        )
+    path = with_ending(path, kind)
+    writers: dict[str, Callable[[Any, Path], None]] = {
+        "segmentation": _write_segmentation, "nifti": _write_nifti, "table": _write_table, "report": _write_report,
+    }  # fmt: skip
+    with whole_file(path) as part:
+        writers[kind](result, part)
+    return path
+
+
+def _write_segmentation(result: Any, path: Path) -> None:
+    from ClamSegLib.imaging.seg_nrrd import write_segmentation
+
+    segments = segments_of_result(result)
+    if not segments:
+        raise SceneError(_("The result has no segments to export."))
+    write_segmentation(path, segments, scan_of(result))
+
+
+def _write_nifti(result: Any, path: Path) -> None:
+    """A labelmap: 1, 2, ... in the order of the segments; a lesion lies over the organ it is in."""
+    from ClamSegLib.imaging.read_write import write_volume
+
+    labels = np.zeros(result.record.shape, np.uint8)
+    for value, segment in enumerate(segments_of_result(result), 1):
+        if value > 255:
+            raise SceneError(_("More than 255 segments do not fit into a NIfTI of labels; export the segmentation."))
+        labels[segment.mask] = value
+    write_volume(labels, scan_of(result), path)
+
+
+def table_rows(result: Any) -> list[LesionRow]:
+    """The lesions of the table, none where the model finds organs only."""
+    return result.lesions.rows() if result.lesions is not None else []
+
+
+def _write_table(result: Any, path: Path) -> None:
+    lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ matrix_of(result.volume)
+    is_picture = result.lesions is not None and result.lesions.is_picture
+
+    def text(value: float | None, digits: int) -> str:
+        return "" if value is None else f"{value:.{digits}f}"
+
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(_TABLE_COLUMNS)
+        for row in table_rows(result):
+            centre = ["", "", ""] if is_picture else [f"{v:.2f}" for v in (lps @ [*row.centre_ijk, 1.0])[:3]]
+            writer.writerow(
+                [
+                    row.number, row.condition, row.decision.value, row.first_slice, row.last_slice, row.n_slices,
+                    text(row.volume_ml, 3), row.area_px, text(row.longest_diameter_mm, 1),
+                    text(row.mean_probability, 3), text(row.mean_disagreement, 3), *centre,
+                ]
+            )  # fmt: skip
+
+
+def _write_report(result: Any, path: Path) -> None:
+    facts = result.provenance
+    name = html.escape(result.volume.GetName() or "")
+    lines = [
+        "<!DOCTYPE html><html><head><meta charset='utf-8'><title>ClamSeg report</title><style>",
+        "body{font:15px/1.45 sans-serif;max-width:52em;margin:2em auto;padding:0 1em}",
+        "table{border-collapse:collapse;margin:1em 0}td,th{border:1px solid #bbb;padding:.25em .6em;text-align:left}",
+        ".notice{font-weight:bold}</style></head><body>",
+        f"<h1>ClamSeg: {name}</h1>",
+        f"<p class='notice'>{html.escape(facts.get('notice', _('For research, not for diagnosis.')))}</p>",
+        f"<p>{html.escape(result.summary())}. Geometry: {html.escape(str(result.certificate()))}.</p>",
+    ]
+    rows = table_rows(result)
+    if rows:
+        heads = (
+            _("No."), _("condition"), _("slices"), _("size"), _("probability"), _("twins differ"), _("decision"),
+        )  # fmt: skip
+        lines.append("<table><tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>")
+        for row in rows:
+            cells = (
+                str(row.number), row.condition, slices_words(row), size_words(row), f"{row.mean_probability:.2f}",
+                f"{row.mean_disagreement:.2f}", decision_words(row.decision),
+            )  # fmt: skip
+            lines.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
+        lines.append("</table>")
+    if result.marks:
+        marks = ", ".join(f"{index + 1} {word}" for index, word in sorted(result.marks.items()))
+        lines.append("<p>" + _("Slices marked by the reader: {marks}.").format(marks=html.escape(marks)) + "</p>")
+    lines.append("<table>")
+    for fact in _REPORT_FACTS:
+        if facts.get(fact):
+            words = fact.replace("_", " ")
+            lines.append(f"<tr><th>{words}</th><td>{html.escape(facts[fact])}</td></tr>")
+    lines.append("</table></body></html>")
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def label_names(result: Any) -> str:
+    """JSON of the values in an exported NIfTI, value -> segment name, for the message after an export."""
+    return json.dumps({str(n): look.name for n, look in enumerate(segment_looks(result.segmentation), 1)})

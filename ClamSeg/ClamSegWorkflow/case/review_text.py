@@ -1,0 +1,63 @@
+"""The review in words and figures: cells of the lesion table, statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
+from ClamSegWorkflow.words import tr as _
+
+_WORDS = {
+    Decision.UNDECIDED: _("undecided"),
+    Decision.ACCEPTED: _("accepted"),
+    Decision.REJECTED: _("rejected"),
+    Decision.EDITED: _("edited"),
+    Decision.ADDED: _("added"),
+}
+# A sign beside the word, so that a state is told without colour.
+_SIGNS = {
+    Decision.UNDECIDED: "",
+    Decision.ACCEPTED: "\u2713 ",
+    Decision.REJECTED: "\u2717 ",
+    Decision.EDITED: "\u270e ",
+    Decision.ADDED: "+ ",
+}
+
+
+def decision_words(decision: Decision) -> str:
+    """A decision with its sign."""
+    return _SIGNS[decision] + _WORDS[decision]
+
+
+def slices_words(row: LesionRow) -> str:
+    """Slices as a person counts them, from 1."""
+    first, last = row.first_slice + 1, row.last_slice + 1
+    return str(first) if first == last else f"{first}\u2013{last}"
+
+
+def size_words(row: LesionRow) -> str:
+    """Volume and longest diameter, or pixels where no spacing is known."""
+    if row.volume_ml is None:
+        return f"{row.area_px} px"
+    words = _ml_words(row.volume_ml)
+    return words if row.longest_diameter_mm is None else f"{words}, {row.longest_diameter_mm:.0f} mm"
+
+
+def _ml_words(volume_ml: float) -> str:
+    return f"{volume_ml:.1f} ml" if volume_ml >= 1 else f"{volume_ml:.2f} ml"
+
+
+def statistics_words(rows: Sequence[LesionRow]) -> str:
+    """What stands and how much of it is decided; '' without lesions."""
+    standing = [row for row in rows if row.decision is not Decision.REJECTED]
+    if not standing:
+        return ""
+    counts = {decision: sum(row.decision is decision for row in rows) for decision in Decision}
+    parts = [f"{counts[decision]} {_WORDS[decision]}" for decision in Decision if counts[decision]]
+    known = all(row.volume_ml is not None for row in standing)
+    total = (
+        _ml_words(sum(row.volume_ml or 0.0 for row in standing))
+        if known
+        else f"{sum(row.area_px for row in standing)} px"
+    )
+    return _("{total} in all; {parts}").format(total=total, parts=", ".join(parts))

@@ -1,0 +1,340 @@
+"""One click on Segment: volumes to the worker, results into the scene, one after the other.
+
+Everything that takes time comes back by callback: the worker's events, and `later`, which lets the window answer
+between two steps (QTimer.singleShot in Slicer, a plain call in tests). A run that was cancelled, or whose scene was
+closed, leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ClamSegWorkflow.case.model_fit import mismatches, organ_doubts
+from ClamSegWorkflow.case.provenance import provenance_of
+from ClamSegWorkflow.case.result_import import import_result
+from ClamSegWorkflow.case.run_request import RunListener, RunOptions
+from ClamSegWorkflow.case.run_state import Job, State
+from ClamSegWorkflow.scene import SceneError
+from ClamSegWorkflow.scene.geometry import GeometryRecord, matrix_of, record_geometry
+from ClamSegWorkflow.scene.regions import mask_of_roi, mask_of_segment
+from ClamSegWorkflow.scene.scan_facts import reading_of
+from ClamSegWorkflow.scene.volume_facts import facts_of
+from ClamSegWorkflow.scene.volumes import problem_of_volume, voxels_of, write_in_steps, write_picture
+from ClamSegWorkflow.words import tr as _
+
+Later = Callable[[Callable[[], None]], None]
+
+
+@dataclass
+class _Case:
+    volume: Any
+    record: GeometryRecord
+    folder: Path
+    name: str
+    input: Path
+    organ: str = "auto"
+    doubts: list[str] = field(default_factory=list)
+    began_s: float = 0.0
+
+
+class SegmentationRun:
+    """Runs one volume or a batch; one at a time.
+
+    Args:
+        scene: the MRML scene.
+        worker: has `request(command, on_event, **values)` and `kill()`.
+        listener: whom to tell.
+        later: calls a function soon.
+    """
+
+    def __init__(self, scene: Any, worker: Any, listener: RunListener, later: Later) -> None:
+        self._scene, self._worker, self._listener, self._later = scene, worker, listener, later
+        self.job = Job(listener.state_changed)
+        self._waiting: list[Any] = []
+        self._options: RunOptions | None = None
+        self._case: _Case | None = None
+        self._turn = 0  # tells a late callback of a cancelled run from the present one
+        self._failures: list[str] = []
+        self.done, self.total = 0, 0
+        self.is_asking = False  # the user's answer to doubts is awaited
+
+    def start(self, volumes: list[Any], options: RunOptions) -> None:
+        """Begins; a second call while a run is under way does nothing."""
+        if self.job.is_busy:
+            return
+        self._waiting, self._options = list(volumes), options
+        self._failures, self.done, self.total = [], 0, len(volumes)
+        self._turn += 1
+        self.job.move(State.STARTING)
+        if not volumes:
+            self._finish_with(_("Choose a volume first."))
+            return
+        self._next()
+
+    def cancel(self) -> None:
+        """Ends the run at once and without a result; no error is shown."""
+        if not self.job.is_busy or self.job.state is State.CANCELLING:
+            return
+        self.job.move(State.CANCELLING)
+        self._turn += 1
+        self._worker.kill()
+        self._clean_up()
+        self._waiting = []
+        self.job.move(State.IDLE)
+
+    def scene_closed(self) -> None:
+        """The scene is gone: the run ends and nothing is imported into the next scene."""
+        self.cancel()
+
+    # Steps of one case
+
+    def _next(self) -> None:
+        if not self._waiting:
+            self._end()
+            return
+        volume = self._waiting.pop(0)
+        if self.job.state is State.IMPORTING:
+            self.job.move(State.STARTING)
+        try:
+            self._begin(volume)
+        except (SceneError, OSError, MemoryError) as error:
+            self._fail(_sentence(error))
+
+    def _begin(self, volume: Any) -> None:
+        assert self._options is not None
+        if volume is None or not self._scene.IsNodePresent(volume):
+            raise SceneError(_("The volume is no longer in the scene."))
+        problem = problem_of_volume(volume)
+        if problem:
+            raise SceneError(problem)
+        doubts = mismatches(self._options.config, facts_of(self._scene, volume), matrix_of(volume))
+        folder = Path(tempfile.mkdtemp(prefix="clamseg-"))
+        is_picture = self._options.config["modality"] == "XR" or reading_of(volume).is_picture
+        path = folder / ("input.tif" if is_picture else "input.nrrd")
+        case = _Case(volume, record_geometry(volume), folder, volume.GetName(), path, doubts=doubts)
+        case.began_s = time.monotonic()
+        self._case = case
+        case.organ = self._organ(case, is_picture)
+        array = voxels_of(volume)
+        self._listener.progressed("writing", 0, 1, None)
+        if is_picture:
+            write_picture(array, path)
+            self._inspect()
+            return
+        steps = write_in_steps(array, case.record.matrix, path)
+        turn = self._turn
+        self._later(lambda: self._write_on(steps, turn))
+
+    def _organ(self, case: _Case, is_picture: bool) -> str:
+        """The worker's organ option; a reader's own region goes through a mask file on the volume's grid."""
+        options = self._options
+        assert options is not None
+        if options.organ in ("auto", "none"):
+            return options.organ
+        if options.organ_node is None:
+            if options.organ == "segment":
+                raise SceneError(_("Choose the segment that outlines the organ, or another organ step."))
+            raise SceneError(_("Choose the ROI that outlines the organ, or another organ step."))
+        if options.organ == "segment":
+            mask = mask_of_segment(self._scene, options.organ_node, options.organ_segment, case.volume)
+        else:
+            mask = mask_of_roi(options.organ_node, case.volume)
+        path = case.folder / ("organ.tif" if is_picture else "organ.nrrd")
+        if is_picture:
+            write_picture(mask.astype(np.uint8), path)
+        else:
+            for _step in write_in_steps(mask.astype(np.uint8), case.record.matrix, path):
+                pass
+        return str(path)
+
+    def _write_on(self, steps: Any, turn: int) -> None:
+        if turn != self._turn:
+            return
+        try:
+            done, total = next(steps)
+        except StopIteration:
+            self._inspect()
+            return
+        except OSError as error:
+            self._fail(_sentence(error))
+            return
+        self._listener.progressed("writing", done, total, None)
+        self._later(lambda: self._write_on(steps, turn))
+
+    def _inspect(self) -> None:
+        """A look at the organ first, so that doubts are shown before the run and not after."""
+        case, options = self._case, self._options
+        assert case is not None
+        assert options is not None
+        self.job.move(State.RUNNING)
+        self._listener.progressed("looking at the organ", 0, 0, None)
+        self._ask("inspect", self._inspected, case, {"device": options.device, "organ": case.organ})
+
+    def _ask(
+        self, command: str, on_event: Callable[[dict[str, Any]], None], case: _Case, chosen: Any, **more: Any
+    ) -> None:
+        assert self._options is not None
+        turn = self._turn
+
+        def current(event: dict[str, Any]) -> None:
+            if turn == self._turn:
+                on_event(event)
+
+        self._worker.request(
+            command, current, input=str(case.input), model=self._options.model["folder"], options=chosen, **more
+        )
+
+    def _inspected(self, event: dict[str, Any]) -> None:
+        if self._common(event) or event["event"] != "done":
+            return
+        case = self._case
+        assert case is not None
+        case.doubts += [text for text in organ_doubts(event["organ"]) if text not in case.doubts]
+        goes_on = self._listener.confirms(case.name, case.doubts) if case.doubts else True
+        self.is_asking = goes_on is None
+        if goes_on is not None:
+            self._go_on(goes_on)
+
+    def answer(self, goes_on: bool) -> None:
+        """The user's answer to doubts that the listener could not answer at once; ignored where nothing was asked."""
+        if self.is_asking:
+            self.is_asking = False
+            self._go_on(goes_on)
+
+    def _go_on(self, goes_on: bool) -> None:
+        case = self._case
+        assert case is not None
+        if goes_on:
+            self._segment()
+            return
+        self._listener.said(_("{name}: not segmented, as you chose.").format(name=case.name))
+        self._drop_case()
+
+    def _segment(self) -> None:
+        case, options = self._case, self._options
+        assert case is not None
+        assert options is not None
+        chosen = {"device": options.device, "level": options.level, "organ": case.organ, "threshold": options.threshold}
+        self._ask(
+            "segment", self._segmented, case, chosen,
+            output=str(case.folder / "result"), accepted=case.doubts, arrays=True, pictures=False,
+        )  # fmt: skip
+
+    def _segmented(self, event: dict[str, Any]) -> None:
+        if self._common(event) or event["event"] != "done":
+            return
+        self.job.move(State.IMPORTING)
+        self._listener.progressed("showing", 0, 0, None)
+        turn = self._turn
+        self._later(lambda: self._import(Path(event["folder"]), turn))
+
+    def _common(self, event: dict[str, Any]) -> bool:
+        """Progress, words and failures; True where nothing more is to be done with the event."""
+        kind = event["event"]
+        if kind == "progress":
+            self._listener.progressed(event["stage"], event["done"], event["total"], event.get("seconds_left"))
+        elif kind in ("warning", "note"):
+            self._listener.said(event["message"])
+        elif kind == "error":
+            self._fail(event["message"])
+        else:
+            return False
+        return True
+
+    def _import(self, folder: Path, turn: int) -> None:
+        if turn != self._turn:
+            return
+        case, options = self._case, self._options
+        assert case is not None
+        assert options is not None
+        try:
+            report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+            report["warnings"] = list(dict.fromkeys([*reading_of(case.volume).warnings, *report["warnings"]]))
+            provenance = provenance_of(report, case.doubts)
+            config = with_found_organ(options.config, report)
+            result, certificate = import_result(self._scene, case.volume, case.record, folder, config, provenance)
+        except (SceneError, OSError, MemoryError, ValueError, KeyError) as error:
+            self._fail(_sentence(error))
+            return
+        self._tell_speed(report)
+        self._listener.finished_case(result, str(certificate))
+        self.done += 1
+        self._clean_up()
+        self._next()
+
+    def _tell_speed(self, report: dict[str, Any]) -> None:
+        seconds, slices = report["seconds"].get("network"), report["slices"]["analysed"]
+        if seconds and slices:
+            model = report["model"]
+            self._listener.measured(model["name"], report["device"], model["level"], seconds / slices)
+
+    # Ends
+
+    def _drop_case(self) -> None:
+        """A case the user did not want: on with the next one."""
+        self._clean_up()
+        self.job.move(State.IMPORTING)
+        self._next()
+
+    def _fail(self, message: str) -> None:
+        """A case failed: said, and on with the next one; nothing of it is in the scene."""
+        name = self._case.name if self._case is not None else ""
+        text = f"{name}: {message}" if self.total > 1 and name else message
+        self._failures.append(text)
+        self._clean_up()
+        if self._waiting:
+            if self.job.state is State.STARTING:
+                self.job.move(State.RUNNING)
+            if self.job.state is State.RUNNING:
+                self.job.move(State.IMPORTING)
+            self._listener.said(text)
+            self._next()
+            return
+        self._end()
+
+    def _end(self) -> None:
+        if self._failures:
+            self._finish_with("\n".join(self._failures))
+        else:
+            if self.job.state is State.STARTING:
+                self.job.move(State.RUNNING)
+                self.job.move(State.IMPORTING)
+            self.job.move(State.IDLE)
+
+    def _finish_with(self, message: str) -> None:
+        self.job.move(State.FAILED)
+        self._listener.failed(message)
+
+    def _clean_up(self) -> None:
+        self.is_asking = False
+        if self._case is not None:
+            shutil.rmtree(self._case.folder, ignore_errors=True)
+            self._case = None
+
+
+def with_found_organ(config: dict[str, Any], report: dict[str, Any]) -> dict[str, Any]:
+    """The model's config with the organ named as the worker found it: a body that had to serve is not called lungs."""
+    found = {key: report["organ"][key] for key in ("name", "terminology") if key in report["organ"]}
+    return {**config, "organ": {**config["organ"], **found}}
+
+
+def _sentence(error: Exception) -> str:
+    """What the user reads of an exception; no traceback, no address."""
+    if isinstance(error, SceneError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return _("Memory ran out in Slicer; close other scenes or programs and run again.")
+    if isinstance(error, OSError):
+        return _("A file could not be written or read ({error}); check the disk and run again.").format(
+            error=error.strerror or error
+        )
+    return _("The worker's answer cannot be used ({error}); run again, or see the log.").format(error=error)

@@ -1,0 +1,101 @@
+"""Probability and disagreement over the slices: volumes of their own, coloured, cut at a threshold while dragging."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import vtk
+from vtk.util import numpy_support
+
+from ClamSegWorkflow.scene.geometry import matrix_of
+from ClamSegWorkflow.scene.segments import follow, place_beside
+
+PROBABILITY, DISAGREEMENT, STRONGEST = "probability", "disagreement", "condition"
+MAPS = (PROBABILITY, DISAGREEMENT, STRONGEST)
+# Ends of the colour ramps, readable for the colour-blind on grey: dark red to yellow, dark blue to white.
+_RAMPS = {
+    PROBABILITY: ((0.35, 0.0, 0.1), (0.85, 0.37, 0.0), (1.0, 0.95, 0.4)),
+    DISAGREEMENT: ((0.0, 0.1, 0.35), (0.0, 0.45, 0.7), (0.9, 0.98, 1.0)),
+}
+
+
+def add_map(scene: Any, volume: Any, segmentation: Any, array: np.ndarray, kind: str) -> Any:
+    """A hidden-away scalar volume with a map (k, j, i) of steps of 1/255, on the volume's grid and transform.
+
+    It is referenced by the segmentation, so that a saved scene finds it again.
+
+    Args:
+        kind: PROBABILITY, DISAGREEMENT, or STRONGEST (number of the strongest condition).
+    """
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"{segmentation.GetName()} {kind}")
+    image = vtk.vtkImageData()
+    k, j, i = array.shape
+    image.SetDimensions(i, j, k)
+    values = numpy_support.numpy_to_vtk(np.ascontiguousarray(array, np.uint8).ravel(), deep=True)
+    image.GetPointData().SetScalars(values)
+    matrix = vtk.vtkMatrix4x4()
+    matrix.DeepCopy(matrix_of(volume).ravel().tolist())
+    node.SetIJKToRASMatrix(matrix)
+    node.SetAndObserveImageData(image)
+    node.CreateDefaultDisplayNodes()
+    follow(node, volume)
+    place_beside(scene, node, volume)
+    if kind in _RAMPS:
+        _show_as_ramp(scene, node, kind)
+    segmentation.SetNodeReferenceID(f"ClamSeg.{kind}", node.GetID())
+    return node
+
+
+def _show_as_ramp(scene: Any, node: Any, kind: str) -> None:
+    display = node.GetDisplayNode()
+    if display is None:
+        return
+    colours = scene.GetFirstNode(f"ClamSeg {kind}", "vtkMRMLColorTableNode")
+    if colours is None:
+        colours = scene.AddNewNodeByClass("vtkMRMLColorTableNode", f"ClamSeg {kind}")
+        colours.SetTypeToUser()
+        colours.SetNumberOfColors(256)
+        colours.HideFromEditorsOn()
+        for step in range(256):
+            rgb = [np.interp(step / 255, (0, 0.5, 1), ends) for ends in zip(*_RAMPS[kind], strict=True)]
+            colours.SetColor(step, f"{step / 255:.2f}", *rgb, 1.0)
+    display.SetAndObserveColorNodeID(colours.GetID())
+    display.SetAutoWindowLevel(0)
+    display.SetWindowLevelMinMax(0, 255)
+    display.SetInterpolate(0)
+    set_shown_threshold(node, 0.0)
+
+
+def map_of(segmentation: Any, kind: str) -> Any:
+    """The map's volume node, None where it is gone."""
+    return segmentation.GetNodeReference(f"ClamSeg.{kind}")
+
+
+def map_array(node: Any) -> np.ndarray:
+    """Values (k, j, i) of a map, a view of the node's memory."""
+    image = node.GetImageData()
+    i, j, k = image.GetDimensions()
+    return numpy_support.vtk_to_numpy(image.GetPointData().GetScalars()).reshape(k, j, i)
+
+
+def set_shown_threshold(node: Any, threshold: float) -> None:
+    """Shows only what lies above the threshold: the rule is value > threshold * 255, as for the masks."""
+    display = node.GetDisplayNode()
+    if display is None:
+        return
+    modified = display.StartModify()
+    display.SetAutoThreshold(0)
+    display.SetThreshold(max(1.0, np.floor(threshold * 255) + 1), 255)
+    display.SetApplyThreshold(1)
+    display.EndModify(modified)
+
+
+def show_overlay(scene: Any, node: Any, opacity: float = 0.6) -> None:
+    """Puts a map in front of the slices of every view; None takes it away again."""
+    composites = scene.GetNodesByClass("vtkMRMLSliceCompositeNode")
+    composites.UnRegister(None)
+    for index in range(composites.GetNumberOfItems()):
+        composite = composites.GetItemAsObject(index)
+        composite.SetForegroundVolumeID(node.GetID() if node is not None else None)
+        composite.SetForegroundOpacity(opacity if node is not None else 0.0)

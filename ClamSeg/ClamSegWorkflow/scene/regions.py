@@ -1,0 +1,88 @@
+"""The reader's own region as a mask on the volume's grid: a segment, or a region of interest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util import numpy_support
+
+from ClamSegWorkflow.scene import SceneError
+from ClamSegWorkflow.scene.geometry import matrix_of, record_geometry, world_transform
+from ClamSegWorkflow.words import tr as _
+
+
+def mask_of_segment(scene: Any, segmentation: Any, segment_id: str, volume: Any) -> np.ndarray:
+    """A segment of any segmentation, (k, j, i) bool on the volume's grid, transforms of both taken into account.
+
+    Raises:
+        SceneError: the segment is empty there.
+    """
+    ids = vtk.vtkStringArray()
+    ids.InsertNextValue(segment_id)
+    before = _node_ids(scene)
+    labelmap = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "ClamSeg region")
+    try:
+        made = slicer.vtkSlicerSegmentationsModuleLogic.ExportSegmentsToLabelmapNode(
+            segmentation, ids, labelmap, volume, slicer.vtkSegmentation.EXTENT_REFERENCE_GEOMETRY
+        )
+        shape = record_geometry(volume).shape
+        image = labelmap.GetImageData()
+        if not made or image is None or image.GetNumberOfPoints() != np.prod(shape):
+            raise SceneError(_("The segment could not be brought onto the volume's grid; draw it on this volume."))
+        mask = numpy_support.vtk_to_numpy(image.GetPointData().GetScalars()).reshape(shape) > 0
+    finally:
+        for node_id in _node_ids(scene) - before:  # the export adds a display and a colour table too
+            scene.RemoveNode(scene.GetNodeByID(node_id))
+    if not mask.any():
+        raise SceneError(_("The segment is empty inside the volume; draw the organ, or choose another organ step."))
+    return mask
+
+
+def _node_ids(scene: Any) -> set[str]:
+    return {scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())}
+
+
+def mask_of_roi(roi: Any, volume: Any) -> np.ndarray:
+    """Voxels inside a markups ROI, (k, j, i) bool.
+
+    Raises:
+        SceneError: the ROI holds no voxel of the volume.
+    """
+    shape = record_geometry(volume).shape
+    to_object = vtk.vtkMatrix4x4()
+    vtk.vtkMatrix4x4.Invert(roi.GetObjectToWorldMatrix(), to_object)
+    half = np.asarray(roi.GetSize()) / 2
+    mask = np.zeros(shape, bool)
+    j, i = np.meshgrid(np.arange(shape[1]), np.arange(shape[2]), indexing="ij")
+    chain = _points_to_object(volume, to_object)
+    for k in range(shape[0]):
+        points = chain(np.stack([i.ravel(), j.ravel(), np.full(i.size, k)], axis=1).astype(float))
+        mask[k] = (np.abs(points) <= half + 1e-9).all(axis=1).reshape(i.shape)
+    if not mask.any():
+        raise SceneError(
+            _("The ROI {roi} holds no voxel of the volume; move it over the organ.").format(roi=roi.GetName())
+        )
+    return mask
+
+
+def _points_to_object(volume: Any, to_object: Any) -> Any:
+    """A function from (n, 3) voxel positions (i, j, k) to the ROI's own axes."""
+    world = world_transform(volume)
+    own = matrix_of(volume)
+    linear = np.array(
+        [world.TransformPoint(*point) for point in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (7, 5, 3))]
+    )
+    columns = (linear[1:4] - linear[0]).T
+    if not np.allclose(columns @ np.array([7.0, 5.0, 3.0]) + linear[0], linear[4], atol=1e-6):
+        raise SceneError(_("The volume lies under a non-linear transform; use a segment instead of an ROI."))
+    to_world = np.eye(4)
+    to_world[:3, :3], to_world[:3, 3] = columns, linear[0]
+    matrix = np.array([[to_object.GetElement(row, column) for column in range(4)] for row in range(4)]) @ to_world @ own
+
+    def chain(points: np.ndarray) -> np.ndarray:
+        return points @ matrix[:3, :3].T + matrix[:3, 3]
+
+    return chain

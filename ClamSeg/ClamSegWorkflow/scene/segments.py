@@ -1,0 +1,200 @@
+"""Segmentations of our own: made on the volume's grid, written segment by segment, with their provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util import numpy_support
+
+from ClamSegLib.imaging.volume import box_of
+from ClamSegWorkflow.scene import SceneError
+from ClamSegWorkflow.words import tr as _
+
+TERMINOLOGY_CONTEXT = "Segmentation category and type - DICOM master list"
+ANATOMY_CONTEXT = "Anatomic codes - DICOM master list"
+
+
+@dataclass(frozen=True)
+class SegmentLook:
+    """What a segment is called and looks like.
+
+    Attributes:
+        id: stable; by it later runs and the review find the segment, never by its name.
+        colour: red, green, blue, 0..255.
+        terminology: 'category~type~modifier', each 'scheme^code^meaning', or ''.
+    """
+
+    id: str
+    name: str
+    colour: tuple[int, int, int]
+    terminology: str = ""
+
+
+def add_segmentation(scene: Any, volume: Any, name: str) -> Any:
+    """A new segmentation on the volume's grid, beside it in the subject hierarchy; nothing else is touched.
+
+    The parent transform comes first: with the transform on the volume alone, an import applies it twice.
+    """
+    segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", scene.GenerateUniqueName(name))
+    segmentation.CreateDefaultDisplayNodes()
+    follow(segmentation, volume)
+    segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+    place_beside(scene, segmentation, volume)
+    return segmentation
+
+
+def follow(node: Any, volume: Any) -> None:
+    """Gives a node the volume's parent transform."""
+    node.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
+
+
+def place_beside(scene: Any, node: Any, volume: Any) -> None:
+    """Puts a node into the volume's folder of the subject hierarchy."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    if hierarchy is None:
+        return
+    here, there = hierarchy.GetItemByDataNode(node), hierarchy.GetItemByDataNode(volume)
+    if there and here:
+        hierarchy.SetItemParent(here, hierarchy.GetItemParent(there))
+    elif there:  # an application without Slicer's plug-ins makes no items by itself
+        hierarchy.CreateItem(hierarchy.GetItemParent(there), node)
+
+
+def segment_looks(segmentation: Any) -> list[SegmentLook]:
+    """Id, name, colour and terminology of every segment as they are in the scene now."""
+    data = segmentation.GetSegmentation()
+    looks = []
+    for index in range(data.GetNumberOfSegments()):
+        segment_id, segment = data.GetNthSegmentID(index), data.GetNthSegment(index)
+        red, green, blue = (round(255 * value) for value in segment.GetColor())
+        tag = vtk.mutable("")
+        found = segment.GetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), tag)
+        words = "~".join(str(tag).split("~")[1:4]) if found else ""
+        looks.append(SegmentLook(segment_id, segment.GetName(), (red, green, blue), words))
+    return looks
+
+
+def terminology_entry(terminology: str) -> str:
+    """Slicer's tag for 'category~type~modifier'."""
+    words = terminology or "SCT^85756007^Tissue~SCT^85756007^Tissue~^^"
+    return f"{TERMINOLOGY_CONTEXT}~{words}~{ANATOMY_CONTEXT}~^^~^^"
+
+
+def put_segment(
+    segmentation: Any, volume: Any, look: SegmentLook, mask: np.ndarray, start: Sequence[int] = (0, 0, 0)
+) -> None:
+    """Writes one segment of our own segmentation: made where it is new, its voxels replaced where it is there.
+
+    Args:
+        mask: (k, j, i) bool, the whole volume or a box of it.
+        start: first k, j, i of the box.
+    """
+    data = segmentation.GetSegmentation()
+    segment = data.GetSegment(look.id)
+    box = box_of(mask)
+    image = (
+        None if box is None else _labelmap(mask[box], [s.start + o for s, o in zip(box, start, strict=True)], volume)
+    )
+    if segment is None:
+        segment = slicer.vtkSegment()
+        segment.SetName(look.name)
+        segment.SetColor(*(value / 255 for value in look.colour))
+        segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), terminology_entry(look.terminology))
+        if image is not None:
+            segment.AddRepresentation(binary_labelmap(), image)
+        if not data.AddSegment(segment, look.id):
+            raise SceneError(
+                _("Segment {name} could not be added to {segmentation}.").format(
+                    name=look.name, segmentation=segmentation.GetName()
+                )
+            )
+        return
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    if image is None:
+        logic.ClearSegment(segmentation, look.id)
+    elif not logic.SetBinaryLabelmapToSegment(
+        image, segmentation, look.id, logic.MODE_REPLACE, image.GetExtent(), False
+    ):
+        raise SceneError(
+            _("Segment {name} could not be written to {segmentation}.").format(
+                name=look.name, segmentation=segmentation.GetName()
+            )
+        )
+
+
+def binary_labelmap() -> str:
+    """Name of the binary labelmap representation."""
+    return str(slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName())
+
+
+def _labelmap(part: np.ndarray, start: Sequence[int], volume: Any) -> Any:
+    """A labelmap of a box of voxels, in the volume's own frame."""
+    image = slicer.vtkOrientedImageData()
+    k, j, i = (int(value) for value in start)
+    dk, dj, di = part.shape
+    image.SetExtent(i, i + di - 1, j, j + dj - 1, k, k + dk - 1)
+    values = np.ascontiguousarray(part, dtype=np.uint8).ravel()
+    image.GetPointData().SetScalars(numpy_support.numpy_to_vtk(values, deep=True, array_type=vtk.VTK_UNSIGNED_CHAR))
+    matrix = vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(matrix)
+    image.SetGeometryFromImageToWorldMatrix(matrix)
+    return image
+
+
+def segment_time(segmentation: Any, segment_id: str) -> int:
+    """When the voxels of a segment were last touched, by us or by the Segment Editor; 0 without voxels."""
+    segment = segmentation.GetSegmentation().GetSegment(segment_id)
+    image = segment.GetRepresentation(binary_labelmap()) if segment is not None else None
+    return int(image.GetMTime()) if image is not None else 0
+
+
+def segment_mask(segmentation: Any, segment_id: str, shape: tuple[int, int, int]) -> np.ndarray:
+    """The voxels of a segment (k, j, i) on the grid `shape` that our segmentations are made on.
+
+    Raises:
+        SceneError: the segment is gone, or was drawn on another grid.
+    """
+    mask = np.zeros(shape, bool)
+    if segmentation.GetSegmentation().GetSegment(segment_id) is None:
+        raise SceneError(
+            _("The segment {segment_id} is no longer in {segmentation}.").format(
+                segment_id=segment_id, segmentation=segmentation.GetName()
+            )
+        )
+    image = slicer.vtkOrientedImageData()
+    if not segmentation.GetBinaryLabelmapRepresentation(segment_id, image):
+        return mask
+    i0, i1, j0, j1, k0, k1 = image.GetExtent()
+    if i1 < i0 or j1 < j0 or k1 < k0:
+        return mask
+    found = numpy_support.vtk_to_numpy(image.GetPointData().GetScalars()).reshape(k1 - k0 + 1, j1 - j0 + 1, i1 - i0 + 1)
+    where = [
+        slice(max(0, first), min(size, last + 1))
+        for first, last, size in zip((k0, j0, i0), (k1, j1, i1), shape, strict=True)
+    ]
+    inside = tuple(slice(s.start - first, s.stop - first) for s, first in zip(where, (k0, j0, i0), strict=True))
+    mask[tuple(where)] = found[inside] > 0
+    if int(mask.sum()) != int((found > 0).sum()):
+        raise SceneError(
+            _("The segment {segment_id} reaches beyond the volume; crop it to the volume first.").format(
+                segment_id=segment_id
+            )
+        )
+    return mask
+
+
+def write_provenance(node: Any, provenance: Mapping[str, str]) -> None:
+    """Keeps model, hash, level, threshold and version in the node, as attributes 'ClamSeg.<name>'."""
+    for name, value in provenance.items():
+        node.SetAttribute(f"ClamSeg.{name}", str(value))
+
+
+def read_provenance(node: Any) -> dict[str, str]:
+    """What `write_provenance` kept; empty for segmentations that are not ours."""
+    names = [name for name in node.GetAttributeNames() if name.startswith("ClamSeg.")]
+    return {name.removeprefix("ClamSeg."): node.GetAttribute(name) for name in names}

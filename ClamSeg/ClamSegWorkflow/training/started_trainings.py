@@ -1,0 +1,71 @@
+"""What this computer knows of the trainings it started: their words, to go on with them, and what they printed.
+
+It lies in a folder `.trainings` of the user's models, so that another Slicer of the same user finds it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from ClamSegWorkflow.training.training_plan import resumed
+from ClamSegWorkflow.words import tr as _
+
+Start = Callable[[list[str], Path], int]
+
+
+class StartedTrainings:
+    """Starts trainings below a folder of models and remembers how.
+
+    Args:
+        models_folder: the user's own models.
+        start: starts `train` with these words, output into this file, apart from this process; gives its pid.
+    """
+
+    def __init__(self, models_folder: Path, start: Start) -> None:
+        self.models_folder, self._start = models_folder, start
+        self._own = models_folder / ".trainings"
+
+    def begin(self, name: str, words: list[str]) -> int:
+        """Starts a training.
+
+        Raises:
+            OSError: the folder cannot be written, or Python not be started.
+        """
+        self._own.mkdir(parents=True, exist_ok=True)
+        (self._own / f"{name}.json").write_text(json.dumps(words), encoding="utf-8")
+        return self._start(words, self.log(name))
+
+    def go_on(self, name: str) -> int:
+        """Goes on with a training that was stopped or killed.
+
+        Raises:
+            OSError: as above, or its words are not known.
+        """
+        words = self.words(name)
+        if not words:
+            raise OSError(_("how '{name}' was started is not known on this computer; start it anew").format(name=name))
+        return self._start(resumed(words), self.log(name))
+
+    def log(self, name: str) -> Path:
+        """The file that holds what a training printed."""
+        return self._own / f"{name}.log"
+
+    def words(self, name: str) -> list[str]:
+        """The words of its first start, [] where they are not known."""
+        try:
+            words = json.loads((self._own / f"{name}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return []
+        return words if isinstance(words, list) and all(isinstance(word, str) for word in words) else []
+
+    def can_go_on(self, name: str) -> bool:
+        """Whether there is something to go on from; says nothing of whether it runs."""
+        state = self.models_folder / name / "state" / "state.safetensors"
+        return bool(self.words(name)) and state.is_file()
+
+    def interrupted(self) -> list[str]:
+        """Trainings that were killed before they made a model, and that can go on."""
+        names = sorted(path.stem for path in self._own.glob("*.json")) if self._own.is_dir() else []
+        return [n for n in names if self.can_go_on(n) and not (self.models_folder / n / "config.json").is_file()]
