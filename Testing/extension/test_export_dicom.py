@@ -18,7 +18,7 @@ from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.review_files import write_review
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "library"))
-from test_dicom_files import stack
+from dicom_stacks import stack
 
 highdicom = pytest.importorskip("highdicom")
 TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])

@@ -52,6 +52,11 @@ def imported(tree: ast.AST) -> set[str]:
 # -- the house ---------------------------------------------------------------------------------------------
 
 
+def test_the_tests_of_a_room_lie_in_a_room_of_the_same_name(repository: Path) -> None:
+    tested = {path.parent.name for path in (repository / "Testing" / "library").glob("*/test_*.py")}
+    assert tested == set(rooms(repository))
+
+
 def rooms(repository: Path) -> dict[str, set[str]]:
     """Room to the rooms it may import, as the table of docs/explanation.md has it."""
     text = (repository / "docs" / "explanation.md").read_text(encoding="utf-8")

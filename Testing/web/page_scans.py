@@ -6,8 +6,8 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+from dicom_stacks import dataset, save
 from pydicom.uid import MRImageStorage
-from test_dicom_files import dataset, save
 
 from ClamSegLib.imaging.read_write import read_volume, write_volume
 from ClamSegLib.imaging.volume import Volume

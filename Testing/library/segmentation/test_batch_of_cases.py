@@ -164,7 +164,7 @@ def test_what_is_said_while_a_file_is_read_is_seen_and_what_c_libraries_print_is
         "teller.note('after')\n"
         "os.write(2, b'shown again\\n')\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
     assert done.stderr.splitlines() == ["case 2 of 3", "after", "shown again"]
 

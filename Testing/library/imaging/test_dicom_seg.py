@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from test_dicom_files import stack
+from dicom_stacks import stack
 
 from ClamSegLib import RESEARCH_ONLY
 from ClamSegLib.imaging.dicom_seg import write_dicom_seg

@@ -23,7 +23,7 @@ from ClamSegLib.cli import main
 from ClamSegLib.imaging.read_write import read_volume
 
 Files = Callable[[Path], Path]
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -797,7 +797,7 @@ def as_a_person(words: list[object], **more: object) -> "subprocess.Popen[str]":
     more.setdefault("preexec_fn", ctrl_c_reaches_it)
     command = [sys.executable, "-m", "ClamSegLib", *map(str, words)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     return subprocess.Popen(
         command, cwd=root, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more
     )

@@ -51,7 +51,7 @@ def test_the_normal_class_may_be_named(tmp_path):
 
 
 def test_a_folder_of_dicom_slices_is_one_volume(tmp_path):
-    from test_dicom_files import stack
+    from dicom_stacks import stack
 
     stack(tmp_path / "normal" / "p1", 4)
     stack(tmp_path / "diseased" / "p2", 4)

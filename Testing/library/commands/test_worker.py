@@ -21,7 +21,7 @@ class Panel:
     """Starts the worker and speaks with it."""
 
     def __init__(self, *words: str, first_on_path: str = "") -> None:
-        path = os.pathsep.join(part for part in (first_on_path, str(Path(__file__).parents[2])) if part)
+        path = os.pathsep.join(part for part in (first_on_path, str(Path(__file__).parents[3])) if part)
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
         command = [sys.executable, "-m", "ClamSegLib", "worker", *words]
         self.process = subprocess.Popen(
@@ -140,7 +140,7 @@ def test_a_scan_is_read_into_an_array_with_its_place_in_the_patient(tmp_path, pa
 
 
 def test_a_picture_says_that_its_place_is_unknown(tmp_path, panel):
-    sample = Path(__file__).parents[2] / "Resources" / "Samples" / "xray_chest.png"
+    sample = Path(__file__).parents[3] / "Resources" / "Samples" / "xray_chest.png"
     told = panel.ask({"id": 1, "command": "read", "input": str(sample), "output": str(tmp_path / "out")})[-1]
     assert (told["is_picture"], told["spacing_known"], told["shape"][0]) == (True, False, 1)
 

@@ -134,7 +134,7 @@ def test_a_killed_training_goes_on_to_the_very_model_of_an_uninterrupted_one(pha
     whole = train(phantoms, tmp_path / "whole", *options)
     killed = tmp_path / "killed"
     command = [sys.executable, "-m", "ClamSegLib", "train", str(phantoms), "--output", str(killed), *SMALL, *options]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
@@ -165,7 +165,7 @@ def test_resuming_with_other_options_is_refused(phantoms, tmp_path, capsys):
 def test_a_stop_file_ends_the_training_with_the_best_model_so_far(phantoms, tmp_path):
     output = tmp_path / "model"
     command = [sys.executable, "-m", "ClamSegLib", "train", str(phantoms), "--output", str(output), *SMALL]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
     process = subprocess.Popen(
         [*command, "--steps", "100000", "--rounds", "1"], env=environment, stderr=subprocess.DEVNULL
     )
@@ -348,7 +348,7 @@ distributed.destroy_process_group()
 
 
 def torchrun(script: list[str], folder: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *script]
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, cwd=folder, timeout=240, check=False
