@@ -20,7 +20,7 @@ from torch import Tensor
 from ClamSegLib.decoding.refinement import refined
 from ClamSegLib.metrics import roc_auc
 from ClamSegLib.model.config import EarlyExit, ModelConfig
-from ClamSegLib.model.twin import Clam, decode
+from ClamSegLib.model.twin import TwinUNet, decode
 
 TOP_SHARE = 0.01
 # P_L this close to the threshold is undecided.
@@ -103,9 +103,9 @@ def cost_of_levels(config: ModelConfig) -> tuple[list[float], float]:
     with torch.device("meta"):
         image = torch.zeros(1, config.network.in_channels, config.image_size, config.image_size)
         for level in range(1, config.network.depth + 1):
-            clam = Clam(config.network, level=level).eval()
+            twin = TwinUNet(config.network, level=level).eval()
             with FlopCounterMode(display=False) as counter, torch.no_grad():
-                clam(image)
+                twin(image)
             counts.append(float(counter.get_total_flops()))
     return [count / counts[-1] for count in counts], _ASKING_FLOP * config.image_size**2 / counts[-1]
 
@@ -178,16 +178,16 @@ class LevelsCompared:
 
 
 def calibrate_early_exits(
-    clam: Clam,
+    twin: TwinUNet,
     config: ModelConfig,
     batches: Iterable[tuple[Tensor, NDArray[np.bool_], NDArray[np.bool_]]],
 ) -> tuple[EarlyExit, ...]:
     """The levels and limits that save most on held-out slices.
 
     Args:
-        clam: in evaluation mode.
+        twin: in evaluation mode.
         config: with odds of normal tissue, refinement and threshold as they are shipped.
-        batches: images (B,1,S,S) on the device of `clam`, organ (B,S,S), diseased (B,).
+        batches: images (B,1,S,S) on the device of `twin`, organ (B,S,S), diseased (B,).
 
     Returns:
         Shallow first. Empty for organ models and plain networks, with fewer than 20 slices of either class, where the
@@ -198,7 +198,7 @@ def calibrate_early_exits(
         return ()
     rows, labels = [], []
     for image, organ, diseased in batches:
-        rows.append(_compared(clam, config, image, organ))
+        rows.append(_compared(twin, config, image, organ))
         labels.append(np.asarray(diseased, bool))
     if not labels:
         return ()
@@ -210,10 +210,10 @@ def calibrate_early_exits(
     return _exits(compared, sick, *cost_of_levels(config))
 
 
-def _compared(clam: Clam, config: ModelConfig, image: Tensor, organ: NDArray[np.bool_]) -> LevelsCompared:
+def _compared(twin: TwinUNet, config: ModelConfig, image: Tensor, organ: NDArray[np.bool_]) -> LevelsCompared:
     """What slices show of levels 1..depth, as single slices are given out."""
     with torch.inference_mode():
-        logits = clam(image)
+        logits = twin(image)
     given, asked = image.cpu().numpy(), []
     maps: list[NDArray[np.float32]] = []
     for level in range(1, config.network.depth + 1):

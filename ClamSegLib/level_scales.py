@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ClamSegLib.model.config import ModelConfig
-from ClamSegLib.model.twin import Clam, log_odds_ratio
+from ClamSegLib.model.twin import TwinUNet, log_odds_ratio
 
 Scales = tuple[tuple[tuple[tuple[float, float], ...], ...], ...]
 
 
 def measure_level_scales(
-    clam: Clam, config: ModelConfig, batches: Iterable[tuple[Tensor, NDArray[np.bool_], NDArray[np.bool_]]]
+    twin: TwinUNet, config: ModelConfig, batches: Iterable[tuple[Tensor, NDArray[np.bool_], NDArray[np.bool_]]]
 ) -> Scales:
-    """Factor and offset per level but the deepest, shell and condition.
+    """Factor and offset per level but the deepest, branch and condition.
 
     Args:
-        clam: in evaluation mode.
+        twin: in evaluation mode.
         config: with odds of normal tissue and weights of the heads.
-        batches: images (B,1,S,S) on the device of `clam`, organ (B,S,S), diseased (B,).
+        batches: images (B,1,S,S) on the device of `twin`, organ (B,S,S), diseased (B,).
 
     Returns:
         Empty for organ models, networks with one head, and where no pixel of an organ was seen.
@@ -37,17 +37,17 @@ def measure_level_scales(
     if config.task == "organ" or depth < 2:
         return ()
     count = 0
-    # level, shell, condition: sum and sum of squares
-    sums = np.zeros((depth, config.network.shells, len(config.conditions), 2))
+    # level, branch, condition: sum and sum of squares
+    sums = np.zeros((depth, config.network.branches, len(config.conditions), 2))
     for image, organ, _ in batches:
         with torch.inference_mode():
-            logits = clam(image)
+            logits = twin(image)
         inside = torch.from_numpy(organ)
         count += int(organ.sum())
         for level in range(1, depth + 1):
-            for shell, heads in enumerate(logits):
-                for condition, values in enumerate(_inside(heads[-level:], config, shell, inside)):
-                    sums[level - 1, shell, condition] += (values.sum(), np.square(values).sum())
+            for branch, heads in enumerate(logits):
+                for condition, values in enumerate(_inside(heads[-level:], config, branch, inside)):
+                    sums[level - 1, branch, condition] += (values.sum(), np.square(values).sum())
     if not count:
         return ()
     mean = sums[..., 0] / count
@@ -63,10 +63,10 @@ def measure_level_scales(
     )
 
 
-def _inside(heads: Sequence[Tensor], config: ModelConfig, shell: int, organ: Tensor) -> NDArray[np.float64]:
+def _inside(heads: Sequence[Tensor], config: ModelConfig, branch: int, organ: Tensor) -> NDArray[np.float64]:
     """Log odds ratios (K,N) of the organ's pixels."""
     weights = torch.tensor(config.head_weights or (1.0,) * config.network.heads, device=heads[0].device)
-    odds = torch.tensor(config.odds_normal[shell], device=heads[0].device)
+    odds = torch.tensor(config.odds_normal[branch], device=heads[0].device)
     ratio = log_odds_ratio(heads, odds, weights).cpu()
     return np.asarray(ratio.transpose(0, 1)[:, organ], np.float64)
 

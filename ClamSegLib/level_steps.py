@@ -24,35 +24,35 @@ Step = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 
 
 class NextNodes(nn.Module):
-    """The nodes of levels `first` .. `last` of all shells, as one step.
+    """The nodes of levels `first` .. `last` of all branches, as one step.
 
     Args:
-        shells: UNet++ of one architecture, or folded groups of them.
+        branches: UNet++ of one architecture, or folded groups of them.
         first: nodes with i + j < `first` are given; 0: the image is.
         last: level that the step reaches.
         ends: no step follows, so that no nodes are handed on.
     """
 
-    def __init__(self, shells: Iterable[nn.Module], first: int, last: int, ends: bool) -> None:
+    def __init__(self, branches: Iterable[nn.Module], first: int, last: int, ends: bool) -> None:
         super().__init__()
-        self.shells = nn.ModuleList(shells)
+        self.branches = nn.ModuleList(branches)
         self.first, self.last, self.ends = first, last, ends
 
     def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
-        """Shell by shell the logits of the new heads, deepest first; then shell by shell the new nodes.
+        """Branch by branch the logits of the new heads, deepest first; then branch by branch the new nodes.
 
         Args:
-            given: the image (B,1,S,S), or shell by shell all nodes of the level before.
+            given: the image (B,1,S,S), or branch by branch all nodes of the level before.
         """
         known = nodes_of(self.first - 1)
         heads: list[Tensor] = []
         nodes: list[Tensor] = []
-        for number, shell in enumerate(self.shells):
+        for number, branch in enumerate(self.branches):
             own = given[number * len(known) : (number + 1) * len(known)]
             x = dict(zip(known, own, strict=True))
-            shell.go_on(x, None if known else given[0], self.first, self.last)  # type: ignore[operator]
-            found = shell.heads_of(x, max(self.first, 1), self.last)  # type: ignore[operator]
-            heads += found if isinstance(shell, UNetPlusPlus) else [head for one in found for head in one]
+            branch.go_on(x, None if known else given[0], self.first, self.last)  # type: ignore[operator]
+            found = branch.heads_of(x, max(self.first, 1), self.last)  # type: ignore[operator]
+            heads += found if isinstance(branch, UNetPlusPlus) else [head for one in found for head in one]
             nodes += [] if self.ends else [x[node] for node in nodes_of(self.last)[len(known) :]]
         return (*heads, *nodes)
 
@@ -60,19 +60,21 @@ class NextNodes(nn.Module):
 def shapes_of_step(
     config: ModelConfig, first: int, last: int, ends: bool
 ) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
-    """Names and shapes (C,H,W) of what a step of unfolded shells takes and gives."""
+    """Names and shapes (C,H,W) of what a step of unfolded branches takes and gives."""
     network, side = config.network, config.image_size
-    shells = range(network.shells)
+    branches = range(network.branches)
 
     def maps(wanted: list[tuple[int, int]]) -> dict[str, tuple[int, ...]]:
-        return {f"shell_{k}_x_{i}_{j}": (network.features[i], side >> i, side >> i) for k in shells for i, j in wanted}
+        return {
+            f"shell_{k}_x_{i}_{j}": (network.features[i], side >> i, side >> i) for k in branches for i, j in wanted
+        }
 
     known = nodes_of(first - 1)
 
     image: dict[str, tuple[int, ...]] = {"image": (network.in_channels, side, side)}
     levels = range(min(last, network.heads), max(first, 1) - 1, -1)
     heads: dict[str, tuple[int, ...]] = {
-        f"shell_{k}_head_{j}": (network.classes, side, side) for k in shells for j in levels
+        f"shell_{k}_head_{j}": (network.classes, side, side) for k in branches for j in levels
     }
     return maps(known) if first else image, heads if ends else {**heads, **maps(nodes_of(last)[len(known) :])}
 
@@ -84,8 +86,8 @@ class Halfway:
     Attributes:
         slices: (B,) which slices they are, to whoever sent them.
         image: (B,1,S,S) their crops.
-        heads: per shell, deepest first, logits (B, classes, S, S) of the heads so far.
-        nodes: shell by shell the maps (B,...) of all nodes of the level, as the engine keeps them; none at the end.
+        heads: per branch, deepest first, logits (B, classes, S, S) of the heads so far.
+        nodes: branch by branch the maps (B,...) of all nodes of the level, as the engine keeps them; none at the end.
     """
 
     slices: NDArray[np.int64]
@@ -102,7 +104,7 @@ class Halfway:
         def picked(maps: Tensor) -> Tensor:
             return maps[wanted.to(maps.device)]
 
-        heads = [[picked(head) for head in shell] for shell in self.heads]
+        heads = [[picked(head) for head in branch] for branch in self.heads]
         return Halfway(self.slices[rows], self.image[rows], heads, [picked(node) for node in self.nodes])
 
     @staticmethod
@@ -110,11 +112,11 @@ class Halfway:
         """All slices of parts that have reached the same level."""
         if len(parts) == 1:
             return parts[0]
-        shells = zip(*(part.heads for part in parts), strict=True)
+        branches = zip(*(part.heads for part in parts), strict=True)
         return Halfway(
             np.concatenate([part.slices for part in parts]),
             np.concatenate([part.image for part in parts]),
-            [[torch.cat(same) for same in zip(*shell, strict=True)] for shell in shells],
+            [[torch.cat(same) for same in zip(*branch, strict=True)] for branch in branches],
             [torch.cat(same) for same in zip(*(part.nodes for part in parts), strict=True)],
         )
 
@@ -134,7 +136,7 @@ class LevelSteps:
 
     def begin(self, slices: NDArray[np.int64], image: NDArray[np.float32]) -> Halfway:
         """Takes crops (B,1,S,S) of slices (B,) to the first of the levels."""
-        none: list[list[Tensor]] = [[] for _ in range(self.config.network.shells)]
+        none: list[list[Tensor]] = [[] for _ in range(self.config.network.branches)]
         crops = np.ascontiguousarray(image)
         return self._went(0, Halfway(slices, crops, none, [torch.from_numpy(crops)]))
 
@@ -162,7 +164,7 @@ class LevelSteps:
             return new
         known = len(nodes_of(self.levels[step - 1]))
         added = len(nodes_of(self.levels[step])) - known
-        groups = range(len(before) // known)  # shells, or groups of them that an engine computes together
+        groups = range(len(before) // known)  # branches, or groups of them that an engine computes together
         return [
             maps for k in groups for maps in (*before[k * known : (k + 1) * known], *new[k * added : (k + 1) * added])
         ]

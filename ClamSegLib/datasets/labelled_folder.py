@@ -66,7 +66,7 @@ def require_masks(folder: LabelledFolder, indices: list[int]) -> None:
 
 
 def keep_rows(folder: LabelledFolder, wanted: list[str]) -> LabelledFolder:
-    """Only the rows whose columns match, e.g. 'view=PA' or 'image_license=CC BY [0-9]*' (shell patterns).
+    """Only the rows whose columns match, e.g. 'view=PA' or 'image_license=CC BY [0-9]*' (branch patterns).
 
     Raises:
         InputError: no '=', a column the table does not have, or no row left.

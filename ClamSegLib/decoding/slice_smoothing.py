@@ -18,7 +18,7 @@ from ClamSegLib.early_exit import FEWEST_SLICES, slice_scores
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.metrics import roc_auc
 from ClamSegLib.model.config import ModelConfig
-from ClamSegLib.model.twin import Clam, decode
+from ClamSegLib.model.twin import TwinUNet, decode
 
 # Slices farther apart than this tell little of each other; measured on sets with slices up to about 5 mm.
 FARTHEST_MM = 7.5
@@ -75,7 +75,7 @@ def stacks_of(patient: NDArray[np.int64], position: NDArray[np.float32]) -> NDAr
 
 
 def neighbours_help(
-    clam: Clam,
+    twin: TwinUNet,
     config: ModelConfig,
     batches: Iterable[tuple[Tensor, NDArray[np.bool_], NDArray[np.bool_]]],
     stack: NDArray[np.int64],
@@ -83,9 +83,9 @@ def neighbours_help(
     """Whether image labels of held-out slices are told better from slices heard together than from single ones.
 
     Args:
-        clam: in evaluation mode.
+        twin: in evaluation mode.
         config: with odds of normal tissue.
-        batches: images (B,1,S,S) on the device of `clam`, organ (B,S,S), diseased (B,), in the order of `stack`.
+        batches: images (B,1,S,S) on the device of `twin`, organ (B,S,S), diseased (B,), in the order of `stack`.
         stack: (N,) of `stacks_of`.
 
     Returns:
@@ -97,7 +97,7 @@ def neighbours_help(
     kept, organs, labels = [], [], []
     for image, organ, diseased in batches:
         with torch.inference_mode():
-            kept.append(evidence(decode(clam(image), config)[0].cpu().numpy()))
+            kept.append(evidence(decode(twin(image), config)[0].cpu().numpy()))
         organs.append(organ)
         labels.append(np.asarray(diseased, bool))
     return told_better(np.concatenate(kept), np.concatenate(organs), np.concatenate(labels), stack)

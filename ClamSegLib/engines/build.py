@@ -16,7 +16,7 @@ from ClamSegLib.engines.torch_folded import ReferenceEngine, TorchEngine, folded
 from ClamSegLib.level_steps import LevelSteps, Step, bounds, shapes_of_step
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.model.config import ModelConfig
-from ClamSegLib.model.twin import Clam
+from ClamSegLib.model.twin import TwinUNet
 
 _WRITERS = {"onnx": write_onnx, "openvino": write_openvino, "mnn": write_mnn}
 
@@ -38,9 +38,9 @@ class ConvertedEngine(Engine):
         return self._steps.maps(self._steps.begin(np.arange(len(image)), image))
 
 
-def network_at(model: LoadedModel, level: int) -> Clam:
-    """The model's shells with the nodes that `level` needs."""
-    return model.clam if level == model.config.network.heads else model.clam.pruned(level)
+def network_at(model: LoadedModel, level: int) -> TwinUNet:
+    """The model's branches with the nodes that `level` needs."""
+    return model.twin if level == model.config.network.heads else model.twin.pruned(level)
 
 
 def open_engine(model: LoadedModel, level: int, device: torch.device, choice: EngineChoice) -> Engine:
@@ -50,21 +50,21 @@ def open_engine(model: LoadedModel, level: int, device: torch.device, choice: En
         InputError: the package of the engine is missing.
         OutputError: a converted network cannot be kept in the cache.
     """
-    clam = network_at(model, level)
+    twin = network_at(model, level)
     if choice.engine == "reference":
-        return ReferenceEngine(clam, model.config, choice, device)
+        return ReferenceEngine(twin, model.config, choice, device)
     if choice.engine == "torch":
-        return TorchEngine(clam, model.config, choice, device)
-    return ConvertedEngine(model.config, level, choice, _from_cache(model, [level], clam, choice)[0])
+        return TorchEngine(twin, model.config, choice, device)
+    return ConvertedEngine(model.config, level, choice, _from_cache(model, [level], twin, choice)[0])
 
 
-def written_file(clam: Clam, config: ModelConfig, level: int, kind: str, folder: Path) -> Path:
+def written_file(twin: TwinUNet, config: ModelConfig, level: int, kind: str, folder: Path) -> Path:
     """Converts a network that holds the nodes of `level`, for a folder of the caller's.
 
     Raises:
         InputError: the package of the engine is missing.
     """
-    return _WRITERS[kind](step_graph(folded(clam), config, 0, level, ends=True), folder)
+    return _WRITERS[kind](step_graph(folded(twin), config, 0, level, ends=True), folder)
 
 
 def engine_of_file(path: Path, config: ModelConfig, level: int, choice: EngineChoice) -> Engine:
@@ -79,15 +79,15 @@ def open_steps(model: LoadedModel, levels: Sequence[int], device: torch.device, 
         InputError: the package of the engine is missing.
         OutputError: a converted network cannot be kept in the cache.
     """
-    clam = network_at(model, levels[-1])
+    twin = network_at(model, levels[-1])
     if choice.engine in ("reference", "torch"):
-        return torch_steps(clam, model.config, levels, choice, device)
-    return LevelSteps(model.config, levels, choice, _from_cache(model, levels, clam, choice))
+        return torch_steps(twin, model.config, levels, choice, device)
+    return LevelSteps(model.config, levels, choice, _from_cache(model, levels, twin, choice))
 
 
-def _from_cache(model: LoadedModel, levels: Sequence[int], clam: Clam, choice: EngineChoice) -> list[Step]:
+def _from_cache(model: LoadedModel, levels: Sequence[int], twin: TwinUNet, choice: EngineChoice) -> list[Step]:
     steps: list[Step] = []
-    still = folded(clam).to("cpu")  # the reference may have moved it elsewhere
+    still = folded(twin).to("cpu")  # the reference may have moved it elsewhere
     for bound in bounds(levels):
 
         def write(folder: Path, bound: tuple[int, int, bool] = bound) -> Path:

@@ -191,7 +191,7 @@ class _Trial:
         self.expected = _marked(work, _reference(work).engine.run(work.sample)[0])
 
     def fastest(self, kinds: list[str]) -> EngineChoice | None:
-        """Times candidates: threads, then engines and precision, the order of the shells, the batch.
+        """Times candidates: threads, then engines and precision, the order of the branches, the batch.
 
         None where no candidate agrees with the reference.
         """
@@ -207,8 +207,8 @@ class _Trial:
             # What each engine does best is tried however long those before took.
             best = self._try(replace(plain, engine=kind, precision=precision), best, in_any_case=kind not in tried)
             tried.add(kind)
-        if best.engine == "torch" and len(self.work.model.clam.shells) > 1 and can_fold(self.work.model.clam):
-            best = self._try(replace(best, shells="together"), best)
+        if best.engine == "torch" and len(self.work.model.twin.branches) > 1 and can_fold(self.work.model.twin):
+            best = self._try(replace(best, branches="together"), best)
         # MNN runs slices one at a time whatever the batch.
         for batch in () if best.engine == "mnn" else (1, 2, 8, 16):
             if batch <= self._largest_batch() and self.work.batch_size is None:
@@ -265,7 +265,7 @@ class _Trial:
         return min(runs) / batch
 
     def _largest_batch(self) -> int:
-        """So many slices that the widest maps of a shell stay in half a gigabyte."""
+        """So many slices that the widest maps of a branch stay in half a gigabyte."""
         network, side = self.work.model.config.network, self.work.model.config.image_size
         per_slice = side * side * 4 * network.features[0] * 2 * (self.work.level + 1)
         return max(1, _LARGEST_MAPS_BYTES // per_slice)

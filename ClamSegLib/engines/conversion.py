@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ClamSegLib.level_steps import NextNodes, shapes_of_step
 from ClamSegLib.model.config import ModelConfig
-from ClamSegLib.model.twin import Clam, decode
+from ClamSegLib.model.twin import TwinUNet, decode
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.silence_c_output import printf_unheard
 
@@ -32,16 +32,16 @@ raise SystemExit(0 if _tools.mnnconvert(sys.argv[2:]) else 1)
 FILES = {"onnx": "model.onnx", "openvino": "model.xml", "mnn": "model.mnn"}
 
 
-class DecodedClam(nn.Module):
+class DecodedTwin(nn.Module):
     """Image (B,1,S,S) -> probability and disagreement (B,K,S,S)."""
 
-    def __init__(self, clam: nn.Module, config: ModelConfig) -> None:
+    def __init__(self, twin: nn.Module, config: ModelConfig) -> None:
         super().__init__()
-        self.clam, self.config = clam, config
+        self.twin, self.config = twin, config
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Runs the shells and decodes."""
-        return decode(self.clam(image), self.config)
+        """Runs the branches and decodes."""
+        return decode(self.twin(image), self.config)
 
 
 @dataclass(frozen=True)
@@ -64,35 +64,35 @@ class Graph:
         return tuple(torch.randn(batch, *shape, generator=generator) for shape in self.inputs.values())
 
 
-def decoded_graph(clam: Clam, config: ModelConfig) -> Graph:
+def decoded_graph(twin: TwinUNet, config: ModelConfig) -> Graph:
     """Image to probability and disagreement."""
     side = config.image_size
     maps = (config.network.classes - 1, side, side)
     return Graph(
-        DecodedClam(clam, config).eval(),
+        DecodedTwin(twin, config).eval(),
         {"image": (config.network.in_channels, side, side)},
         {"probability": maps, "disagreement": maps},
     )
 
 
-def step_graph(clam: Clam, config: ModelConfig, first: int, last: int, ends: bool) -> Graph:
+def step_graph(twin: TwinUNet, config: ModelConfig, first: int, last: int, ends: bool) -> Graph:
     """The step from the nodes with i + j < `first` (0: from the image) to level `last`; see `level_steps.NextNodes`."""
     inputs, outputs = shapes_of_step(config, first, last, ends)
-    network: nn.Module = NextNodes(clam.shells, first, last, ends)
+    network: nn.Module = NextNodes(twin.branches, first, last, ends)
     if config.network.kind != "unetplusplus":
-        network = _AllHeads(clam)
+        network = _AllHeads(twin)
     return Graph(network.eval(), inputs, outputs)
 
 
 class _AllHeads(nn.Module):
     """Image (B,1,S,S) -> the logits of all heads of networks that have no levels."""
 
-    def __init__(self, clam: Clam) -> None:
+    def __init__(self, twin: TwinUNet) -> None:
         super().__init__()
-        self.clam = clam
+        self.twin = twin
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        return tuple(head for heads in self.clam(image) for head in heads)
+        return tuple(head for heads in self.twin(image) for head in heads)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from ClamSegLib.system.errors import InputError
 
 ENGINES = ("auto", "reference", "torch", "openvino", "onnx", "mnn")
 PRECISIONS = ("float32", "bfloat16", "float16")
-SHELL_ORDERS = ("in turn", "together")
+BRANCH_ORDERS = ("in turn", "together")
 
 Maps = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -26,17 +26,17 @@ class EngineChoice:
         precision: of the convolutions.
         threads: CPU threads; 0 as many as torch was told.
         batch_size: slices at once.
-        shells: 'in turn', or 'together' as groups of one network; engines other than torch decide themselves.
+        branches: 'in turn', or 'together' as groups of one network; engines other than torch decide themselves.
     """
 
     engine: str = "reference"
     precision: str = "float32"
     threads: int = 0
     batch_size: int = 8
-    shells: str = "in turn"
+    branches: str = "in turn"
 
     def __post_init__(self) -> None:
-        allowed = {"engine": ENGINES[1:], "precision": PRECISIONS, "shells": SHELL_ORDERS}
+        allowed = {"engine": ENGINES[1:], "precision": PRECISIONS, "branches": BRANCH_ORDERS}
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise InputError(f"{name} {getattr(self, name)!r} must be one of {', '.join(values)}.")
@@ -49,8 +49,8 @@ class EngineChoice:
         if self.threads:
             words.append(f"{self.threads} thread{'s' if self.threads > 1 else ''}")
         words.append(f"{self.batch_size} slice{'s' if self.batch_size > 1 else ''} at once")
-        if self.shells == "together":
-            words.append("shells together")
+        if self.branches == "together":
+            words.append("branches together")
         return ", ".join(words)
 
 

@@ -50,7 +50,7 @@ def export_model(
     level = depth if level is None else level
     if not 1 <= level <= depth:
         raise InputError(f"Level {level} is not there; model '{model.config.name}' has the levels 1 to {depth}.")
-    graph = decoded_graph(model.clam.pruned(level), model.config)
+    graph = decoded_graph(model.twin.pruned(level), model.config)
     with whole_folder(folder, overwrite) as part:
         if kind == "onnx":
             run = _write_onnx(graph, part)

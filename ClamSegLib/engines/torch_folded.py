@@ -1,7 +1,7 @@
-"""The network in torch, made for running only: normalisation folded into the convolutions, channels last, both shells.
+"""The network in torch, made for running only: normalisation folded into the convolutions, channels last, both branches.
 
 Folding: in evaluation mode batch normalisation is a fixed scale and shift per channel, so it disappears in the
-weights of the convolution before it. `together` runs both shells as one network of grouped convolutions, which
+weights of the convolution before it. `together` runs both branches as one network of grouped convolutions, which
 halves the number of calls and pays for narrow networks; `in turn` runs one after the other. Heads and decoding
 compute in float32 whatever the precision.
 """
@@ -23,7 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ClamSegLib.engines.engine import Engine, EngineChoice
 from ClamSegLib.level_steps import LevelSteps, NextNodes, bounds, require_numbers
 from ClamSegLib.model.config import ModelConfig
-from ClamSegLib.model.twin import Clam, decode
+from ClamSegLib.model.twin import TwinUNet, decode
 from ClamSegLib.model.unetplusplus import Node, UNetPlusPlus
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -42,9 +42,9 @@ def torch_threads(count: int) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
-def folded(clam: Clam) -> Clam:
+def folded(twin: TwinUNet) -> TwinUNet:
     """A copy in evaluation mode whose batch normalisations stand in the weights; instance normalisation stays."""
-    copied = copy.deepcopy(clam).eval()
+    copied = copy.deepcopy(twin).eval()
     for node in copied.modules():
         if not isinstance(node, Node):
             continue
@@ -56,9 +56,9 @@ def folded(clam: Clam) -> Clam:
     return copied
 
 
-def can_fold(clam: Clam) -> bool:
-    """Whether every shell is a UNet++ with batch normalisation, which `FoldedShells` computes."""
-    return clam.network.normalisation == "batch" and all(isinstance(s, UNetPlusPlus) for s in clam.shells)
+def can_fold(twin: TwinUNet) -> bool:
+    """Whether every branch is a UNet++ with batch normalisation, which `FoldedBranches` computes."""
+    return twin.network.normalisation == "batch" and all(isinstance(s, UNetPlusPlus) for s in twin.branches)
 
 
 class JoinedMaps:
@@ -72,7 +72,7 @@ class JoinedMaps:
         self._memory = torch.empty(0)
 
     def of(self, parts: Sequence[Tensor]) -> Tensor:
-        """`parts` (B, H, W, shell, channel) one after the other along the channels; valid until the next call."""
+        """`parts` (B, H, W, branch, channel) one after the other along the channels; valid until the next call."""
         shape = (*parts[0].shape[:4], sum(p.shape[4] for p in parts))
         numbers = math.prod(shape)
         kept = self._memory
@@ -82,27 +82,27 @@ class JoinedMaps:
         return torch.cat(list(parts), dim=4, out=self._memory[:numbers].view(shape))
 
 
-class FoldedShells(nn.Module):
-    """One or two folded UNet++ shells as one network; two run as groups of the same convolutions.
+class FoldedBranches(nn.Module):
+    """One or two folded UNet++ branches as one network; two run as groups of the same convolutions.
 
-    Maps lie in memory as (B, H, W, shell, channel), so that what a node joins is copied once, into its place.
+    Maps lie in memory as (B, H, W, branch, channel), so that what a node joins is copied once, into its place.
 
     Args:
-        shells: with folded normalisation, of one architecture and level.
+        branches: with folded normalisation, of one architecture and level.
         dtype: of maps and weights; heads stay in float32.
-        joined: shared by the shells that run in turn.
+        joined: shared by the branches that run in turn.
     """
 
-    def __init__(self, shells: Sequence[UNetPlusPlus], dtype: torch.dtype, joined: JoinedMaps) -> None:
+    def __init__(self, branches: Sequence[UNetPlusPlus], dtype: torch.dtype, joined: JoinedMaps) -> None:
         super().__init__()
         self._memory = joined
-        self.n, self.level, self.dtype = len(shells), shells[0].level, dtype
+        self.n, self.level, self.dtype = len(branches), branches[0].level, dtype
         self.weights = nn.ParameterDict()
         self.layout: dict[str, tuple[int, int]] = {}
-        for name, first in shells[0].named_modules():
+        for name, first in branches[0].named_modules():
             if not isinstance(first, nn.Conv2d | nn.ConvTranspose2d):
                 continue
-            twins = [shell.get_submodule(name) for shell in shells]
+            twins = [branch.get_submodule(name) for branch in branches]
             kind = torch.float32 if name.startswith("heads") else dtype
             weight = torch.cat([t.weight.detach() for t in twins]).to(kind)  # type: ignore[operator]
             bias = torch.cat([t.bias.detach() for t in twins]).to(kind)  # type: ignore[operator]
@@ -121,23 +121,23 @@ class FoldedShells(nn.Module):
         return self._conv(f"{name}/conv2", x, self.n).relu_()
 
     def _joined(self, parts: list[Tensor]) -> Tensor:
-        """Shell by shell the channels of all parts."""
+        """Branch by branch the channels of all parts."""
         b, _, h, w = parts[0].shape
         split = [p.permute(0, 2, 3, 1).reshape(b, h, w, self.n, -1) for p in parts]
         return self._memory.of(split).view(b, h, w, -1).permute(0, 3, 1, 2)
 
     def forward(self, image: Tensor) -> list[list[Tensor]]:
-        """As `Clam.forward`: per shell the logits of its heads, deepest first, float32."""
+        """As `TwinUNet.forward`: per branch the logits of its heads, deepest first, float32."""
         x: dict[tuple[int, int], Tensor] = {}
         self.go_on(x, image, 0, self.level)
         return self.heads_of(x, 1, self.level)
 
     def go_on(self, x: dict[tuple[int, int], Tensor], image: Tensor | None, first: int, last: int) -> None:
-        """As `UNetPlusPlus.go_on`; a map holds the channels of all shells one after the other."""
+        """As `UNetPlusPlus.go_on`; a map holds the channels of all branches one after the other."""
         for i in range(first, last + 1):
             if i == 0:
                 assert image is not None
-                # All shells see the same image, so their first convolutions are one without groups.
+                # All branches see the same image, so their first convolutions are one without groups.
                 x[0, 0] = self._node("nodes/x_0_0", image.to(self.dtype), 1)
             else:
                 x[i, 0] = self._node(f"nodes/x_{i}_0", x[i - 1, 0], self.n)
@@ -153,26 +153,28 @@ class FoldedShells(nn.Module):
                 x[row, j] = self._node(f"nodes/x_{row}_{j}", joined, self.n)
 
     def heads_of(self, x: dict[tuple[int, int], Tensor], first: int, last: int) -> list[list[Tensor]]:
-        """Per shell the logits of the heads `last` .. `first` from the nodes, float32."""
+        """Per branch the logits of the heads `last` .. `first` from the nodes, float32."""
         heads = [self._conv(f"heads/x_0_{j}", x[0, j].float(), self.n) for j in range(last, first - 1, -1)]
         return [[head.chunk(self.n, 1)[k] for head in heads] for k in range(self.n)]
 
 
-def _folded_shells(clam: Clam, dtype: torch.dtype, choice: EngineChoice, device: torch.device) -> list[FoldedShells]:
-    """The shells of a folded clam one by one, or as one group."""
-    shells = [shell for shell in clam.shells if isinstance(shell, UNetPlusPlus)]
-    groups = [shells] if choice.shells == "together" else [[shell] for shell in shells]
+def _folded_branches(
+    twin: TwinUNet, dtype: torch.dtype, choice: EngineChoice, device: torch.device
+) -> list[FoldedBranches]:
+    """The branches of a folded twin one by one, or as one group."""
+    branches = [branch for branch in twin.branches if isinstance(branch, UNetPlusPlus)]
+    groups = [branches] if choice.branches == "together" else [[branch] for branch in branches]
     joined = JoinedMaps()
-    return [FoldedShells(group, dtype, joined).to(device) for group in groups]
+    return [FoldedBranches(group, dtype, joined).to(device) for group in groups]
 
 
 class ReferenceEngine(Engine):
     """The network as it was trained, in float32, on a device: what every other engine is compared with."""
 
-    def __init__(self, clam: Clam, config: ModelConfig, choice: EngineChoice, device: torch.device) -> None:
+    def __init__(self, twin: TwinUNet, config: ModelConfig, choice: EngineChoice, device: torch.device) -> None:
         super().__init__(choice)
         self._config, self._device = config, device
-        self._network = clam.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = twin.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _run(self, image: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         given = torch.from_numpy(image).to(self._device).contiguous(memory_format=torch.channels_last)
@@ -188,21 +190,21 @@ class ReferenceEngine(Engine):
 
 
 class TorchEngine(ReferenceEngine):
-    """The folded network with the precision, threads and order of the shells of its choice."""
+    """The folded network with the precision, threads and order of the branches of its choice."""
 
-    def __init__(self, clam: Clam, config: ModelConfig, choice: EngineChoice, device: torch.device) -> None:
-        super().__init__(folded(clam), config, choice, device)
+    def __init__(self, twin: TwinUNet, config: ModelConfig, choice: EngineChoice, device: torch.device) -> None:
+        super().__init__(folded(twin), config, choice, device)
         self._dtype = _DTYPES[choice.precision]
-        self._shells: list[FoldedShells] = []
-        if can_fold(clam):
-            self._shells = _folded_shells(self._network, self._dtype, choice, device)
+        self._branches: list[FoldedBranches] = []
+        if can_fold(twin):
+            self._branches = _folded_branches(self._network, self._dtype, choice, device)
             del self._network
         else:
             self._network = self._network.to(self._dtype)
 
     def _logits(self, image: Tensor) -> list[list[Tensor]]:
-        if self._shells:
-            return [heads for group in self._shells for heads in group(image)]
+        if self._branches:
+            return [heads for group in self._branches for heads in group(image)]
         return super()._logits(image.to(self._dtype))
 
 
@@ -221,19 +223,19 @@ class _TorchStep:
 
 
 def torch_steps(
-    clam: Clam, config: ModelConfig, levels: Sequence[int], choice: EngineChoice, device: torch.device
+    twin: TwinUNet, config: ModelConfig, levels: Sequence[int], choice: EngineChoice, device: torch.device
 ) -> LevelSteps:
     """The network in steps to `levels`, by the engine 'reference' or 'torch'; of UNet++ only."""
-    shells: Sequence[nn.Module]
+    branches: Sequence[nn.Module]
     if choice.engine == "reference":
         dtype = torch.float32
-        shells = list(clam.to(device, memory_format=torch.channels_last).shells)  # type: ignore[call-overload]
+        branches = list(twin.to(device, memory_format=torch.channels_last).branches)  # type: ignore[call-overload]
     else:
         dtype = _DTYPES[choice.precision]
-        own = folded(clam)
-        if can_fold(clam):
-            shells = _folded_shells(own, dtype, choice, device)
+        own = folded(twin)
+        if can_fold(twin):
+            branches = _folded_branches(own, dtype, choice, device)
         else:
-            shells = list(own.to(device, dtype, memory_format=torch.channels_last).shells)  # type: ignore[call-overload]
-    steps = [_TorchStep(NextNodes(shells, *bound), dtype, choice, device) for bound in bounds(levels)]
+            branches = list(own.to(device, dtype, memory_format=torch.channels_last).branches)  # type: ignore[call-overload]
+    steps = [_TorchStep(NextNodes(branches, *bound), dtype, choice, device) for bound in bounds(levels)]
     return LevelSteps(config, levels, choice, steps)

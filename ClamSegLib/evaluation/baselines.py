@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ClamSegLib.decoding.refinement import given_out, peaks, sharpened
 from ClamSegLib.model.config import RefinementConfig
-from ClamSegLib.model.twin import Clam
+from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.objective.losses import top_k_score
 from ClamSegLib.organ.crop_and_normalise import Preparation, normalise
 
@@ -76,15 +76,15 @@ def _evidence_of_values(
 
 
 class GradCam:
-    """Grad-CAM (arXiv 1610.02391) of the deepest backbone node, mean over the shells.
+    """Grad-CAM (arXiv 1610.02391) of the deepest backbone node, mean over the branches.
 
     The classification score is the mean of the highest hundredth of the lesion log odds of the deepest head: the
     networks have no other image-level output. Maps are squashed by 1 - exp(-value / scale), the scale being the
     mean of the first case, which orders pixels as the raw map does.
     """
 
-    def __init__(self, clam: Clam) -> None:
-        self._clam = clam.float().eval()
+    def __init__(self, twin: TwinUNet) -> None:
+        self._twin = twin.float().eval()
         self._scale: float | None = None
 
     def maps(self, preparation: Preparation) -> NDArray[np.uint8]:
@@ -94,7 +94,7 @@ class GradCam:
             indices = np.arange(start, min(start + _BATCH, preparation.n_slices))
             image = torch.from_numpy(preparation.network_input(indices))
             organ = torch.from_numpy(preparation.organ_input(indices))
-            cams = [self._shell(shell, image, organ) for shell in self._clam.shells]
+            cams = [self._branch(branch, image, organ) for branch in self._twin.branches]
             crops.append(torch.stack(cams).mean(0).numpy())
         raw = np.concatenate(crops)
         if self._scale is None:
@@ -102,16 +102,16 @@ class GradCam:
         squashed = 1 - np.exp(-raw / self._scale)
         return np.round(preparation.paste(squashed) * 255).astype(np.uint8)
 
-    def _shell(self, shell: torch.nn.Module, image: torch.Tensor, organ: torch.Tensor) -> torch.Tensor:
-        depth = self._clam.network.depth
+    def _branch(self, branch: torch.nn.Module, image: torch.Tensor, organ: torch.Tensor) -> torch.Tensor:
+        depth = self._twin.network.depth
         kept: list[torch.Tensor] = []
 
         def keep(_module: torch.nn.Module, _inputs: object, output: torch.Tensor) -> None:
             kept.append(output)
 
-        handle = shell.nodes[f"x_{depth}_0"].register_forward_hook(keep)  # type: ignore[index, union-attr]
+        handle = branch.nodes[f"x_{depth}_0"].register_forward_hook(keep)  # type: ignore[index, union-attr]
         try:
-            deepest = shell(image)[0]
+            deepest = branch(image)[0]
         finally:
             handle.remove()
         log_odds = deepest[:, 1:].amax(1) - deepest[:, 0]

@@ -33,7 +33,7 @@ from ClamSegLib.system.device import choose_device, clock_of
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
-# The strongest condition's map, and the disagreement of the shells where there are any.
+# The strongest condition's map, and the disagreement of the branches where there are any.
 Maps = Callable[[Preparation], tuple[NDArray[np.uint8], NDArray[np.uint8] | None]]
 
 
@@ -203,7 +203,7 @@ def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[
             for name, by_height in (("values alone", False), ("values alone, by height", True)):
                 maps = partial(values_map, by_height=by_height)
                 methods.append(_Method(Scoreboard(name, None), models[0], alone(maps)))
-        methods.append(_Method(Scoreboard("Grad-CAM", None), models[0], alone(GradCam(models[0].clam).maps)))
+        methods.append(_Method(Scoreboard("Grad-CAM", None), models[0], alone(GradCam(models[0].twin).maps)))
     return methods
 
 

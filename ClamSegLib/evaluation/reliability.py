@@ -1,6 +1,6 @@
 """How far the maps of a model can be trusted: which sign of doubt tells errors, and what P_L is worth as a chance.
 
-Two signs of doubt are compared: the disagreement of the shells, and, for nothing, how undecided P_L itself is,
+Two signs of doubt are compared: the disagreement of the branches, and, for nothing, how undecided P_L itself is,
 1 - |2 P_L - 1|. Pixels are kept as counts per step of P_L and of disagreement, from which every figure follows.
 """
 
@@ -115,7 +115,7 @@ class Reliability:
             self.marked.append((dice, float(apart[marks].mean()) / (STEPS - 1), float(undecided.mean())))
 
     def curves(self, marks_only: bool) -> dict[str, Curve]:
-        """The curve of each sign of doubt, over all organ pixels or over the marked ones; none for a single shell."""
+        """The curve of each sign of doubt, over all organ pixels or over the marked ones; none for a single branch."""
         step, apart = np.meshgrid(np.arange(STEPS), np.arange(STEPS), indexing="ij")
         is_marked = step > self.threshold * (STEPS - 1)
         wrong = np.where(is_marked, self.counts[0], self.counts[1])

@@ -13,7 +13,7 @@ from ClamSegLib import RESEARCH_ONLY
 from ClamSegLib.evaluation.reliability import DISAGREEMENT, UNDECIDED, Reliability
 
 _COLOURS = {UNDECIDED: "#0072b2", DISAGREEMENT: "#d55e00"}
-_WORDS = {UNDECIDED: "P_L near 0.5 first", DISAGREEMENT: "disagreement of the shells first"}
+_WORDS = {UNDECIDED: "P_L near 0.5 first", DISAGREEMENT: "disagreement of the branches first"}
 _BINS = 10
 
 

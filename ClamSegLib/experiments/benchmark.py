@@ -186,7 +186,7 @@ def whole_case(options: BenchmarkOptions, slices: int, folder: Path) -> dict[str
 
 
 def network_per_level(options: BenchmarkOptions) -> dict[str, Any]:
-    """Slices a second and latency of one slice per level and engine, of the model's network with all its shells."""
+    """Slices a second and latency of one slice per level and engine, of the model's network with all its branches."""
     import torch
 
     from ClamSegLib.engines.build import open_engine
@@ -237,23 +237,23 @@ def against_slice_loop(options: BenchmarkOptions) -> dict[str, Any]:
     model = load_model(find_model(options.model))
     volume = canonical(_case_of(options, options.slices), model.config.plane)[0]
     everything = np.ones(volume.array.shape, bool)
-    # Both run one shell's worth of the same network: the loop the first, ours all of them.
-    shell: nn.Module = DeepestHead(model.clam.shells[0])
+    # Both run one branch's worth of the same network: the loop the first, ours all of them.
+    branch: nn.Module = DeepestHead(model.twin.branches[0])
     window = IntensityConfig("window_hu", -1000.0, 400.0)
 
     def ours() -> None:
         run_network(prepare(volume, everything, model.config), model, device="cpu", engine="auto")
 
     def loop() -> None:
-        slice_loop(volume.array, shell, model.config.image_size, window.low, window.high)
+        slice_loop(volume.array, branch, model.config.image_size, window.low, window.high)
 
-    seconds = rounds({"ClamSeg, all shells": ours, "slice loop, one shell": loop}, options.repetitions)
-    ratio = [b / a for a, b in zip(seconds["ClamSeg, all shells"], seconds["slice loop, one shell"], strict=True)]
+    seconds = rounds({"ClamSeg, all branches": ours, "slice loop, one branch": loop}, options.repetitions)
+    ratio = [b / a for a, b in zip(seconds["ClamSeg, all branches"], seconds["slice loop, one branch"], strict=True)]
     return {**{name: spread(values) for name, values in seconds.items()}, "times_as_fast": spread(ratio)}
 
 
 def peers(options: BenchmarkOptions, reporter: Reporter) -> dict[str, Any]:
-    """One shell against other UNet++ at the same features, kernels of 3 and 256 pixels (64 when quick)."""
+    """One branch against other UNet++ at the same features, kernels of 3 and 256 pixels (64 when quick)."""
     from ClamSegLib.experiments.memory_by_network import network_memory_mb
     from ClamSegLib.experiments.speed_side_by_side import profile, side_by_side
     from ClamSegLib.system.device import choose_device

@@ -28,7 +28,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
     right.tick_params(labelsize=8)
     features = result["peers"]["features"]
     right.set_title(f"features {features[0]}..{features[-1]}, {result['peers']['image_size']} px", fontsize=9)
-    right.set_xlabel("slices a second, one shell")
+    right.set_xlabel("slices a second, one branch")
     figure.savefig(path, dpi=110)
 
 
@@ -36,7 +36,7 @@ def table(result: dict[str, Any]) -> str:
     """The main figures as Markdown: median (smallest to largest)."""
     peers = result["peers"]
     lines = [
-        f"| one shell, features {peers['features']}, {peers['image_size']} px, batch {peers['batch']}, {peers['clock']} | slices a second "
+        f"| one branch, features {peers['features']}, {peers['image_size']} px, batch {peers['batch']}, {peers['clock']} | slices a second "
         f"| times {peers['compared_with'].split()[0]} | latency, s | share of peak |",
         "|---|---|---|---|---|",
     ]

@@ -19,7 +19,7 @@ from ClamSegLib.engines.engine import Engine, EngineChoice
 from ClamSegLib.engines.torch_folded import TorchEngine
 from ClamSegLib.experiments.peers import MONAI, PLAIN, SMP_SAME, peer
 from ClamSegLib.experiments.speed_side_by_side import MNN_FLOAT32, Work, comparison_config
-from ClamSegLib.model.twin import Clam
+from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.system.errors import InputError
 
 _LOADED = ", with the loaded network"
@@ -38,7 +38,7 @@ def network_memory_mb(features: tuple[int, ...], side: int, batch: int) -> dict[
     with tempfile.TemporaryDirectory() as folder:
         config = comparison_config(features, side)
         with suppress(InputError):  # MNN is not installed
-            written_file(Clam(config.network, seed=0).eval(), config, config.network.depth, "mnn", Path(folder))
+            written_file(TwinUNet(config.network, seed=0).eval(), config, config.network.depth, "mnn", Path(folder))
             kinds.append(MNN_FLOAT32)
         for kind in kinds:
             given = json.dumps([kind, list(features), side, batch, folder])
@@ -83,4 +83,4 @@ def _engine_of(kind: str, features: tuple[int, ...], side: int, folder: Path) ->
     if kind == MNN_FLOAT32:
         return engine_of_file(folder / FILES["mnn"], config, config.network.depth, EngineChoice("mnn", threads=1))
     choice = EngineChoice("torch", kind.rpartition(" ")[2])
-    return TorchEngine(Clam(config.network, seed=0).eval(), config, choice, torch.device("cpu"))
+    return TorchEngine(TwinUNet(config.network, seed=0).eval(), config, choice, torch.device("cpu"))

@@ -65,15 +65,15 @@ class PlainNestedUNet(nn.Module):
 
 
 class DeepestHead(nn.Module):
-    """A shell of ours as a network with one answer."""
+    """A branch of ours as a network with one answer."""
 
-    def __init__(self, shell: nn.Module) -> None:
+    def __init__(self, branch: nn.Module) -> None:
         super().__init__()
-        self.shell = shell
+        self.branch = branch
 
     def forward(self, image: Tensor) -> Tensor:
         """(B,1,H,W) -> logits (B,C,H,W)."""
-        logits: Tensor = self.shell(image)[0]
+        logits: Tensor = self.branch(image)[0]
         return logits
 
 

@@ -15,7 +15,7 @@ from ClamSegLib.experiments.speed_side_by_side import Work, rounds, spread
 from ClamSegLib.experiments.study import finished_rows
 from ClamSegLib.experiments.study_file import Study, read_study
 from ClamSegLib.model.config import ModelConfig, NetworkConfig
-from ClamSegLib.model.twin import Clam
+from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.system.device import clock_of
 from ClamSegLib.system.errors import InputError
 
@@ -75,17 +75,17 @@ def _network(study: Study) -> NetworkConfig:
     given = dict(study.base.model.get("network", {}))
     features = tuple(given.get("features", NetworkConfig().features))
     kernels = tuple(given.get("kernel_sizes", [3 if level < 3 else 5 for level in range(len(features))]))
-    return NetworkConfig(features=features, kernel_sizes=kernels, shells=int(given.get("shells", 2)))
+    return NetworkConfig(features=features, kernel_sizes=kernels, branches=int(given.get("branches", 2)))
 
 
 def _seconds(network: NetworkConfig, side: int, levels: list[int], repetitions: int) -> dict[int, list[float]]:
     """Seconds of a batch of slices at each level, folded, float32, in every round."""
-    odds = tuple(tuple((1.0,) for _ in range(network.heads)) for _ in range(network.shells))
+    odds = tuple(tuple((1.0,) for _ in range(network.heads)) for _ in range(network.branches))
     config = ModelConfig("levels", image_size=side, network=network, odds_normal=odds)
-    clam = Clam(network, seed=0).eval()
+    twin = TwinUNet(network, seed=0).eval()
     image = torch.randn(DEFAULT_BATCH, network.in_channels, side, side).numpy()
     choice = EngineChoice("torch", "float32", torch.get_num_threads(), DEFAULT_BATCH)
-    engines = {level: TorchEngine(clam.pruned(level), config, choice, torch.device("cpu")) for level in levels}
+    engines = {level: TorchEngine(twin.pruned(level), config, choice, torch.device("cpu")) for level in levels}
     works: dict[str, Work] = {str(level): partial(engine.run, image) for level, engine in engines.items()}
     return {int(name): found for name, found in rounds(works, repetitions, clock=clock_of("cpu")[1]).items()}
 

@@ -24,7 +24,7 @@ from ClamSegLib.engines.engine import Engine, EngineChoice
 from ClamSegLib.engines.torch_folded import ReferenceEngine, TorchEngine
 from ClamSegLib.experiments.peers import MONAI, PEERS, PLAIN, Peer, peer
 from ClamSegLib.model.config import ModelConfig, NetworkConfig
-from ClamSegLib.model.twin import Clam
+from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.system.device import clock_of
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.malloc_tuning import kept_memory
@@ -83,8 +83,8 @@ def peaks_of(seconds: dict[str, list[float]]) -> dict[str, dict[str, float]]:
 
 
 def comparison_config(features: tuple[int, ...], side: int) -> ModelConfig:
-    """One shell with kernels of 3, as peers have them."""
-    network = NetworkConfig(features=features, kernel_sizes=(3,) * len(features), shells=1)
+    """One branch with kernels of 3, as peers have them."""
+    network = NetworkConfig(features=features, kernel_sizes=(3,) * len(features), branches=1)
     odds = (tuple((1.0,) for _ in range(network.heads)),)
     return ModelConfig("comparison", image_size=side, network=network, odds_normal=odds)
 
@@ -116,23 +116,23 @@ class Contest:
         self.run: dict[str, Callable[[int], Work]] = {}
         for name in PEERS:
             self._add_peer(name, peer(name, features))
-        clam = Clam(self.config.network, seed=0).eval()
+        twin = TwinUNet(self.config.network, seed=0).eval()
         depth = self.config.network.depth
-        own = gflop(clam, side)
+        own = gflop(twin, side)
         threads = torch.get_num_threads()
-        self._add("ClamSeg as trained", own, ReferenceEngine(clam, self.config, EngineChoice(), device))
+        self._add("ClamSeg as trained", own, ReferenceEngine(twin, self.config, EngineChoice(), device))
         precisions = precisions_here(device)
         if BFLOAT16 not in precisions:
             self.left_out[BFLOAT16] = "slower than float32 on this machine"
         for precision in precisions:
             choice = EngineChoice("torch", precision, threads)
-            self._add(f"ClamSeg torch {precision}", own, TorchEngine(clam, self.config, choice, device))
+            self._add(f"ClamSeg torch {precision}", own, TorchEngine(twin, self.config, choice, device))
         for level in range(depth - 1, 0, -1):
-            pruned = clam.pruned(level)
+            pruned = twin.pruned(level)
             engine = TorchEngine(pruned, self.config, EngineChoice("torch", "float32", threads), device)
             self._add(f"ClamSeg torch float32, level {level}", gflop(pruned.to("cpu"), side), engine)
         if device.type == "cpu":
-            self._add_converted(clam, folder, threads)
+            self._add_converted(twin, folder, threads)
 
     def _add_peer(self, name: str, found: Peer | str) -> None:
         if isinstance(found, str):
@@ -164,7 +164,7 @@ class Contest:
 
         self.run[name] = of
 
-    def _add_converted(self, clam: Clam, folder: Path, threads: int) -> None:
+    def _add_converted(self, twin: TwinUNet, folder: Path, threads: int) -> None:
         depth = self.config.network.depth
         wanted = [("openvino", precision, depth) for precision in precisions_here(self.device)]
         wanted += [("onnx", "float32", depth)]
@@ -172,7 +172,7 @@ class Contest:
         for kind, precision, level in wanted:
             place = folder / f"{kind}-{precision}-{level}"
             place.mkdir()
-            pruned = clam.pruned(level)
+            pruned = twin.pruned(level)
             try:
                 path = written_file(pruned, self.config, level, kind, place)
                 engine = engine_of_file(path, self.config, level, EngineChoice(kind, precision, threads))
@@ -234,11 +234,11 @@ def profile(features: tuple[int, ...], side: int, batch: int = DEFAULT_BATCH) ->
     from torch.profiler import ProfilerActivity, profile
 
     config = comparison_config(features, side)
-    clam = Clam(config.network, seed=0).eval()
+    twin = TwinUNet(config.network, seed=0).eval()
     image = torch.randn(batch, 1, side, side).numpy()
     shares = {}
     for precision in precisions_here(torch.device("cpu")):
-        engine = TorchEngine(clam, config, EngineChoice("torch", precision), torch.device("cpu"))
+        engine = TorchEngine(twin, config, EngineChoice("torch", precision), torch.device("cpu"))
         engine.run(image)
         with profile(activities=[ProfilerActivity.CPU]) as seen:
             engine.run(image)

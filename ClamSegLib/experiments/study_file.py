@@ -33,7 +33,7 @@ class PatientGroup:
 
     Attributes:
         name: rows name it to learn from its patients, and to be judged on those that are kept.
-        patients: shell patterns of patient_id, e.g. 'TCGA_DU_*'.
+        patients: branch patterns of patient_id, e.g. 'TCGA_DU_*'.
         judged: how many of them are kept from every training, to judge on.
     """
 

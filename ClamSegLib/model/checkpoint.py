@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
-from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.model.config import FORMAT_VERSION, ModelConfig
 from ClamSegLib.model.config_json import to_json
 from ClamSegLib.model.model_folder import CARD, CONFIG, RUN, WEIGHTS, read_config, sha256_of
-from ClamSegLib.model.twin import Clam
+from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import InputError
 
@@ -30,27 +30,32 @@ class LoadedModel:
     """
 
     config: ModelConfig
-    clam: Clam
+    twin: TwinUNet
     folder: Path
     engines: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
-def _empty_network(path: Path, config: ModelConfig) -> Clam:
+def _empty_network(path: Path, config: ModelConfig) -> TwinUNet:
     """The network without memory, once names and shapes in the file's header are known to be its own."""
     from safetensors import SafetensorError, safe_open
 
     with torch.device("meta"):
-        clam = Clam(config.network)
-    expected = {name: tuple(tensor.shape) for name, tensor in clam.state_dict().items()}
+        twin = TwinUNet(config.network)
+    expected = {name: tuple(tensor.shape) for name, tensor in twin.state_dict().items()}
     try:
         with safe_open(path, framework="pt") as file:
-            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
+            found = {_name_today(name): tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path} is not a readable safetensors file ({error}); copy the model again.") from error
     if found != expected:
         names = sorted(set(found.items()) ^ set(expected.items()))[:2]
         raise InputError(f"{path} does not hold the weights of the network in {CONFIG} (differs at {names}).")
-    return clam
+    return twin
+
+
+def _name_today(name: str) -> str:
+    """The name of a tensor, also in files of format version 1, which call the branches shells."""
+    return f"branches.{name.removeprefix('shells.')}" if name.startswith("shells.") else name
 
 
 def load_model(folder: Path) -> LoadedModel:
@@ -70,13 +75,13 @@ def load_model(folder: Path) -> LoadedModel:
         raise InputError(
             f"{path} is not the file that {CONFIG} names (its SHA-256 differs): it was changed or damaged; copy the model again."
         )
-    clam = _empty_network(path, config)
+    twin = _empty_network(path, config)
     state = load_file(path)
     if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
         raise InputError(f"{path} holds values that are not finite; the model is damaged.")
     # The tensors of the file become the network's own: nothing is drawn or copied that would be thrown away.
-    clam.load_state_dict({name: _as_trained(tensor) for name, tensor in state.items()}, assign=True)
-    return LoadedModel(config, clam.eval(), folder)
+    twin.load_state_dict({_name_today(name): _as_trained(tensor) for name, tensor in state.items()}, assign=True)
+    return LoadedModel(config, twin.eval(), folder)
 
 
 def _as_trained(tensor: torch.Tensor) -> torch.Tensor:
@@ -103,7 +108,7 @@ def save_model(
 
     Args:
         folder: created if needed; model files in it are replaced.
-        state_dict: of the Clam of `config.network`.
+        state_dict: of the TwinUNet of `config.network`.
         card: Markdown; data, licence, figures, limits.
         run: versions, seed, command, hashes; written as run.json.
         half: store float16.
@@ -121,7 +126,7 @@ def save_model(
     (folder / CONFIG).unlink(missing_ok=True)
     with whole_file(folder / WEIGHTS) as path:
         path.write_bytes(save(tensors))  # save_file would let nobody but its owner read the model
-    config = replace(config, weights_sha256=sha256_of(folder / WEIGHTS))
+    config = replace(config, weights_sha256=sha256_of(folder / WEIGHTS), format_version=FORMAT_VERSION)
     with whole_file(folder / CARD) as path:
         path.write_text(card, encoding="utf-8")
     with whole_file(folder / RUN) as path:
@@ -132,6 +137,6 @@ def save_model(
 
 
 def parameter_count(config: ModelConfig) -> int:
-    """Number of parameters of the network of `config`, both shells."""
+    """Number of parameters of the network of `config`, both branches."""
     with torch.device("meta"):
-        return sum(math.prod(p.shape) for p in Clam(config.network).parameters())
+        return sum(math.prod(p.shape) for p in TwinUNet(config.network).parameters())

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from ClamSegLib.system.errors import InputError
 
-FORMAT_VERSION = 1
+# 2: branches of a twin, which version 1 calls shells.
+FORMAT_VERSION = 2
 PLANES = ("axial", "coronal", "sagittal")
 MODALITIES = ("CT", "MR", "XR")
 NETWORKS = ("unetplusplus", "unet", "fcn")
@@ -34,7 +35,7 @@ class NetworkConfig:
         in_channels: channels of the image.
         classes: background and conditions, at least 2.
         normalisation: 'batch' or 'instance' (instance normalisation leaks context; for ablation only).
-        shells: networks trained together; 2 for the twin, 1 for an organ network.
+        branches: networks trained together; 2 for the twin, 1 for an organ network.
     """
 
     features: tuple[int, ...] = (16, 32, 64, 128, 256)
@@ -43,7 +44,7 @@ class NetworkConfig:
     in_channels: int = 1
     classes: int = 2
     normalisation: str = "batch"
-    shells: int = 2
+    branches: int = field(default=2, metadata={"formerly": "shells"})
     kind: str = "unetplusplus"
 
     def __post_init__(self) -> None:
@@ -66,7 +67,9 @@ class NetworkConfig:
             self.normalisation in ("batch", "instance"),
             f"normalisation '{self.normalisation}' must be batch or instance.",
         )
-        _require(self.shells in (1, 2) and self.in_channels >= 1, "shells must be 1 or 2 and in_channels at least 1.")
+        _require(
+            self.branches in (1, 2) and self.in_channels >= 1, "branches must be 1 or 2 and in_channels at least 1."
+        )
 
     @property
     def depth(self) -> int:
@@ -201,12 +204,12 @@ class ModelConfig:
 
     Attributes:
         plane: slices run along it; 'axial' unless said.
-        odds_normal: o_N per shell, head (level 1 first) and condition: the median odds lesion : background on
+        odds_normal: o_N per branch, head (level 1 first) and condition: the median odds lesion : background on
             normal validation pixels. Empty for organ models.
         head_weights: weight of each head, level 1 first, in the mean of log odds ratios; running at level L
             uses the first L, renormalised.
         slice_score_normal: 95th percentile of the top-k score on normal validation slices; None if not measured.
-        level_scales: per level but the deepest, shell and condition the factor and offset that bring the level's log odds
+        level_scales: per level but the deepest, branch and condition the factor and offset that bring the level's log odds
             ratios to the scale of the deepest's (level_scales.py); empty leaves them.
         early_exits: when a slice leaves at a shallow level, shallow first; empty: every slice goes on to the deepest.
         refinement: how maps are sharpened by the image; None leaves them as the network gives them.
@@ -256,18 +259,18 @@ class ModelConfig:
             len(self.conditions) == self.network.classes - 1,
             f"{len(self.conditions)} conditions do not fit {self.network.classes} classes (background is one).",
         )
-        shells = [shell for level in self.level_scales for shell in level]
+        branches = [branch for level in self.level_scales for branch in level]
         _require(
-            all(0 < factor < math.inf and math.isfinite(offset) for shell in shells for factor, offset in shell),
+            all(0 < factor < math.inf and math.isfinite(offset) for branch in branches for factor, offset in branch),
             "level_scales must hold factors above 0 and offsets that are numbers.",
         )
         _require(
             not self.level_scales
             or (
-                {len(shell) for shell in shells} == {len(self.conditions)}
-                and [len(level) for level in self.level_scales] == [self.network.shells] * (self.network.heads - 1)
+                {len(branch) for branch in branches} == {len(self.conditions)}
+                and [len(level) for level in self.level_scales] == [self.network.branches] * (self.network.heads - 1)
             ),
-            "level_scales must hold every level but the deepest, every shell and every condition.",
+            "level_scales must hold every level but the deepest, every branch and every condition.",
         )
         levels = [leaves.level for leaves in self.early_exits]
         _require(
@@ -277,12 +280,12 @@ class ModelConfig:
         _require(0 < self.threshold < 1, f"threshold {self.threshold} must lie between 0 and 1.")
         _require(self.minimum_volume_ml >= 0, f"minimum_volume_ml {self.minimum_volume_ml} must be at least 0.")
         if self.task == "lesion" and self.odds_normal:
-            shape_fits = len(self.odds_normal) == self.network.shells and all(
-                len(shell) == self.network.heads and all(len(head) == len(self.conditions) for head in shell)
-                for shell in self.odds_normal
+            shape_fits = len(self.odds_normal) == self.network.branches and all(
+                len(branch) == self.network.heads and all(len(head) == len(self.conditions) for head in branch)
+                for branch in self.odds_normal
             )
-            _require(shape_fits, "odds_normal must hold one number per shell, head and condition.")
-            odds = [value for shell in self.odds_normal for head in shell for value in head]
+            _require(shape_fits, "odds_normal must hold one number per branch, head and condition.")
+            odds = [value for branch in self.odds_normal for head in branch for value in head]
             _require(all(value >= 0 for value in odds), "odds_normal must hold numbers not below 0.")
         _require(
             self.refinement is None or len(self.refinement.limit) == len(self.conditions),

@@ -57,12 +57,18 @@ def _finite(value: float, where: str) -> float:
 def from_json(kind: type[_Config], values: Any, where: str = "config") -> _Config:
     """Builds the frozen dataclass `kind` from JSON values.
 
+    A field whose metadata says `formerly` is also found under the name that files of older versions use.
+
     Raises:
         InputError: not an object, an unknown key, a missing key, a wrong type, or a value out of range.
     """
     if not isinstance(values, dict):
         raise InputError(f"{where} must be a JSON object, came {type(values).__name__}.")
     fields = {f.name: f for f in dataclasses.fields(typing.cast(Any, kind))}
+    for name, f in fields.items():
+        formerly = f.metadata.get("formerly")
+        if formerly in values and name not in values:
+            values = {name if key == formerly else key: value for key, value in values.items()}
     unknown = sorted(set(values) - set(fields))
     if unknown:
         raise InputError(f"{where} has unknown keys {', '.join(unknown)}; allowed are {', '.join(fields)}.")

@@ -1,9 +1,9 @@
-"""The clam: two identical UNet++ shells, and how their logits become a lesion probability without masks.
+"""The twin: two identical UNet++ branches, and how their logits become a lesion probability without masks.
 
 Decoding (docs/explanation.md): o = p_c / p_0 are the odds of condition c against background, o_N their median on
 normal tissue; lesion posterior P_L = max(0, 1 - o_N / o). Heads are combined by the weighted mean of their
-log odds ratios (of a shallow level brought to the scale of the deepest, level_scales.py), shells by the mean of their
-posteriors; the shells' difference is the disagreement.
+log odds ratios (of a shallow level brought to the scale of the deepest, level_scales.py), branches by the mean of their
+posteriors; the branches' difference is the disagreement.
 """
 
 from __future__ import annotations
@@ -22,39 +22,39 @@ from ClamSegLib.system.errors import InputError
 _LARGEST_LOG_RATIO = 60.0
 
 
-class Clam(nn.Module):
-    """Shells of the same architecture with their own initialisation.
+class TwinUNet(nn.Module):
+    """Branches of the same architecture with their own initialisation.
 
     Args:
-        network: architecture and number of shells.
-        seed: decides the initial weights of every shell; the global random state stays untouched.
-        level: build pruned shells of this level; None builds all nodes.
+        network: architecture and number of branches.
+        seed: decides the initial weights of every branch; the global random state stays untouched.
+        level: build pruned branches of this level; None builds all nodes.
     """
 
     def __init__(self, network: NetworkConfig, seed: int = 0, level: int | None = None) -> None:
         super().__init__()
         self.network = network
         kind = PLAIN_NETWORKS.get(network.kind, UNetPlusPlus)
-        shells = []
+        branches = []
         with torch.random.fork_rng(devices=[]):
-            for number in range(network.shells):
+            for number in range(network.branches):
                 torch.manual_seed(seed * 7919 + number)
-                shells.append(kind(network, level))
-        self.shells = nn.ModuleList(shells)
+                branches.append(kind(network, level))
+        self.branches = nn.ModuleList(branches)
 
     def forward(self, image: Tensor, level: int | None = None) -> list[list[Tensor]]:
-        """Per shell the logits (B,classes,H,W) of the heads, deepest first; image (B,1,H,W)."""
-        return [shell(image, level) for shell in self.shells]
+        """Per branch the logits (B,classes,H,W) of the heads, deepest first; image (B,1,H,W)."""
+        return [branch(image, level) for branch in self.branches]
 
-    def pruned(self, level: int) -> Clam:
+    def pruned(self, level: int) -> TwinUNet:
         """A copy that holds only the nodes `level` needs."""
-        smaller = Clam(self.network, level=level)
-        smaller.shells = nn.ModuleList([shell.pruned(level) for shell in self.shells])  # type: ignore[operator]
+        smaller = TwinUNet(self.network, level=level)
+        smaller.branches = nn.ModuleList([branch.pruned(level) for branch in self.branches])  # type: ignore[operator]
         return smaller.train(self.training)
 
 
 def log_odds_ratio(logits: Sequence[Tensor], odds_normal: Tensor, head_weights: Tensor) -> Tensor:
-    """log o / o_N of one shell, the weighted mean of its heads.
+    """log o / o_N of one branch, the weighted mean of its heads.
 
     Args:
         logits: (B, 1 + K, H, W) per head, deepest first, heads L..1.
@@ -82,7 +82,7 @@ def log_odds_ratio(logits: Sequence[Tensor], odds_normal: Tensor, head_weights: 
 def lesion_posterior(
     logits: Sequence[Tensor], odds_normal: Tensor, head_weights: Tensor, scale: Tensor | None = None
 ) -> Tensor:
-    """P_L of one shell; the first arguments as for `log_odds_ratio`.
+    """P_L of one branch; the first arguments as for `log_odds_ratio`.
 
     Args:
         scale: (K, 2) factor and offset of the log odds ratio (level_scales.py); None leaves it.
@@ -96,21 +96,21 @@ def lesion_posterior(
     return -torch.expm1(-log_ratio.clamp(0.0, _LARGEST_LOG_RATIO))
 
 
-def decode(clam_logits: Sequence[Sequence[Tensor]], config: ModelConfig) -> tuple[Tensor, Tensor]:
-    """Probability and disagreement of the clam.
+def decode(twin_logits: Sequence[Sequence[Tensor]], config: ModelConfig) -> tuple[Tensor, Tensor]:
+    """Probability and disagreement of the twin.
 
     Args:
-        clam_logits: per shell, per head (deepest first) the logits (B, 1 + K, H, W).
+        twin_logits: per branch, per head (deepest first) the logits (B, 1 + K, H, W).
         config: of the model; lesion models need `odds_normal`.
 
     Returns:
-        probability (B, K, H, W), mean over the shells of P_L (organ task: of the softmax of the deepest head
-        present), and disagreement (B, K, H, W) = |A - B|, 0 for one shell; float32 in 0..1.
+        probability (B, K, H, W), mean over the branches of P_L (organ task: of the softmax of the deepest head
+        present), and disagreement (B, K, H, W) = |A - B|, 0 for one branch; float32 in 0..1.
     """
     if config.task == "organ":
-        maps = [heads[0].float().softmax(1)[:, 1:] for heads in clam_logits]
+        maps = [heads[0].float().softmax(1)[:, 1:] for heads in twin_logits]
     else:
-        device = clam_logits[0][0].device
+        device = twin_logits[0][0].device
         odds = torch.tensor(config.odds_normal, dtype=torch.float32, device=device)
         if odds.numel() == 0:
             raise InputError(
@@ -118,11 +118,11 @@ def decode(clam_logits: Sequence[Sequence[Tensor]], config: ModelConfig) -> tupl
                 "copy the model again."
             )
         weights = torch.tensor(config.head_weights or (1.0,) * config.network.heads, device=device)
-        level = len(clam_logits[0])
-        scales: list[Tensor | None] = [None] * len(clam_logits)
+        level = len(twin_logits[0])
+        scales: list[Tensor | None] = [None] * len(twin_logits)
         if level <= len(config.level_scales):
             scales = list(torch.tensor(config.level_scales[level - 1], dtype=torch.float32, device=device))
-        maps = [lesion_posterior(heads, odds[n], weights, scales[n]) for n, heads in enumerate(clam_logits)]
+        maps = [lesion_posterior(heads, odds[n], weights, scales[n]) for n, heads in enumerate(twin_logits)]
     if len(maps) == 1:
         return maps[0], torch.zeros_like(maps[0])
     return (maps[0] + maps[1]) / 2, (maps[0] - maps[1]).abs()

@@ -65,7 +65,7 @@ def initialise(network: nn.Module) -> None:
 
 
 class UNetPlusPlus(nn.Module):
-    """One shell: image in, logits of every head out.
+    """One branch: image in, logits of every head out.
 
     Args:
         network: features, kernel sizes, repeated levels, channels and classes.

@@ -144,7 +144,7 @@ class CropSource:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one shell sees for term 1 (`taught`) and what both see for the pair terms (`diseased`, `normal`)."""
+    """What one branch sees for term 1 (`taught`) and what both see for the pair terms (`diseased`, `normal`)."""
 
     taught: tuple[Slices, ...]
     diseased: Slices | None
@@ -182,8 +182,8 @@ def augment(
 class BatchMaker:
     """Draws the batches of a training."""
 
-    def __init__(self, source: CropSource, training: TrainingConfig, shells: int) -> None:
-        self.source, self.training, self.shells = source, training, shells
+    def __init__(self, source: CropSource, training: TrainingConfig, branches: int) -> None:
+        self.source, self.training, self.branches = source, training, branches
         self.sampler = (
             PairSampler(
                 source.label,
@@ -233,16 +233,16 @@ class BatchMaker:
         )
 
     def draw(self, n: int, generator: torch.Generator) -> Batch:
-        """A batch of `n` images for each shell, and pairs of whole slices for the pair terms."""
+        """A batch of `n` images for each branch, and pairs of whole slices for the pair terms."""
         make = self._mosaics if self._mixes else self._whole
         if self.training.task == "organ" or self.training.supervision == "masks":
-            return Batch(tuple(make(n, generator) for _ in range(self.shells)), None, None)
+            return Batch(tuple(make(n, generator) for _ in range(self.branches)), None, None)
         if self.training.objective == "paper":
             both = self._whole(2 * (n // 2), generator)
-            return Batch((both,) * self.shells, both.first(n // 2), both.rest(n // 2))
+            return Batch((both,) * self.branches, both.first(n // 2), both.rest(n // 2))
         # A small shard shows at least one pair: without any, the pair terms would fall silent under torchrun.
         pairs = max(1, round(self.training.whole_share * n / 2)) if self.training.whole_share > 0 else 0
-        taught = tuple(make(n, generator) for _ in range(self.shells))
+        taught = tuple(make(n, generator) for _ in range(self.branches))
         if pairs == 0:
             return Batch(taught, None, None)
         whole = self._whole(2 * pairs, generator)

@@ -1,7 +1,7 @@
 """The objective of a step: the terms of docs/explanation.md, each with its weight, each off at weight 0.
 
 1 hybrid loss on what the pixels are taught; 2 positive pairs agree under the paper's distortions; 3 normal
-slices have no high scores; 4 a diseased slice scores above a normal one; 5 one shell learns from the other's
+slices have no high scores; 4 a diseased slice scores above a normal one; 5 one branch learns from the other's
 maps; 6 the lesion area of diseased slices stays in a loose band. Objective 'paper': 1 on whole slices with
 labels broadcast, 2, and pixel-wise separation of negative pairs.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ClamSegLib.model.twin import Clam, lesion_posterior
+from ClamSegLib.model.twin import TwinUNet, lesion_posterior
 from ClamSegLib.objective.augmentation import PairDistortion
 from ClamSegLib.objective.batches import Batch, Slices
 from ClamSegLib.objective.losses import (
@@ -24,7 +24,7 @@ from ClamSegLib.objective.losses import (
 )
 from ClamSegLib.objective.training_config import TrainingConfig
 
-Logits = list[Tensor]  # of one shell, deepest head first
+Logits = list[Tensor]  # of one branch, deepest head first
 
 
 def _lesion_log_odds(logits: Logits) -> Tensor:
@@ -46,7 +46,7 @@ class Objective:
 
     Args:
         training: which terms and weights.
-        odds_normal: (shells, depth, K) o_N of the last validation, or None before the first; term 5 waits for it.
+        odds_normal: (branches, depth, K) o_N of the last validation, or None before the first; term 5 waits for it.
         head_weights: (depth,) for term 5's decoding.
     """
 
@@ -59,12 +59,12 @@ class Objective:
         self.area_band = AreaBandLoss()
 
     def loss(
-        self, clam: Clam, batch: Batch, progress: float, generator: torch.Generator
+        self, twin: TwinUNet, batch: Batch, progress: float, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
         """Forward passes and the weighted sum of the terms.
 
         Args:
-            clam: in training mode.
+            twin: in training mode.
             batch: of this shard.
             progress: share of the training done, 0..1.
             generator: for the distortions.
@@ -74,14 +74,16 @@ class Objective:
         """
         use_pairs = batch.diseased is not None and progress >= self.training.warmup_share
         if not use_pairs:
-            logits = [shell(taught.image) for shell, taught in zip(clam.shells, batch.taught, strict=True)]
-            terms = {"hybrid": self._taught(clam, batch.taught, logits, progress)}
+            logits = [branch(taught.image) for branch, taught in zip(twin.branches, batch.taught, strict=True)]
+            terms = {"hybrid": self._taught(twin, batch.taught, logits, progress)}
         else:
-            terms = self._with_pairs(clam, batch, progress, generator)
+            terms = self._with_pairs(twin, batch, progress, generator)
         total = torch.stack(list(terms.values())).sum()
         return total, {name: float(value.detach()) for name, value in terms.items()}
 
-    def _with_pairs(self, clam: Clam, batch: Batch, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
+    def _with_pairs(
+        self, twin: TwinUNet, batch: Batch, progress: float, generator: torch.Generator
+    ) -> dict[str, Tensor]:
         diseased, normal = batch.diseased, batch.normal
         assert diseased is not None
         assert normal is not None
@@ -89,15 +91,15 @@ class Objective:
         organ = torch.cat([diseased.organ, normal.organ])
         distortion = PairDistortion.sample(len(whole), whole.shape[-1], generator, whole.device)
         distorted = distortion.image(whole)
-        # One pass for all images of a shell, so that batch statistics come from both classes and from mosaics.
+        # One pass for all images of a branch, so that batch statistics come from both classes and from mosaics.
         logits, n = [], len(batch.taught[0].image)
-        for shell, taught in zip(clam.shells, batch.taught, strict=True):
-            logits.append(shell(torch.cat([taught.image, whole, distorted])))
+        for branch, taught in zip(twin.branches, batch.taught, strict=True):
+            logits.append(branch(torch.cat([taught.image, whole, distorted])))
         m = len(whole)
-        on_taught = [_cut(shell, 0, n) for shell in logits]
-        on_whole = [_cut(shell, n, n + m) for shell in logits]
-        on_distorted = [_cut(shell, n + m, n + 2 * m) for shell in logits]
-        terms = {"hybrid": self._taught(clam, batch.taught, on_taught, progress)}
+        on_taught = [_cut(branch, 0, n) for branch in logits]
+        on_whole = [_cut(branch, n, n + m) for branch in logits]
+        on_distorted = [_cut(branch, n + m, n + 2 * m) for branch in logits]
+        terms = {"hybrid": self._taught(twin, batch.taught, on_taught, progress)}
         t, d = self.training, len(diseased.image)
         if t.weight_positive and len(logits) == 2:
             terms["positive"] = t.weight_positive * self._positive(on_whole, on_distorted, organ, distortion)
@@ -105,7 +107,7 @@ class Objective:
             if t.weight_separation:
                 terms["separation"] = t.weight_separation * self._separation(on_whole, diseased, normal)
             return terms
-        scores = [_lesion_log_odds(shell) for shell in on_whole]
+        scores = [_lesion_log_odds(branch) for branch in on_whole]
         if t.weight_normal:
             terms["normal"] = (
                 t.weight_normal * torch.stack([self.normal_normal(s[d:], normal.organ) for s in scores]).mean()
@@ -122,15 +124,15 @@ class Objective:
                 ).mean()
             )
         if t.weight_area:
-            lesion = torch.stack([1 - _mean_probability(_cut(shell, 0, d))[:, 0] for shell in on_whole]).mean(0)
+            lesion = torch.stack([1 - _mean_probability(_cut(branch, 0, d))[:, 0] for branch in on_whole]).mean(0)
             terms["area"] = t.weight_area * self.area_band(lesion, diseased.organ)
         return terms
 
-    def _taught(self, clam: Clam, taught: tuple[Slices, ...], logits: list[Logits], progress: float) -> Tensor:
-        """Term 1, and term 5 where it is on, mean over shells and heads."""
+    def _taught(self, twin: TwinUNet, taught: tuple[Slices, ...], logits: list[Logits], progress: float) -> Tensor:
+        """Term 1, and term 5 where it is on, mean over branches and heads."""
         losses = []
         for number, (slices, heads) in enumerate(zip(taught, logits, strict=True)):
-            target = self._cross_target(clam, slices, number, progress)
+            target = self._cross_target(twin, slices, number, progress)
             for head in heads:
                 probability = head.float().softmax(1)
                 if self.training.risk == "nnpu" and self.training.supervision == "labels":
@@ -140,12 +142,12 @@ class Objective:
                     losses.append(self.hybrid(probability, target, slices.weight, slices.organ))
         return torch.stack(losses).mean()
 
-    def _cross_target(self, clam: Clam, slices: Slices, number: int, progress: float) -> Tensor:
-        """The target with pixels of diseased origin replaced, in the second half, by the other shell's P_L."""
+    def _cross_target(self, twin: TwinUNet, slices: Slices, number: int, progress: float) -> Tensor:
+        """The target with pixels of diseased origin replaced, in the second half, by the other branch's P_L."""
         ramp = self.training.weight_cross * min(1.0, max(0.0, (progress - 0.5) / 0.25))
-        if ramp == 0 or self.odds_normal is None or len(clam.shells) != 2:
+        if ramp == 0 or self.odds_normal is None or len(twin.branches) != 2:
             return slices.target
-        other = clam.shells[1 - number]
+        other = twin.branches[1 - number]
         with torch.no_grad():
             posterior = lesion_posterior(other(slices.image), self.odds_normal[1 - number], self.head_weights)
         soft = torch.cat([1 - posterior.amax(1, keepdim=True), posterior], dim=1)
@@ -167,7 +169,7 @@ class Objective:
         return torch.stack(losses).mean()
 
     def _separation(self, on_whole: list[Logits], diseased: Slices, normal: Slices) -> Tensor:
-        """The paper's negative pairs: the two shells differ, pixel by pixel, on slices of different class."""
+        """The paper's negative pairs: the two branches differ, pixel by pixel, on slices of different class."""
         d = len(diseased.image)
         both = diseased.organ & normal.organ
         losses = (

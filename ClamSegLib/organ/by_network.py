@@ -30,27 +30,27 @@ def find_by_network(name: str, volume: Volume, device: str) -> tuple[Array, floa
         return np.zeros(volume.array.shape, bool), 0.0, f"the organ model cannot be used: {str(error).rstrip('.')}"
     if model.config.task != "organ":
         raise InputError(f"Model '{name}' outlines lesions, not an organ; choose an organ model with `models`.")
-    probability = _probability(model.clam, model.config, volume, device)
+    probability = _probability(model.twin, model.config, volume, device)
     mask = np.stack([_plausible_parts(p >= 0.5) for p in probability])
     return (mask, *_judge(mask, probability))
 
 
-def _probability(clam: object, config: ModelConfig, volume: Volume, device: str) -> NDArray[np.float32]:
+def _probability(twin: object, config: ModelConfig, volume: Volume, device: str) -> NDArray[np.float32]:
     """Softmax of the organ (slice, row, column)."""
     import torch
 
-    from ClamSegLib.model.twin import Clam, decode
+    from ClamSegLib.model.twin import TwinUNet, decode
     from ClamSegLib.organ.crop_and_normalise import prepare
 
-    assert isinstance(clam, Clam)
+    assert isinstance(twin, TwinUNet)
     everything = np.ones(volume.array.shape, bool)
     preparation = prepare(volume, everything, config)
-    clam = clam.to(device)
+    twin = twin.to(device)
     pasted = np.empty(volume.array.shape, np.float32)
     for start in range(0, preparation.n_slices, _BATCH):
         indices = np.arange(start, min(start + _BATCH, preparation.n_slices))
         with torch.inference_mode():
-            maps, _ = decode(clam(torch.from_numpy(preparation.network_input(indices)).to(device)), config)
+            maps, _ = decode(twin(torch.from_numpy(preparation.network_input(indices)).to(device)), config)
         pasted[indices] = preparation.paste(maps.amax(1).cpu().numpy())
     return pasted
 

@@ -74,7 +74,7 @@ class CaseMaps:
 
         Args:
             image: (B,1,S,S) its input.
-            found: (B,K,S,S) P_L; `differs` likewise, of its shells.
+            found: (B,K,S,S) P_L; `differs` likewise, of its branches.
         """
         refinement = self.preparation.config.refinement
         if self.together:

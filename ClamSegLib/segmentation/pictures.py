@@ -254,7 +254,7 @@ def write_stages(path: Path, result: CaseResult) -> None:
         f"{organ}: {result.organ.method}" if organ == config.organ.name else organ,
         f"crop, {side} x {side}",
         "probability",
-        "disagreement of the shells",
+        "disagreement of the branches",
         "outline",
     )
     for axis, name in zip(axes, names, strict=True):

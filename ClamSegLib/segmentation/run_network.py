@@ -42,7 +42,7 @@ class NetworkRun:
         level: deepest level that slices could reach.
         slices_by_level: how many slices each level gave the maps of.
         choosing_s: seconds it took to choose and build the engine.
-        engine: for report.json: engine, precision, threads, batch_size, shells, agreement, reason.
+        engine: for report.json: engine, precision, threads, batch_size, branches, agreement, reason.
         neighbours: whether each slice was heard together with those beside it.
     """
 
@@ -204,7 +204,7 @@ def _in_report(opened: OpenEngine, steps: OpenSteps | None) -> dict[str, Any]:
         "engine": choice.engine,
         "precision": choice.precision,
         "threads": choice.threads or _threads(),
-        "shells": choice.shells,
+        "branches": choice.branches,
         "agreement_with_reference": round(opened.agreement if steps is None else steps.agreement, 6),
         "chosen": opened.reason if steps is None else steps.reason,
     }

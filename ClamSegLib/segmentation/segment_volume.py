@@ -1,4 +1,4 @@
-"""A volume through a model: organ, crop, both shells in batches, probability and disagreement pasted back.
+"""A volume through a model: organ, crop, both branches in batches, probability and disagreement pasted back.
 
 Maps are uint8 in steps of 1/255 from the moment they leave the network, so memory is that of the volume and
 every front sees the same numbers: a pixel is lesion when its stored value / 255 lies above the threshold.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ClamSegLib.decoding.refinement import refined
 from ClamSegLib.model.config import ModelConfig
-from ClamSegLib.model.twin import Clam, decode
+from ClamSegLib.model.twin import TwinUNet, decode
 from ClamSegLib.objective.batches import UNKNOWN, CropSource
 
 FEWEST_SLICES = 5
@@ -17,13 +17,13 @@ _LOWEST, _HIGHEST = 26, 230  # of 255: below and above it hardly anything is lef
 _BATCH = 16
 
 
-def threshold_of_corrections(clam: Clam, source: CropSource, config: ModelConfig) -> float:
+def threshold_of_corrections(twin: TwinUNet, source: CropSource, config: ModelConfig) -> float:
     """The threshold with the largest mean Dice on corrected slices, `config.threshold` with fewer than five of them.
 
     The slices were learned from, so the Dice itself would be too good; where it is largest hardly depends on that.
 
     Args:
-        clam: in evaluation mode on the device of `source`.
+        twin: in evaluation mode on the device of `source`.
         source: the training slices.
         config: with the odds of normal tissue, and how maps are sharpened.
     """
@@ -35,7 +35,7 @@ def threshold_of_corrections(clam: Clam, source: CropSource, config: ModelConfig
         places = corrected[start : start + _BATCH]
         slices = source.gather(torch.from_numpy(places))
         with torch.inference_mode():
-            maps = decode(clam(slices.image), config)[0].cpu().numpy()
+            maps = decode(twin(slices.image), config)[0].cpu().numpy()
         if config.refinement is not None:
             organ = slices.organ.cpu().numpy()
             maps = refined(maps, slices.image.cpu().numpy(), organ, config.refinement)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ClamSegLib.model.twin import Clam, lesion_posterior
+from ClamSegLib.model.twin import TwinUNet, lesion_posterior
 from ClamSegLib.objective.batches import CropSource
 from ClamSegLib.system.atomic_output import whole_file
 
@@ -23,18 +23,18 @@ _COLOUR = np.array([213, 94, 0], np.float32) / 255
 
 def write_preview(
     path: Path,
-    clam: Clam,
+    twin: TwinUNet,
     source: CropSource,
     odds_normal: NDArray[np.float32],
     head_weights: NDArray[np.float64],
 ) -> None:
-    """Writes a PNG: slices above, the same slices with the mean map of the shells below, diseased ones first.
+    """Writes a PNG: slices above, the same slices with the mean map of the branches below, diseased ones first.
 
     Args:
         path: .png, written whole.
-        clam: in evaluation mode on the source's device.
+        twin: in evaluation mode on the source's device.
         source: held-out crops.
-        odds_normal: (shells, depth, K); empty for an organ network, whose own probability is shown.
+        odds_normal: (branches, depth, K); empty for an organ network, whose own probability is shown.
         head_weights: (depth,).
 
     Raises:
@@ -44,12 +44,12 @@ def write_preview(
 
     slices = source.gather(torch.from_numpy(_chosen(source.label)))
     if odds_normal.size == 0:
-        odds_normal = np.full((len(clam.shells), len(head_weights), source.classes - 1), 0.5, np.float32)
+        odds_normal = np.full((len(twin.branches), len(head_weights), source.classes - 1), 0.5, np.float32)
     weights = torch.from_numpy(head_weights).float().to(source.device)
     odds = torch.from_numpy(odds_normal).float().to(source.device)
     with torch.no_grad():
-        shells = [lesion_posterior(h, o, weights) for h, o in zip(clam(slices.image), odds, strict=True)]
-    posterior = (torch.stack(shells).mean(0).amax(1) * slices.organ).float().cpu().numpy()
+        branches = [lesion_posterior(h, o, weights) for h, o in zip(twin(slices.image), odds, strict=True)]
+    posterior = (torch.stack(branches).mean(0).amax(1) * slices.organ).float().cpu().numpy()
     grey = _grey(slices.image[:, 0].float().cpu().numpy(), slices.organ.cpu().numpy())
     plain = np.repeat(grey[..., None], 3, axis=-1)
     share = 0.7 * posterior[..., None]

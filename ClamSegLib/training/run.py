@@ -20,7 +20,7 @@ from ClamSegLib.datasets.labelled_folder import LabelledFolder
 from ClamSegLib.model.checkpoint import load_model, parameter_count, save_model
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.config_json import to_json
-from ClamSegLib.model.twin import Clam
+from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.objective.batches import CropSource
 from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.system.atomic_output import whole_file
@@ -64,7 +64,7 @@ class TrainingRequest:
 def _initial_weights(request: TrainingRequest) -> dict[str, Tensor] | None:
     if request.initial_model is None:
         return None
-    return dict(load_model(request.initial_model).clam.state_dict())
+    return dict(load_model(request.initial_model).twin.state_dict())
 
 
 def _same_as_before(request: TrainingRequest, state_folder: Path) -> dict[str, Any]:
@@ -207,19 +207,19 @@ def _write_model(request: TrainingRequest, setup: TrainingSetup, trainer: Traine
     best = trainer.at.best
     config = replace(
         setup.config,
-        odds_normal=tuple(tuple(tuple(head) for head in shell) for shell in best["odds_normal"]),
+        odds_normal=tuple(tuple(tuple(head) for head in branch) for branch in best["odds_normal"]),
         head_weights=tuple(float(w) for w in trainer.head_weights),
         slice_score_normal=best["slice_score_normal"],
         refinement=trainer.best_decoding()[3],
         licence=(request.about or {}).get("licence", setup.config.licence),
     )
-    clam = trainer.best_model()
+    twin = trainer.best_model()
     config = replace(
-        config, neighbours=neighbours_of(trainer, clam, config), threshold=_threshold(trainer, clam, config)
+        config, neighbours=neighbours_of(trainer, twin, config), threshold=_threshold(trainer, twin, config)
     )
-    config = replace(config, level_scales=level_scales_of(trainer, clam, config))
+    config = replace(config, level_scales=level_scales_of(trainer, twin, config))
     # Last: what is undecided lies near the threshold.
-    config = replace(config, early_exits=early_exits_of(trainer, clam, config))
+    config = replace(config, early_exits=early_exits_of(trainer, twin, config))
     run = {
         "clamseg": __version__,
         "python": platform.python_version(),
@@ -237,13 +237,13 @@ def _write_model(request: TrainingRequest, setup: TrainingSetup, trainer: Traine
         "validation": best["figures"],
         "initial_model": request.initial_model.name if request.initial_model else None,
     }
-    save_model(request.output, config, clam.state_dict(), _card(request, setup, config, run), run)
+    save_model(request.output, config, twin.state_dict(), _card(request, setup, config, run), run)
 
 
-def _threshold(trainer: Trainer, clam: Clam, config: ModelConfig) -> float:
+def _threshold(trainer: Trainer, twin: TwinUNet, config: ModelConfig) -> float:
     classes = config.network.classes
     source = CropSource(trainer.crops, trainer.split[0], trainer.training, classes, torch.device("cpu"))
-    return threshold_of_corrections(clam, source, config)
+    return threshold_of_corrections(twin, source, config)
 
 
 def _card(request: TrainingRequest, setup: TrainingSetup, config: ModelConfig, run: dict[str, Any]) -> str:
@@ -271,7 +271,7 @@ Outlines {", ".join(c.name for c in config.conditions)} in {where} ({config.body
 
 - Data: {about.get("data", request.folder.root.name)}
 - Licence: {about.get("licence", "not stated by the person who trained it")}
-- Network: {config.network.shells} UNet++ shell(s), features {list(config.network.features)}, kernels {list(config.network.kernel_sizes)}, {parameter_count(config):,} parameters, {config.image_size} x {config.image_size} pixels
+- Network: {config.network.branches} UNet++ branch(s), features {list(config.network.features)}, kernels {list(config.network.kernel_sizes)}, {parameter_count(config):,} parameters, {config.image_size} x {config.image_size} pixels
 - Starting model: {run["initial_model"] or "none"}
 - Command: `{shlex.join(run["command"]) or "library call"}`, seed {request.training.seed}, {run["date"]}
 

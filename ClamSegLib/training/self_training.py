@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ClamSegLib.decoding.refinement import ValueEvidence, refined, sharpened
 from ClamSegLib.model.config import RefinementConfig
-from ClamSegLib.model.twin import Clam, lesion_posterior
+from ClamSegLib.model.twin import TwinUNet, lesion_posterior
 from ClamSegLib.objective.batches import CropSource, Slices
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.progress import Reporter
@@ -22,20 +22,20 @@ SMALLEST_AREA = 0.002  # share of the organ, as the area term's lower edge
 
 def write_teacher_maps(
     path: Path,
-    clam: Clam,
+    twin: TwinUNet,
     source: CropSource,
     odds_normal: NDArray[np.float32],
     head_weights: NDArray[np.float64],
     refinement: RefinementConfig | None,
     reporter: Reporter,
 ) -> float:
-    """Writes mean P_L over the shells in 1/255 steps, (N, K, S, S) uint8, 0 on normal slices and outside the organ.
+    """Writes mean P_L over the branches in 1/255 steps, (N, K, S, S) uint8, 0 on normal slices and outside the organ.
 
     Args:
         path: .npy file, written whole.
-        clam: in evaluation mode on the source's device.
+        twin: in evaluation mode on the source's device.
         source: over all crops, in their order.
-        odds_normal: (shells, depth, K).
+        odds_normal: (branches, depth, K).
         refinement: sharpens the maps, or None.
 
     Returns:
@@ -51,7 +51,7 @@ def write_teacher_maps(
         maps = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
         for start in range(0, len(diseased), _BATCH):
             places = diseased[start : start + _BATCH]
-            posterior, slices = posterior_of(clam, source, places, odds_normal, head_weights)
+            posterior, slices = posterior_of(twin, source, places, odds_normal, head_weights)
             organ = slices.organ.cpu().numpy()
             if refinement is not None:
                 posterior = refined(posterior, slices.image.cpu().numpy(), organ, refinement)
@@ -65,23 +65,23 @@ def write_teacher_maps(
 
 
 def posterior_of(
-    clam: Clam,
+    twin: TwinUNet,
     source: CropSource,
     places: NDArray[np.int64],
     odds_normal: NDArray[np.float32],
     head_weights: NDArray[np.float64],
 ) -> tuple[NDArray[np.float32], Slices]:
-    """P_L (B,K,S,S), mean over the shells, of the slices at `places` of the source, and the slices."""
+    """P_L (B,K,S,S), mean over the branches, of the slices at `places` of the source, and the slices."""
     slices = source.gather(torch.from_numpy(places))
     odds = torch.from_numpy(odds_normal).to(source.device)
     weights = torch.from_numpy(head_weights).float().to(source.device)
     with torch.no_grad():
-        shells = [lesion_posterior(h, o, weights) for h, o in zip(clam(slices.image), odds, strict=True)]
-    return torch.stack(shells).mean(0).cpu().numpy(), slices
+        branches = [lesion_posterior(h, o, weights) for h, o in zip(twin(slices.image), odds, strict=True)]
+    return torch.stack(branches).mean(0).cpu().numpy(), slices
 
 
 def measure_refinement(
-    clam: Clam,
+    twin: TwinUNet,
     source: CropSource,
     split: tuple[NDArray[np.int64], NDArray[np.int64]],
     odds_normal: NDArray[np.float32],
@@ -106,7 +106,7 @@ def measure_refinement(
     normal = held_out[source.label[held_out] == 0]
     pool = []
     for start in range(0, len(normal), _BATCH):
-        posterior, slices = posterior_of(clam, source, normal[start : start + _BATCH], odds_normal, head_weights)
+        posterior, slices = posterior_of(twin, source, normal[start : start + _BATCH], odds_normal, head_weights)
         ratio = sharpened(posterior, slices.image.cpu().numpy(), unlimited)
         inside = np.moveaxis(ratio, 1, -1)[slices.organ.cpu().numpy()]
         pool.append(inside[:: max(1, len(inside) // (_BATCH * 4000))])

@@ -122,7 +122,7 @@ def new_model_config(
             Condition(c, _COLOURS[n % len(_COLOURS)], _LESION) for n, c in enumerate(folder.conditions)
         ) or (Condition(),)
     sequence = folder.rows[0].extra.get("modality", "").partition("_")[2] if modality == "MR" else ""
-    network = NetworkConfig(classes=len(conditions) + 1, shells=1 if task == "organ" else 2)
+    network = NetworkConfig(classes=len(conditions) + 1, branches=1 if task == "organ" else 2)
     if features:
         kernels = tuple(3 if level < 3 else 5 for level in range(len(features)))
         network = replace(network, features=features, kernel_sizes=kernels)

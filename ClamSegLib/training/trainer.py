@@ -1,4 +1,4 @@
-"""The training loop: both shells on every step, judged without masks, resumable, one file to read.
+"""The training loop: both branches on every step, judged without masks, resumable, one file to read.
 
 `torchrun` starts it unchanged on several processes: each computes its own shards of the batch, the gradients
 are averaged, and process 0 validates and writes.
@@ -19,7 +19,7 @@ from torch import Tensor, distributed
 
 from ClamSegLib.datasets.crop_cache import CropSet
 from ClamSegLib.model.config import ModelConfig, RefinementConfig
-from ClamSegLib.model.twin import Clam
+from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.objective.batches import BatchMaker, CropSource
 from ClamSegLib.objective.objective import Objective
 from ClamSegLib.objective.training_config import TrainingConfig
@@ -112,22 +112,22 @@ class Trainer:
         classes = self.config.network.classes
         self.source = CropSource(self.crops, self.split[0], t, classes, self.device, teacher, self.at.teacher_cut)
         self.held_out = CropSource(self.crops, self.split[1], t, classes, self.device)
-        self.maker = BatchMaker(self.source, t, self.config.network.shells)
-        self.clam = Clam(self.config.network, seed=t.seed + 1000 * number)
+        self.maker = BatchMaker(self.source, t, self.config.network.branches)
+        self.twin = TwinUNet(self.config.network, seed=t.seed + 1000 * number)
         if self.initial is not None:
-            self.clam.load_state_dict(self.initial)
-        self.clam.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.twin.load_state_dict(self.initial)
+        self.twin.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.processes.count > 1 and self.device.type == "cuda":
-            self.clam = torch.nn.SyncBatchNorm.convert_sync_batchnorm(self.clam)  # type: ignore[no-untyped-call]
-        self.parameters = list(self.clam.parameters())
-        self.average = {name: value.detach().clone() for name, value in self.clam.state_dict().items()}
+            self.twin = torch.nn.SyncBatchNorm.convert_sync_batchnorm(self.twin)  # type: ignore[no-untyped-call]
+        self.parameters = list(self.twin.parameters())
+        self.average = {name: value.detach().clone() for name, value in self.twin.state_dict().items()}
         # Fused: one pass over each weight and its moments, six times as fast as torch's own loop on a CPU.
         self.optimizer = torch.optim.AdamW(self.parameters, lr=t.learning_rate, weight_decay=t.weight_decay, fused=True)
         self.objective = Objective(t, torch.from_numpy(self.head_weights).float().to(self.device))
 
     def _step(self) -> dict[str, float]:
         t, at = self.of_round, self.at
-        self.clam.train()
+        self.twin.train()
         for group in self.optimizer.param_groups:
             group["lr"] = t.learning_rate * learning_rate_factor(at.step / t.steps, t.warmup_share)
         self.optimizer.zero_grad(set_to_none=True)
@@ -135,7 +135,7 @@ class Trainer:
         parts: dict[str, float] = {}
         for own in range(t.shards_per_process):
             shard = self.processes.rank * t.shards_per_process + own
-            found = shard_gradient(self.clam, self.maker, self.objective, t, (at.round, at.step, shard, shards))
+            found = shard_gradient(self.twin, self.maker, self.objective, t, (at.round, at.step, shard, shards))
             parts = {name: parts.get(name, 0.0) + value / t.shards_per_process for name, value in found.items()}
         self.processes.average_gradients(self.parameters)
         torch.nn.utils.clip_grad_norm_(self.parameters, 5.0)
@@ -147,7 +147,7 @@ class Trainer:
     def _update_average(self) -> None:
         # Early on the average would remember the random start: let it follow faster.
         decay = min(self.training.ema_decay, (1 + self.at.step) / (10 + self.at.step))
-        state = self.clam.state_dict()
+        state = self.twin.state_dict()
         moving = [name for name, value in state.items() if value.is_floating_point()]
         with torch.no_grad():
             torch._foreach_lerp_([self.average[n] for n in moving], [state[n] for n in moving], 1 - decay)
@@ -159,10 +159,10 @@ class Trainer:
         if self.folder is None:
             return
         t, at = self.training, self.at
-        clam = Clam(self.config.network).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        clam.load_state_dict(self.average)
-        clam = recalibrated(clam, self.source, t, at.round, at.step)
-        found = validate(clam, self.held_out, t, self.head_weights)
+        twin = TwinUNet(self.config.network).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        twin.load_state_dict(self.average)
+        twin = recalibrated(twin, self.source, t, at.round, at.step)
+        found = validate(twin, self.held_out, t, self.head_weights)
         at.odds_normal = found.odds_normal.tolist()
         at.rows[-1].update(found.figures)
         told = {name: round(value, 4) for name, value in at.rows[-1].items() if isinstance(value, float)}
@@ -171,11 +171,11 @@ class Trainer:
         if found.figures["criterion"] > at.best_criterion:
             at.best_criterion, at.best_step, at.best_round = found.figures["criterion"], at.step, at.round
             at.best = _kept(found)
-            self.best_weights = {name: value.detach().cpu().clone() for name, value in clam.state_dict().items()}
+            self.best_weights = {name: value.detach().cpu().clone() for name, value in twin.state_dict().items()}
         self.folder.rows = at.rows
         self.folder.write_metrics()
         preview = self.folder.folder / PREVIEW
-        write_preview(preview, clam, self.held_out, found.odds_normal, self.head_weights)
+        write_preview(preview, twin, self.held_out, found.odds_normal, self.head_weights)
         self.reporter.preview(path=str(preview), round=at.round, step=at.step)
 
     def _share_odds(self) -> None:
@@ -183,7 +183,7 @@ class Trainer:
         network = self.config.network
         if self.training.task != "lesion" or not self.training.weight_cross:
             return
-        shape = (network.shells, network.heads, network.classes - 1)
+        shape = (network.branches, network.heads, network.classes - 1)
         known = self.processes.agree(float(self.at.odds_normal is not None))
         if known:
             odds = torch.zeros(shape) if self.at.odds_normal is None else torch.tensor(self.at.odds_normal)
@@ -246,9 +246,9 @@ class Trainer:
         at = self.at
         if self.folder is not None:
             path = self.state_folder / TEACHER.format(at.round + 1)
-            clam, everything, odds, refinement = self.best_decoding()
+            twin, everything, odds, refinement = self.best_decoding()
             at.teacher_cut = write_teacher_maps(
-                path, clam, everything, odds, self.head_weights, refinement, self.reporter
+                path, twin, everything, odds, self.head_weights, refinement, self.reporter
             )
         if self.processes.count > 1:
             distributed.barrier()
@@ -263,18 +263,18 @@ class Trainer:
         self._new_round()
         self._save()
 
-    def best_decoding(self) -> tuple[Clam, CropSource, NDArray[np.float32], RefinementConfig | None]:
+    def best_decoding(self) -> tuple[TwinUNet, CropSource, NDArray[np.float32], RefinementConfig | None]:
         """The best network so far on the device, all crops, its o_N and how its maps are sharpened (process 0)."""
-        clam, n = self.best_model().to(self.device), len(self.crops.label)
+        twin, n = self.best_model().to(self.device), len(self.crops.label)
         everything = CropSource(self.crops, np.arange(n), self.training, self.config.network.classes, self.device)
         odds = np.asarray(self.at.best["odds_normal"], np.float32)
-        return clam, everything, odds, measure_refinement(clam, everything, self.split, odds, self.head_weights)
+        return twin, everything, odds, measure_refinement(twin, everything, self.split, odds, self.head_weights)
 
-    def best_model(self) -> Clam:
+    def best_model(self) -> TwinUNet:
         """The best network so far, in evaluation mode on the CPU (process 0)."""
-        clam = Clam(self.config.network)
-        clam.load_state_dict(self.best_weights)
-        return clam.eval()
+        twin = TwinUNet(self.config.network)
+        twin.load_state_dict(self.best_weights)
+        return twin.eval()
 
     # -- going on after a kill ---------------------------------------------------------------------------
 
@@ -282,7 +282,7 @@ class Trainer:
         if self.folder is None:
             return
         groups = {
-            "model": dict(self.clam.state_dict()),
+            "model": dict(self.twin.state_dict()),
             "average": self.average,
             "optimizer": optimizer_tensors(self.optimizer),
             "best": self.best_weights,
@@ -298,7 +298,7 @@ class Trainer:
         groups, values = load_training_state(path)
         self.at = Progress(**values)
         self._new_round()
-        self.clam.load_state_dict(groups["model"])
+        self.twin.load_state_dict(groups["model"])
         self.average = {name: value.to(self.device) for name, value in groups["average"].items()}
         self.best_weights = groups.get("best", {})
         if "optimizer" in groups:

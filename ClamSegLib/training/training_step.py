@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ClamSegLib.model.twin import Clam
+from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.objective.batches import BatchMaker, step_generator
 from ClamSegLib.objective.objective import Objective
 from ClamSegLib.objective.training_config import TrainingConfig
@@ -27,7 +27,7 @@ def learning_rate_factor(progress: float, warmup_share: float) -> float:
 
 
 def shard_gradient(
-    clam: Clam, maker: BatchMaker, objective: Objective, training: TrainingConfig, where: tuple[int, int, int, int]
+    twin: TwinUNet, maker: BatchMaker, objective: Objective, training: TrainingConfig, where: tuple[int, int, int, int]
 ) -> dict[str, float]:
     """Adds the gradient of one shard to the parameters, divided by the shards this process computes.
 
@@ -40,7 +40,7 @@ def shard_gradient(
     device = batch.taught[0].image.device
     precision = _precision(training.mixed_precision, device)
     with torch.autocast(device.type, dtype=precision or torch.bfloat16, enabled=precision is not None):
-        loss, parts = objective.loss(clam, batch, step / training.steps, generator)
+        loss, parts = objective.loss(twin, batch, step / training.steps, generator)
     (loss / training.shards_per_process).backward()  # type: ignore[no-untyped-call]
     return {"loss": float(loss.detach()), **parts}
 

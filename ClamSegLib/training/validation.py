@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ClamSegLib.metrics import dice, roc_auc
-from ClamSegLib.model.twin import Clam
+from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.objective.batches import CropSource, step_generator
 from ClamSegLib.objective.mosaics import mosaic
 from ClamSegLib.objective.pairs import PairSampler
@@ -33,7 +33,7 @@ class Validation:
 
     Attributes:
         figures: criterion (larger is better) and the parts it is made of.
-        odds_normal: (shells, depth, K), level 1 first; empty for organ networks.
+        odds_normal: (branches, depth, K), level 1 first; empty for organ networks.
         area: (K,) mean share of organ with P_L > 0.5 on diseased slices.
         slice_score_normal: 95th percentile of the slice score on normal slices, or None.
     """
@@ -44,12 +44,12 @@ class Validation:
     slice_score_normal: float | None
 
 
-def recalibrated(clam: Clam, source: CropSource, training: TrainingConfig, *where: int) -> Clam:
+def recalibrated(twin: TwinUNet, source: CropSource, training: TrainingConfig, *where: int) -> TwinUNet:
     """A copy whose batch statistics come from whole slices of both classes, as inference shows them.
 
     Averaged weights have no statistics of their own, and those of training come from mosaics.
     """
-    copied = copy.deepcopy(clam).train()
+    copied = copy.deepcopy(twin).train()
     norms = [m for m in copied.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     if not norms:
         return copied.eval()
@@ -73,12 +73,12 @@ def _sampler(source: CropSource, training: TrainingConfig) -> PairSampler:
     return PairSampler(source.label, source.position, source.patient, position_tolerance=training.position_tolerance)
 
 
-def _log_odds(clam: Clam, image: Tensor) -> Tensor:
-    """Log odds condition : background, (B, shells, depth, K, H, W), level 1 first."""
+def _log_odds(twin: TwinUNet, image: Tensor) -> Tensor:
+    """Log odds condition : background, (B, branches, depth, K, H, W), level 1 first."""
     with torch.no_grad():
-        shells = clam(image)
+        branches = twin(image)
     return torch.stack(
-        [torch.stack([(h[:, 1:] - h[:, :1]).float() for h in reversed(heads)], dim=1) for heads in shells], dim=1
+        [torch.stack([(h[:, 1:] - h[:, :1]).float() for h in reversed(heads)], dim=1) for heads in branches], dim=1
     )
 
 
@@ -91,16 +91,16 @@ def _evenly(indices: NDArray[np.int64], most: int) -> NDArray[np.int64]:
 class _Scores:
     """Log odds of the organ pixels of held-out slices, kept in float16, and what follows from them."""
 
-    def __init__(self, clam: Clam, source: CropSource, head_weights: NDArray[np.float64]) -> None:
+    def __init__(self, twin: TwinUNet, source: CropSource, head_weights: NDArray[np.float64]) -> None:
         self.head_weights = head_weights / head_weights.sum()
         normal = np.flatnonzero(source.label == 0)
         diseased = np.flatnonzero(source.label > 0)
         self.index = np.concatenate([_evenly(normal, MAXIMUM_SLICES // 2), _evenly(diseased, MAXIMUM_SLICES // 2)])
         self.label = source.label[self.index]
-        self.pixels: list[NDArray[np.float16]] = []  # per slice (n, shells, depth, K)
+        self.pixels: list[NDArray[np.float16]] = []  # per slice (n, branches, depth, K)
         for start in range(0, len(self.index), BATCH):
             slices = source.gather(torch.from_numpy(self.index[start : start + BATCH]))
-            odds = _log_odds(clam, slices.image).permute(0, 4, 5, 1, 2, 3).half().cpu().numpy()
+            odds = _log_odds(twin, slices.image).permute(0, 4, 5, 1, 2, 3).half().cpu().numpy()
             organ = slices.organ.cpu().numpy()
             self.pixels += [odds[k][organ[k]] for k in range(len(odds))]
 
@@ -108,9 +108,9 @@ class _Scores:
         return [p for p, label in zip(self.pixels, self.label, strict=True) if (label > 0) == diseased and len(p)]
 
     def log_odds_of_normal(self, share: float) -> NDArray[np.float32]:
-        """log o_N (shells, depth, K): P_L stays below one half on `share` of the pixels of normal slices.
+        """log o_N (branches, depth, K): P_L stays below one half on `share` of the pixels of normal slices.
 
-        Each head's median, then all heads of a shell are moved alike, so that the odds twice o_N lie at that
+        Each head's median, then all heads of a branch are moved alike, so that the odds twice o_N lie at that
         quantile of the heads' mean. A median alone leaves the cut to how far a network dares to go: little after
         few steps, very far when it was taught by the maps of another.
         """
@@ -121,7 +121,7 @@ class _Scores:
         return np.asarray(median + (limit - np.log(2.0))[:, None], np.float32)
 
     def log_ratio(self, pixels: NDArray[np.float16], log_normal: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Weighted mean over the heads of log(o / o_N): (n, shells, K)."""
+        """Weighted mean over the heads of log(o / o_N): (n, branches, K)."""
         ratio = np.einsum("nshk,h->nsk", pixels.astype(np.float32) - log_normal, self.head_weights)
         return np.asarray(ratio, np.float32)
 
@@ -132,22 +132,22 @@ def posterior_of(log_ratio: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def slice_score(log_ratio: NDArray[np.float32], top_share: float) -> float:
-    """Mean over the shells of the mean of the top share of pixels of a slice, (n, shells, K) -> score."""
+    """Mean over the branches of the mean of the top share of pixels of a slice, (n, branches, K) -> score."""
     strongest = log_ratio.max(axis=2)
     k = max(1, int(top_share * len(strongest)))
     return float(np.partition(strongest, -k, axis=0)[-k:].mean())
 
 
 def validate(
-    clam: Clam,
+    twin: TwinUNet,
     source: CropSource,
     training: TrainingConfig,
     head_weights: NDArray[np.float64],
 ) -> Validation:
-    """Judges `clam` (in evaluation mode) on held-out slices of both classes."""
+    """Judges `twin` (in evaluation mode) on held-out slices of both classes."""
     if training.task == "organ" or training.supervision == "masks":
-        return _validate_with_masks(clam, source, training, head_weights)
-    scores = _Scores(clam, source, head_weights)
+        return _validate_with_masks(twin, source, training, head_weights)
+    scores = _Scores(twin, source, head_weights)
     n_conditions = source.classes - 1
     log_normal = scores.log_odds_of_normal(training.normal_share)
     ratios = [scores.log_ratio(p, log_normal) for p in scores.pixels]
@@ -161,7 +161,7 @@ def validate(
     ]
     if diseased:
         area = np.mean([d.mean(axis=0) for d in diseased], axis=0)
-    localisation, leak = _on_mosaics(clam, source, training, scores, log_normal)
+    localisation, leak = _on_mosaics(twin, source, training, scores, log_normal)
     auc = roc_auc(by_slice[finite], scores.label[finite] > 0)
     auc = 0.5 if auc is None else auc
     figures = {
@@ -177,7 +177,7 @@ def validate(
 
 
 def _on_mosaics(
-    clam: Clam, source: CropSource, training: TrainingConfig, scores: _Scores, log_normal: NDArray[np.float32]
+    twin: TwinUNet, source: CropSource, training: TrainingConfig, scores: _Scores, log_normal: NDArray[np.float32]
 ) -> tuple[float, float]:
     """Localisation AUC and leak AUC on superpixel mosaics of held-out pairs."""
     generator = step_generator(training.seed, 11)
@@ -190,7 +190,7 @@ def _on_mosaics(
         for start in range(0, MOSAIC_PAIRS, BATCH):
             a, b = (source.gather(index[start : start + BATCH]) for index in (first, second))
             mix = mosaic("superpixel", a.image, b.image, a.regions, b.regions, a.organ, b.organ, generator=generator)
-            odds = _log_odds(clam, mix.image).permute(0, 4, 5, 1, 2, 3).half().cpu().numpy()
+            odds = _log_odds(twin, mix.image).permute(0, 4, 5, 1, 2, 3).half().cpu().numpy()
             organ, origin = mix.organ.cpu().numpy(), mix.from_first.cpu().numpy()
             for k in range(len(odds)):
                 ratio = scores.log_ratio(odds[k][organ[k]], log_normal).max(axis=2).mean(axis=1)[::7]
@@ -213,7 +213,7 @@ def _auc(positive: NDArray[np.float32], negative: NDArray[np.float32]) -> float:
 
 
 def _validate_with_masks(
-    clam: Clam, source: CropSource, training: TrainingConfig, head_weights: NDArray[np.float64]
+    twin: TwinUNet, source: CropSource, training: TrainingConfig, head_weights: NDArray[np.float64]
 ) -> Validation:
     """Mean Dice of p > 0.5 over held-out slices with a mask: for organ networks and for the ceiling."""
     index = _evenly(np.arange(len(source)), MAXIMUM_SLICES)
@@ -221,13 +221,13 @@ def _validate_with_masks(
     values = []
     for start in range(0, len(index), BATCH):
         slices = source.gather(torch.from_numpy(index[start : start + BATCH]))
-        odds = torch.einsum("bshkyx,h->bkyx", _log_odds(clam, slices.image).cpu(), weights) / len(clam.shells)
+        odds = torch.einsum("bshkyx,h->bkyx", _log_odds(twin, slices.image).cpu(), weights) / len(twin.branches)
         found = (odds.amax(1) > 0).numpy() & slices.organ.cpu().numpy()
         target = (slices.target[:, 0] < 0.5).cpu().numpy() & slices.organ.cpu().numpy()
         known = slices.weight.flatten(1).amax(1).cpu().numpy() > 0
         values += [dice(f, t) for f, t, k in zip(found, target, known, strict=True) if k and t.any()]
     figure = float(np.mean(values)) if values else 0.0
-    shape = (len(clam.shells), len(head_weights), source.classes - 1)
+    shape = (len(twin.branches), len(head_weights), source.classes - 1)
     # The network's own probability is the posterior: o_N = 1/2 makes P_L > 0.5 the same as p > 0.5.
     odds_normal = np.full(shape, 0.5, np.float32) if training.task == "lesion" else np.zeros((0,), np.float32)
     return Validation({"criterion": figure, "dice": figure}, odds_normal, np.zeros(source.classes - 1), None)

@@ -26,7 +26,7 @@ from ClamSegLib.engines.candidates import engines_to_try, precisions_here
 from ClamSegLib.imaging.volume import canonical
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.config import NetworkConfig
-from ClamSegLib.model.twin import Clam, decode
+from ClamSegLib.model.twin import TwinUNet, decode
 from ClamSegLib.organ.crop_and_normalise import Preparation, prepare
 from ClamSegLib.organ.find_organ import find_organ
 from ClamSegLib.segmentation.run_network import BY_NEED, run_network
@@ -53,10 +53,10 @@ def preparations(model, data: Path, split: str, most: int) -> list[Preparation]:
 def default_network(model: LoadedModel, cases: list[Preparation]) -> LoadedModel:
     """Random weights of the default size, whose slices leave in the shares of the model's held-out slices."""
     network = NetworkConfig()
-    odds = tuple(tuple((1.0,) for _ in range(network.heads)) for _ in range(network.shells))
+    odds = tuple(tuple((1.0,) for _ in range(network.heads)) for _ in range(network.branches))
     config = replace(model.config, network=network, image_size=256, odds_normal=odds, head_weights=(), level_scales=())
     config = replace(config, early_exits=(), weights_sha256="untrained network of the default size")
-    clam = Clam(network, seed=0).eval()
+    twin = TwinUNet(network, seed=0).eval()
     exits, stayed = [], 1.0
     for leaves in model.config.early_exits:
         share = leaves.share_leaving / stayed
@@ -64,12 +64,12 @@ def default_network(model: LoadedModel, cases: list[Preparation]) -> LoadedModel
         for case in cases:
             image, organ = (of(np.arange(case.n_slices)) for of in (case.network_input, case.organ_input))
             with torch.inference_mode():
-                found = decode(clam.pruned(leaves.level)(torch.from_numpy(image)), config)[0].numpy()
+                found = decode(twin.pruned(leaves.level)(torch.from_numpy(image)), config)[0].numpy()
             doubts.append(doubt(found, image, organ, config))
         limit = 1.0 if share > 0.999 else float(np.quantile(np.concatenate(doubts), share, method="lower"))
         exits.append(replace(leaves, undecided=limit))
         stayed -= leaves.share_leaving
-    return LoadedModel(replace(config, early_exits=tuple(exits)), clam, model.folder)
+    return LoadedModel(replace(config, early_exits=tuple(exits)), twin, model.folder)
 
 
 def main() -> int:

@@ -26,7 +26,7 @@ from ClamSegLib.imaging.read_write import read_volume, write_volume
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.config import NetworkConfig
 from ClamSegLib.model.registry import find_model
-from ClamSegLib.model.twin import Clam
+from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.segmentation import pictures
 from ClamSegLib.segmentation import segment_volume as inference
 from ClamSegLib.segmentation.report import write_case
@@ -54,7 +54,7 @@ class ProcessorWatch:
 def untrained(model: LoadedModel) -> LoadedModel:
     """The model with random weights of the default size: what its maps show does not change how long they take."""
     network = NetworkConfig()
-    odds = tuple(tuple((1.0,) for _ in range(network.heads)) for _ in range(network.shells))
+    odds = tuple(tuple((1.0,) for _ in range(network.heads)) for _ in range(network.branches))
     config = replace(
         model.config,
         network=network,
@@ -65,7 +65,7 @@ def untrained(model: LoadedModel) -> LoadedModel:
         early_exits=(),
     )
     config = replace(config, weights_sha256="untrained network of the default size")
-    return LoadedModel(config, Clam(network, seed=0).eval(), model.folder)
+    return LoadedModel(config, TwinUNet(network, seed=0).eval(), model.folder)
 
 
 def one_round(scan: Path, model: Any, options: Any, folder: Path) -> tuple[dict[str, float], str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ClamSegLib.model.checkpoint import save_model
 from ClamSegLib.model.config import Condition, IntensityConfig, ModelConfig, NetworkConfig, OrganConfig
-from ClamSegLib.model.twin import Clam
+from ClamSegLib.model.twin import TwinUNet
 
 
 def tiny_model(folder: Path, modality: str = "MR", intensity: IntensityConfig | None = None) -> Path:
@@ -23,5 +23,5 @@ def tiny_model(folder: Path, modality: str = "MR", intensity: IntensityConfig | 
         odds_normal=(((1.0,), (1.0,)), ((1.0,), (1.0,))),
         licence="Apache-2.0",
     )
-    save_model(folder, config, Clam(network, seed=3).state_dict(), "# tiny\n", {"seed": 3})
+    save_model(folder, config, TwinUNet(network, seed=3).state_dict(), "# tiny\n", {"seed": 3})
     return folder

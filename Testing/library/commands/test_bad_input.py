@@ -788,7 +788,7 @@ def test_boxes_are_refused_where_masks_are_asked_for(tmp_path: Path, capsys: pyt
 
 
 def ctrl_c_reaches_it() -> None:
-    """A shell starts background jobs with SIGINT ignored, and children inherit that; a person's Ctrl-C does arrive."""
+    """A branch starts background jobs with SIGINT ignored, and children inherit that; a person's Ctrl-C does arrive."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

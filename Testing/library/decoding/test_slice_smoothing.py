@@ -87,10 +87,10 @@ def test_single_pictures_an_organ_model_and_a_few_stacks_hear_no_neighbours(mode
         raise AssertionError("the network was asked although its answer decides nothing")
         yield
 
-    assert not neighbours_help(model.clam, model.config, never_run(), np.arange(100))
-    assert not neighbours_help(model.clam, model.config, never_run(), np.repeat(np.arange(4), 12))
+    assert not neighbours_help(model.twin, model.config, never_run(), np.arange(100))
+    assert not neighbours_help(model.twin, model.config, never_run(), np.repeat(np.arange(4), 12))
     organ = replace(model.config, task="organ")
-    assert not neighbours_help(model.clam, organ, never_run(), np.repeat(np.arange(9), 12))
+    assert not neighbours_help(model.twin, organ, never_run(), np.repeat(np.arange(9), 12))
 
 
 def volume(slices: int, distance_mm: float = 2.0) -> Volume:

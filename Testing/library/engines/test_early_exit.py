@@ -110,7 +110,7 @@ def test_deeper_levels_cost_more():
     assert costs == sorted(costs)
     assert costs[-1] == 1.0
     assert costs[0] < 0.3
-    small = NetworkConfig(features=(8, 16, 32), kernel_sizes=(3, 3, 3), shells=1)
+    small = NetworkConfig(features=(8, 16, 32), kernel_sizes=(3, 3, 3), branches=1)
     assert 0 < asking < 0.01 < cost_of_levels(ModelConfig("m", network=small))[1]
 
 
@@ -137,9 +137,9 @@ def test_calibration_needs_slices_of_both_classes_and_a_lesion_model(tmp_path):
     image = torch.randn(48, 1, 32, 32, generator=generator)
     organ = np.ones((48, 32, 32), bool)
     few = np.arange(48) < 5
-    assert calibrate_early_exits(model.clam, model.config, [(image, organ, few)]) == ()
-    assert calibrate_early_exits(model.clam, replace(model.config, task="organ"), [(image, organ, few)]) == ()
-    assert calibrate_early_exits(model.clam, model.config, []) == ()
+    assert calibrate_early_exits(model.twin, model.config, [(image, organ, few)]) == ()
+    assert calibrate_early_exits(model.twin, replace(model.config, task="organ"), [(image, organ, few)]) == ()
+    assert calibrate_early_exits(model.twin, model.config, []) == ()
 
 
 def test_an_exit_survives_the_configuration_file_and_impossible_ones_are_refused():
@@ -173,7 +173,7 @@ def test_each_slice_has_the_maps_of_the_level_it_left_at(case, batch_size):
     from ClamSegLib.model.twin import decode
 
     with torch.inference_mode():
-        maps = decode(model.clam(torch.from_numpy(crops), 1), model.config)[0].numpy()
+        maps = decode(model.twin(torch.from_numpy(crops), 1), model.config)[0].numpy()
     # A threshold amid what the untrained network says, so that slices differ in doubt.
     model = replace(
         model, config=replace(model.config, threshold=float(np.median(maps[:, 0][organ])) + 0.1), engines={}
@@ -282,7 +282,7 @@ def test_training_calibrates_on_the_held_out_slices_and_writes_it_into_the_model
 
     seen = []
 
-    def calibrated(clam, config, batches):
+    def calibrated(twin, config, batches):
         seen.extend(batches)
         assert config.odds_normal
         return (EarlyExit(1, 0.25, 0.75),)

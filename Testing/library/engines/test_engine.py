@@ -25,7 +25,7 @@ from ClamSegLib.engines.self_test import try_engine
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.config import Condition, EarlyExit, ModelConfig, NetworkConfig
-from ClamSegLib.model.twin import Clam
+from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.segmentation.segment_volume import SegmentOptions, segment_volume
 from ClamSegLib.system import device
 from ClamSegLib.system.engine_packages import engine_versions, installed_engines
@@ -47,24 +47,24 @@ def model(tmp_path) -> LoadedModel:
     return load_model(tiny_model(tmp_path / "tiny"))
 
 
-def with_statistics(clam: Clam) -> Clam:
+def with_statistics(twin: TwinUNet) -> TwinUNet:
     """Batch statistics and shifts as after training, so that folding them has something to do."""
     generator = torch.Generator().manual_seed(5)
-    for module in clam.modules():
+    for module in twin.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.3, generator=generator)
             module.running_var.uniform_(0.5, 2.0, generator=generator)
             torch.nn.init.normal_(module.weight, 1.0, 0.2, generator=generator)
             torch.nn.init.normal_(module.bias, 0.0, 0.2, generator=generator)
-    return clam.eval()
+    return twin.eval()
 
 
 def model_of(tmp_path: Path, **network) -> LoadedModel:
     net = NetworkConfig(**{"features": (4, 8, 8), "kernel_sizes": (3, 3, 5), **network})
-    odds = tuple(tuple((0.7,) * (net.classes - 1) for _ in range(net.heads)) for _ in range(net.shells))
+    odds = tuple(tuple((0.7,) * (net.classes - 1) for _ in range(net.heads)) for _ in range(net.branches))
     conditions = tuple(Condition(f"c{k}") for k in range(net.classes - 1))
     config = ModelConfig("m", image_size=32, network=net, odds_normal=odds, conditions=conditions, weights_sha256="0")
-    return LoadedModel(config, with_statistics(Clam(net, seed=1)), tmp_path)
+    return LoadedModel(config, with_statistics(TwinUNet(net, seed=1)), tmp_path)
 
 
 def crops(n: int = 3) -> np.ndarray:
@@ -79,7 +79,7 @@ def work_of(model: LoadedModel, asked: str, ahead: int = 10_000, **changes) -> W
 
 ARCHITECTURES = {
     "twin": {},
-    "one shell": {"shells": 1},
+    "one branch": {"branches": 1},
     "two conditions": {"classes": 3},
     "repeated level": {"repeat_levels": (1,)},
     "instance normalisation": {"normalisation": "instance"},
@@ -88,13 +88,13 @@ ARCHITECTURES = {
 }
 
 
-@pytest.mark.parametrize("shells", ["in turn", "together"])
+@pytest.mark.parametrize("branches", ["in turn", "together"])
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_the_folded_network_answers_as_the_trained_one(tmp_path, name, shells):
+def test_the_folded_network_answers_as_the_trained_one(tmp_path, name, branches):
     model = model_of(tmp_path, **ARCHITECTURES[name])
     for level in range(1, model.config.network.heads + 1):
         reference = open_engine(model, level, CPU, EngineChoice()).run(crops())
-        folded = open_engine(model, level, CPU, EngineChoice("torch", shells=shells)).run(crops())
+        folded = open_engine(model, level, CPU, EngineChoice("torch", branches=branches)).run(crops())
         assert reference[0].std() > 0.01, "a flat map would agree with anything"
         for expected, found in zip(reference, folded, strict=True):
             assert np.allclose(expected, found, atol=2e-5)
@@ -140,7 +140,7 @@ def test_the_same_choice_gives_the_same_result_to_the_bit(cache, model):
 def test_numbers_that_overflow_are_refused_and_never_become_an_empty_map(model, repository, kind):
     volume = read_volume(repository / "Resources" / "Samples" / "mr_flair_brain.nii.gz")
     with torch.no_grad():
-        model.clam.shells[0].heads["x_0_2"].bias[0] = float("inf")
+        model.twin.branches[0].heads["x_0_2"].bias[0] = float("inf")
     with pytest.raises(ClamSegError, match="no numbers"):
         segment_volume(volume, model, SegmentOptions(device="cpu", engine="reference"))
     with pytest.raises(ClamSegError, match="no numbers"):
@@ -164,10 +164,10 @@ def test_an_engine_taken_by_auto_that_fails_on_the_way_gives_way_to_the_network_
     model = replace(model, config=replace(model.config, early_exits=(EarlyExit(1, 0.0, 0.5),)))
     options = SegmentOptions(device="cpu", level=level)
     expected = segment_volume(volume, model, options)
-    clam = copy.deepcopy(model.clam)
+    twin = copy.deepcopy(model.twin)
     with torch.no_grad():
-        clam.shells[0].heads["x_0_2"].bias[0] = float("inf")  # as where a precision overflows
-    broken = replace(model, clam=clam, engines={})
+        twin.branches[0].heads["x_0_2"].bias[0] = float("inf")  # as where a precision overflows
+    broken = replace(model, twin=twin, engines={})
     threads = torch.get_num_threads()
     engine = OpenEngine(open_engine(broken, 2, CPU, EngineChoice("torch")), 1.0, "remembered")
     steps = OpenSteps(open_steps(broken, (1, 2), CPU, EngineChoice("torch")), 1.0, "remembered")

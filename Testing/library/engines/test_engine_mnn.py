@@ -91,7 +91,7 @@ def test_answers_that_are_no_numbers_or_of_another_shape_are_refused(tmp_path, c
         engine_of_file(path, model_of(tmp_path, classes=3).config, 2, MNN).run(crops())
     with pytest.raises(ClamSegError, match=r"\(1, 32, 32\); \(1, 64, 64\) came"):
         engine_of_file(path, model.config, 2, MNN).run(np.zeros((1, 1, 64, 64), np.float32))
-    torch.nn.init.constant_(model.clam.shells[0].heads["x_0_1"].bias, float("nan"))
+    torch.nn.init.constant_(model.twin.branches[0].heads["x_0_1"].bias, float("nan"))
     broken = replace(model, config=replace(model.config, weights_sha256="1"))
     with pytest.raises(ClamSegError, match="no numbers; run again with --engine reference"):
         open_engine(broken, 2, CPU, MNN).run(crops())

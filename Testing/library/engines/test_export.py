@@ -43,7 +43,7 @@ def test_the_exported_network_answers_as_torch_for_any_batch(tmp_path, folder, k
     for batch in (1, 5):
         image = torch.randn(batch, 1, 32, 32)
         with torch.no_grad():
-            expected = decode(model.clam(image, level), model.config)
+            expected = decode(model.twin(image, level), model.config)
         for own, other in zip(expected, answer(kind, out, image.numpy()), strict=True):
             assert np.allclose(own.numpy(), other, atol=1e-4)
     about = json.loads((out / "model.json").read_text())

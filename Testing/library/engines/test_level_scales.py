@@ -29,24 +29,24 @@ def batches(n: int = 6):
     return [(image[k : k + 2], organ[k : k + 2], np.zeros(2, bool)) for k in range(0, n, 2)]
 
 
-@pytest.mark.parametrize("network", [{}, {"shells": 1}, {"classes": 3}])
+@pytest.mark.parametrize("network", [{}, {"branches": 1}, {"classes": 3}])
 def test_every_level_gets_the_mean_and_spread_of_the_deepest_inside_the_organ(tmp_path, network):
     model = model_of(tmp_path, **network)
     # A surer deep head, as training makes it.
-    for shell in model.clam.shells:
+    for branch in model.twin.branches:
         with torch.no_grad():
-            shell.heads["x_0_2"].weight.mul_(5.0)
-    scales = measure_level_scales(model.clam, model.config, batches())
+            branch.heads["x_0_2"].weight.mul_(5.0)
+    scales = measure_level_scales(model.twin, model.config, batches())
     odds = torch.tensor(model.config.odds_normal)
     with torch.inference_mode():
-        logits = model.clam(torch.from_numpy(crops(6)))
+        logits = model.twin(torch.from_numpy(crops(6)))
     inside = torch.from_numpy(organ_of(6))
-    for shell, heads in enumerate(logits):
+    for branch, heads in enumerate(logits):
         shallow, deepest = (
-            log_odds_ratio(own, odds[shell], torch.ones(2)).transpose(0, 1)[:, inside] for own in (heads[-1:], heads)
+            log_odds_ratio(own, odds[branch], torch.ones(2)).transpose(0, 1)[:, inside] for own in (heads[-1:], heads)
         )
         for condition, (own, other) in enumerate(zip(shallow, deepest, strict=True)):
-            factor, offset = scales[0][shell][condition]
+            factor, offset = scales[0][branch][condition]
             assert abs(factor - 1) > 0.05, "levels that are alike would show nothing"
             scaled = own * factor + offset
             assert float(scaled.mean()) == pytest.approx(float(other.mean()), abs=1e-3)
@@ -57,7 +57,7 @@ def test_only_the_shallow_level_is_decoded_by_its_scale(tmp_path):
     model = model_of(tmp_path)
     scaled = replace(model.config, level_scales=((((2.0, 0.5),), ((1.0, 0.0),)),))
     with torch.inference_mode():
-        logits = model.clam(torch.from_numpy(crops()))
+        logits = model.twin(torch.from_numpy(crops()))
         shallow = [heads[-1:] for heads in logits]
         assert torch.equal(decode(logits, scaled)[0], decode(logits, model.config)[0])
         ratio = [
@@ -71,10 +71,10 @@ def test_only_the_shallow_level_is_decoded_by_its_scale(tmp_path):
 
 def test_where_nothing_can_be_measured_there_are_no_scales(tmp_path):
     model = model_of(tmp_path)
-    assert measure_level_scales(model.clam, replace(model.config, task="organ"), batches()) == ()
-    assert measure_level_scales(model.clam, model.config, []) == ()
-    plain = model_of(tmp_path, kind="unet", shells=1)
-    assert measure_level_scales(plain.clam, plain.config, batches()) == ()
+    assert measure_level_scales(model.twin, replace(model.config, task="organ"), batches()) == ()
+    assert measure_level_scales(model.twin, model.config, []) == ()
+    plain = model_of(tmp_path, kind="unet", branches=1)
+    assert measure_level_scales(plain.twin, plain.config, batches()) == ()
 
 
 def test_scales_survive_the_configuration_file_and_others_than_the_model_has_are_refused(tmp_path):
@@ -94,5 +94,5 @@ def test_training_writes_scales_that_bring_level_one_nearer_to_the_deepest(tmp_p
     assert main([*words, "--device", "cpu", "--progress", "none"]) == 0
     config = load_model(tmp_path / "m").config
     assert len(config.level_scales) == config.network.heads - 1
-    assert all(len(level) == config.network.shells for level in config.level_scales)
-    assert all(factor > 0 for level in config.level_scales for shell in level for factor, _ in shell)
+    assert all(len(level) == config.network.branches for level in config.level_scales)
+    assert all(factor > 0 for level in config.level_scales for branch in level for factor, _ in branch)

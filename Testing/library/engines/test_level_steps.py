@@ -43,7 +43,7 @@ def at_all_levels(steps: LevelSteps, image) -> list[tuple[np.ndarray, np.ndarray
 def test_every_level_answers_as_it_does_alone_by_every_engine(tmp_path, kind):
     name, _, together = kind.partition(" ")
     pytest.importorskip(KINDS.get(name, "torch"))
-    choice = EngineChoice(name, threads=1, shells="together" if together else "in turn")
+    choice = EngineChoice(name, threads=1, branches="together" if together else "in turn")
     model = deep(tmp_path)
     found = at_all_levels(open_steps(model, LEVELS, CPU, choice), crops(5))
     for level, maps in zip(LEVELS, found, strict=True):
@@ -83,18 +83,18 @@ def test_slices_that_leave_and_others_that_join_do_not_change_what_a_slice_says(
 def test_a_slice_that_waits_keeps_its_own_maps_only(tmp_path):
     steps = open_steps(deep(tmp_path), LEVELS, CPU, EngineChoice("torch"))
     one = steps.begin(np.arange(8), crops(8)).of(np.array([3]))
-    kept = [*one.nodes, *(head for shell in one.heads for head in shell)]
+    kept = [*one.nodes, *(head for branch in one.heads for head in branch)]
     assert all(maps.untyped_storage().nbytes() == maps.numel() * maps.element_size() for maps in kept)
 
 
 def test_no_node_is_computed_twice(tmp_path, monkeypatch):
-    model = deep(tmp_path, shells=1)
+    model = deep(tmp_path, branches=1)
     steps = open_steps(model, LEVELS, CPU, EngineChoice())
     runs: list[str] = []
-    for name, node in model.clam.shells[0].nodes.items():
+    for name, node in model.twin.branches[0].nodes.items():
         node.register_forward_hook(lambda *_, name=name: runs.append(name))
     at_all_levels(steps, crops(2))
-    assert sorted(runs) == sorted(model.clam.shells[0].nodes)
+    assert sorted(runs) == sorted(model.twin.branches[0].nodes)
     assert len(runs) == 10
 
 
@@ -114,7 +114,7 @@ def test_a_step_names_and_measures_what_it_takes_and_gives(tmp_path):
 
 def test_answers_that_are_no_numbers_are_refused(tmp_path):
     model = deep(tmp_path)
-    torch.nn.init.constant_(model.clam.shells[1].heads["x_0_2"].bias, float("nan"))
+    torch.nn.init.constant_(model.twin.branches[1].heads["x_0_2"].bias, float("nan"))
     steps = open_steps(model, LEVELS, CPU, EngineChoice("torch"))
     halfway = steps.begin(SLICES, crops(5))
     with pytest.raises(ClamSegError, match="no numbers; run again with --engine reference"):

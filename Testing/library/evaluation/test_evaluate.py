@@ -239,21 +239,21 @@ def test_grad_cam_points_where_the_network_looks():
     from ClamSegLib.evaluation.baselines import GradCam
     from ClamSegLib.imaging.volume import Volume
     from ClamSegLib.model.config import ModelConfig, NetworkConfig, OrganConfig
-    from ClamSegLib.model.twin import Clam
+    from ClamSegLib.model.twin import TwinUNet
     from ClamSegLib.organ.crop_and_normalise import prepare
 
     network = NetworkConfig(features=(4, 4), kernel_sizes=(3, 3))
-    clam = Clam(network).eval()
+    twin = TwinUNet(network).eval()
     with torch.no_grad():
-        for name, parameter in clam.named_parameters():
+        for name, parameter in twin.named_parameters():
             parameter.copy_(parameter.abs() if "norm" not in name else parameter)
-        for shell in clam.shells:
-            shell.heads["x_0_1"].weight[0].zero_()
+        for branch in twin.branches:
+            branch.heads["x_0_1"].weight[0].zero_()
     config = ModelConfig("x", image_size=64, network=network, organ=OrganConfig("whole", margin_mm=0))
     array = np.full((1, 64, 64), 100, np.int16)
     array += np.random.default_rng(0).integers(0, 3, array.shape).astype(np.int16)
     array[0, 40:50, 10:20] += 60
-    maps = GradCam(clam).maps(prepare(Volume(array, is_picture=True), np.ones(array.shape, bool), config))
+    maps = GradCam(twin).maps(prepare(Volume(array, is_picture=True), np.ones(array.shape, bool), config))
     row, column = np.unravel_index(int(maps[0].argmax()), maps[0].shape)
     assert 36 <= row <= 54
     assert 6 <= column <= 24

@@ -90,7 +90,7 @@ def test_disagreement_that_lies_on_the_errors_is_told_from_one_that_does_not():
     assert knows.figures()["organ"]["wrong"] == 0.25
 
 
-def test_a_single_shell_has_no_disagreement_to_judge():
+def test_a_single_branch_has_no_disagreement_to_judge():
     single = Reliability(0.5)
     slice_of(single, half(200), np.zeros((16, 16), np.uint8), half(1).astype(bool), "a")
     assert list(single.curves(marks_only=False)) == [UNDECIDED]

@@ -206,7 +206,7 @@ def test_a_remark_on_a_network_stands_below_the_table_with_its_name():
 
 def study_with_levels(folder, rows):
     file = folder / "small.json"
-    network = {"features": [4, 8, 8], "shells": 1}
+    network = {"features": [4, 8, 8], "branches": 1}
     levels = [{"name": f"level-{n}", "of": "recipe", "level": n} for n in (1,)]
     told = {"name": "small", "choice_patients": 1, "base": {"model": {"image_size": 32, "network": network}}}
     file.write_text(json.dumps({**told, "rows": [{"name": "recipe"}, *levels, {"name": "other"}]}))

@@ -24,27 +24,27 @@ def test_a_saved_model_gives_the_same_outputs_within_half_precision(tmp_path):
     again = load_model(tiny_model(tmp_path / "again"))
     image = torch.randn(2, 1, 32, 32)
     with torch.no_grad():
-        for a, b in zip(model.clam(image), again.clam(image), strict=True):
+        for a, b in zip(model.twin(image), again.twin(image), strict=True):
             for x, y in zip(a, b, strict=True):
                 assert torch.equal(x, y)
-    assert not model.clam.training
+    assert not model.twin.training
 
 
 def test_saving_float32_loses_nothing(tmp_path):
     model = load_model(tiny_model(tmp_path / "m"))
-    state = {name: t + 1e-6 if t.is_floating_point() else t for name, t in model.clam.state_dict().items()}
+    state = {name: t + 1e-6 if t.is_floating_point() else t for name, t in model.twin.state_dict().items()}
     save_model(tmp_path / "full", model.config, state, "# card", {}, half=False)
-    found = load_model(tmp_path / "full").clam.state_dict()
+    found = load_model(tmp_path / "full").twin.state_dict()
     assert all(torch.equal(found[name], state[name]) for name in state)
 
 
 def test_values_beyond_half_precision_are_kept(tmp_path):
     model = load_model(tiny_model(tmp_path / "m"))
-    state = model.clam.state_dict()
+    state = model.twin.state_dict()
     name = next(n for n in state if n.endswith("running_var"))
     state[name] = state[name] + 1e6
     save_model(tmp_path / "big", model.config, state, "# card", {})
-    assert torch.isfinite(load_model(tmp_path / "big").clam.state_dict()[name]).all()
+    assert torch.isfinite(load_model(tmp_path / "big").twin.state_dict()[name]).all()
 
 
 def test_changed_weights_are_refused(tmp_path):
@@ -85,7 +85,7 @@ def test_a_pickle_in_place_of_weights_is_refused_and_never_run(tmp_path):
 
 def test_weights_that_are_not_finite_are_refused(tmp_path):
     model = load_model(tiny_model(tmp_path / "m"))
-    state = model.clam.state_dict()
+    state = model.twin.state_dict()
     next(iter(state.values())).fill_(float("nan"))
     save_model(tmp_path / "nan", model.config, state, "# card", {})
     with pytest.raises(InputError, match="not finite"):
@@ -154,7 +154,7 @@ def test_config_that_is_no_json_is_refused(tmp_path):
 def test_loading_a_model_leaves_the_compiler_of_torch_alone(tmp_path):
     folder = tiny_model(tmp_path / "m")
     code = "import sys; from pathlib import Path; from ClamSegLib.model.checkpoint import load_model; "
-    code += f"model = load_model(Path({str(folder)!r})); assert not any(p.is_meta for p in model.clam.parameters()); "
+    code += f"model = load_model(Path({str(folder)!r})); assert not any(p.is_meta for p in model.twin.parameters()); "
     code += "print('torch' in sys.modules, 'torch._dynamo' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.split() == ["True", "False"]

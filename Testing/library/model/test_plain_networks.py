@@ -5,7 +5,7 @@ from labelled_phantoms import write_phantoms
 from ClamSegLib.cli import main
 from ClamSegLib.model.checkpoint import load_model
 from ClamSegLib.model.config import NetworkConfig
-from ClamSegLib.model.twin import Clam
+from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.model.unetplusplus import UNetPlusPlus
 from ClamSegLib.system.errors import InputError
 
@@ -13,7 +13,7 @@ KINDS = ("unet", "fcn")
 
 
 def network(kind: str, **changes: object) -> NetworkConfig:
-    return NetworkConfig(**{"features": (4, 8, 8), "kernel_sizes": (3, 3, 5), "kind": kind, "shells": 1, **changes})
+    return NetworkConfig(**{"features": (4, 8, 8), "kernel_sizes": (3, 3, 5), "kind": kind, "branches": 1, **changes})
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -32,29 +32,29 @@ def trained(request, tmp_path_factory):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_plain_network_answers_with_one_map_per_class_at_full_size(kind):
     torch.manual_seed(0)
-    (logits,) = Clam(network(kind), seed=1)(torch.randn(2, 1, 32, 32))[0]
+    (logits,) = TwinUNet(network(kind), seed=1)(torch.randn(2, 1, 32, 32))[0]
     assert logits.shape == (2, 2, 32, 32)
     assert logits.std() > 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_plain_network_has_the_backbone_of_the_nested_one(kind):
-    def backbone(shell: torch.nn.Module) -> dict[str, torch.Size]:
-        state = shell.state_dict()
+    def backbone(branch: torch.nn.Module) -> dict[str, torch.Size]:
+        state = branch.state_dict()
         return {name: tensor.shape for name, tensor in state.items() if name.startswith("nodes.") and "_0." in name}
 
-    plain = backbone(Clam(network(kind)).shells[0])
+    plain = backbone(TwinUNet(network(kind)).branches[0])
     assert plain == backbone(UNetPlusPlus(network("unetplusplus")))
     assert plain
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_plain_network_has_one_level_and_says_so(kind):
-    clam = Clam(network(kind))
-    assert clam.network.heads == 1
-    assert list(clam.pruned(1).state_dict()) == list(clam.state_dict())
+    twin = TwinUNet(network(kind))
+    assert twin.network.heads == 1
+    assert list(twin.pruned(1).state_dict()) == list(twin.state_dict())
     with pytest.raises(ValueError, match="one head only"):
-        clam.pruned(2)
+        twin.pruned(2)
 
 
 def test_an_unknown_kind_and_repeats_of_a_plain_network_are_refused():

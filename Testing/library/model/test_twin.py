@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ClamSegLib.model.config import Condition, ModelConfig, NetworkConfig
-from ClamSegLib.model.twin import Clam, decode, lesion_posterior
+from ClamSegLib.model.twin import TwinUNet, decode, lesion_posterior
 from ClamSegLib.system.errors import InputError
 
 NETWORK = NetworkConfig(features=(4, 8, 8), kernel_sizes=(3, 3, 3))
@@ -15,19 +15,19 @@ def logits_of(odds: list[float]) -> torch.Tensor:
     return torch.tensor([0.0, *(math.log(o) for o in odds)])[None, :, None, None] + 1.7
 
 
-def test_the_shells_start_differently_and_repeat_by_their_seed():
-    a, b, c = Clam(NETWORK, seed=1), Clam(NETWORK, seed=1), Clam(NETWORK, seed=2)
-    first, second = a.shells[0].nodes["x_0_0"].conv1.weight, a.shells[1].nodes["x_0_0"].conv1.weight
+def test_the_branches_start_differently_and_repeat_by_their_seed():
+    a, b, c = TwinUNet(NETWORK, seed=1), TwinUNet(NETWORK, seed=1), TwinUNet(NETWORK, seed=2)
+    first, second = a.branches[0].nodes["x_0_0"].conv1.weight, a.branches[1].nodes["x_0_0"].conv1.weight
     assert not torch.equal(first, second)
-    assert torch.equal(first, b.shells[0].nodes["x_0_0"].conv1.weight)
-    assert not torch.equal(first, c.shells[0].nodes["x_0_0"].conv1.weight)
+    assert torch.equal(first, b.branches[0].nodes["x_0_0"].conv1.weight)
+    assert not torch.equal(first, c.branches[0].nodes["x_0_0"].conv1.weight)
 
 
 def test_making_a_clam_leaves_the_global_randomness_alone():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    Clam(NETWORK, seed=9)
+    TwinUNet(NETWORK, seed=9)
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -67,7 +67,7 @@ def test_extreme_logits_stay_finite():
         assert 0 <= found.item() <= 1
 
 
-def test_decoding_gives_the_mean_and_the_difference_of_the_shells():
+def test_decoding_gives_the_mean_and_the_difference_of_the_branches():
     config = ModelConfig("x", image_size=16, network=NETWORK, odds_normal=(((1.0,), (1.0,)), ((1.0,), (1.0,))))
     a, b = [logits_of([4.0])] * 2, [logits_of([1.0])] * 2
     probability, disagreement = decode([a, b], config)
@@ -75,8 +75,8 @@ def test_decoding_gives_the_mean_and_the_difference_of_the_shells():
     assert disagreement.item() == pytest.approx(0.75, abs=1e-6)
 
 
-def test_an_organ_network_is_decoded_by_softmax_and_one_shell_never_disagrees():
-    network = NetworkConfig(features=(4, 8, 8), kernel_sizes=(3, 3, 3), shells=1)
+def test_an_organ_network_is_decoded_by_softmax_and_one_branch_never_disagrees():
+    network = NetworkConfig(features=(4, 8, 8), kernel_sizes=(3, 3, 3), branches=1)
     config = ModelConfig("x", task="organ", image_size=16, network=network, conditions=(Condition("lungs"),))
     probability, disagreement = decode([[logits_of([3.0]), logits_of([1.0])]], config)
     assert probability.item() == pytest.approx(0.75, abs=1e-6)
@@ -88,9 +88,9 @@ def test_a_lesion_model_without_odds_cannot_be_decoded():
         decode([[logits_of([1.0])]] * 2, ModelConfig("x", image_size=16, network=NETWORK))
 
 
-def test_pruning_the_clam_keeps_both_shells():
-    clam = Clam(NETWORK, seed=3).eval()
+def test_pruning_the_clam_keeps_both_branches():
+    twin = TwinUNet(NETWORK, seed=3).eval()
     image = torch.randn(1, 1, 16, 16)
     with torch.no_grad():
-        for whole, pruned in zip(clam(image, 1), clam.pruned(1)(image), strict=True):
+        for whole, pruned in zip(twin(image, 1), twin.pruned(1)(image), strict=True):
             assert torch.equal(whole[0], pruned[0])

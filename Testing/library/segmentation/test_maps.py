@@ -41,7 +41,7 @@ def test_every_slice_is_cut_by_its_own_height_and_that_of_the_whole_volume(model
     everything = np.arange(result.n_slices)
     image = result.preparation.network_input(everything)
     with torch.inference_mode():
-        found = decode(model.clam(torch.from_numpy(image)), model.config)[0].numpy()
+        found = decode(model.twin(torch.from_numpy(image)), model.config)[0].numpy()
     ratio = sharpened(found, image, SHARES)
     peak = peaks(ratio, result.preparation.organ_input(everything))
     expected = np.zeros_like(result.probability)

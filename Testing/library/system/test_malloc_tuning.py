@@ -4,7 +4,7 @@ import torch
 from ClamSegLib.engines.engine import EngineChoice
 from ClamSegLib.engines.torch_folded import TorchEngine
 from ClamSegLib.experiments.speed_side_by_side import comparison_config
-from ClamSegLib.model.twin import Clam
+from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.system import malloc_tuning as memory_reuse
 from ClamSegLib.system.malloc_tuning import kept_memory
 
@@ -47,16 +47,16 @@ def test_where_the_c_library_is_another_one_nothing_happens(monkeypatch):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("shells", ["in turn", "together"])
-def test_memory_that_batches_of_different_sizes_share_leaves_no_trace_in_their_maps(precision, shells):
+@pytest.mark.parametrize("branches", ["in turn", "together"])
+def test_memory_that_batches_of_different_sizes_share_leaves_no_trace_in_their_maps(precision, branches):
     config = comparison_config((4, 8, 16), 32)
-    clam = Clam(config.network, seed=3).eval()
-    choice = EngineChoice("torch", precision, shells=shells)
+    twin = TwinUNet(config.network, seed=3).eval()
+    choice = EngineChoice("torch", precision, branches=branches)
     image = torch.randn(5, 1, 32, 32, generator=torch.Generator().manual_seed(1)).numpy()
-    used = TorchEngine(clam, config, choice, torch.device("cpu"))
+    used = TorchEngine(twin, config, choice, torch.device("cpu"))
 
     first = [used.run(image[:n])[0].copy() for n in (5, 1, 3, 5)]
 
     for n, found in zip((5, 1, 3, 5), first, strict=True):
-        fresh = TorchEngine(clam, config, choice, torch.device("cpu")).run(image[:n])[0]
+        fresh = TorchEngine(twin, config, choice, torch.device("cpu")).run(image[:n])[0]
         assert (found == fresh).all()

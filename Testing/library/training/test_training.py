@@ -41,7 +41,7 @@ def figures(output: Path) -> list[dict[str, str]]:
 
 
 def weights(output: Path) -> dict[str, torch.Tensor]:
-    return load_model(output).clam.state_dict()
+    return load_model(output).twin.state_dict()
 
 
 def events(output: Path) -> list[dict[str, object]]:
@@ -227,7 +227,7 @@ def test_a_second_round_of_a_fine_tuning_starts_from_the_given_weights_too(phant
 
     def remember(self: Trainer) -> None:
         new_round(self)
-        started.append({name: value.clone() for name, value in self.clam.state_dict().items()})
+        started.append({name: value.clone() for name, value in self.twin.state_dict().items()})
 
     monkeypatch.setattr(Trainer, "_new_round", remember)
     told = ["train", str(phantoms), "--output", str(tmp_path / "tuned"), "--init", str(first), "--progress", "none"]
@@ -330,11 +330,11 @@ processes = Processes.join()
 trainer = synthetic_trainer(32, (4, 8, 8), "cpu")
 gradients = []
 def of(shards_here):
-    trainer.clam.zero_grad(set_to_none=True)
+    trainer.twin.zero_grad(set_to_none=True)
     t = replace(trainer.training, shards_per_process=len(shards_here))
     for shard in shards_here:
-        shard_gradient(trainer.clam, trainer.maker, trainer.objective, t, (0, 20, shard, 2))
-trainer.clam.train()
+        shard_gradient(trainer.twin, trainer.maker, trainer.objective, t, (0, 20, shard, 2))
+trainer.twin.train()
 of([processes.rank])
 processes.average_gradients(trainer.parameters)
 together = torch.cat([p.grad.flatten() for p in trainer.parameters])
