@@ -103,7 +103,8 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ClamSegLib.objective.training_config import TrainingConfig
     from ClamSegLib.system.atomic_output import refuse_existing
     from ClamSegLib.system.device import choose_device
-    from ClamSegLib.training.run import TrainingRequest, run_training
+    from ClamSegLib.training.request import TrainingRequest, words_for_card
+    from ClamSegLib.training.run import run_training
     from ClamSegLib.training.setup import fine_tuning_config, new_model_config, read_config_file
 
     if arguments.threads:
@@ -141,15 +142,10 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         initial,
         arguments.resume,
         {key: value for key, value in about.items() if value},
-        ("clamseg", *told_words(sys.argv[1:])),
+        ("clamseg", *words_for_card(sys.argv[1:])),
         arguments.tensorboard,
         arguments.eta == "tune",
     )
     run_training(request, reporter)
     reporter.note(f"model written to {arguments.output}")
     return 0
-
-
-def told_words(words: list[str]) -> list[str]:
-    """The command for the card, without the folders of this machine; sentences with a slash stay as they are."""
-    return [Path(word).name if Path(word).is_absolute() or Path(word).exists() else word for word in words]

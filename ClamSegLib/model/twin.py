@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from ClamSegLib.model.config import ModelConfig, NetworkConfig
-from ClamSegLib.model.plain_networks import PLAIN_NETWORKS
 from ClamSegLib.model.unetplusplus import UNetPlusPlus
 from ClamSegLib.system.errors import InputError
 
@@ -34,12 +33,11 @@ class TwinUNet(nn.Module):
     def __init__(self, network: NetworkConfig, seed: int = 0, level: int | None = None) -> None:
         super().__init__()
         self.network = network
-        kind = PLAIN_NETWORKS.get(network.kind, UNetPlusPlus)
         branches = []
         with torch.random.fork_rng(devices=[]):
             for number in range(network.branches):
                 torch.manual_seed(seed * 7919 + number)
-                branches.append(kind(network, level))
+                branches.append(UNetPlusPlus(network, level))
         self.branches = nn.ModuleList(branches)
 
     def forward(self, image: Tensor, level: int | None = None) -> list[list[Tensor]]:

@@ -73,3 +73,8 @@ class TrainingRequest:
                 f"{', '.join(changed)} differ; repeat the first command with --resume added, or start anew with "
                 "another --output."
             )
+
+
+def words_for_card(words: list[str]) -> list[str]:
+    """The command for the card, without the folders of this machine; sentences with a slash stay as they are."""
+    return [Path(word).name if Path(word).is_absolute() or Path(word).exists() else word for word in words]

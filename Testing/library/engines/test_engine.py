@@ -83,8 +83,6 @@ ARCHITECTURES = {
     "two conditions": {"classes": 3},
     "repeated level": {"repeat_levels": (1,)},
     "instance normalisation": {"normalisation": "instance"},
-    "u-net": {"kind": "unet"},
-    "fcn": {"kind": "fcn"},
 }
 
 

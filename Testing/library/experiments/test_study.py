@@ -191,17 +191,6 @@ def test_a_row_whose_settings_changed_is_refused_until_overwrite_is_said(done, d
     assert row_of(output, "labels")["seed"] == 5
 
 
-@pytest.mark.parametrize("kind", ["unet", "fcn"])
-def test_plain_networks_train_and_are_judged_in_the_same_table(kind, data, tmp_path):
-    row = {"name": kind, "model": {"network": {"kind": kind}}}
-    file = write_study(tmp_path / "study.json", [row], ceiling="")
-    assert study(data, file, tmp_path / "out") == 0
-    assert row_of(tmp_path / "out", kind)["figures"]["slice_auc"] is not None
-    config = json.loads((tmp_path / "out" / "runs" / kind / "config.json").read_text(encoding="utf-8"))
-    assert config["network"]["kind"] == kind
-    assert len(config["head_weights"]) == 1
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
