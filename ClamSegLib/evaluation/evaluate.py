@@ -6,7 +6,6 @@ import csv
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from ClamSegLib import RESEARCH_ONLY, __version__
 from ClamSegLib.datasets.cases import UNKNOWN, Case, mask_plane, organ_of, read_cases
 from ClamSegLib.datasets.labelled_folder import LabelledFolder
-from ClamSegLib.evaluation.baselines import GradCam, intensity_map, values_map
+from ClamSegLib.evaluation.baselines import GradCam, intensity_map
 from ClamSegLib.evaluation.montage import Example, example_of, write_montage
 from ClamSegLib.evaluation.reliability import Reliability
 from ClamSegLib.evaluation.reliability_picture import write_reliability
@@ -151,10 +150,6 @@ def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[
     ]
     if options.baselines and models[0].config.task == "lesion":
         methods.append(_Method(Scoreboard("intensity threshold", None), models[0], alone(intensity_map)))
-        if models[0].config.refinement is not None:
-            for name, by_height in (("values alone", False), ("values alone, by height", True)):
-                maps = partial(values_map, by_height=by_height)
-                methods.append(_Method(Scoreboard(name, None), models[0], alone(maps)))
         methods.append(_Method(Scoreboard("Grad-CAM", None), models[0], alone(GradCam(models[0].twin).maps)))
     return methods
 
