@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import qt
 import slicer
-from slicer import vtkMRMLMarkupsROINode, vtkMRMLSegmentationNode, vtkMRMLVolumeNode
+from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
@@ -65,11 +65,12 @@ def register_sample_data() -> None:
 class ClamSegParameterNode:
     """The choices of a study, saved with the scene; what belongs to the computer is in the application's settings.
 
-    inputVolume: the scan. organRoi, organSegmentation, organSegment: the reader's own organ region.
+    inputVolume: the scan; vtkMRMLVolumeNode is abstract and cannot be bound, and the combo box shows the children of
+    the scalar class, colour pictures among them. organRoi, organSegmentation, organSegment: the reader's own organ region.
     model, organStep, level (0: deepest), threshold: how the next run works. result: what is under review.
     """
 
-    inputVolume: vtkMRMLVolumeNode
+    inputVolume: vtkMRMLScalarVolumeNode
     organRoi: vtkMRMLMarkupsROINode
     organSegmentation: vtkMRMLSegmentationNode
     organSegment: str = ""
@@ -144,7 +145,11 @@ class ClamSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel.scene_closing()
 
     def onSceneEndClose(self, caller: Any, event: Any) -> None:
-        """A new or loaded scene: its own choices and results."""
+        """A new or loaded scene: its own choices and results.
+
+        Bound anew in any case: the wrapper read the choices during the import, when the nodes they name were not there.
+        """
+        self._disconnect_gui()
         self.initializeParameterNode()
         self.panel.scene_changed()
 
@@ -158,7 +163,7 @@ class ClamSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             first = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
             if first is not None and not first.GetName().endswith(("probability", "disagreement", "condition")):
                 node.inputVolume = first
-        # Not connectGui: in Slicer it gives no tag back, so that the old scene's node could never be let go.
+        # Not connectGui: before Slicer 5.12 it gives no tag back, so that the old scene's node could never be let go.
         bound = {widget.property("SlicerParameterName"): widget for widget in vars(self.ui).values()}
         self._gui_tag = node.connectParametersToGui({name: widget for name, widget in bound.items() if name})
         self.panel.bind(node)

@@ -289,12 +289,58 @@ def test_a_result_that_is_chosen_brings_its_scan_and_puts_other_scans_results_aw
         assert by_hand.GetDisplayNode().GetVisibility()
 
 
-def test_two_results_of_one_scan_stay_in_view_together(window: Any) -> None:
+def test_of_two_results_of_one_scan_only_the_one_under_review_is_seen(window: Any) -> None:
+    """Hidden, the one under review must leave the bare scan, not the marks of another run."""
     first = segmented(window)
     second = run_to_the_end(window)
     assert second is not first
-    assert first.GetDisplayNode().GetVisibility()
+    assert not first.GetDisplayNode().GetVisibility()
     assert second.GetDisplayNode().GetVisibility()
+    window.click("hideButton")
+    assert not any(node.GetDisplayNode().GetVisibility() for node in (first, second))
+    window.choose("resultSelector", first.GetName())
+    assert first.GetDisplayNode().GetVisibility()
+    assert not second.GetDisplayNode().GetVisibility()
+
+
+def test_after_the_second_result_the_button_hides_what_is_seen(window: Any) -> None:
+    """In Slicer the list tells of a chosen result before it is opened; the result before must not be brought then."""
+    segmented(window, name="flair head a")
+    second = segmented(window, name="flair head b")
+    assert second.GetDisplayNode().GetVisibility()
+    assert window.text("hideButton") == "Hide"
+    assert not window.native("hideButton").isChecked()
+    window.click("hideButton")
+    assert not second.GetDisplayNode().GetVisibility()
+    assert window.text("hideButton") == "Show"
+
+
+def test_a_result_that_lies_elsewhere_is_brought_into_the_views_and_a_zoom_on_the_same_scan_stays(window: Any) -> None:
+    near = segmented(window, name="flair head near")
+    far = mr(window.scene, "plain", "flair head far")
+    moved = matrix_of(far)
+    moved[:3, 3] += (900.0, -300.0, 450.0)
+    far.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(moved))
+    window.choose("volumeSelector", "flair head far")
+    window.worker.probability_of = lambda volume: np.zeros(volume.array.shape, np.uint8)  # no lesion to jump to
+    run_to_the_end(window)
+    assert_scan_is_in_view(far)
+    window.choose("resultSelector", near.GetName())
+    assert_scan_is_in_view(window.panel.review.result.volume)
+    red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
+    red.SetFieldOfView(5.0, 5.0, 1.0)
+    window.panel.review._bring(near)
+    assert red.GetFieldOfView()[:2] == (5.0, 5.0)
+
+
+def assert_scan_is_in_view(volume: Any) -> None:
+    """The middle of every slice view lies in the scan."""
+    bounds = [0.0] * 6
+    volume.GetRASBounds(bounds)
+    for name in ("Red", "Green", "Yellow"):
+        place = slicer.mrmlScene.GetNodeByID(f"vtkMRMLSliceNode{name}").GetSliceToRAS()
+        for axis in range(3):
+            assert bounds[2 * axis] <= place.GetElement(axis, 3) <= bounds[2 * axis + 1], name
 
 
 def test_a_scan_removed_under_review_ends_the_review_and_nothing_else(window: Any) -> None:

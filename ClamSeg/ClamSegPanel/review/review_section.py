@@ -12,6 +12,7 @@ from ClamSegPanel.review.export_menu import ExportMenu
 from ClamSegPanel.review.lesion_table import LesionTable
 from ClamSegPanel.review.segment_editor import open_in_segment_editor
 from ClamSegPanel.review.slice_marks import SliceMarks
+from ClamSegPanel.review.slice_views import fit_slice_views
 from ClamSegPanel.user_action import user_action
 from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.result_views import jump_to_lesion, show_result
@@ -119,9 +120,14 @@ class ReviewSection:
 
     @user_action(_("The result could not be shown."))
     def _bring(self, _node: Any) -> None:
-        """The reader asked for this result: the views show its scan, and nothing of another one's."""
-        if self.result is not None:
-            show_result(self.result)
+        """The reader asked for this result: the views show its scan, and nothing of another result.
+
+        Slicer also calls this for a node that a program chose (`_choose`), before that node was opened.
+        """
+        if self.result is None or self._filling:
+            return
+        show_result(self.result, fit_slice_views)
+        self._ui.hideButton.checked = False
 
     @user_action(_("The result could not be opened."))
     def _open(self, segmentation: Any) -> None:
