@@ -145,6 +145,41 @@ def test_dragging_moves_the_map_and_letting_go_the_masks_of_undecided_lesions(wi
     assert np.array_equal(segment_mask(segmentation, f"lesion-{CONDITION}-1", SHAPE), frozen)
 
 
+def test_marks_do_not_cover_the_map_while_it_is_dragged_and_are_filled_again_afterwards(window: Any) -> None:
+    segmentation = segmented(window)
+    window.click_cell("lesionTable", 0)
+    window.click("acceptButton")
+    display = segmentation.GetDisplayNode()
+    slider = window.native("thresholdSlider")
+
+    def fills() -> tuple[float, float]:
+        ids = (f"lesion-{CONDITION}", f"lesion-{CONDITION}-1")
+        return tuple(display.GetSegmentOpacity2DFill(each) for each in ids)
+
+    slider.slider.setSliderDown(True)
+    slider.spin_box.setValue(0.6)
+    window.process_events()
+    assert fills() == (0.0, 1.0), "only what may still change becomes an outline"
+    assert display.GetSegmentOpacity2DOutline(f"lesion-{CONDITION}") == 1.0
+    slider.spin_box.setValue(0.5)
+    window.process_events()
+    assert fills() == (1.0, 1.0), "dragged back to where it was nothing is told on release"
+    slider.spin_box.setValue(0.7)
+    slider.slider.setSliderDown(False)
+    window.process_events()
+    assert fills() == (1.0, 1.0)
+
+
+def test_the_map_of_the_probability_is_told_from_the_marks_by_its_colours(window: Any) -> None:
+    segmentation = segmented(window)
+    mark = np.array(segmentation.GetSegmentation().GetSegment(f"lesion-{CONDITION}").GetColor())
+    table = segmentation.GetNodeReference("ClamSeg.probability").GetDisplayNode().GetColorNode()
+    colour = [0.0] * 4
+    for step in range(0, 256, 5):
+        table.GetColor(step, colour)
+        assert np.linalg.norm(np.array(colour[:3]) - mark) > 0.5, step
+
+
 def test_before_and_after_and_the_maps_over_the_slices(window: Any) -> None:
     segmentation = segmented(window)
     window.choose("overlaySelector", "disagreement")

@@ -13,9 +13,10 @@ from ClamSegWorkflow.scene.segments import follow, place_beside
 
 PROBABILITY, DISAGREEMENT, STRONGEST = "probability", "disagreement", "condition"
 MAPS = (PROBABILITY, DISAGREEMENT, STRONGEST)
-# Ends of the colour ramps, readable for the colour-blind on grey: dark red to yellow, dark blue to white.
+# Start, middle and end of the colour ramps, readable for the colour-blind on grey: violet to pink, dark blue to white.
+# None comes near the orange of the marks, which lie over them.
 _RAMPS = {
-    PROBABILITY: ((0.35, 0.0, 0.1), (0.85, 0.37, 0.0), (1.0, 0.95, 0.4)),
+    PROBABILITY: ((0.25, 0.0, 0.4), (0.8, 0.2, 0.75), (1.0, 0.85, 1.0)),
     DISAGREEMENT: ((0.0, 0.1, 0.35), (0.0, 0.45, 0.7), (0.9, 0.98, 1.0)),
 }
 
