@@ -84,3 +84,63 @@ def test_a_saved_review_comes_back_when_the_scene_is_opened_with_the_panel_open(
     window.click_cell("lesionTable", 1)
     window.click("rejectButton")
     assert states(window)[1] == "✗ rejected"
+
+
+# Maps
+
+
+def test_maps_of_a_result_are_not_offered_as_scans_also_in_an_opened_scene(window: Any, tmp_path: Path) -> None:
+    segmented(window)
+    window.process_events()
+    for name in ("volumeSelector", "batchSelector"):
+        assert set(window.entries(name)) - {"None"} == {"flair head"}, name
+    path = str(tmp_path / "review.mrb")
+    assert save_scene(window.scene, path)
+    window.scene.Clear(False)
+    assert load_scene(window.scene, path)
+    window.process_events()
+    for name in ("volumeSelector", "batchSelector"):
+        assert set(window.entries(name)) - {"None"} == {"flair head"}, name
+    assert window.text("volumeSelector") == "flair head"
+
+
+def test_a_result_removed_in_data_takes_its_maps_with_it_and_no_other_results(window: Any) -> None:
+    first = segmented(window, name="flair head a")
+    second = segmented(window, name="flair head b")
+    kept = {second.GetNodeReferenceID(f"ClamSeg.{kind}") for kind in ("probability", "disagreement")}
+    window.scene.RemoveNode(first)
+    window.process_events()
+    volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    assert {node.GetID() for node in volumes if node.GetAttribute("ClamSeg.map")} == kept
+    assert {"flair head a", "flair head b"} <= {node.GetName() for node in volumes}
+    window.scene.RemoveNode(second)
+    window.process_events()
+    assert window.panel.review.result is None
+    assert len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == 2
+
+
+# The first scan
+
+
+def test_the_first_scan_that_arrives_is_chosen_with_its_voxels_and_a_later_one_changes_nothing(window: Any) -> None:
+    window.scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
+    window.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "nothing in it")
+    window.process_events()
+    assert window.text("volumeSelector") == "None"
+    add_volume(window.scene, np.random.default_rng(0).integers(0, 300, SHAPE).astype(np.int16), name="first FLAIR")
+    assert window.text("volumeSelector") == "None", "its voxels may not be there yet"
+    window.process_events()
+    assert window.text("volumeSelector") == "first FLAIR"
+    assert window.text("volumeFactsLabel") == "MRI (guessed), head, FLAIR, 9 slices"
+    add_volume(window.scene, np.zeros(SHAPE, np.int16), name="second")
+    window.process_events()
+    assert window.text("volumeSelector") == "first FLAIR"
+
+
+def test_a_scan_that_was_there_before_the_module_is_opened_is_chosen(window: Any) -> None:
+    window.widget.exit()
+    add_volume(window.scene, np.zeros(SHAPE, np.int16), name="loaded before")
+    window.process_events()
+    assert window.panel.node.inputVolume is None
+    window.widget.enter()
+    assert window.text("volumeSelector") == "loaded before"
