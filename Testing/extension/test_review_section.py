@@ -283,6 +283,20 @@ def test_dicom_seg_of_a_scan_that_is_no_dicom_is_refused_in_words(window: Any, t
     assert list(tmp_path.iterdir()) == []
 
 
+def test_sizes_under_a_scaling_transform_are_told_as_the_scans_own(window: Any) -> None:
+    segmented(window)
+    assert window.text("statisticsLabel") == "0.13 ml in all; 2 undecided"
+    scaled = window.scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "registered")
+    scaled.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(np.diag([1.0, 1.0, 1.5, 1.0])))
+    for node in (window.panel.review.result.volume, window.panel.review.result.segmentation):
+        node.SetAndObserveTransformNodeID(scaled.GetID())
+    window.panel.review.refresh()
+    assert window.text("statisticsLabel").splitlines() == [
+        "0.13 ml in all; 2 undecided",
+        "Sizes are those of the scan itself; its transform multiplies every volume by 1.50, not in them.",
+    ]
+
+
 def test_a_segmentation_of_someone_else_is_named_as_such_and_left_alone(window: Any) -> None:
     segmented(window)
     other = add_segmentation(window.scene, window.panel.review.result.volume, "by hand")

@@ -16,7 +16,7 @@ from ClamSegPanel.review.slice_views import fit_slice_views
 from ClamSegPanel.user_action import user_action
 from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.result_views import jump_to_lesion, show_result
-from ClamSegWorkflow.case.review_text import statistics_words
+from ClamSegWorkflow.case.review_text import sizes_words, statistics_words
 from ClamSegWorkflow.scene.overlays import DISAGREEMENT, PROBABILITY, map_of, show_overlay
 from ClamSegWorkflow.scene.views import outline_opacity, show_segments
 
@@ -193,7 +193,8 @@ class ReviewSection:
             return
         rows = lesions.rows()
         self._table.fill(rows, len(lesions.conditions) > 1)
-        ui.statisticsLabel.text = statistics_words(rows)
+        told = (statistics_words(rows), sizes_words(result.volume) if rows else "")
+        ui.statisticsLabel.text = "\n".join(words for words in told if words)
         self._filling = True
         try:
             ui.thresholdSlider.value = lesions.threshold
