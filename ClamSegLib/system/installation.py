@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 from typing import Any
@@ -10,8 +11,8 @@ from typing import Any
 from ClamSegLib.system.engine_packages import engine_versions
 from ClamSegLib.system.errors import ClamSegError
 
-PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "safetensors", "pydicom", "highdicom", "matplotlib")
-_NEEDED = ("numpy", "scipy", "SimpleITK", "safetensors")
+PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "safetensors", "pydicom", "highdicom")
+_NEEDED = ("numpy", "scipy", "SimpleITK", "safetensors", "pydicom")
 
 
 class InstallationError(ClamSegError):
@@ -29,6 +30,16 @@ def versions() -> dict[str, str | None]:
         except importlib.metadata.PackageNotFoundError:
             found[name] = None
     return found
+
+
+def drawing_problem() -> str:
+    """Why no pictures and curves are drawn here, in a sentence; '' where Matplotlib is installed.
+
+    Slicer does not bundle it and needs none: its panel shows maps and curves itself.
+    """
+    if importlib.util.find_spec("matplotlib"):
+        return ""
+    return "Matplotlib is not installed, so pictures and curves are not drawn; everything else is written."
 
 
 def torch_problem() -> str:

@@ -141,12 +141,29 @@ class SetupSection:
 
     @user_action(_("PyTorch could not be repaired."))
     def _repair(self, checked: bool = False) -> None:
-        question = _("PyTorch is removed and {what} downloaded and installed again, for this computer. Go on?")
-        self._carry_out(steps_to_repair(self._panel.logic.installation), question)
+        steps = steps_to_repair(self._panel.logic.installation)
+        again = _("PyTorch is removed and {what} downloaded and installed again, for this computer. Go on?")
+        anew = _("{what} is downloaded and installed for this computer; there is none yet. Go on?")
+        self._carry_out(steps, again if steps.remove_torch_first else anew)
 
     def _carry_out(self, steps: InstallationSteps, question: str) -> None:
-        if self._panel.ask(_("Install?"), question.format(what=steps.words())):
+        """Asks and does it; what stands in the way is said in place of the question."""
+        refused = self.refused()
+        if refused:
+            self._panel.failed(refused)
+        elif steps.torch and not self.installer.has_torch_extension():
+            self._offer_torch_extension()
+        elif self._panel.ask(_("Install?"), question.format(what=steps.words())):
             self.install_now(lambda: carry_out(steps, self.installer))
+
+    def _offer_torch_extension(self) -> None:
+        text = _(
+            "PyTorch comes through Slicer's extension PyTorch, which is not installed here. Open the Extensions Manager "
+            "to install it? Restart Slicer afterwards and click Install again. Without a network use Install bundle."
+        )
+        self.say(_("Not installed: Slicer's extension PyTorch is missing."))
+        if self._panel.ask(_("Extensions Manager?"), text):
+            self.installer.open_extensions_manager()
 
     def install_now(self, install: Callable[[], None], *, restart: bool = True) -> bool:
         """Ends the worker, which holds the packages' files, installs, and looks again whatever came of it.
