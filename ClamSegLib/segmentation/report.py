@@ -18,7 +18,7 @@ from ClamSegLib import RESEARCH_ONLY, __version__
 from ClamSegLib.imaging.read_write import write_volume
 from ClamSegLib.imaging.seg_nrrd import Segment, write_segmentation
 from ClamSegLib.imaging.volume import box_of
-from ClamSegLib.segmentation.lesions import write_lesions
+from ClamSegLib.segmentation.lesions import slice_columns, write_lesions
 from ClamSegLib.segmentation.segment_volume import CaseResult
 from ClamSegLib.system.atomic_output import whole_folder
 from ClamSegLib.system.installation import drawing_problem
@@ -110,7 +110,7 @@ def report_of(result: CaseResult, accepted: Sequence[str] = ()) -> dict[str, Any
             "by_level": {str(level): count for level, count in result.slices_by_level.items()},
             "with_neighbours": result.neighbours,
         },
-        "lesions": [asdict(lesion) for lesion in result.lesions],
+        "lesions": [asdict(lesion) | slice_columns(lesion.first_slice, lesion.last_slice) for lesion in result.lesions],
         "warnings": list(result.warnings),
         "accepted_warnings": list(accepted),
         "seconds": {name: round(value, 3) for name, value in result.seconds.items()},
