@@ -10,8 +10,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from ClamSegPanel.colours import paint, say
 from ClamSegPanel.columns import fit_columns
-from ClamSegPanel.doctor_view import COLOURS
 from ClamSegPanel.setup.bundle_view import BundleView
 from ClamSegPanel.setup.faster_engine_view import FasterEngineView
 from ClamSegPanel.setup.installation_steps import (
@@ -56,8 +56,7 @@ class SetupSection:
         if self._looking:
             return
         self._looking = True
-        self._ui.setupLabel.text = _("Packages and GPUs are being looked at.")
-        self._ui.setupLabel.styleSheet = ""
+        say(self._ui.setupLabel, _("Packages and GPUs are being looked at."))
         self._panel.logic.look_at_installation(self._looked)
 
     def fill_models(self) -> None:
@@ -101,8 +100,8 @@ class SetupSection:
         self._looking = False
         report = self._panel.logic.installation
         problems = [problem] if problem else list(report.get("problems") or [])
-        self._ui.setupLabel.text = "\n".join(problems) or _("All that is needed is there and works.")
-        self._ui.setupLabel.styleSheet = f"color: {COLOURS['refused']}" if problems else ""
+        words = "\n".join(problems) or _("All that is needed is there and works.")
+        say(self._ui.setupLabel, words, "refused" if problems else "ok")
         self._ui.setupSection.collapsed = self._ui.setupSection.collapsed and not problems
         self.show(report)
         self._panel.models_changed()
@@ -117,8 +116,7 @@ class SetupSection:
             for column, text in enumerate((line.part, line.version, line.state)):
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(text)
-                if not line.works:
-                    item.setForeground(qt.QBrush(qt.QColor(COLOURS["refused"])))
+                paint(item, "ok" if line.works else "refused", table)
                 table.setItem(row, column, item)
         fit_columns(table)
 
