@@ -2,11 +2,16 @@
 
 import importlib.util
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A background job of a script is told to ignore Ctrl-C, and hands that on to every process it starts; those that the
+# tests start are a user's, whom Ctrl-C reaches.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 REPOSITORY = Path(__file__).resolve().parent.parent
 # The page's tests run with the page's own Python, which run.py makes; that of the other suites lacks its packages.
 collect_ignore = [] if importlib.util.find_spec("trame_slicer") else ["web"]
