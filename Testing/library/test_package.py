@@ -235,6 +235,8 @@ def test_an_installed_copy_outside_the_checkout_segments_its_own_sample(
     told = subprocess.run(
         where, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(library)}, capture_output=True, text=True, check=True
     )
+    if layout == "installed_wheel":
+        assert (library / "ClamSegLib" / "py.typed").is_file()
     assert told.stdout.split() == [
         str(library / "ClamSegLib" / "__init__.py"),
         str(library / "ClamSegLib" / "Resources"),
