@@ -17,6 +17,7 @@ import pytest
 _STARTS = re.compile(
     r"\bsubprocess\.\w+\(|\bPopen\(|sys\.executable|\bmultiprocessing\b"  # a process
     r"|\bWorkerProcess\(|\bPageServer\(|\bsync_playwright\b"  # a worker, the page, a browser
+    r"|\"(?:checkFolder|startTraining)Button\""  # the panel's check and training, processes of their own
     r"|\brun_training\(|\bTrainer\(|\btune_eta\(|\bcs\.train\(|[\[(]\s*\"(?:train|study|benchmark)\""  # a training
 )
 _BROWSER_OR_WORKER = {"browser", "reader", "serve", "server", "real_window"}

@@ -46,8 +46,10 @@ class Objective:
 
     Args:
         training: which terms and weights.
-        odds_normal: (branches, depth, K) o_N of the last validation, or None before the first; term 5 waits for it.
         head_weights: (depth,) for term 5's decoding.
+
+    Attributes:
+        odds_normal: (branches, depth, K) o_N of the last validation, or None before the first; term 5 waits for it.
     """
 
     def __init__(self, training: TrainingConfig, head_weights: Tensor) -> None:

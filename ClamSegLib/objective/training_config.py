@@ -31,7 +31,7 @@ class TrainingConfig:
         minutes: time for all rounds; the number of steps follows from the measured time of the first ones.
         rounds: trainings from scratch; every later one learns from the maps of the one before.
         first_round_share: steps of the first round as a share of `steps` where others follow; it only has to teach
-            them, and its refined maps are as good after few steps as after many (docs/results.md).
+            them, and its refined maps are as good after few steps as after many (docs/research/results.md).
         teacher: maps of the round before as 'hard' (P_L > 0.5) or 'soft' targets.
         refine: maps weigh each pixel's own value and follow the edges of the image, those that teach the next round
             and those of the finished model (map_refinement.py).
@@ -39,7 +39,7 @@ class TrainingConfig:
         shards_per_process: parts a process splits its share into to save memory; gradients are averaged.
         whole_share: share of a batch that shows whole slices for the pair terms 2, 3, 4 and 6.
         correction_share: least share of the diseased slices of a batch that are corrected ones, where a user corrected
-            any; 0 draws them as any other, which was better than 0.25 (docs/results.md).
+            any; 0 draws them as any other, which was better than 0.25 (docs/research/results.md).
         same_class_share: share of mosaics made of two slices of the same class, so that seams carry no label.
         weight_*: factor of each term of the objective; 0 switches it off.
         top_share: share of organ pixels that a slice's score is the mean of.

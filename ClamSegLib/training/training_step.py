@@ -14,7 +14,7 @@ from ClamSegLib.system.device import is_bfloat16_fast
 
 
 def head_weights_of(depth: int) -> NDArray[np.float64]:
-    """Weight of each head in decoding, level 1 first: equal, as METHOD measured no better rule (docs/results.md)."""
+    """Weight of each head in decoding, level 1 first: equal, as METHOD measured no better rule (docs/research/results.md)."""
     return np.full(depth, 1.0 / depth)
 
 

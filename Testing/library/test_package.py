@@ -372,6 +372,7 @@ def test_links_in_the_documents_lead_to_files_that_are_there(repository: Path) -
     for path in [
         *repository.glob("*.md"),
         *(repository / "docs").glob("*.md"),
+        *(repository / "docs" / "research").glob("*.md"),
         *(repository / "Resources").rglob("README.md"),
     ]:
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):

@@ -1,7 +1,9 @@
 """What a contributor relies on: commands that exist, placeholders that are named, versions that agree."""
 
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,19 @@ def test_files_and_folders_that_contributing_names_are_there(repository: Path) -
     written_anew = {name for name in named if re.search(r"NAME|VERB", name)}
     assert {name for name in named - written_anew if not (repository / name).exists()} == set()
     assert {name for name in re.findall(r"`(\w+\.py)`", text) if not list(repository.rglob(name))} == set()
+
+
+def test_the_site_of_the_documents_fetches_nothing_from_outside(repository: Path, tmp_path: Path) -> None:
+    pytest.importorskip("mkdocstrings_handlers.python")
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    variables = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    built = subprocess.run(build, cwd=repository, env=variables, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    pages = list((tmp_path / "site").rglob("*.html"))
+    assert len(pages) > 10
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        loaded = re.findall(r"<(?:script|img|iframe)[^>]*src=\"(https?:[^\"]*)|<link[^>]*href=\"(https?:[^\"]*)", text)
+        assert loaded == [], page.name
+    front_door = (tmp_path / "site" / "api" / "index.html").read_text(encoding="utf-8")
+    assert "the probability of a lesion" in front_door, "the docstrings stand in the page"
