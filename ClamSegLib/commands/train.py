@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,21 @@ def _model_changes(arguments: argparse.Namespace, from_file: dict[str, Any]) -> 
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Trains; exit code 0."""
+    train(arguments, sys.argv[1:], reporter)
+    reporter.note(f"model written to {arguments.output}")
+    return 0
+
+
+def train(arguments: argparse.Namespace, words: Sequence[str], reporter: Reporter) -> None:
+    """Makes the model that the options ask for.
+
+    Args:
+        arguments: as `add_arguments` describes them.
+        words: the command that says the same, for the model's card.
+
+    Raises:
+        InputError: folder or options cannot be worked with.
+    """
     import torch
 
     from ClamSegLib.datasets.labelled_folder import add_corrections, keep_rows, read_labelled_folder, without_outlines
@@ -142,10 +158,8 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         initial,
         arguments.resume,
         {key: value for key, value in about.items() if value},
-        ("clamseg", *words_for_card(sys.argv[1:])),
+        ("clamseg", *words_for_card(words)),
         arguments.tensorboard,
         arguments.eta == "tune",
     )
     run_training(request, reporter)
-    reporter.note(f"model written to {arguments.output}")
-    return 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import SimpleITK as sitk
 import torch
 from numpy.typing import NDArray
 
@@ -38,8 +39,6 @@ def write_preview(
     Raises:
         OutputError: not writable, disk full.
     """
-    from matplotlib.image import imsave
-
     slices = source.gather(torch.from_numpy(_chosen(source.label)))
     if odds_normal.size == 0:
         odds_normal = np.full((len(twin.branches), twin.network.heads, source.classes - 1), 0.5, np.float32)
@@ -56,7 +55,8 @@ def write_preview(
     larger = max(1, -(-_SMALLEST_SIDE // grey.shape[-1]))
     picture = picture.repeat(larger, axis=0).repeat(larger, axis=1)
     with whole_file(path) as part:
-        imsave(part, picture, format="png")
+        # Not by Matplotlib: a training in Slicer shows its preview too, and Slicer has none.
+        sitk.WriteImage(sitk.GetImageFromArray((picture * 255).round().astype(np.uint8), isVector=True), str(part))
 
 
 def _chosen(label: NDArray[np.int64]) -> NDArray[np.int64]:
