@@ -88,13 +88,13 @@ def test_a_case_saved_again_replaces_its_rows_and_keeps_the_others(tmp_path):
 
 
 def test_a_contradiction_is_refused_and_leaves_nothing(tmp_path):
-    case = ReviewedCase(scan(), {"glioma": mask(2)}, marks={3: "normal"})
-    with pytest.raises(InputError, match="Slice 4 is marked normal and has a lesion"):
+    case = ReviewedCase(scan(), {"glioma": mask(2)}, slice_labels={3: "normal"})
+    with pytest.raises(InputError, match="Slice 4 is labelled normal but has a lesion"):
         save_corrections(tmp_path / "c", case)
     with pytest.raises(InputError, match="Nothing was decided"):
         save_corrections(tmp_path / "c", ReviewedCase(scan(), {"glioma": mask()}))
     with pytest.raises(InputError, match="allowed are normal, diseased, unsure"):
-        save_corrections(tmp_path / "c", ReviewedCase(scan(), {"glioma": mask()}, marks={1: "odd"}))
+        save_corrections(tmp_path / "c", ReviewedCase(scan(), {"glioma": mask()}, slice_labels={1: "odd"}))
     assert not (tmp_path / "c").exists()
 
 
