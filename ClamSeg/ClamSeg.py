@@ -156,7 +156,9 @@ class ClamSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameter_node = node
         if node.inputVolume is None:
             first = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
-            if first is not None and not first.GetName().endswith(("probability", "disagreement", "condition")):
+            if first is not None and not first.GetName().endswith(
+                ("probability", "doubt", "condition", "disagreement")
+            ):
                 node.inputVolume = first
         # Not connectGui: in Slicer it gives no tag back, so that the old scene's node could never be let go.
         bound = {widget.property("SlicerParameterName"): widget for widget in vars(self.ui).values()}

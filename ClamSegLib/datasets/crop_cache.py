@@ -23,7 +23,7 @@ from ClamSegLib.datasets.superpixels import superpixels
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.config_json import to_json
 from ClamSegLib.organ.crop_and_normalise import Preparation, crop_mask, prepare
-from ClamSegLib.organ.find_organ import find_organ
+from ClamSegLib.organ.find_organ import organ_of
 from ClamSegLib.system.atomic_output import whole_folder
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.paths import cache_folder
@@ -197,16 +197,8 @@ def _make(
     writer = _Writer(part, _slices_of(folder, row_indices), config.image_size)
     for case in read_cases(folder, row_indices, plane=config.plane):
         volume = cleaned(folder, case, reporter)
-        if config.task == "organ":
-            organ = np.ones(volume.array.shape, bool)
-        elif case.organ_mask is not None and case.organ_mask.any():
-            organ = case.organ_mask
-        else:
-            found = find_organ(
-                volume, config.organ, request=organ_request, reporter=reporter, intensity=config.intensity
-            )
-            organ = found.mask
-        _crop_case(writer, folder, case, prepare(volume, organ, config), config)
+        organ = organ_of(volume, config, request=organ_request, given=case.organ_mask, reporter=reporter)
+        _crop_case(writer, folder, case, prepare(volume, organ.mask, config), config)
         reporter.progress(writer.n, len(row_indices), "cropping slices")
     writer.close()
 

@@ -5,7 +5,7 @@ itself give, without any lesion mask, sharpen them: the ratio of the histograms 
 equal height (the evidence of a single pixel, which no receptive field blurs), and a guided filter (He et al.,
 Guided Image Filtering, 2013), which moves the edges of a map onto those of the image.
 
-Where a lesion ends is then told by its own height: evidence climbs with how unlike normal tissue a lesion is, so one limit
+Where a lesion ends is then decided by its own peak evidence: evidence climbs with how unlike normal tissue a lesion is, so one limit
 for all cuts bright lesions too wide and faint ones too narrow. P_L = 0.5 lies at the limit measured on normal slices, or
 at a share of the strongest evidence of the slice, or of the volume, whichever is highest.
 """
@@ -137,7 +137,7 @@ def peaks(ratio: NDArray[np.floating], organ: NDArray[np.bool_]) -> Floats:
     return found
 
 
-def given_out(
+def to_probability(
     ratio: NDArray[np.floating], peak: Floats, refinement: RefinementConfig, volume_peak: Floats | None = None
 ) -> Floats:
     """P_L (B,K,S,S) of sharpened log ratios.
@@ -157,4 +157,4 @@ def given_out(
 def refined(probability: Floats, image: Floats, organ: NDArray[np.bool_], refinement: RefinementConfig) -> Floats:
     """P_L (B,K,S,S) of single slices, sharper; arguments as for `sharpened` and `peaks`."""
     ratio = sharpened(probability, image, refinement)
-    return given_out(ratio, peaks(ratio, organ), refinement)
+    return to_probability(ratio, peaks(ratio, organ), refinement)

@@ -26,7 +26,6 @@ from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.config_json import from_json
 from ClamSegLib.model.model_folder import CONFIG, RUN
 from ClamSegLib.objective.training_config import TrainingConfig
-from ClamSegLib.segmentation.run_network import BY_NEED
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.progress import Reporter
@@ -123,12 +122,10 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
         model = replace(model, config=replace(model.config, head_weights=row.head_weights))
     if not row.refined:
         model = replace(model, config=replace(model.config, refinement=None))
-    level = BY_NEED if row.by_need else row.level
-    options = EvaluationOptions(row.judged_on, row.baselines, str(request.device), level, neighbours=row.neighbours)
+    smooths = row.slice_smoothing
+    options = EvaluationOptions(row.judged_on, row.baselines, str(request.device), row.level, slice_smoothing=smooths)
     judged = request.output / RUNS / trained.name / f"judged-{row.name}"
     metrics = evaluate(folder, [model], options, judged, reporter, overwrite=True)
-    # By need the table holds the deepest level first, where slices may leave at all.
-    own = 1 if row.by_need and model.config.early_exits else 0
     run = json.loads((model.folder / RUN).read_text(encoding="utf-8"))
     finished = {
         "name": row.name,
@@ -147,8 +144,8 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
         "validation": run["validation"],
         "best_round": run.get("best_round", 0),
         "best_step": run["best_step"],
-        "figures": metrics["table"][own],
-        "baselines": metrics["table"][own + 1 :],
+        "figures": metrics["table"][0],
+        "baselines": metrics["table"][1:],
         "patients": metrics["patients"],
         "date": datetime.now(UTC).date().isoformat(),
         "minutes": {"training": round(trained_s / 60, 2), "all": round((time.monotonic() - started) / 60, 2)},
@@ -158,8 +155,7 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
     told = {"start": trained.start, "learns_from": trained.learns_from, "corrected": trained.corrected}
     finished |= told if trained.learns_from or trained.start or trained.corrected else {}
     finished |= {"tuned_eta": run["training"]["eta"]} if trained.tune_eta else {}
-    finished |= {"neighbours": True} if row.neighbours else {}
-    finished |= {"by_need": metrics["level_auto"][model.config.name]} if row.by_need else {}
+    finished |= {"slice_smoothing": True} if smooths else {}
     with whole_file(request.output / ROWS / f"{row.name}.json") as path:
         path.write_text(json.dumps(finished, indent=1) + "\n", encoding="utf-8")
 

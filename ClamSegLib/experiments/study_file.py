@@ -59,11 +59,10 @@ class StudyRow:
         judged_on: 'choice' (patients kept out of the training split for choices), a group (those of its patients that
             are kept), or a split of the data.
         level: judge the network pruned to this level; None for the deepest.
-        by_need: judge every slice at the level where it may leave (`--level auto`), and tell what that gains and loses.
         head_weights: judge with these weights of the heads, level 1 first; empty for the model's own.
         refined: false judges the network's maps as they are, not sharpened by the image.
-        neighbours: true hears each slice together with those beside it (neighbours.py), as `segment` does; rows
-            are judged slice by slice unless they say so, so that they can be compared.
+        slice_smoothing: true smooths the evidence over neighbouring slices, as `segment` does; rows are judged slice by
+            slice unless they say so, so that they can be compared.
         baselines: also judge the best intensity threshold and Grad-CAM.
     """
 
@@ -78,11 +77,10 @@ class StudyRow:
     tune_eta: bool = False
     judged_on: str = CHOICE
     level: int | None = None
-    by_need: bool = False
     head_weights: tuple[float, ...] = ()
     baselines: bool = False
     refined: bool = True
-    neighbours: bool = False
+    slice_smoothing: bool = field(default=False, metadata={"formerly": "neighbours"})
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -97,8 +95,6 @@ class StudyRow:
             raise InputError(
                 f"Row '{self.name}' fine-tunes the model of '{self.start}', so it cannot change its model."
             )
-        if self.by_need and self.level is not None:
-            raise InputError(f"Row '{self.name}' is judged by need or at level {self.level}; say one of them.")
         if self.corrected < 0:
             raise InputError(f"Row '{self.name}': corrected {self.corrected} must not be negative.")
 
@@ -212,8 +208,7 @@ class Study:
         judging += [] if row.refined else ["as they are"]
         judged = self.group(row.judged_on)
         judging += [] if judged is None else [asdict(judged), self.choice_seed]
-        judging += ["neighbours"] if row.neighbours else []
-        judging += ["by need"] if row.by_need else []
+        judging += ["neighbours"] if row.slice_smoothing else []
         return _digest([self.training_fingerprint(row), judging])
 
 

@@ -25,7 +25,7 @@ class _Plain(nn.Module):
         self.nodes = nn.ModuleDict()
         for i in range(network.depth + 1):
             in_channels = network.in_channels if i == 0 else f[i - 1]
-            self.nodes[f"x_{i}_0"] = Node(in_channels, f[i], k[i], 1 if i == 0 else 2, network.normalisation)
+            self.nodes[f"x_{i}_0"] = Node(in_channels, f[i], k[i], 1 if i == 0 else 2)
 
     def forward(self, image: Tensor, level: int | None = None) -> list[Tensor]:
         """(B,in_channels,H,W) -> list of one (B,classes,H,W)."""
@@ -55,7 +55,7 @@ class UNet(_Plain):
         self.ups = nn.ModuleDict()
         for i in range(network.depth):
             self.ups[f"x_{i}_1"] = nn.ConvTranspose2d(f[i + 1], f[i], 2, 2)
-            self.nodes[f"x_{i}_1"] = Node(2 * f[i], f[i], k[i], 1, network.normalisation)
+            self.nodes[f"x_{i}_1"] = Node(2 * f[i], f[i], k[i], 1)
         self.heads = nn.ModuleDict({"x_0_1": nn.Conv2d(f[0], network.classes, 1)})
         initialise(self)
 

@@ -27,7 +27,7 @@ class Lesion:
         volume_ml: None where spacing is unknown; then `area_px` counts pixels.
         longest_diameter_mm: largest distance of two of its pixel centres plus one pixel in any slice; None likewise.
         mean_probability: over its pixels.
-        mean_disagreement: over its pixels.
+        mean_doubt: over its pixels, of `doubt_of`.
         centre_lps_mm: patient coordinates of its centre of mass; None for pictures.
         centre_index: (slice, row, column), canonical.
     """
@@ -42,7 +42,7 @@ class Lesion:
     longest_diameter_mm: float | None
     mean_probability: float
     peak_probability: float
-    mean_disagreement: float
+    mean_doubt: float
     centre_lps_mm: tuple[float, float, float] | None
     centre_index: tuple[float, float, float]
 
@@ -52,6 +52,12 @@ def above_threshold(probability: NDArray[np.uint8], threshold: float) -> NDArray
     # For whole numbers, v > t * 255 is the same as v > floor(t * 255); this needs no wider copy of the map.
     above: NDArray[np.bool_] = probability > np.uint8(min(255, math.floor(threshold * 255)))
     return above
+
+
+def doubt_of(probability: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """1 - |2 P_L - 1| in steps of 1/255, any shape: 0 where P_L is 0 or 1, highest at one half."""
+    doubt: NDArray[np.uint8] = 2 * np.minimum(probability, 255 - probability)
+    return doubt
 
 
 def lesion_mask(
@@ -144,7 +150,6 @@ def measure_lesions(
     labels: NDArray[np.uint8],
     components: NDArray[np.int32],
     probability: NDArray[np.uint8],
-    disagreement: NDArray[np.uint8],
     volume: Volume,
     conditions: Sequence[str],
 ) -> list[Lesion]:
@@ -182,7 +187,7 @@ def measure_lesions(
                 longest_diameter_mm=_longest_diameter_mm(part, volume.pixel_mm) if known else None,
                 mean_probability=float(values.mean()) / 255,
                 peak_probability=float(values.max()) / 255,
-                mean_disagreement=float(disagreement[condition - 1][place][part].mean()) / 255,
+                mean_doubt=float(doubt_of(values).mean()) / 255,
                 centre_lps_mm=None if volume.is_picture else (float(lps[0]), float(lps[1]), float(lps[2])),
                 centre_index=(float(centre[0]), float(centre[1]), float(centre[2])),
             )
@@ -192,7 +197,7 @@ def measure_lesions(
 
 COLUMNS = (
     "id", "condition", "first_slice", "last_slice", "n_slices", "volume_ml", "area_px", "longest_diameter_mm",
-    "mean_probability", "peak_probability", "mean_disagreement", "centre_l_mm", "centre_p_mm", "centre_s_mm",
+    "mean_probability", "peak_probability", "mean_doubt", "centre_l_mm", "centre_p_mm", "centre_s_mm",
     "centre_slice", "centre_row", "centre_column",
 )  # fmt: skip
 
@@ -212,7 +217,7 @@ def write_lesions(path: Path, lesions: Sequence[Lesion]) -> None:
                 [
                     lesion.number, lesion.condition, lesion.first_slice, lesion.last_slice, lesion.n_slices,
                     text(lesion.volume_ml, 3), lesion.area_px, text(lesion.longest_diameter_mm, 1),
-                    text(lesion.mean_probability, 3), text(lesion.peak_probability, 3), text(lesion.mean_disagreement, 3),
+                    text(lesion.mean_probability, 3), text(lesion.peak_probability, 3), text(lesion.mean_doubt, 3),
                     *(text(v, 2) for v in lps), *(text(v, 1) for v in lesion.centre_index),
                 ]
             )  # fmt: skip

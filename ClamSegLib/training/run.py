@@ -28,7 +28,7 @@ from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 from ClamSegLib.training.distributed import Processes
 from ClamSegLib.training.fit_threshold import threshold_of_corrections
-from ClamSegLib.training.held_out import early_exits_of, level_scales_of, neighbours_of
+from ClamSegLib.training.held_out import neighbours_of
 from ClamSegLib.training.run_folder import TrainingFolder
 from ClamSegLib.training.setup import TrainingSetup, prepare_training
 from ClamSegLib.training.trainer import Trainer, measure_steps
@@ -209,17 +209,12 @@ def _write_model(request: TrainingRequest, setup: TrainingSetup, trainer: Traine
         setup.config,
         odds_normal=tuple(tuple(tuple(head) for head in branch) for branch in best["odds_normal"]),
         head_weights=tuple(float(w) for w in trainer.head_weights),
-        slice_score_normal=best["slice_score_normal"],
         refinement=trainer.best_decoding()[3],
         licence=(request.about or {}).get("licence", setup.config.licence),
     )
     twin = trainer.best_model()
-    config = replace(
-        config, neighbours=neighbours_of(trainer, twin, config), threshold=_threshold(trainer, twin, config)
-    )
-    config = replace(config, level_scales=level_scales_of(trainer, twin, config))
-    # Last: what is undecided lies near the threshold.
-    config = replace(config, early_exits=early_exits_of(trainer, twin, config))
+    smooths, threshold = neighbours_of(trainer, twin, config), _threshold(trainer, twin, config)
+    config = replace(config, slice_smoothing=smooths, threshold=threshold)
     run = {
         "clamseg": __version__,
         "python": platform.python_version(),

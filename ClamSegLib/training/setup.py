@@ -179,10 +179,8 @@ def fine_tuning_config(initial: ModelConfig, folder: LabelledFolder, name: str, 
         conditions=conditions,
         odds_normal=(),
         threshold=ModelConfig.threshold,
-        slice_score_normal=None,
-        early_exits=(),
-        level_scales=(),
-        neighbours=False,
+        slice_smoothing=False,
+        default_level=None,
         weights_sha256="",
     )
 

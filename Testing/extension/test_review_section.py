@@ -147,9 +147,9 @@ def test_dragging_moves_the_map_and_letting_go_the_masks_of_undecided_lesions(wi
 
 def test_before_and_after_and_the_maps_over_the_slices(window: Any) -> None:
     segmentation = segmented(window)
-    window.choose("overlaySelector", "disagreement")
+    window.choose("overlaySelector", "doubt")
     composite = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
-    assert composite.GetForegroundVolumeID() == segmentation.GetNodeReference("ClamSeg.disagreement").GetID()
+    assert composite.GetForegroundVolumeID() == segmentation.GetNodeReference("ClamSeg.doubt").GetID()
     window.click("hideButton")
     assert not segmentation.GetDisplayNode().GetVisibility()
     assert composite.GetForegroundVolumeID() is None

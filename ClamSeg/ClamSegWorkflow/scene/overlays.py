@@ -1,4 +1,4 @@
-"""Probability and disagreement over the slices: volumes of their own, coloured, cut at a threshold while dragging."""
+"""Probability and doubt over the slices: volumes of their own, coloured, cut at a threshold while dragging."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from vtk.util import numpy_support
 from ClamSegWorkflow.scene.geometry import matrix_of
 from ClamSegWorkflow.scene.segments import follow, place_beside
 
-PROBABILITY, DISAGREEMENT, STRONGEST = "probability", "disagreement", "condition"
-MAPS = (PROBABILITY, DISAGREEMENT, STRONGEST)
+PROBABILITY, DOUBT, STRONGEST = "probability", "doubt", "condition"
+# The last stands in scenes saved before doubt took its place.
+MAPS = (PROBABILITY, DOUBT, STRONGEST, "disagreement")
 # Ends of the colour ramps, readable for the colour-blind on grey: dark red to yellow, dark blue to white.
 _RAMPS = {
     PROBABILITY: ((0.35, 0.0, 0.1), (0.85, 0.37, 0.0), (1.0, 0.95, 0.4)),
-    DISAGREEMENT: ((0.0, 0.1, 0.35), (0.0, 0.45, 0.7), (0.9, 0.98, 1.0)),
+    DOUBT: ((0.0, 0.1, 0.35), (0.0, 0.45, 0.7), (0.9, 0.98, 1.0)),
 }
 
 
@@ -26,7 +27,7 @@ def add_map(scene: Any, volume: Any, segmentation: Any, array: np.ndarray, kind:
     It is referenced by the segmentation, so that a saved scene finds it again.
 
     Args:
-        kind: PROBABILITY, DISAGREEMENT, or STRONGEST (number of the strongest condition).
+        kind: PROBABILITY, DOUBT, or STRONGEST (number of the strongest condition).
     """
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"{segmentation.GetName()} {kind}")
     image = vtk.vtkImageData()

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from ClamSegLib.decoding.refinement import ValueEvidence, follow_image, given_out, peaks, refined
+from ClamSegLib.decoding.refinement import ValueEvidence, follow_image, peaks, refined, to_probability
 from ClamSegLib.model.config import RefinementConfig
 from ClamSegLib.model.config_json import from_json, to_json
 from ClamSegLib.system.errors import InputError
@@ -145,11 +145,11 @@ def test_the_strongest_evidence_is_what_a_hundredth_of_the_organ_exceeds():
 def test_an_outline_lies_at_a_share_of_its_own_height_but_never_below_the_limit_of_normal_tissue():
     ratio, organ = blobs(6.0, 3.0, 0.5)
     limit = table(0.0, 1.0 - np.log(2), peak_share=0.5)
-    marked = given_out(ratio, peaks(ratio, organ), limit)[:, 0] > 0.5
+    marked = to_probability(ratio, peaks(ratio, organ), limit)[:, 0] > 0.5
     # Half of the height is reached at the same distance, however high the cone.
     assert abs(int(marked[0].sum()) - int(marked[1].sum())) < 12
     assert not marked[2].any()
-    one_cut = given_out(ratio, peaks(ratio, organ), table(0.0, 1.0 - np.log(2)))[:, 0] > 0.5
+    one_cut = to_probability(ratio, peaks(ratio, organ), table(0.0, 1.0 - np.log(2)))[:, 0] > 0.5
     assert one_cut[0].sum() > 1.3 * one_cut[1].sum()
 
 
@@ -157,8 +157,8 @@ def test_marks_that_are_faint_beside_the_rest_of_the_volume_go():
     ratio, organ = blobs(6.0, 1.2)
     shares = table(0.0, 0.5 - np.log(2), peak_share=0.4, volume_peak_share=0.3)
     peak = peaks(ratio, organ)
-    alone = given_out(ratio, peak, shares) > 0.5
-    in_volume = given_out(ratio, peak, shares, peak.max(axis=0)) > 0.5
+    alone = to_probability(ratio, peak, shares) > 0.5
+    in_volume = to_probability(ratio, peak, shares, peak.max(axis=0)) > 0.5
     assert alone[1].any()
     assert not in_volume[1].any()
     assert np.array_equal(alone[0], in_volume[0])

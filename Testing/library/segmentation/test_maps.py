@@ -7,13 +7,14 @@ import pytest
 import torch
 from tiny_model import tiny_model
 
-from ClamSegLib.decoding.refinement import given_out, peaks, sharpened
+from ClamSegLib.decoding.refinement import peaks, sharpened, to_probability
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
-from ClamSegLib.model.config import EarlyExit, RefinementConfig
+from ClamSegLib.model.config import RefinementConfig
 from ClamSegLib.model.twin import decode
 from ClamSegLib.segmentation.maps import CaseMaps, paste_steps
-from ClamSegLib.segmentation.segment_volume import SegmentOptions, segment_volume
+from ClamSegLib.segmentation.options import SegmentOptions
+from ClamSegLib.segmentation.segment_volume import segment_volume
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.progress import Reporter
 
@@ -45,27 +46,19 @@ def test_every_slice_is_cut_by_its_own_height_and_that_of_the_whole_volume(model
     ratio = sharpened(found, image, SHARES)
     peak = peaks(ratio, result.preparation.organ_input(everything))
     expected = np.zeros_like(result.probability)
-    maps = given_out(ratio, peak, SHARES, peak.max(axis=0))
+    maps = to_probability(ratio, peak, SHARES, peak.max(axis=0))
     paste_steps(result.preparation, maps, everything, expected)
     # Evidence is kept in half precision, which may move a step of 1/255.
     assert np.abs(result.probability.astype(int) - expected).max() <= 1
     assert result.probability.max() > 100
     of_slices = np.zeros_like(expected)
-    paste_steps(result.preparation, given_out(ratio, peak, SHARES), everything, of_slices)
+    paste_steps(result.preparation, to_probability(ratio, peak, SHARES), everything, of_slices)
     assert (of_slices > result.probability.astype(int) + 1).any(), "the volume's height raises the cut somewhere"
-
-
-def test_slices_that_leave_early_are_cut_by_the_same_volume(model, scan):
-    early = replace(model, config=replace(model.config, early_exits=(EarlyExit(1, 1.0, 1.0),)), engines={})
-    left = segmented(early, scan, level="auto")
-    assert left.slices_by_level == {1: left.n_slices}
-    shallow = segmented(model, scan, level=1)
-    assert np.abs(left.probability.astype(int) - shallow.probability).max() <= 1
 
 
 def test_a_case_with_a_slice_that_no_engine_saw_gives_nothing_out(model, scan):
     preparation = segmented(model, scan).preparation
-    maps = CaseMaps.of(preparation, Reporter(), together=False)
+    maps = CaseMaps.empty_for(preparation, Reporter(), smooths=False)
     maps.analysed[1:] = True
     with pytest.raises(ClamSegError, match="slices were analysed"):
         maps.finish(8)
