@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from ClamSegLib import __version__
 from ClamSegLib.system.errors import ClamSegError, InputError
-from ClamSegLib.system.installation import examine_installation, require_torch
+from ClamSegLib.system.installation import drawing_problem, examine_installation, require_torch
 from ClamSegLib.system.progress import JsonReporter, Reporter
 
 if TYPE_CHECKING:
@@ -222,13 +222,16 @@ class Worker:
         result = segment_volume(found.volume, model, options, reporter, found)
         self._inspection, self._inspection_key = None, None  # a large scan is not kept in memory for nothing
         reporter.progress(0, 1, "writing")
+        pictures = bool(request.get("pictures", True))
+        if pictures and drawing_problem():
+            reporter.note(drawing_problem())
         write_case(
             result,
             output,
             dicom_seg=bool(request.get("dicom_seg")),
             overwrite=overwrite,
             arrays=bool(request.get("arrays")),
-            pictures=bool(request.get("pictures", True)),
+            pictures=pictures,
             accepted=accepted,
         )
         return {"folder": str(output), "summary": result.summary(), "lesions": len(result.lesions)}

@@ -2,7 +2,7 @@
 
 The evidence of a pixel, -log(1 - P_L), is averaged over three slices with the weights 1/4, 1/2 and 1/4 before the map is
 sharpened by the image, so that outlines still follow the slice's own edges. Lesions smaller than a slice's distance lose
-by it (docs/results.md has figures of both), so a model does so only where held-out image labels show that it helps.
+by it (docs/research/results.md has figures of both), so a model does so only where held-out image labels show that it helps.
 """
 
 from __future__ import annotations

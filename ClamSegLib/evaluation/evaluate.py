@@ -14,17 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib import RESEARCH_ONLY, __version__
-from ClamSegLib.datasets.cases import UNKNOWN, Case, cleaned, mask_plane, read_cases
+from ClamSegLib.datasets.cases import UNKNOWN, Case, mask_plane, read_cases, searched
 from ClamSegLib.datasets.labelled_folder import LabelledFolder
 from ClamSegLib.evaluation.baselines import GradCam, intensity_map, values_map
 from ClamSegLib.evaluation.montage import Example, example_of, write_montage
 from ClamSegLib.evaluation.reliability import Reliability
 from ClamSegLib.evaluation.reliability_picture import write_reliability
 from ClamSegLib.evaluation.scoreboard import Scoreboard
-from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.organ.crop_and_normalise import Preparation, normalise, prepare
-from ClamSegLib.organ.find_organ import organ_of
 from ClamSegLib.segmentation.lesions import above_threshold
 from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.run_network import run_network
@@ -116,7 +114,7 @@ def evaluate(
 
 
 def _reliability(methods: Sequence[_Method]) -> dict[str, Any]:
-    """Per model what its maps are worth."""
+    """Per model how far its maps can be trusted."""
     told: dict[str, Any] = {}
     for method in methods:
         figures = method.reliability.figures() if method.reliability is not None else None
@@ -126,17 +124,17 @@ def _reliability(methods: Sequence[_Method]) -> dict[str, Any]:
 
 
 def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[_Method]:
-    def maps_of(model: LoadedModel) -> Maps:
-        run_options = SegmentOptions(
-            device=options.device,
-            level=options.level,
-            batch_size=options.batch_size,
-            engine="reference",
-            slice_smoothing=options.slice_smoothing,
-        )
+    wanted = SegmentOptions(
+        device=options.device,
+        level=options.level,
+        batch_size=options.batch_size,
+        engine="reference",
+        slice_smoothing=options.slice_smoothing,
+    )
 
+    def of(model: LoadedModel) -> Maps:
         def maps(preparation: Preparation) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-            run = run_network(preparation, model, run_options)
+            run = run_network(preparation, model, wanted)
             return np.asarray(run.probability.max(axis=0)), np.asarray(run.disagreement.max(axis=0))
 
         return maps
@@ -144,12 +142,15 @@ def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[
     def alone(maps: Callable[[Preparation], NDArray[np.uint8]]) -> Maps:
         return lambda preparation: (maps(preparation), None)
 
-    def judged(model: LoadedModel) -> _Method:
-        name, threshold, is_lesion = model.config.name, model.config.threshold, model.config.task == "lesion"
-        reliability = Reliability(threshold) if is_lesion else None
-        return _Method(Scoreboard(name, threshold), model, maps_of(model), reliability)
-
-    methods = [judged(model) for model in models]
+    methods = [
+        _Method(
+            Scoreboard(m.config.name, m.config.threshold),
+            m,
+            of(m),
+            Reliability(m.config.threshold) if m.config.task == "lesion" else None,
+        )
+        for m in models
+    ]
     if options.baselines and models[0].config.task == "lesion":
         methods.append(_Method(Scoreboard("intensity threshold", None), models[0], alone(intensity_map)))
         if models[0].config.refinement is not None:
@@ -165,12 +166,11 @@ def _run(folder: LabelledFolder, rows: list[int], methods: list[_Method], report
     done = 0
     plane = methods[0].model.config.plane
     for case in read_cases(folder, rows, plane=plane):
-        volume = cleaned(folder, case, reporter)
         prepared: dict[int, Preparation] = {}
         for number, method in enumerate(methods):
-            key = id(method.model)
+            key, config = id(method.model), method.model.config
             if key not in prepared:
-                prepared[key] = _prepared(case, volume, method.model, reporter)
+                prepared[key] = prepare(*searched(folder, case, config, reporter), config)
             shown, disagreement = method.maps(prepared[key])
             found = _score_case(folder, case, method, prepared[key], shown, disagreement)
             if number == 0:
@@ -178,11 +178,6 @@ def _run(folder: LabelledFolder, rows: list[int], methods: list[_Method], report
         done += len(case.slice_rows)
         reporter.progress(done, max(done, len(rows)), "evaluating slices")
     return examples
-
-
-def _prepared(case: Case, volume: Volume, model: LoadedModel, reporter: Reporter) -> Preparation:
-    organ = organ_of(volume, model.config, given=case.organ_mask, reporter=reporter)
-    return prepare(volume, organ.mask, model.config)
 
 
 def _score_case(

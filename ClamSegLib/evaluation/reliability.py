@@ -19,7 +19,6 @@ DISAGREEMENT, UNDECIDED = "disagreement", "undecided"
 FEWEST_PATIENTS = 5
 _COVERAGE = 0.9
 _P_L = np.arange(STEPS) / (STEPS - 1)
-_NORMAL_SHARES = (0.5, 0.75, 0.9, 0.95)
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ class Reliability:
         told = {name: chance for name, chance in found.items() if chance is not None}
         return told if len(told) == len(found) else None
 
-    def told_and_true(
+    def predicted_and_observed(
         self, calibrated: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
         """Chance, lesion pixels and all pixels of every patient and step; None where it cannot be calibrated."""
@@ -162,7 +161,7 @@ class Reliability:
             row[place]["wrong"] = self._wrong(marks_only)
         row["slices"] = self._slices()
         for name, calibrated in (("as_it_is", False), ("by_image_labels", True)):
-            told = self.told_and_true(calibrated)
+            told = self.predicted_and_observed(calibrated)
             row[f"chance_{name}"] = (
                 None
                 if told is None

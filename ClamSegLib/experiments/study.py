@@ -29,7 +29,8 @@ from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.progress import Reporter
-from ClamSegLib.training.run import STATE_FOLDER, TrainingRequest, run_training
+from ClamSegLib.training.request import STATE_FOLDER, TrainingRequest
+from ClamSegLib.training.run import run_training
 from ClamSegLib.training.setup import fine_tuning_config, new_model_config
 
 ROWS, RUNS = "rows", "runs"
@@ -122,8 +123,13 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
         model = replace(model, config=replace(model.config, head_weights=row.head_weights))
     if not row.refined:
         model = replace(model, config=replace(model.config, refinement=None))
-    smooths = row.slice_smoothing
-    options = EvaluationOptions(row.judged_on, row.baselines, str(request.device), row.level, slice_smoothing=smooths)
+    options = EvaluationOptions(
+        row.judged_on,
+        row.baselines,
+        str(request.device),
+        row.level or model.config.network.heads,
+        slice_smoothing=row.slice_smoothing,
+    )
     judged = request.output / RUNS / trained.name / f"judged-{row.name}"
     metrics = evaluate(folder, [model], options, judged, reporter, overwrite=True)
     run = json.loads((model.folder / RUN).read_text(encoding="utf-8"))
@@ -142,7 +148,6 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
         "supervision": run["training"]["supervision"],
         "criterion": run["validation"]["criterion"],
         "validation": run["validation"],
-        "best_round": run.get("best_round", 0),
         "best_step": run["best_step"],
         "figures": metrics["table"][0],
         "baselines": metrics["table"][1:],
@@ -155,7 +160,7 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
     told = {"start": trained.start, "learns_from": trained.learns_from, "corrected": trained.corrected}
     finished |= told if trained.learns_from or trained.start or trained.corrected else {}
     finished |= {"tuned_eta": run["training"]["eta"]} if trained.tune_eta else {}
-    finished |= {"slice_smoothing": True} if smooths else {}
+    finished |= {"slice_smoothing": True} if row.slice_smoothing else {}
     with whole_file(request.output / ROWS / f"{row.name}.json") as path:
         path.write_text(json.dumps(finished, indent=1) + "\n", encoding="utf-8")
 

@@ -10,13 +10,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ClamSegLib.datasets.rows import LabelledFolder
+from ClamSegLib.datasets.rows import TRAINING_SPLITS, LabelledFolder
 from ClamSegLib.model.config_json import read_json
 from ClamSegLib.system.errors import InputError
 
 CHOICE = "choice"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
-_TRAINING_SPLITS = ("", "train", "training")
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,7 @@ class StudyRow:
         level: judge the network pruned to this level; None for the deepest.
         head_weights: judge with these weights of the heads, level 1 first; empty for the model's own.
         refined: false judges the network's maps as they are, not sharpened by the image.
-        slice_smoothing: true smooths the evidence over neighbouring slices, as `segment` does; rows are judged slice by
-            slice unless they say so, so that they can be compared.
+        slice_smoothing: true smooths evidence over neighbouring slices, as `segment` does; rows are judged slice by slice unless they say so, so that they can be compared.
         baselines: also judge the best intensity threshold and Grad-CAM.
     """
 
@@ -241,7 +239,7 @@ def with_choice(folder: LabelledFolder, patients: int, seed: int) -> LabelledFol
     """
     if any(row.split == CHOICE for row in folder.rows):
         raise InputError(f"{folder.root} has a split '{CHOICE}' of its own; rename it.")
-    trained = sorted({row.patient_id for row in folder.rows if row.split in _TRAINING_SPLITS})
+    trained = sorted({row.patient_id for row in folder.rows if row.split in TRAINING_SPLITS})
     if len(trained) < 2 * patients:
         raise InputError(
             f"{patients} of {len(trained)} training patients cannot be kept for choices; at most half of them can."

@@ -1,56 +1,83 @@
-"""What a finished model is told by image labels of slices that it did not learn from, beside its threshold."""
+"""One pass of the finished network over the held-out slices, kept as log odds: whatever is fitted on them reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ClamSegLib.decoding.slice_smoothing import evidence, smooth_across_slices
-from ClamSegLib.metrics import roc_auc
-from ClamSegLib.model.config import ModelConfig
-from ClamSegLib.model.twin import TwinUNet, decode
+from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.objective.batches import CropSource
-from ClamSegLib.training.trainer import Trainer
+from ClamSegLib.training.validation import log_odds
 
-FEWEST_STACKS, FEWEST_SLICES = 5, 20
+LARGEST_BYTES = 2**30
+_BATCH = 16
+# Slices of one patient farther apart than this many usual steps belong to two stacks.
 _FARTHEST_STEP = 1.5
-_TOP_SHARE = 0.01
+_LARGEST_LOG_RATIO = 60.0
 
 
-def neighbours_of(trainer: Trainer, twin: TwinUNet, config: ModelConfig) -> bool:
-    """Whether evidence should be averaged over neighbouring slices."""
-    source = CropSource(trainer.crops, trainer.split[1], trainer.training, config.network.classes, torch.device("cpu"))
+@dataclass(frozen=True)
+class HeldOut:
+    """What a network says of N held-out slices, and what image labels say of them.
 
-    def gather(index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        slices = source.gather(index)
-        return slices.image, slices.organ, slices.label
+    Attributes:
+        log_odds: (N, branches, depth, K, S, S) float16 condition : background, level 1 first.
+        image: (N, S, S) float16 network input.
+        organ: (N, S, S) bool.
+        label: (N,) 0 normal, c condition.
+        stack: (N,) number of the stack of adjacent slices that a slice belongs to.
+        available: held-out slices there are; more than N where they would not fit into LARGEST_BYTES.
+    """
 
+    log_odds: NDArray[np.float16]
+    image: NDArray[np.float16]
+    organ: NDArray[np.bool_]
+    label: NDArray[np.int64]
+    stack: NDArray[np.int64]
+    available: int
+
+    def posterior(self, index: NDArray[np.int64], odds_normal: NDArray[np.float32], level: int) -> NDArray[np.float32]:
+        """P_L (B,K,S,S) of slices at a level, as `decode` gives it.
+
+        Args:
+            index: (B,) numbers of the slices.
+            odds_normal: (branches, depth, K), level 1 first.
+            level: 1 to depth.
+        """
+        log_normal = np.log(np.maximum(odds_normal[:, :level, :, None, None], np.float32(1e-30)))
+        ratio = (self.log_odds[index, :, :level].astype(np.float32) - log_normal).mean(axis=2)
+        return np.asarray(-np.expm1(-np.clip(ratio, 0.0, _LARGEST_LOG_RATIO)).mean(axis=1), np.float32)
+
+    def batches(self, index: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """`index` in pieces that keep memory small."""
+        return [index[start : start + _BATCH] for start in range(0, len(index), _BATCH)]
+
+
+def run_on_held_out(twin: TwinUNet, source: CropSource, most_bytes: int = LARGEST_BYTES) -> HeldOut:
+    """Runs the network once over held-out slices.
+
+    Args:
+        twin: in evaluation mode on the device of `source`.
+        source: the held-out slices.
+        most_bytes: for the log odds. Where they would need more, every second (third, ...) stack is left out, so that
+            whole stacks stay.
+    """
+    side, network = source.crops.side, twin.network
+    shape = (network.branches, network.heads, source.classes - 1, side, side)
     stack = stacks_of(source.patient, source.position)
-    return neighbours_help(twin, config, batches_of(gather, len(source)), stack)
-
-
-def batches_of(
-    gather: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]], count: int, size: int = 16
-) -> Iterable[tuple[Tensor, NDArray[np.bool_], NDArray[np.bool_]]]:
-    """Batches from a function of slice numbers: image, organ and label."""
-    for start in range(0, count, size):
-        image, organ, label = gather(torch.arange(start, min(start + size, count)))
-        yield image, organ.cpu().numpy().astype(bool), label.cpu().numpy() > 0
-
-
-def slice_scores(probability: NDArray[np.float32], organ: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """How strongly the strongest hundredth of the organ's pixels (B,S,S) is marked in maps (B,K,S,S); 0 without organ."""
-    scores = np.zeros(len(probability))
-    for n, (maps, inside) in enumerate(zip(probability.max(axis=1), organ, strict=True)):
-        values = maps[inside]
-        if values.size:
-            k = max(1, int(_TOP_SHARE * values.size))
-            scores[n] = float(np.partition(values, -k)[-k:].mean())
-    return scores
+    most = max(_BATCH, most_bytes // (2 * int(np.prod(shape))))
+    every = -(-len(stack) // most)
+    index = np.flatnonzero(stack % every == 0)[:most]
+    odds = np.empty((len(index), *shape), np.float16)
+    image, organ = np.empty((len(index), side, side), np.float16), np.empty((len(index), side, side), bool)
+    for start in range(0, len(index), _BATCH):
+        slices, place = source.gather(torch.from_numpy(index[start : start + _BATCH])), slice(start, start + _BATCH)
+        odds[place] = log_odds(twin, slices.image).half().cpu().numpy()
+        image[place], organ[place] = slices.image[:, 0].half().cpu().numpy(), slices.organ.cpu().numpy()
+    return HeldOut(odds, image, organ, source.label[index], stack[index], len(stack))
 
 
 def stacks_of(patient: NDArray[np.int64], position: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -66,54 +93,3 @@ def stacks_of(patient: NDArray[np.int64], position: NDArray[np.float32]) -> NDAr
         own = same & (patient[1:] == one)
         same[own & (step > _FARTHEST_STEP * np.median(step[own]))] = False
     return np.asarray(np.r_[0, np.cumsum(~same)], np.int64)
-
-
-def neighbours_help(
-    twin: TwinUNet,
-    config: ModelConfig,
-    batches: Iterable[tuple[Tensor, NDArray[np.bool_], NDArray[np.bool_]]],
-    stack: NDArray[np.int64],
-) -> bool:
-    """Whether image labels of held-out slices are told better from slices heard together than from single ones.
-
-    Args:
-        twin: in evaluation mode.
-        config: with odds of normal tissue.
-        batches: images (B,1,S,S) on the device of `twin`, organ (B,S,S), diseased (B,), in the order of `stack`.
-        stack: (N,) of `stacks_of`.
-
-    Returns:
-        True where the slice AUC rises; False for organ models and with too few slices or stacks to tell.
-    """
-    several = np.flatnonzero(np.bincount(stack) > 1)
-    if config.task == "organ" or len(several) < FEWEST_STACKS:
-        return False
-    kept, organs, labels = [], [], []
-    for image, organ, diseased in batches:
-        with torch.inference_mode():
-            kept.append(evidence(decode(twin(image), config)[0].cpu().numpy()))
-        organs.append(organ)
-        labels.append(np.asarray(diseased, bool))
-    return told_better(np.concatenate(kept), np.concatenate(organs), np.concatenate(labels), stack)
-
-
-def told_better(
-    kept: NDArray[np.float16], organ: NDArray[np.bool_], diseased: NDArray[np.bool_], stack: NDArray[np.int64]
-) -> bool:
-    """Whether diseased slices stand out more when slices are heard together.
-
-    Args:
-        kept: (N,K,S,S) `evidence`.
-        organ: (N,S,S).
-        diseased: (N,) image labels.
-        stack: (N,) of `stacks_of`.
-    """
-    if min(diseased.sum(), (~diseased).sum()) < FEWEST_SLICES:
-        return False
-    alone, together = np.zeros(len(kept)), np.zeros(len(kept))
-    for number in range(int(stack.max()) + 1):
-        own = np.flatnonzero(stack == number)
-        alone[own] = slice_scores(-np.expm1(-kept[own].astype(np.float32)), organ[own])
-        together[own] = slice_scores(smooth_across_slices(kept[own], 0, len(own)), organ[own])
-    before, after = roc_auc(alone, diseased), roc_auc(together, diseased)
-    return before is not None and after is not None and after > before

@@ -58,7 +58,7 @@ def main() -> int:
     from volumes_in_scene import add_volume
 
     from ClamSegLib.imaging.volume import canonical
-    from ClamSegLib.segmentation.lesions import lesion_mask, measure_lesions
+    from ClamSegLib.segmentation.lesions import lesion_mask, measure_lesions, slice_columns
     from ClamSegWorkflow.case.lesion_row import Decision
     from ClamSegWorkflow.case.provenance import provenance_of
     from ClamSegWorkflow.case.result_import import grid_of, import_result
@@ -88,7 +88,10 @@ def main() -> int:
     turned, orientation = canonical(grid, CONFIG["plane"])
     labels, components = lesion_mask(turned.array[None], 0.5, turned, 0.0)
     found = measure_lesions(labels, components, turned.array[None], turned, [CONFIG["conditions"][0]["name"]])
-    report |= {"geometry": {"spacing_known": grid.spacing_known}, "lesions": [asdict(lesion) for lesion in found]}
+    report |= {
+        "geometry": {"spacing_known": grid.spacing_known},
+        "lesions": [asdict(x) | slice_columns(x.first_slice, x.last_slice) for x in found],
+    }
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder) / "components.npy", np.ascontiguousarray(orientation.undo(components)))
         (Path(folder) / "report.json").write_text(json.dumps(report), encoding="utf-8")

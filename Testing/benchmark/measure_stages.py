@@ -62,8 +62,6 @@ def untrained(model: LoadedModel) -> LoadedModel:
         image_size=256,
         odds_normal=odds,
         head_weights=(),
-        level_scales=(),
-        early_exits=(),
     )
     config = replace(config, weights_sha256="untrained network of the default size")
     return LoadedModel(config, TwinUNet(network, seed=0).eval(), model.folder)

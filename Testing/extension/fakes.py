@@ -12,7 +12,7 @@ import numpy as np
 
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.imaging.volume import Volume, canonical
-from ClamSegLib.segmentation.lesions import lesion_mask, measure_lesions
+from ClamSegLib.segmentation.lesions import lesion_mask, measure_lesions, slice_columns
 
 CONFIG: dict[str, Any] = {
     "name": "mr-toy",
@@ -78,7 +78,9 @@ class FakeWorker:
             "model": {"name": "mr-toy", "weights_sha256": "ab" * 32, "level": 2, "levels": 2, "threshold": 0.5},
             "device": "cpu", "organ": {"method": "body", "quality": 1.0}, "warnings": [],
             "slices": {"total": 9, "analysed": 9}, "seconds": {"network": 0.9},
-            "geometry": {"spacing_known": volume.spacing_known}, "lesions": [asdict(lesion) for lesion in lesions],
+            "geometry": {"spacing_known": volume.spacing_known}, "lesions": [
+                asdict(lesion) | slice_columns(lesion.first_slice, lesion.last_slice) for lesion in lesions
+            ],
         }  # fmt: skip
         (folder / "report.json").write_text(json.dumps(report))
         return folder

@@ -127,14 +127,13 @@ def _array(folder: Path, name: str, record: GeometryRecord, kind: type = np.uint
 
 def _found(folder: Path, record: GeometryRecord, grid: Any) -> WorkerLesions | None:
     """The worker's lesions; None where it took the spacing for known and the scene does not, or the other way round."""
-    from ClamSegLib.model.config_json import from_json
-    from ClamSegLib.segmentation.lesions import Lesion
+    from ClamSegLib.segmentation.lesions import lesions_of_report
 
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     if report["geometry"]["spacing_known"] != grid.spacing_known:
         return None
-    lesions = [from_json(Lesion, lesion, "lesion") for lesion in report["lesions"]]
-    return WorkerLesions(_array(folder, "components", record, np.int32), lesions)
+    components = _array(folder, "components", record, np.int32)
+    return WorkerLesions(components, lesions_of_report(report["lesions"]))
 
 
 def grid_of(record: GeometryRecord, volume: Any, is_projection: bool) -> Any:

@@ -460,8 +460,12 @@ def test_memory_that_runs_out_while_an_engine_is_tried_leaves_the_network_as_tra
 
 
 def test_bfloat16_is_offered_only_where_it_is_faster(monkeypatch):
+    from ClamSegLib.training import learner
+
     for fast in (True, False):
         monkeypatch.setattr(engine_choice, "is_bfloat16_fast", lambda kind, fast=fast: fast)
+        monkeypatch.setattr(learner, "is_bfloat16_fast", lambda kind, fast=fast: fast)
+        assert learner.autocast_precision("bf16", CPU) == (torch.bfloat16 if fast else None)
         assert engine_choice.precisions_here(CPU) == (("float32", "bfloat16") if fast else ("float32",))
 
 

@@ -3,6 +3,7 @@ import pytest
 
 from ClamSegLib.evaluation.calibration import calibration_error, chance_by_labels, rising, squared_error
 from ClamSegLib.evaluation.reliability import DISAGREEMENT, UNDECIDED, Reliability, risk_coverage
+from ClamSegLib.evaluation.scoreboard import SliceFigures
 
 ORGAN = np.ones((16, 16), bool)
 
@@ -124,3 +125,8 @@ def test_fewer_than_five_patients_calibrate_nothing():
     assert with_patients(4).chances() is None
     assert with_patients(4).figures()["chance_by_image_labels"] is None
     assert with_patients(5).figures()["chance_by_image_labels"] is not None
+
+
+def figures_of(score: float, diseased: bool, value: float) -> SliceFigures:
+    kind = {"dice": value} if diseased else {"false_positive_area": value}
+    return SliceFigures("a", 0, diseased, score, **kind)

@@ -13,7 +13,7 @@ from ClamSegLib.system.errors import InputError
 
 BASE = {
     "model": {"organ": {"method": "whole"}, "image_size": 32, "network": {"features": [4, 8, 8]}},
-    "training": {"steps": 4, "rounds": 1, "batch_pairs": 4},
+    "training": {"steps": 4, "batch_pairs": 4},
 }
 ROWS = [
     {"name": "labels", "shows": "the recipe"},
