@@ -24,10 +24,12 @@ from ClamSegLib.imaging import read_write
 from ClamSegLib.imaging.volume import Array, Volume
 from ClamSegLib.model import checkpoint
 from ClamSegLib.model.checkpoint import LoadedModel
+from ClamSegLib.model.config_json import from_json
 from ClamSegLib.model.registry import find_model
 from ClamSegLib.segmentation.lesions import Lesion
+from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.report import write_case
-from ClamSegLib.segmentation.segment_volume import CaseResult, SegmentOptions, segment_volume
+from ClamSegLib.segmentation.segment_volume import CaseResult, segment_volume
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import make_reporter
 
@@ -165,7 +167,7 @@ def segment(
     known = [field.name for field in fields(SegmentOptions)]
     if unknown := sorted(set(options) - set(known)):
         raise InputError(f"segment has no option '{unknown[0]}'; allowed are {', '.join(known)}.")
-    chosen = SegmentOptions(**options)
+    chosen = from_json(SegmentOptions, options, "segment")
     loaded = model if isinstance(model, LoadedModel) else load_model(model)
     return Segmentation(segment_volume(scan, loaded, chosen))
 

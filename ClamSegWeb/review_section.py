@@ -11,7 +11,7 @@ from ClamSegWeb.user_action import user_action
 from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
 from ClamSegWorkflow.case.result_views import jump_to_lesion, plane_view, show_model_window, slice_in_view
 from ClamSegWorkflow.case.review_text import decision_words, size_words, slices_words, statistics_words
-from ClamSegWorkflow.scene.overlays import DISAGREEMENT, PROBABILITY, map_of, show_overlay
+from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY, show_overlay
 from ClamSegWorkflow.scene.views import outline_opacity, show_segments, show_surfaces
 from ClamSegWorkflow.words import tr as _
 
@@ -107,7 +107,7 @@ class ReviewSection:
             "slices": slices_words(row),
             "size": size_words(row),
             "probability": f"{row.mean_probability:.2f}",
-            "differs": f"{row.mean_disagreement:.2f}",
+            "doubt": f"{row.mean_doubt:.2f}",
             "decision": decision_words(row.decision),
             "state": row.decision.value,
         }
@@ -123,12 +123,12 @@ class ReviewSection:
 
     @user_action(_("The map could not be shown."))
     def show_map(self, kind: str) -> None:
-        """Probability, disagreement or no map over the slices."""
+        """Probability, doubt or no map over the slices."""
         if self.result is None:
             return
-        self._state.overlay = kind if kind in (PROBABILITY, DISAGREEMENT) else _NO_MAP
+        self._state.overlay = kind if kind in (PROBABILITY, DOUBT) else _NO_MAP
         shown = None if self._state.hidden or self._state.overlay == _NO_MAP else self._state.overlay
-        show_overlay(self._page.views.scene, map_of(self.result.segmentation, shown) if shown else None)
+        show_overlay(self._page.views.scene, self.result.map_node(shown) if shown else None)
 
     def toggle_hidden(self) -> None:
         """Before and after: all segments and the map at once."""

@@ -10,7 +10,7 @@ from ClamSegWeb.user_action import user_action
 from ClamSegWorkflow.case.model_fit import mismatches, suggest_model
 from ClamSegWorkflow.case.progress_text import progress_words
 from ClamSegWorkflow.case.result_views import show_fixed_window
-from ClamSegWorkflow.case.run_request import RunListener, RunOptions
+from ClamSegWorkflow.case.run_request import RunListener, RunOptions, own_level
 from ClamSegWorkflow.case.run_state import State
 from ClamSegWorkflow.case.segmentation_run import SegmentationRun
 from ClamSegWorkflow.scene.geometry import matrix_of
@@ -91,7 +91,7 @@ class SegmentSection(RunListener):
         if entry is None:
             self._state.model_about = _("No model is installed.")
             return
-        self._state.levels = self._state.level = entry["levels"]
+        self._state.levels, self._state.level = entry["levels"], own_level(entry)
         self._state.model_about = _("Finds {what}. {licence}").format(
             what=", ".join(entry["conditions"]), licence=entry["licence"]
         )
@@ -135,7 +135,7 @@ class SegmentSection(RunListener):
             entry,
             self._config(entry),
             device=self._state.device,
-            level=None if level >= entry["levels"] else level,
+            level=level,
         )
         self.run.start([current.scan.volume], options)
 

@@ -123,7 +123,13 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
         model = replace(model, config=replace(model.config, head_weights=row.head_weights))
     if not row.refined:
         model = replace(model, config=replace(model.config, refinement=None))
-    options = EvaluationOptions(row.judged_on, row.baselines, str(request.device), row.level, neighbours=row.neighbours)
+    options = EvaluationOptions(
+        row.judged_on,
+        row.baselines,
+        str(request.device),
+        row.level or model.config.network.heads,
+        slice_smoothing=row.slice_smoothing,
+    )
     judged = request.output / RUNS / trained.name / f"judged-{row.name}"
     metrics = evaluate(folder, [model], options, judged, reporter, overwrite=True)
     run = json.loads((model.folder / RUN).read_text(encoding="utf-8"))
@@ -154,7 +160,7 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
     told = {"start": trained.start, "learns_from": trained.learns_from, "corrected": trained.corrected}
     finished |= told if trained.learns_from or trained.start or trained.corrected else {}
     finished |= {"tuned_eta": run["training"]["eta"]} if trained.tune_eta else {}
-    finished |= {"neighbours": True} if row.neighbours else {}
+    finished |= {"slice_smoothing": True} if row.slice_smoothing else {}
     with whole_file(request.output / ROWS / f"{row.name}.json") as path:
         path.write_text(json.dumps(finished, indent=1) + "\n", encoding="utf-8")
 

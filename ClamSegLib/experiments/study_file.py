@@ -60,7 +60,7 @@ class StudyRow:
         level: judge the network pruned to this level; None for the deepest.
         head_weights: judge with these weights of the heads, level 1 first; empty for the model's own.
         refined: false judges the network's maps as they are, not sharpened by the image.
-        neighbours: true smooths evidence over neighbouring slices, as `segment` does; rows are judged slice by slice unless they say so, so that they can be compared.
+        slice_smoothing: true smooths evidence over neighbouring slices, as `segment` does; rows are judged slice by slice unless they say so, so that they can be compared.
         baselines: also judge the best intensity threshold and Grad-CAM.
     """
 
@@ -78,7 +78,7 @@ class StudyRow:
     head_weights: tuple[float, ...] = ()
     baselines: bool = False
     refined: bool = True
-    neighbours: bool = False
+    slice_smoothing: bool = field(default=False, metadata={"formerly": "neighbours"})
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -206,7 +206,7 @@ class Study:
         judging += [] if row.refined else ["as they are"]
         judged = self.group(row.judged_on)
         judging += [] if judged is None else [asdict(judged), self.choice_seed]
-        judging += ["neighbours"] if row.neighbours else []
+        judging += ["neighbours"] if row.slice_smoothing else []
         return _digest([self.training_fingerprint(row), judging])
 
 

@@ -17,7 +17,7 @@ from ClamSegLib.imaging.meta_image_header import check_meta_image
 from ClamSegLib.imaging.nifti_header import check_nifti, missing_numbers
 from ClamSegLib.imaging.volume import Array, Volume, from_sitk, to_sitk
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.system.itk_messages import silenced
+from ClamSegLib.system.silence_c_output import suppress_itk_output
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -128,7 +128,7 @@ def _read_scan(path: Path) -> Volume:
     reader.SetFileName(str(path))
     reader.SetImageIO(_image_io(path))
     try:
-        with silenced():
+        with suppress_itk_output():
             reader.ReadImageInformation()
     except RuntimeError as error:
         raise InputError(
@@ -140,7 +140,7 @@ def _read_scan(path: Path) -> Volume:
     if dimension == 4 and size[3] == 1:
         reader.SetExtractSize([*size[:3], 0])  # a single time point stored as 4-D
     try:
-        with silenced():
+        with suppress_itk_output():
             image = reader.Execute()
     except RuntimeError as error:
         raise InputError(f"{path} is truncated or damaged ({_one_line(error)}); copy or export it again.") from error
@@ -207,7 +207,7 @@ def _read_picture(path: Path) -> Volume:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
-        with silenced():
+        with suppress_itk_output():
             reader.ReadImageInformation()
             size = list(reader.GetSize())
             if np.prod([float(s) for s in size]) > _LARGEST_VOXELS / 8:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 from ClamSegLib.system.errors import InputError
@@ -25,7 +24,7 @@ def _require_colour(colour: tuple[int, int, int]) -> None:
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """A twin of UNet++ networks (METHOD: docs/explanation.md).
+    """A twin of UNet++ networks (docs/explanation.md).
 
     Attributes:
         kind: 'unetplusplus'.
@@ -34,7 +33,6 @@ class NetworkConfig:
         repeat_levels: levels whose backbone node is followed by a second block of the same map size.
         in_channels: channels of the image.
         classes: background and conditions, at least 2.
-        normalisation: 'batch' or 'instance' (instance normalisation leaks context; for ablation only).
         branches: networks trained together; 2 for the twin, 1 for an organ network.
     """
 
@@ -43,7 +41,6 @@ class NetworkConfig:
     repeat_levels: tuple[int, ...] = ()
     in_channels: int = 1
     classes: int = 2
-    normalisation: str = "batch"
     branches: int = field(default=2, metadata={"formerly": "shells"})
     kind: str = "unetplusplus"
 
@@ -62,10 +59,6 @@ class NetworkConfig:
             f"repeat_levels {self.repeat_levels} must lie in 0..{depth}.",
         )
         _require(2 <= self.classes <= 64, f"classes {self.classes} must be 2 to 64: background and conditions.")
-        _require(
-            self.normalisation in ("batch", "instance"),
-            f"normalisation '{self.normalisation}' must be batch or instance.",
-        )
         _require(
             self.branches in (1, 2) and self.in_channels >= 1, "branches must be 1 or 2 and in_channels at least 1."
         )
@@ -140,7 +133,7 @@ class OrganConfig:
 
 @dataclass(frozen=True)
 class RefinementConfig:
-    """How the maps of the network are sharpened by the image itself (map_refinement.py), learned without masks.
+    """How the maps of the network are sharpened by the image itself (decoding/refinement.py), learned without masks.
 
     Attributes:
         low: network input at the lower end of the table.
@@ -185,26 +178,6 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class EarlyExit:
-    """Slices whose outline a shallow level has decided need no deeper one (early_exit.py).
-
-    Attributes:
-        level: the shallow level.
-        undecided: slices of whose outline at most this share is undecided leave there.
-        share_leaving: share of the held-out slices that left there.
-    """
-
-    level: int
-    undecided: float
-    share_leaving: float
-
-    def __post_init__(self) -> None:
-        _require(self.level >= 1, f"early_exit level {self.level} must be at least 1.")
-        shares = (self.undecided, self.share_leaving)
-        _require(all(0 <= share <= 1 for share in shares), "early_exit undecided and share_leaving must be 0..1.")
-
-
-@dataclass(frozen=True)
 class ModelConfig:
     """All that is needed to rebuild and run a model; stands as config.json in its folder.
 
@@ -226,15 +199,10 @@ class ModelConfig:
             uses the first L, renormalised.
         threshold: cut on P_L that makes the mask.
         minimum_volume_ml: smaller lesions are left out.
-        slice_score_normal: 95th percentile of the top-k score on normal validation slices; None if not measured.
-        level_scales: per level but the deepest, branch and condition the factor and offset that bring the level's log odds
-            ratios to the scale of the deepest's (level_scales.py); empty leaves them.
-        early_exits: when a slice leaves at a shallow level, shallow first; empty: every slice goes on to the deepest.
         refinement: how maps are sharpened by the image; None leaves them as the network gives them.
-        default_level: the shallowest level whose outlines hold on held-out slices, which `segment` takes unless told
-            otherwise; None: the deepest.
-        neighbours: slices of a volume are heard together with those beside them (neighbours.py), because held-out
+        slice_smoothing: evidence is averaged over neighbouring slices (decoding/slice_smoothing.py), because held-out
             image labels said that it helps.
+        default_level: the level that runs where none is asked for: the shallowest whose outlines hold; None: the deepest.
         licence: of the model.
         weights_sha256: of weights.safetensors; written by the training.
         format_version: of the model folder; written by the training.
@@ -255,11 +223,8 @@ class ModelConfig:
     head_weights: tuple[float, ...] = ()
     threshold: float = 0.5
     minimum_volume_ml: float = 0.0
-    slice_score_normal: float | None = None
     refinement: RefinementConfig | None = None
-    level_scales: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = ()
-    early_exits: tuple[EarlyExit, ...] = ()
-    neighbours: bool = False
+    slice_smoothing: bool = field(default=False, metadata={"formerly": "neighbours"})
     default_level: int | None = None
     licence: str = ""
     weights_sha256: str = ""
@@ -282,27 +247,9 @@ class ModelConfig:
             len(self.conditions) == self.network.classes - 1,
             f"{len(self.conditions)} conditions do not fit {self.network.classes} classes (background is one).",
         )
-        branches = [branch for level in self.level_scales for branch in level]
-        _require(
-            all(0 < factor < math.inf and math.isfinite(offset) for branch in branches for factor, offset in branch),
-            "level_scales must hold factors above 0 and offsets that are numbers.",
-        )
-        _require(
-            not self.level_scales
-            or (
-                {len(branch) for branch in branches} == {len(self.conditions)}
-                and [len(level) for level in self.level_scales] == [self.network.branches] * (self.network.heads - 1)
-            ),
-            "level_scales must hold every level but the deepest, every branch and every condition.",
-        )
-        levels = [leaves.level for leaves in self.early_exits]
-        _require(
-            levels == sorted(set(levels)) and all(level < self.network.heads for level in levels),
-            f"early_exits must go from shallow to deep and lie above level {self.network.heads}, the deepest.",
-        )
         _require(
             self.default_level is None or 1 <= self.default_level <= self.network.heads,
-            f"default_level {self.default_level} must be 1 to {self.network.heads}.",
+            f"default_level {self.default_level} must be null or 1 to {self.network.heads}.",
         )
         _require(0 < self.threshold < 1, f"threshold {self.threshold} must lie between 0 and 1.")
         _require(self.minimum_volume_ml >= 0, f"minimum_volume_ml {self.minimum_volume_ml} must be at least 0.")
@@ -327,3 +274,20 @@ class ModelConfig:
             ),
             f"head_weights must hold {self.network.heads} numbers, one per head, not below 0 and not all 0.",
         )
+
+    def level_of(self, asked: int | None) -> int:
+        """The level that runs: the one asked for, else the model's default, else the deepest.
+
+        Raises:
+            InputError: the model has no such level, or none of its heads counts at it.
+        """
+        deepest = self.network.heads
+        level = asked or self.default_level or deepest
+        _require(1 <= level <= deepest, f"Level {level} does not exist; model '{self.name}' has levels 1 to {deepest}.")
+        weights = self.head_weights
+        _require(
+            self.task == "organ" or not weights or any(weights[:level]),
+            f"Model '{self.name}' gives every head of level {level} the weight 0, so nothing can be told there; "
+            f"its head_weights are {list(weights)}. Choose a deeper level.",
+        )
+        return level

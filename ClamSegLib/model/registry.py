@@ -61,6 +61,7 @@ def list_models() -> list[dict[str, Any]]:
                 "plane": config.plane,
                 "conditions": [c.name for c in config.conditions],
                 "levels": config.network.heads,
+                "default_level": config.default_level,
                 "threshold": config.threshold,
                 "organ": config.organ.method,
                 "licence": config.licence,

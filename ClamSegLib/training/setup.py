@@ -179,7 +179,7 @@ def fine_tuning_config(initial: ModelConfig, folder: LabelledFolder, name: str, 
         odds_normal=(),
         threshold=ModelConfig.threshold,
         refinement=None,
-        neighbours=False,
+        slice_smoothing=False,
         default_level=None,
         weights_sha256="",
     )

@@ -182,9 +182,9 @@ def test_the_map_of_the_probability_is_told_from_the_marks_by_its_colours(window
 
 def test_before_and_after_and_the_maps_over_the_slices(window: Any) -> None:
     segmentation = segmented(window)
-    window.choose("overlaySelector", "disagreement")
+    window.choose("overlaySelector", "doubt")
     composite = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
-    assert composite.GetForegroundVolumeID() == segmentation.GetNodeReference("ClamSeg.disagreement").GetID()
+    assert composite.GetForegroundVolumeID() == segmentation.GetNodeReference("ClamSeg.doubt").GetID()
     window.click("hideButton")
     assert not segmentation.GetDisplayNode().GetVisibility()
     assert composite.GetForegroundVolumeID() is None

@@ -203,19 +203,6 @@ def test_the_level_says_how_long_it_will_take_once_that_was_measured(window: Any
     assert window.text("levelTimeLabel") == "fast (1 of 3), about 18 s in the network"
 
 
-def test_the_time_of_each_level_is_measured_once_when_the_worker_is_known_to_work(window: Any) -> None:
-    brain(window)
-    assert window.worker.levels == []
-    window.logic.installation = {"torch": "2.13", "devices": [CPU], "problems": []}
-    window.panel.models_changed()
-    window.set_value("levelSlider", 2.0)
-    (values, on_event), *more = window.worker.levels
-    assert values["model"].endswith("mr-flair-lesion")
-    assert more == []
-    on_event({"event": "done", "device": "cpu", "seconds_per_slice": {"1": 0.5, "2": 1.0, "3": 2.0}})
-    assert window.text("levelTimeLabel") == "in between (2 of 3), about 9 s in the network"
-
-
 # Segment: the run
 
 

@@ -59,7 +59,7 @@ class LesionTable:
         name = f"{row.number} {row.condition}" if several_conditions else str(row.number)
         texts = (
             name, slices_words(row), size_words(row), f"{row.mean_probability:.2f}",
-            f"{row.mean_disagreement:.2f}", decision_words(row.decision),
+            f"{row.mean_doubt:.2f}", decision_words(row.decision),
         )  # fmt: skip
         told = _("Lesion {number}, {condition}, slices {slices}, {size}, {state}").format(
             number=row.number, condition=row.condition, slices=slices_words(row), size=size_words(row),

@@ -10,7 +10,7 @@ from tiny_model import tiny_model
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ClamSegLib.cli import main
-from ClamSegLib.engines.candidates import precisions_here
+from ClamSegLib.engines.choose import precisions_here
 from ClamSegLib.experiments.benchmark_picture import table
 from ClamSegLib.experiments.peer_smp import import_without_operators, remark_on_torchvision
 from ClamSegLib.experiments.peers import MONAI, SMP_SAME, SMP_SHIPPED, PlainNestedUNet, peer, slice_loop

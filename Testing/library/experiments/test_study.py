@@ -89,10 +89,10 @@ def test_slices_are_heard_together_only_in_rows_that_say_so_and_the_ceiling_stay
     from shutil import copytree
 
     copytree(done[1], tmp_path / "out")
-    rows = [*ROWS, {"name": "together", "of": "masks", "neighbours": True}]
+    rows = [*ROWS, {"name": "together", "of": "masks", "slice_smoothing": True}]
     assert study(data, write_study(tmp_path / "study.json", rows), tmp_path / "out") == 0
     alone, together = row_of(tmp_path / "out", "masks"), row_of(tmp_path / "out", "together")
-    assert together["neighbours"]
+    assert together["slice_smoothing"]
     assert together["figures"] != alone["figures"] | {"name": together["figures"]["name"]}
     with (tmp_path / "out" / "table.csv").open(encoding="utf-8") as table:
         lines = {line["name"]: line for line in csv.DictReader(table)}
