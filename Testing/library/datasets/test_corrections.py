@@ -40,7 +40,9 @@ def table(root: Path) -> list[dict[str, str]]:
 
 def test_each_slice_someone_looked_at_becomes_a_row_and_no_other(tmp_path):
     marks = {3: "normal", 0: "diseased", 1: "unsure"}
-    case = ReviewedCase(scan(), {"glioma": mask(0, 1)}, rejected=mask(3), organ=np.ones(SHAPE, bool), marks=marks)
+    case = ReviewedCase(
+        scan(), {"glioma": mask(0, 1)}, rejected=mask(3), organ=np.ones(SHAPE, bool), slice_labels=marks
+    )
     saved = save_corrections(tmp_path / "corrections", case)
     assert saved.rows == 6
     rows = {int(row["slice_index"]): row for row in table(saved.folder)}
@@ -112,7 +114,7 @@ def test_an_x_ray_is_one_row(tmp_path):
 def test_the_doctor_and_the_dataset_read_what_was_saved(tmp_path):
     marks = dict.fromkeys(range(3), "normal")
     for seed in range(2):
-        save_corrections(tmp_path, ReviewedCase(scan(seed), {"glioma": mask(0, 1)}, marks=marks))
+        save_corrections(tmp_path, ReviewedCase(scan(seed), {"glioma": mask(0, 1)}, slice_labels=marks))
     folder = read_labelled_folder(tmp_path)
     assert folder.conditions == ("glioma",)
     assert [row.correction for row in folder.rows] == [True] * 10
