@@ -131,10 +131,12 @@ class ClamSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.logic is not None:
             self.logic.close()
 
-    def onReload(self) -> None:  # pragma: no cover - developer button of Slicer
-        """Forgets our packages, so that they are loaded again with the module."""
+    def onReload(self) -> None:
+        """Forgets our packages, so that they are loaded again with the module, and enters the new window."""
         forget_packages()
         ScriptedLoadableModuleWidget.onReload(self)
+        # Slicer sets the new window up and leaves it there: its user is in the module already.
+        slicer.modules.ClamSegWidget.enter()
 
     def onQuit(self) -> None:
         """Slicer ends: the worker ends with it, a training goes on."""

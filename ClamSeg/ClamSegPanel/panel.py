@@ -9,6 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ClamSegPanel.input_section import InputSection
+from ClamSegPanel.keyboard import order_tabs
 from ClamSegPanel.review.review_section import ReviewSection
 from ClamSegPanel.segment_section import SegmentSection
 from ClamSegPanel.setup.setup_section import SetupSection
@@ -36,6 +37,7 @@ class Panel:
         self.training = TrainingSection(self)
         self.setup = SetupSection(self)
         self._looked = False
+        order_tabs(ui)
 
     # What the widget tells
 

@@ -317,6 +317,21 @@ def test_every_kind_of_export_writes_its_file(window: Any, tmp_path: Path, kind:
     assert not window.dialogs.errors()
 
 
+def test_what_was_written_does_not_stand_under_an_export_that_failed(window: Any, tmp_path: Path) -> None:
+    segmented(window)
+    export = window.panel.review._export
+    export.export("report", tmp_path / "mr")
+    assert window.text("exportLabel") == "Written: mr.html."
+    export.export("dicom", tmp_path / "x.dcm")  # the scan is not from DICOM
+    assert len(window.dialogs.errors()) == 1
+    assert window.text("exportLabel") == ""
+    export.export("report", tmp_path / "mr")
+    window.panel.keep_setting("correctionsFolder", str(tmp_path / "mr.html"))  # a file is no folder
+    window.click("saveCorrectionsButton")
+    assert len(window.dialogs.errors()) == 2
+    assert window.text("exportLabel") == ""
+
+
 def test_dicom_seg_of_a_scan_that_is_no_dicom_is_refused_in_words(window: Any, tmp_path: Path) -> None:
     segmented(window)
     window.panel.review._export.export("dicom", tmp_path / "x.dcm")
