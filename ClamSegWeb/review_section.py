@@ -249,9 +249,7 @@ class ReviewSection:
         self._drawing.end()
         self._state.drawing_words = ""
         if self.result is not None and self.result.lesions is not None:
-            self.result.editing = None
-            if not self.result.take_over_edits():
-                self.result.write()
+            self.result.end_edit()
             if self._state.solid:
                 show_surfaces(self.result.segmentation, True)  # drawing put the surfaces away
             self.refresh()
