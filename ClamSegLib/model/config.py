@@ -166,16 +166,24 @@ class RefinementConfig:
 class Condition:
     """One thing the model outlines: a lesion class, or the organ of an organ model.
 
-    terminology is Slicer's segment tag, e.g.
-    'SCT^49755003^Morphologically Altered Structure~SCT^4147007^Mass~^^'.
+    Attributes:
+        name: its id in folders, segments and tables.
+        terminology: Slicer's segment tag, e.g. 'SCT^49755003^Morphologically Altered Structure~SCT^4147007^Mass~^^'.
+        display_name: what people read; '' shows the name.
     """
 
     name: str = "lesion"
     colour: tuple[int, int, int] = (230, 90, 30)
     terminology: str = ""
+    display_name: str = ""
 
     def __post_init__(self) -> None:
         _require_colour(self.colour)
+
+    @property
+    def shown_name(self) -> str:
+        """What people read."""
+        return self.display_name or self.name
 
 
 @dataclass(frozen=True)
@@ -203,6 +211,8 @@ class ModelConfig:
     """All that is needed to rebuild and run a model; stands as config.json in its folder.
 
     Attributes:
+        name: its id: folder, command line, reports.
+        display_name: what people read in lists; '' shows the name.
         plane: slices run along it; 'axial' unless said.
         odds_normal: o_N per branch, head (level 1 first) and condition: the median odds lesion : background on
             normal validation pixels. Empty for organ models.
@@ -239,6 +249,7 @@ class ModelConfig:
     early_exits: tuple[EarlyExit, ...] = ()
     neighbours: bool = False
     licence: str = ""
+    display_name: str = ""
     weights_sha256: str = ""
     format_version: int = FORMAT_VERSION
 
@@ -300,3 +311,8 @@ class ModelConfig:
             ),
             f"head_weights must hold {self.network.heads} numbers, one per head, not below 0 and not all 0.",
         )
+
+    @property
+    def shown_name(self) -> str:
+        """What people read."""
+        return self.display_name or self.name

@@ -186,7 +186,7 @@ class ReviewSection:
         if lesions is None:
             return
         rows = lesions.rows()
-        self._table.fill(rows, len(lesions.conditions) > 1)
+        self._table.fill(rows, self.result.condition_names())
         ui.statisticsLabel.text = statistics_words(rows)
         self._filling = True
         try:
@@ -305,11 +305,12 @@ class ReviewSection:
         dialog = qt.QInputDialog()
         dialog.windowTitle = _("Add lesion")
         dialog.setLabelText(_("Condition:"))
-        dialog.setComboBoxItems(conditions)
+        names = self.result.condition_names()
+        dialog.setComboBoxItems([names[condition] for condition in conditions])
         if dialog.exec_() != qt.QDialog.Accepted:
             return None
         chosen = str(dialog.textValue())
-        return chosen if chosen in conditions else None
+        return next((condition for condition in conditions if names[condition] == chosen), None)
 
     @user_action(_("The last step could not be taken back."))
     def _undo(self, checked: bool = False) -> None:
