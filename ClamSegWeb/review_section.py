@@ -35,7 +35,7 @@ class ReviewSection:
         self._state.update(
             {
                 "has_result": False, "has_lesions": False, "summary": "", "certificate": "", "result_warnings": [],
-                "statistics": "", "lesion_rows": [], "lesion_number": 0, "several_conditions": False, "conditions": [],
+                "statistics": "", "lesion_rows": [], "lesion_number": 0, "several_conditions": False, "conditions": [], "condition_names": {},
                 "threshold": 0.5, "threshold_moving": None, "overlay": _NO_MAP, "opacity": 0.35, "hidden": False, "solid": False,
                 "slice_words": "", "slice_mark": "", "marked_slices": 0, "tool": "", "tool_size": 6.0, "drawing_words": "",
             }
@@ -92,7 +92,8 @@ class ReviewSection:
         rows = lesions.rows()
         state.conditions = list(lesions.conditions)
         state.several_conditions = len(lesions.conditions) > 1
-        state.lesion_rows = [self._cells(row) for row in rows]
+        state.condition_names = names = result.condition_names()
+        state.lesion_rows = [self._cells(row, names) for row in rows]
         if all(row.number != state.lesion_number for row in rows):
             state.lesion_number = 0
         state.statistics = statistics_words(rows)
@@ -100,10 +101,10 @@ class ReviewSection:
         self._tell_slice()
         self._page.views.draw()
 
-    def _cells(self, row: LesionRow) -> dict[str, Any]:
+    def _cells(self, row: LesionRow, names: dict[str, str]) -> dict[str, Any]:
         return {
             "number": row.number,
-            "condition": row.condition,
+            "condition": names[row.condition],
             "slices": slices_words(row),
             "size": size_words(row),
             "probability": f"{row.mean_probability:.2f}",

@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from ClamSegPanel.colours import say
 from ClamSegPanel.setup.faster_engine import is_offered
+from ClamSegWorkflow.case.display_names import model_titles
 from ClamSegWorkflow.case.model_fit import mismatches, suggest_model
 from ClamSegWorkflow.case.progress_text import progress_words
 from ClamSegWorkflow.case.run_request import RunListener, RunOptions, own_level
@@ -91,7 +92,7 @@ class SegmentSection(RunListener):
         try:
             self._models = self._panel.logic.models()
             self._ui.modelSelector.clear()
-            self._ui.modelSelector.addItems([entry["name"] for entry in self._models])
+            self._ui.modelSelector.addItems(model_titles(self._models))
             names = [entry["name"] for entry in self._models]
             if chosen in names:
                 self._ui.modelSelector.currentIndex = names.index(chosen)
@@ -190,7 +191,7 @@ class SegmentSection(RunListener):
         say(self._ui.fitLabel, "\n".join(doubts), "warning" if doubts else "ok")
         self._ui.fitLabel.visible = bool(doubts)
         self._ui.modelSelector.toolTip = _("Finds {what}. {licence}").format(
-            what=", ".join(entry["conditions"]), licence=entry["licence"]
+            what=", ".join(entry["condition_names"]), licence=entry["licence"]
         )
         self._show_time()
 

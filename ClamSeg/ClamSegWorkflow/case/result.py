@@ -243,6 +243,10 @@ class Result:
         name = f"{base.name} {number}" if number == self.editing else f"{base.name} {number} ({decision.value})"
         return SegmentLook(self._id_of(number, condition), name, base.colour, base.terminology)
 
+    def condition_names(self) -> dict[str, str]:
+        """What people read of each condition, by its id."""
+        return {condition: self._looks[f"lesion-{condition}"].name for condition in self._list().conditions}
+
     def _own_segments(self) -> list[tuple[int, str, str]]:
         """(number, condition, id) of the segments that hold one lesion each."""
         data = self.segmentation.GetSegmentation()

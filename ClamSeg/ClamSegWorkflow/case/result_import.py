@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ClamSegWorkflow.case.display_names import shown_name
 from ClamSegWorkflow.case.lesion_list import LesionList, WorkerLesions
 from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.result import REVIEW, VOLUME, Result
@@ -28,7 +29,7 @@ def looks_of(config: Mapping[str, Any]) -> list[SegmentLook]:
     organ = config["organ"]
     prefix = "lesion-" if config["task"] == "lesion" else "organ-"
     looks = [
-        SegmentLook(prefix + c["name"], c["name"], tuple(c["colour"]), c.get("terminology", ""))
+        SegmentLook(prefix + c["name"], shown_name(c), tuple(c["colour"]), c.get("terminology", ""))
         for c in config["conditions"]
     ]
     if config["task"] == "lesion":
@@ -65,7 +66,7 @@ def import_result(
         )
     labels, probability, strongest = (_array(folder, name, record) for name in ("labels", "probability", "strongest"))
     looks = looks_of(config)
-    segmentation = add_segmentation(scene, volume, f"{volume.GetName()} {config['name']}")
+    segmentation = add_segmentation(scene, volume, f"{volume.GetName()} {shown_name(config)}")
     added = [segmentation]
     try:
         segmentation.SetNodeReferenceID(VOLUME, volume.GetID())

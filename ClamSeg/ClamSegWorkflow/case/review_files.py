@@ -153,9 +153,10 @@ def _write_report(result: Any, path: Path) -> None:
             _("No."), _("condition"), _("slices"), _("size"), _("probability"), _("doubt"), _("decision"),
         )  # fmt: skip
         lines.append("<table><tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>")
+        names = result.condition_names()
         for row in rows:
             cells = (
-                str(row.number), row.condition, slices_words(row), size_words(row), f"{row.mean_probability:.2f}",
+                str(row.number), names[row.condition], slices_words(row), size_words(row), f"{row.mean_probability:.2f}",
                 f"{row.mean_doubt:.2f}", decision_words(row.decision),
             )  # fmt: skip
             lines.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
@@ -166,6 +167,9 @@ def _write_report(result: Any, path: Path) -> None:
         marks = ", ".join(f"{index + 1} {word}" for index, word in sorted(result.marks.items()))
         lines.append("<p>" + _("Slices marked by the reader: {marks}.").format(marks=html.escape(marks)) + "</p>")
     lines.append("<table>")
+    named = facts.get("model_name", "")
+    if named and named != facts.get("model"):
+        facts = {**facts, "model": f"{named} ({facts['model']})"}
     for fact in _REPORT_FACTS:
         if facts.get(fact):
             words = fact.replace("_", " ")
