@@ -23,3 +23,10 @@ def silenced() -> Iterator[None]:
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     with _lock, descriptor_unheard(2):
         yield
+
+
+def one_line(error: Exception) -> str:
+    """The part of an ITK message a person can use."""
+    lines = [line.strip().removeprefix("sitk::ERROR: ") for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith("Exception thrown") and "/" not in line[:4]]
+    return (telling or lines or ["unknown error"])[-1].split("): ")[-1][:160]
