@@ -16,9 +16,9 @@ from trame_client.module import vue3
 
 from ClamSegLib.system.errors import InputError
 from ClamSegWeb.access import HOST, guard, new_key
-from ClamSegWeb.branch import Branch
 from ClamSegWeb.page import Page
 from ClamSegWeb.roots import Roots
+from ClamSegWeb.shell import Shell
 from ClamSegWeb.transfers import Transfers
 
 
@@ -99,7 +99,7 @@ class Serving:
     def _bind(self, wslink_server: Any) -> None:
         """Before the server listens: strangers are turned away, and our own addresses come first."""
         wslink_server.app.middlewares.append(guard())
-        wslink_server.app.add_routes([*Branch(Path(vue3.www), self._key).routes(), *self._transfers.routes()])
+        wslink_server.app.add_routes([*Shell(Path(vue3.www), self._key).routes(), *self._transfers.routes()])
 
     def _ready(self, port: int) -> None:
         address = f"http://{HOST}:{port}/index.html?secret={self._key}"

@@ -1,4 +1,4 @@
-"""The branch of the page: trame's index.html, with the key kept for a reload.
+"""The shell of the page: trame's index.html, with the key kept for a reload.
 
 trame's client takes the key out of the address once it is connected; a reload would then find a locked door. A script
 that runs first keeps it in the tab's own memory (sessionStorage), which no other site, port or tab can read.
@@ -19,7 +19,7 @@ _DOOR = f"""<!doctype html><html lang="en"><head>{_SCRIPT}<title>ClamSeg</title>
 <p>Open the whole address that ClamSeg printed when it was started.</p></body></html>"""
 
 
-class Branch:
+class Shell:
     """Serves index.html.
 
     Args:
@@ -36,7 +36,7 @@ class Branch:
         return [web.get("/index.html", self._give)]
 
     async def _give(self, request: web.Request) -> web.Response:
-        """The branch to whoever holds the key; a door to others, behind which the script may find the key."""
+        """The shell to whoever holds the key; a door to others, behind which the script may find the key."""
         if "secret" in request.query and not holds_key(request, self._key):
             words = "This key is not, or no longer, that of the running ClamSeg; open the address that it printed."
             raise web.HTTPForbidden(text=words)

@@ -117,7 +117,7 @@ def test_a_missing_package_is_named_with_its_remedy(tmp_path, monkeypatch):
 
 RUN = """
 import sys
-sys.path.insert(0, {tests!r})
+sys.path[:0] = [{tests!r}, {tests!r} + "/engines"]
 from pathlib import Path
 from test_engine import CPU, EngineChoice, crops, model_of, open_engine
 sys.stdout.write("before\\n")
