@@ -154,7 +154,7 @@ def _check_classes(folder: LabelledFolder, found: Examination) -> None:
                 "warning",
                 "patients",
                 f"only {patients} to learn from",
-                "the model will know these patients by heart; add more",
+                "the model will overfit to these patients; add more",
             )
         )
     else:
