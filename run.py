@@ -229,11 +229,15 @@ def serve(environment: PageEnvironment, words: list[str]) -> int:
 
 
 def test(words: list[str]) -> int:
-    """Lint, types and tests; the first that fails ends it. Words choose among the tests of one suite."""
+    """Lint, types and all tests, whatever fails on the way; the failures are named at the end.
+
+    Words choose among the tests of one suite.
+    """
     processes = str(min(4, os.cpu_count() or 1))
     # One thread a process: two test processes that each take all cores slow each other down.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "NO_MKDOCS_2_WARNING": "1"}
     of_the_page = any(PAGE_TESTS in word for word in words)
+    failures = []
     if not of_the_page:
         ensure_display_libraries()
         for step in (
@@ -244,28 +248,32 @@ def test(words: list[str]) -> int:
             ["pytest", "-q", "-n", processes, "--dist", "loadfile", *words],
         ):
             say(" ".join(step))
-            failed = call([str(PYTHON), "-m", *step], env=environment)
-            if failed:
-                return failed
+            code = call([str(PYTHON), "-m", *step], env=environment)
+            if code:
+                failures.append((" ".join(step), code))
     if of_the_page or not words:
-        failed = test_page(words or [PAGE_TESTS], environment)
-        if failed:
-            return failed
-    say("All checks passed.")
-    return 0
+        problem, code = test_page(words or [PAGE_TESTS], environment)
+        if code:
+            failures.append((problem, code))
+    for name, code in failures:
+        say(f"FAILED ({code}): {name}")
+    if not failures:
+        say("All checks passed.")
+    return failures[0][1] if failures else 0
 
 
-def test_page(words: list[str], variables: dict[str, str]) -> int:
-    """The page's tests, with its own Python and Chromium."""
+def test_page(words: list[str], variables: dict[str, str]) -> tuple[str, int]:
+    """The page's tests, with its own Python and Chromium: what was done or stood in the way, and the exit code."""
     environment = page_environment()
     problem = environment.ensure(("web", "web-test")) or environment.ensure_browser()
     if problem:
-        sys.exit(problem)
+        return problem, 1
     say(f"pytest {PAGE_TESTS}")
-    return call(
+    code = call(
         [str(environment.python), "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", *words],
         env={**variables, **environment.variables()},
     )
+    return f"pytest {PAGE_TESTS}", code
 
 
 def shell(_words: list[str]) -> int:

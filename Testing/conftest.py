@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from selection import mark_slow_tests
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A background job of a script is told to ignore Ctrl-C, and hands that on to every process it starts; those that the
+# tests start are a user's, whom Ctrl-C reaches.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 REPOSITORY = Path(__file__).resolve().parent.parent
 # The page's tests run with the page's own Python, which run.py makes; that of the other suites lacks its packages.
 collect_ignore = [] if importlib.util.find_spec("trame_slicer") else ["web"]

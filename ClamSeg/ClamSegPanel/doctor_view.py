@@ -7,12 +7,10 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
+from ClamSegPanel.colours import paint, say
 from ClamSegPanel.training_choices import TrainingChoices
 from ClamSegPanel.user_action import user_action
 from ClamSegWorkflow.training.doctor_table import DoctorTable, read_doctor
-
-# Dark enough to be read on white, and apart for colour-blind eyes; the words say the same.
-COLOURS = {"refused": "#b00020", "warning": "#a04000"}
 
 
 class DoctorView:
@@ -52,9 +50,7 @@ class DoctorView:
 
     def say(self, text: str, severity: str = "ok") -> None:
         """A sentence under the buttons."""
-        self._ui.trainingLabel.text = text
-        colour = COLOURS.get(severity)
-        self._ui.trainingLabel.styleSheet = f"color: {colour}" if colour else ""
+        say(self._ui.trainingLabel, text, severity)
 
     def _stop(self) -> None:
         if self._command is not None:
@@ -83,8 +79,7 @@ class DoctorView:
             for column, text in enumerate((_(line.severity), line.check, advice if line.advice else line.found)):
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(text)
-                if line.severity in COLOURS:
-                    item.setForeground(qt.QBrush(qt.QColor(COLOURS[line.severity])))
+                paint(item, line.severity, table)
                 table.setItem(row, column, item)
         table.resizeColumnToContents(0)
         table.resizeColumnToContents(1)

@@ -9,11 +9,13 @@ import slicer
 from slicer.i18n import tr as _
 
 from ClamSegPanel.input_section import InputSection
+from ClamSegPanel.keyboard import order_tabs
 from ClamSegPanel.review.review_section import ReviewSection
 from ClamSegPanel.segment_section import SegmentSection
 from ClamSegPanel.setup.setup_section import SetupSection
 from ClamSegPanel.training_section import TrainingSection
 from ClamSegWorkflow.case.run_state import State
+from ClamSegWorkflow.scene.overlays import map_ids, remove_nodes
 
 
 class Panel:
@@ -35,6 +37,7 @@ class Panel:
         self.training = TrainingSection(self)
         self.setup = SetupSection(self)
         self._looked = False
+        order_tabs(ui)
 
     # What the widget tells
 
@@ -61,6 +64,12 @@ class Panel:
     def scene_changed(self) -> None:
         """Another scene is there."""
         self.review.scene_changed()
+
+    def segmentation_removed(self, segmentation: Any) -> None:
+        """A result is gone: its maps follow, later, because the scene is still telling of the removal."""
+        scene, ids = slicer.mrmlScene, map_ids(slicer.mrmlScene, segmentation)
+        if ids:
+            self.logic.later(lambda: remove_nodes(scene, ids))
 
     def close(self) -> None:
         """The window goes: timers and shortcuts end; a training goes on."""

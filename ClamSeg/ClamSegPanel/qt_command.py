@@ -10,6 +10,8 @@ from slicer.i18n import tr as _
 
 from ClamSegPanel.qt_worker import bytes_of, process_environment
 from ClamSegWorkflow.process.command_line import library_words, python_program
+from ClamSegWorkflow.process.kill import kill_tree
+from ClamSegWorkflow.process.launcher import without_launchers_line
 from ClamSegWorkflow.process.protocol import LineBuffer
 
 OnEnd = Callable[[int, str, str], None]
@@ -47,6 +49,7 @@ class SingleCommand:
         """Ends it without a word."""
         if self._process is not None:
             process, self._process = self._process, None
+            kill_tree(int(process.processId()), leads_group=False)
             process.kill()
             process.waitForFinished(2000)
 
@@ -75,12 +78,14 @@ class SingleCommand:
             return
         self._read()
         self._read_error()
-        crashed = exit_status == qt.QProcess.CrashExit
-        self._end(1 if crashed else int(exit_code), "")
+        error, killed = without_launchers_line(self._err.decode("utf-8", "replace"))
+        if killed or exit_status == qt.QProcess.CrashExit:
+            self._end(1, error + "\n" + _("It was killed, perhaps because memory ran out."))
+        else:
+            self._end(int(exit_code), error)
 
-    def _end(self, exit_code: int, problem: str) -> None:
+    def _end(self, exit_code: int, error: str) -> None:
         process, self._process = self._process, None
         # A QProcess must not be deleted by what its own signal calls: it is held until that is over.
         qt.QTimer.singleShot(0, lambda: process)
-        error = problem or self._err.decode("utf-8", "replace")
         self._on_end(exit_code, self._out.decode("utf-8", "replace"), error)

@@ -73,6 +73,7 @@ class WorkerProcess:
             return
         self._listen(process, False)
         kill_tree(pid, leads_group=True)
+        kill_tree(int(process.processId()), leads_group=False)  # before the worker told its pid, this one is known
         process.kill()
         process.waitForFinished(3000)
 

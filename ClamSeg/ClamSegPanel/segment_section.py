@@ -8,6 +8,7 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
+from ClamSegPanel.colours import say
 from ClamSegPanel.setup.faster_engine import is_offered
 from ClamSegWorkflow.case.model_fit import mismatches, suggest_model
 from ClamSegWorkflow.case.progress_text import progress_words
@@ -39,6 +40,8 @@ class SegmentSection(RunListener):
         )
         self._ui.modelSelector.connect("currentIndexChanged(int)", self._model_changed)
         self._ui.organSelector.connect("currentIndexChanged(int)", self._organ_changed)
+        self._ui.organSegmentSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._organ_segment_changed)
+        self._ui.organSegmentSelector.connect("currentSegmentChanged(QString)", self._organ_segment_changed)
         self._ui.deviceSelector.connect("currentIndexChanged(int)", self._device_changed)
         self._ui.levelSlider.connect("valueChanged(double)", self._level_changed)
         self._ui.applyButton.connect("clicked(bool)", self._apply)
@@ -54,8 +57,27 @@ class SegmentSection(RunListener):
         """The choices of this scene are there."""
         node = self._panel.node
         self._ui.organSelector.currentIndex = ORGAN_STEPS.index(node.organStep) if node.organStep in ORGAN_STEPS else 0
+        self._bind_organ_segment(node)
         self._chosen_by_user = bool(node.model)
         self.fill_models()
+
+    def _bind_organ_segment(self, node: Any) -> None:
+        """Shows the organ's segment that this scene remembers; the selector itself is bound by nothing of Slicer's."""
+        segmentation, segment = node.organSegmentation, node.organSegment
+        self._filling = True
+        try:
+            self._ui.organSegmentSelector.setCurrentNode(segmentation)
+            if segmentation is not None and segment:
+                self._ui.organSegmentSelector.setCurrentSegmentID(segment)
+        finally:
+            self._filling = False
+
+    def _organ_segment_changed(self, _changed: Any = None) -> None:
+        node, selector = self._panel.node, self._ui.organSegmentSelector
+        # While a scene comes or goes the selector follows its nodes: that is no choice of the user's.
+        if node is not None and not self._filling and not slicer.mrmlScene.IsBatchProcessing():
+            node.organSegmentation = selector.currentNode()
+            node.organSegment = selector.currentSegmentID() or ""
 
     def scene_closing(self) -> None:
         """A run ends without a result, and the next one begins in the next scene."""
@@ -166,8 +188,7 @@ class SegmentSection(RunListener):
         doubts = []
         if volume is not None and not problem_of_volume(volume):
             doubts = mismatches(self._panel.logic.config(entry), facts_of(slicer.mrmlScene, volume), matrix_of(volume))
-        self._ui.fitLabel.text = "\n".join(doubts)
-        self._ui.fitLabel.styleSheet = "color: #a04000" if doubts else ""
+        say(self._ui.fitLabel, "\n".join(doubts), "warning" if doubts else "ok")
         self._ui.fitLabel.visible = bool(doubts)
         self._ui.modelSelector.toolTip = _("Finds {what}. {licence}").format(
             what=", ".join(entry["conditions"]), licence=entry["licence"]

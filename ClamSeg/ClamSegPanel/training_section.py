@@ -9,7 +9,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ClamSegPanel.doctor_view import COLOURS, DoctorView
+from ClamSegPanel.colours import say
+from ClamSegPanel.doctor_view import DoctorView
 from ClamSegPanel.training_choices import TrainingChoices
 from ClamSegPanel.user_action import user_action
 from ClamSegWorkflow.process.training_process import TrainingFollower, running_trainings, start_training
@@ -57,6 +58,10 @@ class TrainingSection:
     def fill_models(self) -> None:
         """Models came or went."""
         self._choices.fill_models()
+
+    def forget_picture(self, name: str) -> None:
+        """A model was removed: the picture of its training, which shows patients, goes with it."""
+        self._started.preview(name).unlink(missing_ok=True)
 
     def close(self) -> None:
         """The window goes; the training goes on."""
@@ -161,7 +166,9 @@ class TrainingSection:
         is_running = follower.is_running()  # before the events: what was written before the end is read
         events = follower.new_events()
         grew = progress.feed(events)
-        is_running = is_running or bool(events)  # an end is believed when nothing is left to read
+        while events and not is_running:  # of one that ended, nothing is left unread: its last word counts
+            events = follower.new_events()
+            grew = progress.feed(events) or grew
         words = "" if is_running else follower.last_words()
         progress.look(
             is_running=is_running,
@@ -184,9 +191,8 @@ class TrainingSection:
         if progress is None or follower is None:
             return
         can_go_on = progress.state.is_over and self._started.can_go_on(follower.folder.name)
-        self._ui.trainingLabel.text = progress.sentence(can_go_on=can_go_on)
         bad = progress.state in (TrainingState.FAILED, TrainingState.KILLED)
-        self._ui.trainingLabel.styleSheet = f"color: {COLOURS['refused']}" if bad else ""
+        say(self._ui.trainingLabel, progress.sentence(can_go_on=can_go_on), "refused" if bad else "ok")
         self._ui.trainingProgressBar.visible = not progress.state.is_over
         self._ui.trainingProgressBar.maximum = int(progress.total)
         self._ui.trainingProgressBar.value = int(progress.done)
@@ -210,9 +216,12 @@ class TrainingSection:
         self._ui.showCurvesButton.enabled = self.progress is not None
 
     def _show_preview(self) -> None:
-        """The picture of the last validation; it goes with the training, the shown one stays."""
-        wanted = self.progress.preview if self.progress is not None else None
-        if wanted is None or not wanted.is_file():
+        """The picture of the last validation; it goes with the training, a copy beside the log stays."""
+        if self.progress is None:
+            return
+        told, kept = self.progress.preview, self._started.preview(self.progress.name)
+        wanted = told if told is not None and told.is_file() else kept
+        if not wanted.is_file():
             return
         stamp = wanted.with_suffix(f".{wanted.stat().st_mtime_ns}")
         if stamp == self._preview:
@@ -221,6 +230,8 @@ class TrainingSection:
         if pixmap.isNull():
             return
         self._preview = stamp
+        if wanted != kept:
+            self._started.keep_preview(self.progress.name, wanted)
         label = self._ui.trainingPreviewLabel
         label.setPixmap(pixmap.scaledToWidth(_PREVIEW_WIDTH, qt.Qt.SmoothTransformation))
         label.toolTip = _("Held-out slices, and below them the map so far")

@@ -36,14 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--task", choices=("lesion", "organ"), help="organ learns from organ_mask_path (default lesion)"
     )
     parser.add_argument("--objective", choices=("clam", "paper"))
-    parser.add_argument("--risk", choices=("broadcast", "nnpu"))
     parser.add_argument("--supervision", choices=("labels", "masks"))
-    parser.add_argument("--mosaic", choices=("superpixel", "tile", "mixed", "cutmix", "none"))
+    parser.add_argument("--mosaic", choices=("superpixel", "none"))
     parser.add_argument("--eta", help="probability that a diseased slice shows the lesion, or 'tune'")
-    parser.add_argument("--rounds", type=int, help="trainings from scratch, each taught by the maps of the one before")
     parser.add_argument("--features", type=_numbers, help="channels per level, e.g. 16,32,64,128,256")
     parser.add_argument("--image-size", type=int, help="side of the crop in pixels (default 256)")
-    parser.add_argument("--steps", type=int, help="optimiser steps of each round")
+    parser.add_argument("--steps", type=int, help="optimiser steps")
     parser.add_argument("--minutes", type=float, help="time for the whole training instead of --steps")
     parser.add_argument("--batch-pairs", type=int, help="pairs of slices in a step, over all processes")
     parser.add_argument("--seed", type=int)
@@ -75,14 +73,10 @@ def _given(arguments: argparse.Namespace, names: tuple[str, ...]) -> dict[str, A
 
 
 def _training_values(arguments: argparse.Namespace, from_file: dict[str, Any]) -> dict[str, Any]:
-    names = ("task", "objective", "risk", "supervision", "mosaic", "rounds", "steps", "minutes", "batch_pairs", "seed")
+    names = ("task", "objective", "supervision", "mosaic", "steps", "minutes", "batch_pairs", "seed")
     values = {**from_file, **_given(arguments, names)}
     if arguments.steps is not None and arguments.minutes is None:
         values["minutes"] = 0.0
-    if arguments.init and "rounds" not in values:
-        values["rounds"] = 1  # a second round starts from scratch and would forget the starting model
-    if arguments.task == "organ":
-        values["rounds"] = 1
     if arguments.eta and arguments.eta != "tune":
         try:
             values["eta"] = float(arguments.eta)

@@ -38,7 +38,7 @@ from typing import Any, TextIO
 
 from ClamSegLib import __version__
 from ClamSegLib.system.errors import ClamSegError, InputError
-from ClamSegLib.system.installation import examine_installation, require_torch
+from ClamSegLib.system.installation import drawing_problem, examine_installation, require_torch
 from ClamSegLib.system.progress import JsonReporter, Reporter
 
 NAME = "worker"
@@ -245,13 +245,16 @@ class Worker:
         result = segment_volume(look.volume, model, options, reporter, look)
         self._look, self._look_key = None, None  # a large scan is not kept in memory for nothing
         reporter.progress(0, 1, "writing")
+        pictures = bool(request.get("pictures", True))
+        if pictures and drawing_problem():
+            reporter.note(drawing_problem())
         write_case(
             result,
             output,
             dicom_seg=bool(request.get("dicom_seg")),
             overwrite=overwrite,
             arrays=bool(request.get("arrays")),
-            pictures=bool(request.get("pictures", True)),
+            pictures=pictures,
             accepted=accepted,
         )
         return {"folder": str(output), "summary": result.summary(), "lesions": len(result.lesions)}

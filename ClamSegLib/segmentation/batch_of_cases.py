@@ -20,7 +20,7 @@ from ClamSegLib.segmentation.report import write_case
 from ClamSegLib.segmentation.segment_volume import CaseResult, FirstLook, SegmentOptions, look_at, segment_volume
 from ClamSegLib.system.atomic_output import refuse_existing
 from ClamSegLib.system.errors import ClamSegError, InputError
-from ClamSegLib.system.installation import cpu_memory_mb
+from ClamSegLib.system.installation import cpu_memory_mb, drawing_problem
 from ClamSegLib.system.progress import Reporter
 
 # The volume, its maps, labels and components, and their temporary copies.
@@ -86,6 +86,8 @@ class CasePipeline:
     def run(self, cases: Sequence[CaseWork]) -> Shares:
         """Does all cases; a bad one stops no other."""
         started = time.perf_counter()
+        if drawing_problem():
+            self.reporter.note(drawing_problem())
         with _background() as reader, _background() as writer:
             ahead: Future[_Read] | None = None
             for number, case in enumerate(cases):

@@ -191,14 +191,27 @@ def measure_lesions(
 
 
 COLUMNS = (
-    "id", "condition", "first_slice", "last_slice", "n_slices", "volume_ml", "area_px", "longest_diameter_mm",
+    "id", "condition", "first_index", "last_index", "first_slice", "last_slice", "n_slices", "volume_ml", "area_px", "longest_diameter_mm",
     "mean_probability", "peak_probability", "mean_disagreement", "centre_l_mm", "centre_p_mm", "centre_s_mm",
     "centre_slice", "centre_row", "centre_column",
 )  # fmt: skip
 
 
+def slice_columns(first: int, last: int) -> dict[str, int]:
+    """First and last slice of a lesion as every file of lesions has them.
+
+    Args:
+        first: canonical voxel index, from 0.
+        last: likewise.
+
+    Returns:
+        `first_index`, `last_index`: voxel indices, from 0; `first_slice`, `last_slice`: as a person counts, from 1.
+    """
+    return {"first_index": first, "last_index": last, "first_slice": first + 1, "last_slice": last + 1}
+
+
 def write_lesions(path: Path, lesions: Sequence[Lesion]) -> None:
-    """Writes lesions.csv: empty cells where a figure is not known; slices and indices count from 0, canonical."""
+    """Writes lesions.csv: empty cells where a figure is not known; indices are canonical voxel indices."""
 
     def text(value: float | None, digits: int) -> str:
         return "" if value is None else f"{value:.{digits}f}"
@@ -210,7 +223,7 @@ def write_lesions(path: Path, lesions: Sequence[Lesion]) -> None:
             lps = lesion.centre_lps_mm or (None, None, None)
             writer.writerow(
                 [
-                    lesion.number, lesion.condition, lesion.first_slice, lesion.last_slice, lesion.n_slices,
+                    lesion.number, lesion.condition, *slice_columns(lesion.first_slice, lesion.last_slice).values(), lesion.n_slices,
                     text(lesion.volume_ml, 3), lesion.area_px, text(lesion.longest_diameter_mm, 1),
                     text(lesion.mean_probability, 3), text(lesion.peak_probability, 3), text(lesion.mean_disagreement, 3),
                     *(text(v, 2) for v in lps), *(text(v, 1) for v in lesion.centre_index),

@@ -18,9 +18,10 @@ from ClamSegLib import RESEARCH_ONLY, __version__
 from ClamSegLib.imaging.read_write import write_volume
 from ClamSegLib.imaging.seg_nrrd import Segment, write_segmentation
 from ClamSegLib.imaging.volume import box_of
-from ClamSegLib.segmentation.lesions import write_lesions
+from ClamSegLib.segmentation.lesions import slice_columns, write_lesions
 from ClamSegLib.segmentation.segment_volume import CaseResult
 from ClamSegLib.system.atomic_output import whole_folder
+from ClamSegLib.system.installation import drawing_problem
 
 SEGMENTATION, PROBABILITY, DISAGREEMENT = "segmentation.seg.nrrd", "probability.nrrd", "disagreement.nrrd"
 LESIONS, OVERLAY, STAGES, REPORT, DICOM_SEG = (
@@ -109,7 +110,7 @@ def report_of(result: CaseResult, accepted: Sequence[str] = ()) -> dict[str, Any
             "by_level": {str(level): count for level, count in result.slices_by_level.items()},
             "with_neighbours": result.neighbours,
         },
-        "lesions": [asdict(lesion) for lesion in result.lesions],
+        "lesions": [asdict(lesion) | slice_columns(lesion.first_slice, lesion.last_slice) for lesion in result.lesions],
         "warnings": list(result.warnings),
         "accepted_warnings": list(accepted),
         "seconds": {name: round(value, 3) for name, value in result.seconds.items()},
@@ -159,15 +160,13 @@ def write_case(
         folder: becomes visible when complete.
         dicom_seg: also write segmentation.dcm (an empty result has none, and says so in the report).
         arrays: write the arrays for a front (`write_arrays`) in place of the compressed image files.
-        pictures: draw overlay.png and stages.png.
+        pictures: draw overlay.png and stages.png, where Matplotlib is installed (`drawing_problem` says so before).
         accepted: doubts that the user was shown before the run and went on with.
 
     Raises:
         InputError: the folder exists and `overwrite` is false, or DICOM SEG cannot be written for this input.
         OutputError: not writable, disk full.
     """
-    from ClamSegLib.segmentation.pictures import write_overlay, write_stages
-
     with whole_folder(folder, overwrite) as part:
         started = time.perf_counter()
         segments = segments_of(result) if dicom_seg or not arrays else []
@@ -187,7 +186,9 @@ def write_case(
                 part / DICOM_SEG, segments, result.volume, series_description=f"ClamSeg {result.model.config.name}"
             )
         result.seconds["write"] = time.perf_counter() - started
-        if pictures:
+        if pictures and not drawing_problem():
+            from ClamSegLib.segmentation.pictures import write_overlay, write_stages
+
             started = time.perf_counter()
             write_overlay(part / OVERLAY, result, folder.name)
             write_stages(part / STAGES, result)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
+from pathlib import Path
 from typing import Any
 
 from ClamSegLib.system.engine_packages import engine_versions
 from ClamSegLib.system.errors import ClamSegError
 
-PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "safetensors", "pydicom", "highdicom", "matplotlib")
-_NEEDED = ("numpy", "scipy", "SimpleITK", "safetensors")
+PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "safetensors", "pydicom", "highdicom")
+_MEMINFO = Path("/proc/meminfo")
+_NEEDED = ("numpy", "scipy", "SimpleITK", "safetensors", "pydicom")
 
 
 class InstallationError(ClamSegError):
@@ -29,6 +32,16 @@ def versions() -> dict[str, str | None]:
         except importlib.metadata.PackageNotFoundError:
             found[name] = None
     return found
+
+
+def drawing_problem() -> str:
+    """Why no pictures and curves are drawn here, in a sentence; '' where Matplotlib is installed.
+
+    Slicer does not bundle it and needs none: its panel shows maps and curves itself.
+    """
+    if importlib.util.find_spec("matplotlib"):
+        return ""
+    return "Matplotlib is not installed, so pictures and curves are not drawn; everything else is written."
 
 
 def torch_problem() -> str:
@@ -117,12 +130,25 @@ def examine_installation() -> dict[str, Any]:
 
 
 def cpu_memory_mb() -> tuple[int | None, int | None]:
-    """Free and total memory of the machine; None where the system does not say."""
+    """Free and total memory of the machine; None where the system does not say.
+
+    What Linux keeps of files counts as free: it gives that back to whoever asks.
+    """
     try:
         page = os.sysconf("SC_PAGE_SIZE")
-        return os.sysconf("SC_AVPHYS_PAGES") * page // 2**20, os.sysconf("SC_PHYS_PAGES") * page // 2**20
+        free = os.sysconf("SC_AVPHYS_PAGES") * page // 2**20
+        return _linux_available_mb() or free, os.sysconf("SC_PHYS_PAGES") * page // 2**20
     except (AttributeError, ValueError, OSError):  # Windows, macOS
         return None, None
+
+
+def _linux_available_mb() -> int | None:
+    """MemAvailable; None on other systems."""
+    try:
+        lines = _MEMINFO.read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("MemAvailable:")), None)
 
 
 def _words(error: BaseException) -> str:

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import InputError, OutputError
+from ClamSegLib.system.installation import drawing_problem
 from ClamSegLib.system.process import TRAINING_LOCK, process_start, running_training
 from ClamSegLib.system.progress import JsonReporter, Reporter
 
@@ -95,10 +96,13 @@ class TrainingFolder:
             self.folder.rmdir()
 
     def reporter(self, shown: Reporter) -> Reporter:
-        """A reporter that writes events.jsonl and passes everything on to `shown`."""
+        """A reporter that writes events.jsonl and passes everything on to `shown`; says first what cannot be drawn."""
         if self._events is None:
             raise RuntimeError("the folder is not entered")
-        return _Both(JsonReporter(self._events), shown)
+        told = _Both(JsonReporter(self._events), shown)
+        if drawing_problem():
+            told.note(drawing_problem())
+        return told
 
     def stop_requested(self) -> bool:
         """Whether someone asked to finish; waits here while a `pause` file exists."""
@@ -107,13 +111,14 @@ class TrainingFolder:
         return (self._steered_by / STOP).exists()
 
     def write_metrics(self) -> None:
-        """Writes metrics.csv and curves.png from `rows`."""
+        """Writes metrics.csv and, where Matplotlib is installed, curves.png from `rows`."""
         names = list(dict.fromkeys(name for row in self.rows for name in row))
         with whole_file(self.folder / METRICS) as path, path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, names)
             writer.writeheader()
             writer.writerows(self.rows)
-        self._write_curves()
+        if not drawing_problem():
+            self._write_curves()
         if self._tensorboard:
             self._write_tensorboard()
 

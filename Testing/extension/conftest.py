@@ -68,6 +68,17 @@ def window(scene: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
-def real_window(scene: Any) -> Iterator[Any]:
-    """The module's window with the real worker process."""
+def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Python is started as in Slicer, where sys.executable is a launcher; on POSIX, where a script can be one."""
+    from slicer_stand_in.launcher import Launcher
+
+    made = Launcher(tmp_path)
+    if os.name != "nt":
+        monkeypatch.setattr(sys, "executable", str(made.path))
+    return made
+
+
+@pytest.fixture
+def real_window(scene: Any, launcher: Any) -> Iterator[Any]:
+    """The module's window with the real worker process, behind a launcher as in Slicer."""
     yield from _build(scene, None)

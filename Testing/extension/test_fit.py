@@ -61,3 +61,18 @@ def test_a_guess_is_called_a_guess() -> None:
     assert describe(VolumeFacts("MR", True, "", 40, False, plane="sagittal")) == "MRI, 40 sagittal slices"
     assert describe(VolumeFacts("CT", True, "", 9, True, oblique_deg=16.6)) == "CT, 9 slices, oblique by 17°"
     assert suggest_model(list_models(), VolumeFacts("", False, "", 0, False)) == ""
+
+
+def test_a_model_of_ones_own_is_suggested_only_where_no_shipped_one_fits_as_well() -> None:
+    facts = SAMPLES["mr-flair-lesion"]
+    own = {
+        "name": "zz-tried-for-a-minute",
+        "origin": "user",
+        "task": "lesion",
+        "modality": "MR",
+        "body_part": "head",
+        "sequence": "FLAIR",
+    }
+    assert suggest_model([*list_models(), own], facts) == "mr-flair-lesion"
+    t1 = {**own, "name": "own-t1", "sequence": "T1"}
+    assert suggest_model([*list_models(), t1], VolumeFacts("MR", True, "t1 head", 46, False)) == "own-t1"

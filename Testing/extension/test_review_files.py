@@ -78,6 +78,10 @@ def test_the_table_tells_every_lesion_and_what_was_decided(bench: Bench, tmp_pat
         ("1", "accepted", "glioma"),
         ("2", "rejected", "glioma"),
     ]
+    for row, line in zip(rows, result.lesions.rows(), strict=True):
+        counted = [int(row[f"{end}_slice"]) for end in ("first", "last")]
+        assert slices_words(line) in ("{}\u2013{}".format(*counted), str(counted[0])), "as the panel counts"
+        assert [int(row[f"{end}_index"]) for end in ("first", "last")] == [line.first_slice, line.last_slice]
     # the plain frame has voxels of 1 x 1 x 2 mm
     assert float(rows[0]["volume_ml"]) == pytest.approx(2 * 4 * 5 * 2 / 1000, abs=5e-4)
     ras = result.world_of(result.lesions.row(1))

@@ -238,8 +238,10 @@ def test_a_grey_png_loaded_as_colours_is_read_as_grey_and_a_coloured_one_is_refu
     assert problem_of_volume(volume) == ""
     assert np.array_equal(voxels_of(volume), grey)
     coloured = np.stack([grey, grey, 255 - grey], axis=-1)
+    photo = slicer.util.addVolumeFromArray(coloured, name="photo", nodeClassName="vtkMRMLVectorVolumeNode")
+    assert problem_of_volume(photo) == "photo is a colour picture; ClamSeg needs grey values.", "before any click"
     with pytest.raises(SceneError, match="colour picture"):
-        voxels_of(slicer.util.addVolumeFromArray(coloured, name="photo", nodeClassName="vtkMRMLVectorVolumeNode"))
+        voxels_of(photo)
 
 
 def test_an_x_ray_that_slicer_only_shows_inverted_is_inverted_for_the_model(scene: Any) -> None:

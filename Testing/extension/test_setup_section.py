@@ -25,6 +25,14 @@ class Installer:
         self.done: list[Any] = []
         self.broken: Exception | None = None
         self.restart = False
+        self.torch_extension = True
+        self.opened = 0
+
+    def has_torch_extension(self) -> bool:
+        return self.torch_extension
+
+    def open_extensions_manager(self) -> None:
+        self.opened += 1
 
     def _do(self, what: Any) -> None:
         if self.broken is not None:
@@ -135,13 +143,57 @@ def test_repair_removes_torch_first_and_offers_a_restart(panel: Any, monkeypatch
     assert restarted == [1]
 
 
-def test_without_the_pytorch_extension_the_user_is_told_where_to_get_it(panel: Any) -> None:
-    from ClamSegPanel.setup.slicer_installer import SlicerInstaller
+@pytest.mark.parametrize("button", ["installButton", "repairButton"])
+def test_without_the_pytorch_extension_the_extensions_manager_is_offered_and_nothing_else_asked(
+    panel: Any, button: str
+) -> None:
+    panel.installer.torch_extension = False
+    found(panel, **report(torch=None, packages={"torch": None, "safetensors": None}))
+    panel.dialogs.says_yes = False
+    panel.click(button)
+    assert [title for _, title, _ in panel.dialogs.shown] == ["Extensions Manager?"]
+    assert panel.installer.opened == 0
+    panel.dialogs.says_yes = True
+    panel.click(button)
+    assert panel.installer.opened == 1
+    assert panel.installer.done == []
+    assert panel.dialogs.errors() == []
+    assert panel.text("setupStateLabel") == "Not installed: Slicer's extension PyTorch is missing."
 
-    panel.panel.setup.installer = SlicerInstaller()
+
+def test_the_extension_is_found_by_its_module_and_its_manager_is_slicers(
+    panel: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import types
+
+    import slicer
+
+    from ClamSegPanel.setup.slicer_installer import SlicerInstaller
+    from ClamSegWorkflow.scene import SceneError
+
+    installer = SlicerInstaller()
+    assert not installer.has_torch_extension()
+    (tmp_path / "PyTorchUtils.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert installer.has_torch_extension()
+    monkeypatch.setattr(slicer.util, "mainWindow", lambda: None)
+    with pytest.raises(SceneError, match="without its main window"):
+        installer.open_extensions_manager()
+    opened: list[int] = []
+    main_window = types.SimpleNamespace(on_ViewExtensionsManagerAction_triggered=lambda: opened.append(1))
+    monkeypatch.setattr(slicer.util, "mainWindow", lambda: main_window)
+    installer.open_extensions_manager()
+    assert opened == [1]
+
+
+def test_repair_speaks_of_removing_pytorch_only_where_there_is_one(panel: Any) -> None:
     found(panel, **report(torch=None, packages={"torch": None}))
-    panel.click("installButton")
-    assert "Extensions Manager" in panel.dialogs.errors()[-1]
+    panel.click("repairButton")
+    assert "removed" not in panel.dialogs.shown[-1][2]
+    assert panel.installer.done == [("torch", ">=2.6")]
+    found(panel)
+    panel.click("repairButton")
+    assert "PyTorch is removed" in panel.dialogs.shown[-1][2]
 
 
 def test_torch_comes_through_the_pytorch_extension_and_others_through_slicer(

@@ -137,6 +137,7 @@ def test_a_training_from_start_to_stop(panel: Any, phantoms: Path, models: Path,
     panel.click("pauseTrainingButton")
     panel.wait_until(lambda: panel.shown("trainingPreviewLabel"), 120)
     assert panel.ui.trainingPreviewLabel.pixmap.width() == 420
+    assert (models / ".trainings" / "Läsionen 2.png").is_file()
     panel.click("showCurvesButton")
     chart = chart_of(panel.scene)
     names = [chart.GetNthPlotSeriesNode(k).GetName() for k in range(chart.GetNumberOfPlotSeriesNodes())]
@@ -189,6 +190,49 @@ def test_a_killed_training_is_told_in_red_and_go_on_takes_it_up(panel: Any, phan
     assert "is finished" in panel.text("trainingLabel")
     assert "killed" in panel.entries("modelSelector")
     assert not panel.shown("resumeTrainingButton")
+
+
+def ended(models: Path, name: str, *last: dict[str, object]) -> None:
+    """What a training leaves that ended with nobody looking; its figures would fill more than one reading."""
+    folder = models / name
+    folder.mkdir(parents=True)
+    progress = {"event": "progress", "stage": "training", "done": 20, "total": 20, "seconds_left": 1.0}
+    metric = {"event": "metric", "round": 0, "step": 20, "criterion": 0.8}
+    many = [json.dumps(metric) + " " * 1000] * 1200
+    lines = [*many, *(json.dumps(each) for each in (progress, *last))]
+    (folder / "events.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def test_a_panel_opened_after_a_training_says_its_end_at_once(panel: Any, models: Path, tmp_path: Path) -> None:
+    ended(models, "failed")
+    log = models / ".trainings" / "failed.log"
+    log.parent.mkdir()
+    log.write_text(json.dumps({"event": "error", "message": "The disk is full."}) + "\n")
+    panel.panel.training._follow(models / "failed")
+    assert state(panel) == "failed"
+    assert panel.text("trainingLabel") == "'failed' ended: The disk is full."
+    ended(models, "whole", {"event": "done", "finished": True})
+    panel.panel.training._follow(models / "whole")
+    assert state(panel) == "finished"
+
+
+def test_the_last_picture_of_a_finished_training_is_there_for_a_panel_opened_later(panel: Any, models: Path) -> None:
+    from ClamSegLib.system.paths import resources_folder
+
+    picture = resources_folder() / "Samples" / "xray_chest.png"
+    folder = models / "seen"
+    ended(models, "seen", {"event": "preview", "path": str(picture)}, {"event": "done", "finished": True})
+    panel.panel.training._follow(folder)
+    kept = models / ".trainings" / "seen.png"
+    assert kept.read_bytes() == picture.read_bytes()
+    assert not (folder / "preview.png").exists(), "a model folder is passed on"
+    text = (folder / "events.jsonl").read_text(encoding="utf-8").replace(str(picture), str(folder / "preview.png"))
+    (folder / "events.jsonl").write_text(text, encoding="utf-8")
+    panel.ui.trainingPreviewLabel.visible = False
+    panel.panel.training._follow(folder)
+    assert panel.shown("trainingPreviewLabel")
+    panel.panel.training.forget_picture("seen")
+    assert not kept.exists()
 
 
 def test_a_training_that_is_refused_says_its_last_words(panel: Any, tmp_path: Path, models: Path) -> None:

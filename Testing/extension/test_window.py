@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import slicer
 from run_bench import two_lesions
+from scene_files import load_scene, save_scene
 from slicer_stand_in import driver
 from slicer_stand_in.sample_volumes import add_sample
 from volumes_in_scene import add_volume
@@ -351,6 +352,48 @@ def test_entering_and_leaving_the_module_keeps_the_choices(window: Any) -> None:
     window.choose("volumeSelector", "other")
     node = window.scene.GetSingletonNode("ClamSeg", "vtkMRMLScriptedModuleNode")
     assert node.GetNodeReference("inputVolume").GetName() == "other"
+
+
+def test_the_segment_that_shows_the_organ_comes_back_with_the_scene(window: Any, tmp_path: Path) -> None:
+    brain(window)
+    node = window.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "organs")
+    for name in ("left", "right"):
+        node.GetSegmentation().AddEmptySegment(name, name)
+    window.choose("organSelector", "an existing segment")
+    selector = window.ui.organSegmentSelector
+    selector.setCurrentNode(node)
+    selector.setCurrentSegmentID("right")
+    assert window.panel.node.organSegmentation.GetName() == "organs"
+    assert window.panel.node.organSegment == "right"
+    assert save_scene(window.scene, str(tmp_path / "scene.mrb"))
+    window.scene.Clear(False)
+    window.process_events()
+    assert selector.currentNode() is None
+    window.widget.exit()
+    assert load_scene(window.scene, str(tmp_path / "scene.mrb"))
+    window.widget.enter()
+    window.process_events()
+    assert window.text("organSelector") == "an existing segment"
+    assert selector.currentNode().GetName() == "organs"
+    assert selector.currentSegmentID() == "right"
+
+
+def test_a_reloaded_module_looks_at_the_set_up_without_being_left_and_entered(
+    window: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+
+    def reload(name: str) -> None:
+        """As Slicer's util.py: the new widget is made, set up and named, and not entered."""
+        window.widget.cleanup()
+        made.append(driver.Window(driver.load_module(), window.worker))
+        monkeypatch.setattr(slicer.modules, f"{name}Widget", made[0].widget, raising=False)
+
+    monkeypatch.setattr(slicer.util, "reloadScriptedModule", reload, raising=False)
+    asked = [command for command, _, _ in window.worker.requests].count("hello")
+    window.widget.onReload()
+    assert [command for command, _, _ in window.worker.requests].count("hello") == asked + 1
+    made[0].close()
 
 
 def test_a_module_reloaded_during_a_run_ends_its_worker(window: Any) -> None:

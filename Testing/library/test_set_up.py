@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import subprocess
+import sys
 import types
 from pathlib import Path
 
@@ -284,11 +286,49 @@ def test_the_tests_end_with_those_of_the_page_and_words_choose_one_suite(
 
 
 def test_a_test_run_without_chromium_ends_with_what_to_do(
-    run: types.ModuleType, started: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    run: types.ModuleType,
+    started: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     with_page(run, monkeypatch).browser_problem = "The page's tests need Chromium; run 'sudo apt-get'"
-    with pytest.raises(SystemExit, match="need Chromium"):
-        run.main(["test"])
+    assert run.main(["test"]) == 1
+    assert "need Chromium; run 'sudo apt-get'" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_after_a_failed_step_the_others_run_all_the_same_and_every_failure_is_named_last(
+    run: types.ModuleType,
+    started: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with_page(run, monkeypatch)
+
+    def call(command: list[str], **more: object) -> int:
+        started.append(command[1:])
+        return {"mypy": 2, "pytest": 1}.get(command[2], 0)
+
+    monkeypatch.setattr(run, "call", call)
+    assert run.main(["test"]) == 2
+    assert [words[1] for words in started] == ["ruff", "ruff", "mypy", "pytest", "pytest"]
+    said = [line for line in capsys.readouterr().out.splitlines() if "FAILED" in line]
+    assert [line.partition("FAILED ")[2].split(" -")[0] for line in said] == [
+        "(2): mypy",
+        "(1): pytest",
+        "(1): pytest Testing/web",
+    ]
+
+
+def test_tests_that_need_ctrl_c_pass_in_a_background_job_which_ignores_it(repository: Path) -> None:
+    name = "test_a_cancel_that_an_import_turns_into_another_error_is_a_cancel_all_the_same"
+    file = "Testing/library/commands/test_bad_input.py"
+    ask = (
+        "import signal, sys, pytest; signal.signal(signal.SIGINT, signal.SIG_IGN); sys.exit(pytest.main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", ask, "-q", "-p", "no:cacheprovider", f"{file}::{name}"]
+    run = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False, timeout=200)
+    assert run.returncode == 0, run.stdout
+    assert "1 passed" in run.stdout
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,10 +19,6 @@ for folder in (REPOSITORY, REPOSITORY / "Testing" / "library", REPOSITORY / "Tes
 from page_server import PageServer  # noqa: E402
 
 import ClamSegWeb  # noqa: E402, F401 - puts the rooms that the page shares on the path
-
-# Tests that run in the background may have been told to ignore Ctrl-C; the servers they start must not inherit that.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Chromium itself asks the network for nothing; the sandbox needs rights that root in a container lacks.

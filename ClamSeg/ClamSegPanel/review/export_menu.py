@@ -75,6 +75,7 @@ class ExportMenu:
         result = self._review.result
         if result is None:
             return
+        self._ui.exportLabel.text = ""  # what was written before must not stand under what fails now
         self._panel.keep_setting("exportFolder", str(path.parent))
         if kind == "dicom":
             self._export_dicom(result, with_ending(path, kind))
@@ -118,6 +119,7 @@ class ExportMenu:
     def _save_corrections(self, checked: bool = False) -> None:
         from ClamSegLib.datasets.corrections import save_corrections
 
+        self._ui.exportLabel.text = ""
         saved = save_corrections(corrections_folder(self._panel), reviewed_case(self._review.result))
         self._review.refresh()
         self._panel.log(_("{n} slices saved for fine-tuning in {folder}.").format(n=saved.rows, folder=saved.folder))

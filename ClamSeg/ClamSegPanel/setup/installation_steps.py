@@ -12,8 +12,8 @@ from ClamSegPanel.setup.kept_packages import OF_SLICER
 from ClamSegWorkflow.words import tr as _
 
 TORCH_VERSION = ">=2.6"
-# What a click installs; versions as the library asks for them.
-PACKAGES = {"safetensors": ">=0.4", "pydicom": ">=3.0", "matplotlib": ">=3.8", "highdicom": ">=0.24"}
+# What a click installs; versions as the library asks for them. Of these Slicer lacks safetensors, and before 5.12 highdicom.
+PACKAGES = {"safetensors": ">=0.4", "pydicom": ">=3.0", "highdicom": ">=0.24"}
 OPTIONAL = {"optuna": ">=4.0"}
 
 
@@ -130,9 +130,8 @@ def installation_lines(report: dict[str, Any]) -> list[InstallationLine]:
 
 def _package_line(name: str, version: str | None, report: dict[str, Any]) -> InstallationLine:
     if version is None:
-        needed = name in ("torch", "safetensors", *OF_SLICER)
-        state = _("missing") if needed else _("missing, needed for some steps only")
-        return InstallationLine(name, "", state, not needed)
+        only_for = {"highdicom": _("missing, needed for DICOM SEG only")}.get(name)
+        return InstallationLine(name, "", only_for or _("missing"), only_for is not None)
     if name == "torch" and report.get("torch") is None:
         return InstallationLine(name, version, _("does not work"), False)
     return InstallationLine(name, version, _("works"), True)

@@ -9,8 +9,8 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
+from ClamSegPanel.colours import paint
 from ClamSegPanel.columns import fit_columns
-from ClamSegPanel.doctor_view import COLOURS
 from ClamSegPanel.user_action import user_action
 
 
@@ -42,7 +42,7 @@ class ModelsView:
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(self._tip(entry))
                 if entry["problem"]:
-                    item.setForeground(qt.QBrush(qt.QColor(COLOURS["refused"])))
+                    paint(item, "refused", table)
                 table.setItem(row, column, item)
         fit_columns(table)
         self._chosen_changed()
@@ -103,5 +103,6 @@ class ModelsView:
         question = _("Remove the model '{name}' from this computer? It cannot be brought back.")
         if self._panel.ask(_("Remove?"), question.format(name=entry["name"])):
             remove_model(entry["name"])
+            self._panel.training.forget_picture(entry["name"])
             self._say(_("'{name}' was removed.").format(name=entry["name"]))
             self._panel.models_changed()

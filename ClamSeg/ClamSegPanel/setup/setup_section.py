@@ -10,8 +10,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from ClamSegPanel.colours import paint, say
 from ClamSegPanel.columns import fit_columns
-from ClamSegPanel.doctor_view import COLOURS
 from ClamSegPanel.setup.bundle_view import BundleView
 from ClamSegPanel.setup.faster_engine_view import FasterEngineView
 from ClamSegPanel.setup.installation_steps import (
@@ -56,8 +56,7 @@ class SetupSection:
         if self._looking:
             return
         self._looking = True
-        self._ui.setupLabel.text = _("Packages and GPUs are being looked at.")
-        self._ui.setupLabel.styleSheet = ""
+        say(self._ui.setupLabel, _("Packages and GPUs are being looked at."))
         self._panel.logic.look_at_installation(self._looked)
 
     def fill_models(self) -> None:
@@ -101,8 +100,8 @@ class SetupSection:
         self._looking = False
         report = self._panel.logic.installation
         problems = [problem] if problem else list(report.get("problems") or [])
-        self._ui.setupLabel.text = "\n".join(problems) or _("All that is needed is there and works.")
-        self._ui.setupLabel.styleSheet = f"color: {COLOURS['refused']}" if problems else ""
+        words = "\n".join(problems) or _("All that is needed is there and works.")
+        say(self._ui.setupLabel, words, "refused" if problems else "ok")
         self._ui.setupSection.collapsed = self._ui.setupSection.collapsed and not problems
         self.show(report)
         self._panel.models_changed()
@@ -117,8 +116,7 @@ class SetupSection:
             for column, text in enumerate((line.part, line.version, line.state)):
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(text)
-                if not line.works:
-                    item.setForeground(qt.QBrush(qt.QColor(COLOURS["refused"])))
+                paint(item, "ok" if line.works else "refused", table)
                 table.setItem(row, column, item)
         fit_columns(table)
 
@@ -141,12 +139,29 @@ class SetupSection:
 
     @user_action(_("PyTorch could not be repaired."))
     def _repair(self, checked: bool = False) -> None:
-        question = _("PyTorch is removed and {what} downloaded and installed again, for this computer. Go on?")
-        self._carry_out(steps_to_repair(self._panel.logic.installation), question)
+        steps = steps_to_repair(self._panel.logic.installation)
+        again = _("PyTorch is removed and {what} downloaded and installed again, for this computer. Go on?")
+        anew = _("{what} is downloaded and installed for this computer; there is none yet. Go on?")
+        self._carry_out(steps, again if steps.remove_torch_first else anew)
 
     def _carry_out(self, steps: InstallationSteps, question: str) -> None:
-        if self._panel.ask(_("Install?"), question.format(what=steps.words())):
+        """Asks and does it; what stands in the way is said in place of the question."""
+        refused = self.refused()
+        if refused:
+            self._panel.failed(refused)
+        elif steps.torch and not self.installer.has_torch_extension():
+            self._offer_torch_extension()
+        elif self._panel.ask(_("Install?"), question.format(what=steps.words())):
             self.install_now(lambda: carry_out(steps, self.installer))
+
+    def _offer_torch_extension(self) -> None:
+        text = _(
+            "PyTorch comes through Slicer's extension PyTorch, which is not installed here. Open the Extensions Manager "
+            "to install it? Restart Slicer afterwards and click Install again. Without a network use Install bundle."
+        )
+        self.say(_("Not installed: Slicer's extension PyTorch is missing."))
+        if self._panel.ask(_("Extensions Manager?"), text):
+            self.installer.open_extensions_manager()
 
     def install_now(self, install: Callable[[], None], *, restart: bool = True) -> bool:
         """Ends the worker, which holds the packages' files, installs, and looks again whatever came of it.

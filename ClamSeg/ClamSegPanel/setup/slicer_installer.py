@@ -15,6 +15,7 @@ import sysconfig
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,21 @@ class SlicerInstaller:
 
     def __init__(self) -> None:
         self.site_packages = Path(sysconfig.get_paths()["purelib"])
+
+    def has_torch_extension(self) -> bool:
+        """Whether Slicer's extension PyTorch, which alone installs it, is loaded."""
+        return find_spec("PyTorchUtils") is not None
+
+    def open_extensions_manager(self) -> None:
+        """Shows where the extension can be installed.
+
+        Raises:
+            SceneError: Slicer runs without its main window.
+        """
+        window = slicer.util.mainWindow()
+        if window is None:
+            raise SceneError(_("This Slicer runs without its main window; use Install bundle, or Slicer with one."))
+        window.on_ViewExtensionsManagerAction_triggered()
 
     def install_torch(self, version: str) -> None:
         """PyTorch for this computer's GPU.

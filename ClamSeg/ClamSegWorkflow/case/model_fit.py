@@ -54,14 +54,17 @@ def describe(facts: VolumeFacts) -> str:
 
 
 def suggest_model(models: Sequence[dict[str, Any]], facts: VolumeFacts) -> str:
-    """Name of the lesion model that fits best; the user's own before shipped ones; '' where none fits."""
+    """Name of the lesion model that fits best; a shipped one before an own of equal fit; '' where none fits.
+
+    A model of one's own may have learned from a few slices for a minute: it is there to be chosen, not suggested.
+    """
     scored = []
     for model in models:
         if model.get("problem") or model.get("task") != "lesion" or model.get("modality") != facts.modality:
             continue
         part, series = model.get("body_part", ""), str(model.get("sequence", "")).lower()
         score = 4 * (bool(part) and part == body_part(facts)) + 2 * (bool(series) and series in facts.words)
-        scored.append((score, model.get("origin") == "user", model["name"]))
+        scored.append((score, model.get("origin") == "shipped", model["name"]))
     return max(scored)[2] if scored else ""
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ClamSegWorkflow.case.corrections import scan_of
 from ClamSegWorkflow.case.lesion_row import LesionRow
-from ClamSegWorkflow.case.review_text import decision_words, size_words, slices_words
+from ClamSegWorkflow.case.review_text import decision_words, size_words, sizes_words, slices_words
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.geometry import matrix_of
 from ClamSegWorkflow.scene.segments import segment_looks, segment_mask
@@ -28,8 +28,8 @@ KINDS: dict[str, tuple[str, str]] = {
     "dicom": ("DICOM SEG", ".dcm"),
 }
 _TABLE_COLUMNS = (
-    "id", "condition", "decision", "first_slice", "last_slice", "n_slices", "volume_ml", "area_px",
-    "longest_diameter_mm", "mean_probability", "mean_disagreement", "centre_l_mm", "centre_p_mm", "centre_s_mm",
+    "id", "condition", "decision", "first_index", "last_index", "first_slice", "last_slice", "n_slices", "volume_ml",
+    "area_px", "longest_diameter_mm", "mean_probability", "mean_disagreement", "centre_l_mm", "centre_p_mm", "centre_s_mm",
 )  # fmt: skip
 _REPORT_FACTS = (
     "model", "weights_sha256", "level", "threshold", "version", "device", "organ", "warnings", "accepted_warnings",
@@ -112,6 +112,8 @@ def table_rows(result: Any) -> list[LesionRow]:
 
 
 def _write_table(result: Any, path: Path) -> None:
+    from ClamSegLib.segmentation.lesions import slice_columns
+
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ matrix_of(result.volume)
     is_picture = result.lesions is not None and result.lesions.is_picture
 
@@ -125,7 +127,8 @@ def _write_table(result: Any, path: Path) -> None:
             centre = ["", "", ""] if is_picture else [f"{v:.2f}" for v in (lps @ [*row.centre_ijk, 1.0])[:3]]
             writer.writerow(
                 [
-                    row.number, row.condition, row.decision.value, row.first_slice, row.last_slice, row.n_slices,
+                    row.number, row.condition, row.decision.value,
+                    *slice_columns(row.first_slice, row.last_slice).values(), row.n_slices,
                     text(row.volume_ml, 3), row.area_px, text(row.longest_diameter_mm, 1),
                     text(row.mean_probability, 3), text(row.mean_disagreement, 3), *centre,
                 ]
@@ -157,6 +160,8 @@ def _write_report(result: Any, path: Path) -> None:
             )  # fmt: skip
             lines.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
         lines.append("</table>")
+        if sizes_words(result.volume):
+            lines.append(f"<p>{html.escape(sizes_words(result.volume))}</p>")
     if result.marks:
         marks = ", ".join(f"{index + 1} {word}" for index, word in sorted(result.marks.items()))
         lines.append("<p>" + _("Slices marked by the reader: {marks}.").format(marks=html.escape(marks)) + "</p>")

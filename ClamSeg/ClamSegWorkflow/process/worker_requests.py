@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from ClamSegWorkflow.process.launcher import without_launchers_line
 from ClamSegWorkflow.process.protocol import LineBuffer
 from ClamSegWorkflow.words import tr as _
 
@@ -31,6 +32,7 @@ class WorkerRequests:
         self._next_id = 1
         self._on_log = on_log
         self._turn = 0
+        self._killed = False
         self.pid = 0
         self.log: deque[str] = deque(maxlen=_LOG_LINES)
 
@@ -61,7 +63,9 @@ class WorkerRequests:
 
     def feed_log(self, data: bytes) -> None:
         """Takes what the worker wrote to its error stream."""
-        for line in data.decode("utf-8", "replace").splitlines():
+        text, killed = without_launchers_line(data.decode("utf-8", "replace"))
+        self._killed = self._killed or killed
+        for line in text.splitlines():
             self._keep(line)
 
     def forget(self) -> None:
@@ -69,6 +73,7 @@ class WorkerRequests:
         self._turn += 1
         self._buffer = LineBuffer()
         self.pid = 0
+        self._killed = False
         self._waiting.clear()
 
     def fail(self, message: str) -> None:
@@ -82,7 +87,7 @@ class WorkerRequests:
         """What a user reads of a worker that ended by itself."""
         how = (
             _("was killed, perhaps because memory ran out")
-            if crashed
+            if crashed or self._killed
             else _("ended with code {exit_code}").format(exit_code=exit_code)
         )
         told = next((line for line in reversed(self.log) if line.strip()), "")

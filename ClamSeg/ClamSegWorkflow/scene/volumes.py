@@ -44,10 +44,18 @@ def problem_of_volume(volume: Any) -> str:
         return _(
             "{name} is a colour volume of several slices; ClamSeg reads grey values, or a single colour picture."
         ).format(name=name)
+    if components > 1 and _is_true_colour(image):
+        return _("{volume} is a colour picture; ClamSeg needs grey values.").format(volume=name)
     matrix = matrix_of(volume)[:3, :3]
     if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 1e-9:
         return _("{name} has a spacing of zero; its geometry is damaged, load the scan again.").format(name=name)
     return ""
+
+
+def _is_true_colour(image: Any) -> bool:
+    """Whether red, green and blue differ anywhere: such a picture holds no grey values."""
+    colours = numpy_support.vtk_to_numpy(image.GetPointData().GetScalars())
+    return not all(np.array_equal(colours[:, 0], colours[:, channel]) for channel in (1, 2))
 
 
 def voxels_of(volume: Any) -> np.ndarray:
@@ -57,7 +65,7 @@ def voxels_of(volume: Any) -> np.ndarray:
     (MONOCHROME1) is inverted here too, so that bone is bright for every model.
 
     Raises:
-        SceneError: what `problem_of_volume` says, or a picture in true colour.
+        SceneError: what `problem_of_volume` says.
     """
     problem = problem_of_volume(volume)
     if problem:
@@ -67,12 +75,7 @@ def voxels_of(volume: Any) -> np.ndarray:
     array = numpy_support.vtk_to_numpy(image.GetPointData().GetScalars())
     components = image.GetNumberOfScalarComponents()
     if components > 1:
-        array = array.reshape(k, j, i, components)
-        if not (np.array_equal(array[..., 0], array[..., 1]) and np.array_equal(array[..., 0], array[..., 2])):
-            raise SceneError(
-                _("{volume} is a colour picture; ClamSeg needs grey values.").format(volume=volume.GetName())
-            )
-        array = array[..., 0]
+        array = array.reshape(k, j, i, components)[..., 0]
     array = array.reshape(k, j, i)
     if array.dtype.name not in _NRRD_TYPES:
         array = _storable(volume.GetName(), array)

@@ -5,7 +5,9 @@ It lies in a folder `.trainings` of the user's models, so that another Slicer of
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +36,7 @@ class StartedTrainings:
             OSError: the folder cannot be written, or Python not be started.
         """
         self._own.mkdir(parents=True, exist_ok=True)
+        self.preview(name).unlink(missing_ok=True)  # of a training before this one
         (self._own / f"{name}.json").write_text(json.dumps(words), encoding="utf-8")
         return self._start(words, self.log(name))
 
@@ -51,6 +54,16 @@ class StartedTrainings:
     def log(self, name: str) -> Path:
         """The file that holds what a training printed."""
         return self._own / f"{name}.log"
+
+    def preview(self, name: str) -> Path:
+        """The last picture of a training that a panel saw: patients' images, so that it lies in no model folder."""
+        return self._own / f"{name}.png"
+
+    def keep_preview(self, name: str, picture: Path) -> None:
+        """Keeps a picture of a training for whoever opens the panel when it has ended."""
+        with contextlib.suppress(OSError):  # a picture less is no reason to stop anything
+            self._own.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(picture, self.preview(name))
 
     def words(self, name: str) -> list[str]:
         """The words of its first start, [] where they are not known."""

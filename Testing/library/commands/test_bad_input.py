@@ -787,14 +787,8 @@ def test_boxes_are_refused_where_masks_are_asked_for(tmp_path: Path, capsys: pyt
 # -- the machine fails -------------------------------------------------------------------------------------
 
 
-def ctrl_c_reaches_it() -> None:
-    """A branch starts background jobs with SIGINT ignored, and children inherit that; a person's Ctrl-C does arrive."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def as_a_person(words: list[object], **more: object) -> "subprocess.Popen[str]":
     """The command line in a process of its own."""
-    more.setdefault("preexec_fn", ctrl_c_reaches_it)
     command = [sys.executable, "-m", "ClamSegLib", *map(str, words)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     root = Path(__file__).resolve().parents[3]

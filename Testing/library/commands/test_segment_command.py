@@ -72,6 +72,13 @@ def test_a_case_folder_is_complete_and_consistent(tmp_path, model):
         rows = list(csv.DictReader(file))
     assert len(rows) == len(told["lesions"])
     assert sum(float(r["volume_ml"]) for r in rows) == pytest.approx(lesion.sum() * 6 / 1000, abs=0.001 * len(rows))
+    slices = ("first_index", "last_index", "first_slice", "last_slice")
+    assert [[int(r[name]) for name in slices] for r in rows] == [[t[name] for name in slices] for t in told["lesions"]]
+    marked = np.flatnonzero(lesion.any(axis=(1, 2)))
+    assert min(int(r["first_index"]) for r in rows) == marked[0]
+    assert max(int(r["last_index"]) for r in rows) == marked[-1]
+    assert all(int(r["first_slice"]) == int(r["first_index"]) + 1 for r in rows)
+    assert all(int(r["last_slice"]) == int(r["last_index"]) + 1 for r in rows)
     volumes = [float(r["volume_ml"]) for r in rows]
     assert volumes == sorted(volumes, reverse=True)
     assert told["notice"] == "For research, not for diagnosis."
