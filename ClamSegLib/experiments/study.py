@@ -19,6 +19,7 @@ import torch
 from ClamSegLib import __version__
 from ClamSegLib.datasets.rows import LabelledFolder
 from ClamSegLib.evaluation.evaluate import EvaluationOptions, evaluate
+from ClamSegLib.experiments import plain_networks  # noqa: F401 - a row may train one
 from ClamSegLib.experiments.study_file import CHOICE, Study, StudyRow, with_choice
 from ClamSegLib.experiments.study_patients import with_corrections, with_groups
 from ClamSegLib.experiments.study_table import write_tables

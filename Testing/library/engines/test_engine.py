@@ -20,6 +20,7 @@ from ClamSegLib.engines.build import open_engine
 from ClamSegLib.engines.choose import SMALLEST_AGREEMENT, OpenEngine, Work, choose_engine, engines_by_rule
 from ClamSegLib.engines.engine import Engine, EngineChoice
 from ClamSegLib.engines.self_test import try_engine
+from ClamSegLib.experiments import plain_networks  # noqa: F401 - engines run them too
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.model.checkpoint import LoadedModel, load_model

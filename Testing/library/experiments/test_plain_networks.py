@@ -1,8 +1,12 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 from labelled_phantoms import write_phantoms
 
 from ClamSegLib.cli import main
+from ClamSegLib.experiments import plain_networks  # noqa: F401 - lets twins be built of them
 from ClamSegLib.model.checkpoint import load_model
 from ClamSegLib.model.config import NetworkConfig
 from ClamSegLib.model.twin import TwinUNet
@@ -90,3 +94,17 @@ def test_a_plain_network_is_exported_and_agrees_with_torch(trained, tmp_path):
     assert (tmp_path / "onnx" / "model.onnx").is_file()
     assert load_model(model).config.network.heads == 1
     assert main(["export", str(model), "--format", "onnx", "--output", str(tmp_path / "b"), "--level", "2"]) == 2
+
+
+def test_without_the_experiments_a_plain_network_is_refused_in_words():
+    code = """
+from ClamSegLib.model.config import NetworkConfig
+from ClamSegLib.model.twin import TwinUNet
+from ClamSegLib.system.errors import InputError
+try:
+    TwinUNet(NetworkConfig(kind="unet"))
+except InputError as error:
+    print(error)
+"""
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert "'unet' is there to be compared with; only `clamseg study` works with it" in told

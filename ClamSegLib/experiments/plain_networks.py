@@ -1,7 +1,8 @@
 """Two plainer networks for comparison: the U-Net (arXiv 1505.04597) and the FCN (arXiv 1411.4038), one head each.
 
 Both have the backbone of the UNet++ (unetplusplus.py), so that a difference comes from how its maps are joined:
-the U-Net decodes with one skip connection per level, the FCN adds up scores of every level.
+the U-Net decodes with one skip connection per level, the FCN adds up scores of every level. Importing this file lets a
+twin be built of them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ClamSegLib.model.config import NetworkConfig
+from ClamSegLib.model.twin import NETWORKS
 from ClamSegLib.model.unetplusplus import Node, initialise
 
 
@@ -19,7 +21,7 @@ class _Plain(nn.Module):
     def __init__(self, network: NetworkConfig, level: int | None = None) -> None:
         super().__init__()
         if level not in (None, 1):
-            raise ValueError(f"a {network.kind} has one head only, so level {level} is not there")
+            raise ValueError(f"a {network.kind} has one head only, so level {level} does not exist")
         self.network, self.level = network, 1
         f, k = network.features, network.kernel_sizes
         self.nodes = nn.ModuleDict()
@@ -30,7 +32,7 @@ class _Plain(nn.Module):
     def forward(self, image: Tensor, level: int | None = None) -> list[Tensor]:
         """(B,in_channels,H,W) -> list of one (B,classes,H,W)."""
         if level not in (None, 1):
-            raise ValueError(f"level {level} is not there; a {self.network.kind} has one head only")
+            raise ValueError(f"level {level} does not exist; a {self.network.kind} has one head only")
         maps: list[Tensor] = []
         for i in range(self.network.depth + 1):
             maps.append(self.nodes[f"x_{i}_0"](maps[-1] if maps else image))
@@ -42,7 +44,7 @@ class _Plain(nn.Module):
     def pruned(self, level: int) -> _Plain:
         """Itself: there is nothing to leave out."""
         if level != 1:
-            raise ValueError(f"level {level} is not there; a {self.network.kind} has one head only")
+            raise ValueError(f"level {level} does not exist; a {self.network.kind} has one head only")
         return self
 
 
@@ -85,4 +87,4 @@ class FCN(_Plain):
         return x
 
 
-PLAIN_NETWORKS: dict[str, type[_Plain]] = {"unet": UNet, "fcn": FCN}
+NETWORKS.update(unet=UNet, fcn=FCN)
