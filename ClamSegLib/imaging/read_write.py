@@ -83,7 +83,7 @@ def read_volume(path: Path, *, series: str | None = None) -> Volume:
 
 
 def readable_name(path: Path | str) -> str:
-    """A path or name as it can be shown: bytes that are no letters, as foreign disks leave them, become question marks."""
+    """A path or name as it can be shown: undecodable bytes in the file name, as foreign disks leave them, become question marks."""
     return str(path).encode(errors="replace").decode()
 
 
