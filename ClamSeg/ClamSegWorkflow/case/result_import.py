@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ClamSegWorkflow.case.lesion_list import LesionList, WorkerLesions
+from ClamSegWorkflow.case.lesion_list import LesionList
+from ClamSegWorkflow.case.lesion_map import WorkerLesions
 from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.result import REVIEW, VOLUME, Result
 from ClamSegWorkflow.scene import SceneError
