@@ -86,6 +86,15 @@ class Panel:
         """A run brought a result."""
         self.logic.keep_result(result)
         self.review.show_new(result, certificate)
+        qt.QTimer.singleShot(0, self._show_decisions)  # when the opened section has its height
+
+    def _show_decisions(self) -> None:
+        """Scrolls so far that a lesion can be decided on, where the screen is too low for the whole panel."""
+        area = self.widget.parent()
+        while area is not None and not area.inherits("QScrollArea"):
+            area = area.parent()
+        if area is not None:
+            area.ensureWidgetVisible(self.ui.acceptButton)
 
     def run_changed(self, state: State) -> None:
         """A run begins, ends, or is cancelled, which ends the worker and whatever else it does."""
