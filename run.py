@@ -38,7 +38,7 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 DISPLAY_PACKAGES = (
     "libegl1", "libgl1", "libxkbcommon0", "libdbus-1-3", "libfontconfig1", "libglib2.0-0", "fonts-dejavu-core",
 )  # fmt: skip
-EXTRAS = {"demo": ("dicom",), "web": ("dicom",), "shell": ("dicom",), "test": ("all", "test", "panel", "dev")}
+EXTRAS = {"demo": ("dicom",), "web": ("dicom",), "shell": ("dicom",), "test": ("all", "test", "panel", "dev", "docs")}
 PAGE_TESTS = "Testing/web"
 
 
@@ -235,7 +235,7 @@ def test(words: list[str]) -> int:
     """
     processes = str(min(4, os.cpu_count() or 1))
     # One thread a process: two test processes that each take all cores slow each other down.
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "NO_MKDOCS_2_WARNING": "1"}
     of_the_page = any(PAGE_TESTS in word for word in words)
     failures = []
     if not of_the_page:
@@ -244,6 +244,7 @@ def test(words: list[str]) -> int:
             ["ruff", "format", "--check", "."],
             ["ruff", "check", "."],
             ["mypy"],
+            ["mkdocs", "build", "--strict", "--quiet"],
             ["pytest", "-q", "-n", processes, "--dist", "loadfile", *words],
         ):
             say(" ".join(step))

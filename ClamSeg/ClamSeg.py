@@ -14,7 +14,8 @@ from typing import Annotated, Any
 
 import qt
 import slicer
-from slicer import vtkMRMLMarkupsROINode, vtkMRMLSegmentationNode, vtkMRMLVolumeNode
+import vtk
+from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
@@ -65,11 +66,12 @@ def register_sample_data() -> None:
 class ClamSegParameterNode:
     """The choices of a study, saved with the scene; what belongs to the computer is in the application's settings.
 
-    inputVolume: the scan. organRoi, organSegmentation, organSegment: the reader's own organ region.
+    inputVolume: the scan; vtkMRMLVolumeNode is abstract and cannot be bound, and the combo box shows the children of
+    the scalar class, colour pictures among them. organRoi, organSegmentation, organSegment: the reader's own organ region.
     model, organStep, level (0: deepest), threshold: how the next run works. result: what is under review.
     """
 
-    inputVolume: vtkMRMLVolumeNode
+    inputVolume: vtkMRMLScalarVolumeNode
     organRoi: vtkMRMLMarkupsROINode
     organSegmentation: vtkMRMLSegmentationNode
     organSegment: str = ""
@@ -105,6 +107,8 @@ class ClamSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAddedEvent, self.onNodeAdded)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
         slicer.app.connect("aboutToQuit()", self.onQuit)
         self.initializeParameterNode()
 
@@ -146,9 +150,30 @@ class ClamSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel.scene_closing()
 
     def onSceneEndClose(self, caller: Any, event: Any) -> None:
-        """A new or loaded scene: its own choices and results."""
+        """A new or loaded scene: its own choices and results.
+
+        Bound anew in any case: the wrapper read the choices during the import, when the nodes they name were not there.
+        """
+        self._disconnect_gui()
         self.initializeParameterNode()
         self.panel.scene_changed()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeAdded(self, caller: Any, event: Any, node: Any) -> None:
+        """A volume comes; looked at when whoever loads it is done, because its voxels follow the node."""
+        if node is not None and node.IsA("vtkMRMLScalarVolumeNode"):
+            self.logic.later(self._volumes_arrived)
+
+    def _volumes_arrived(self) -> None:
+        scene = slicer.mrmlScene
+        if self._gui_tag is not None and not (scene.IsClosing() or scene.IsImporting()):
+            self.panel.input.volumes_arrived()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeRemoved(self, caller: Any, event: Any, node: Any) -> None:
+        """A result is removed, e.g. in Data: what belongs to it follows."""
+        if node is not None and node.IsA("vtkMRMLSegmentationNode") and not slicer.mrmlScene.IsClosing():
+            self.panel.segmentation_removed(node)
 
     def initializeParameterNode(self) -> None:
         """Binds the window to the choices of this scene."""
@@ -156,14 +181,11 @@ class ClamSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._gui_tag is not None and self._parameter_node is not None:
             return
         self._parameter_node = node
-        if node.inputVolume is None:
-            first = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
-            if first is not None and not first.GetName().endswith(("probability", "disagreement", "condition")):
-                node.inputVolume = first
-        # Not connectGui: in Slicer it gives no tag back, so that the old scene's node could never be let go.
+        # Not connectGui: before Slicer 5.12 it gives no tag back, so that the old scene's node could never be let go.
         bound = {widget.property("SlicerParameterName"): widget for widget in vars(self.ui).values()}
         self._gui_tag = node.connectParametersToGui({name: widget for name, widget in bound.items() if name})
         self.panel.bind(node)
+        self.panel.input.volumes_arrived()
 
     def _disconnect_gui(self) -> None:
         if self._parameter_node is not None and self._gui_tag is not None:

@@ -1,7 +1,7 @@
 """Shallow levels on the scale of the deepest one, so that a cut set for the deepest means the same to all.
 
 The log odds ratio of a level is the mean of its heads; deeper heads are surer, so a shallow level spreads less and its
-outlines would lie elsewhere, although it orders pixels nearly alike (docs/performance.md). A factor and an offset give it
+outlines would lie elsewhere, although it orders pixels nearly alike (docs/research/performance.md). A factor and an offset give it
 the mean and the spread, inside the organ, that the deepest has on held-out slices. No mask is needed.
 """
 

@@ -24,26 +24,6 @@ def dice(prediction: Mask, reference: Mask) -> float:
     return 2.0 * int(np.count_nonzero(prediction & reference)) / total
 
 
-def average_precision(score: Values, reference: Mask) -> float | None:
-    """Area under the precision-recall curve by steps, tied scores taken together; None without positives.
-
-    Args:
-        score: (n,) larger means more likely.
-        reference: (n,) bool.
-    """
-    reference = np.asarray(reference, bool).ravel()
-    positives = int(reference.sum())
-    if positives == 0:
-        return None
-    score = np.asarray(score).ravel()
-    order = np.argsort(-score, kind="stable")
-    ranked, hits = score[order], np.cumsum(reference[order])
-    ends = np.r_[np.flatnonzero(np.diff(ranked)), len(ranked) - 1]
-    precision = hits[ends] / (ends + 1)
-    recall = hits[ends] / positives
-    return float(np.sum(np.diff(np.r_[0.0, recall]) * precision))
-
-
 def roc_auc(score: Values, reference: Mask) -> float | None:
     """Probability that a positive scores above a negative, ties counting half; None for one class only."""
     from scipy.stats import rankdata
@@ -54,6 +34,14 @@ def roc_auc(score: Values, reference: Mask) -> float | None:
         return None
     ranks = rankdata(np.asarray(score).ravel())
     return float((ranks[reference].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def mean_of_strongest(values: NDArray[np.number], share: float) -> float:
+    """Mean of the largest `share` of the values (n,), at least of one; 0 without any."""
+    if values.size == 0:
+        return 0.0
+    k = max(1, int(share * values.size))
+    return float(np.partition(values, -k)[-k:].mean())
 
 
 def _surface(mask: Mask) -> Mask:
@@ -80,12 +68,6 @@ def hd95_mm(prediction: Mask, reference: Mask, spacing_mm: Sequence[float]) -> f
     to_b = distance_transform_edt(~b, sampling=spacing_mm)[a]
     to_a = distance_transform_edt(~a, sampling=spacing_mm)[b]
     return float(max(np.percentile(to_b, 95), np.percentile(to_a, 95)))
-
-
-def false_positive_area(prediction: Mask, organ: Mask) -> float:
-    """Share of the organ of a normal slice that is called lesion; 0 where there is no organ."""
-    inside = int(np.count_nonzero(organ))
-    return float(np.count_nonzero(prediction & organ)) / inside if inside else 0.0
 
 
 def lesion_sensitivity(prediction: Mask, reference: Mask, minimum_overlap: float = 0.1) -> tuple[int, int]:

@@ -3,9 +3,15 @@
 import importlib.util
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from selection import mark_slow_tests
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A background job of a script is told to ignore Ctrl-C, and hands that on to every process it starts; those that the
@@ -35,3 +41,20 @@ def real_data() -> Path:
 def fresh_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test reads or writes the user's own cache."""
     os.environ["CLAMSEG_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`-m "not slow"` is the fast selection."""
+    mark_slow_tests(items)
+
+
+@pytest.fixture(autouse=True)
+def no_process_in_a_fast_test(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Holds the fast selection to its promise where the text of a test does not show that it starts a process."""
+    if request.node.get_closest_marker("slow") or "slow" not in request.config.option.markexpr:
+        return
+
+    def refuse(_self: object, words: object, *_rest: object, **_named: object) -> None:
+        pytest.fail(f"a fast test starts a process ({words}); mark it with @pytest.mark.slow")
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", refuse)

@@ -8,6 +8,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from ClamSegWorkflow.case.model_fit import describe
+from ClamSegWorkflow.scene.overlays import map_ids
+from ClamSegWorkflow.scene.scans import first_scan
 from ClamSegWorkflow.scene.volume_facts import facts_of
 from ClamSegWorkflow.scene.volumes import problem_of_volume
 
@@ -32,6 +34,19 @@ class InputSection:
             if volume is not None and volume not in found:
                 found.append(volume)
         return found
+
+    def volumes_arrived(self) -> None:
+        """Maps of a result are not offered as scans, and the first scan that comes is chosen where none is."""
+        hidden = map_ids(slicer.mrmlScene)
+        for selector in (self._panel.ui.volumeSelector, self._panel.ui.batchSelector):
+            offered = selector.sortFilterProxyModel()
+            if sorted(offered.hiddenNodeIDs) != sorted(hidden):
+                offered.hiddenNodeIDs = hidden
+        node = self._panel.node
+        if node is not None and node.inputVolume is None:
+            found = first_scan(slicer.mrmlScene)
+            if found is not None:
+                node.inputVolume = found
 
     def _changed(self, volume: Any) -> None:
         label = self._panel.ui.volumeFactsLabel

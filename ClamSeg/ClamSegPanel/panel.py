@@ -15,6 +15,7 @@ from ClamSegPanel.segment_section import SegmentSection
 from ClamSegPanel.setup.setup_section import SetupSection
 from ClamSegPanel.training_section import TrainingSection
 from ClamSegWorkflow.case.run_state import State
+from ClamSegWorkflow.scene.overlays import map_ids, remove_nodes
 
 
 class Panel:
@@ -63,6 +64,12 @@ class Panel:
     def scene_changed(self) -> None:
         """Another scene is there."""
         self.review.scene_changed()
+
+    def segmentation_removed(self, segmentation: Any) -> None:
+        """A result is gone: its maps follow, later, because the scene is still telling of the removal."""
+        scene, ids = slicer.mrmlScene, map_ids(slicer.mrmlScene, segmentation)
+        if ids:
+            self.logic.later(lambda: remove_nodes(scene, ids))
 
     def close(self) -> None:
         """The window goes: timers and shortcuts end; a training goes on."""

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
 NAME = "evaluate"
@@ -23,12 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="", help="rows of this split only, e.g. dev")
     parser.add_argument("--baselines", action="store_true", help="add the best intensity threshold and Grad-CAM")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--level", help="1 to the model's depth (default: the deepest); auto compares both")
+    parser.add_argument("--level", type=int, help="1 to the model's depth (default: the deepest)")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument(
         "--neighbours",
         action=argparse.BooleanOptionalAction,
-        help="hear each slice together with those beside it (default: as the model says)",
+        help="smooth the evidence over neighbouring slices (default: as the model says)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     parser.add_argument("--normal-class", help="name of the class without disease")
@@ -51,38 +50,19 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         torch.set_num_threads(arguments.threads)
     models = [load_model(find_model(name)) for name in (arguments.model, *arguments.compare)]
     folder = read_labelled_folder(arguments.data, normal_class=arguments.normal_class, both_classes=False)
-    level = arguments.level
-    if level not in (None, "auto"):
-        if not level.isdigit():
-            raise InputError(f"--level {level} must be 1 to the model's depth, or auto.")
-        level = int(level)
     options = EvaluationOptions(
         split=arguments.split,
         baselines=arguments.baselines,
         device=arguments.device,
-        level=level,
+        level=arguments.level,
         batch_size=arguments.batch_size,
         seed=arguments.seed,
         neighbours=arguments.neighbours,
     )
     metrics = evaluate(folder, models, options, arguments.output, reporter, overwrite=arguments.overwrite)
-    sys.stdout.write(_table(metrics) + _gain(metrics) + _worth(metrics))
+    sys.stdout.write(_table(metrics) + _worth(metrics))
     reporter.done(folder=str(arguments.output))
     return 0
-
-
-def _gain(metrics: dict[str, Any]) -> str:
-    """A line per model on what `--level auto` gains and loses; '' where it was not asked for."""
-    lines = []
-    for name, told in metrics.get("level_auto", {}).items():
-        if isinstance(told, str):
-            lines.append(f"{name}, level auto: {told}")
-        else:
-            lines.append(
-                f"{name}, level auto: {_text(told['times_as_fast'])} times as fast, Dice over {told['lesion_slices']} "
-                f"lesion slices lower by {_text(told['dice_loss'])}"
-            )
-    return "".join(line + "\n" for line in lines)
 
 
 def _worth(metrics: dict[str, Any]) -> str:

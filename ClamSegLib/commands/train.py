@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--task", choices=("lesion", "organ"), help="organ learns from organ_mask_path (default lesion)"
     )
     parser.add_argument("--objective", choices=("clam", "paper"))
-    parser.add_argument("--risk", choices=("broadcast", "nnpu"))
     parser.add_argument("--supervision", choices=("labels", "masks"))
-    parser.add_argument("--mosaic", choices=("superpixel", "tile", "mixed", "cutmix", "none"))
+    parser.add_argument("--mosaic", choices=("superpixel", "none"))
     parser.add_argument("--eta", help="probability that a diseased slice shows the lesion, or 'tune'")
-    parser.add_argument("--rounds", type=int, help="trainings from scratch, each taught by the maps of the one before")
     parser.add_argument("--features", type=_numbers, help="channels per level, e.g. 16,32,64,128,256")
     parser.add_argument("--image-size", type=int, help="side of the crop in pixels (default 256)")
-    parser.add_argument("--steps", type=int, help="optimiser steps of each round")
+    parser.add_argument("--steps", type=int, help="optimiser steps")
     parser.add_argument("--minutes", type=float, help="time for the whole training instead of --steps")
     parser.add_argument("--batch-pairs", type=int, help="pairs of slices in a step, over all processes")
     parser.add_argument("--seed", type=int)
@@ -74,14 +73,10 @@ def _given(arguments: argparse.Namespace, names: tuple[str, ...]) -> dict[str, A
 
 
 def _training_values(arguments: argparse.Namespace, from_file: dict[str, Any]) -> dict[str, Any]:
-    names = ("task", "objective", "risk", "supervision", "mosaic", "rounds", "steps", "minutes", "batch_pairs", "seed")
+    names = ("task", "objective", "supervision", "mosaic", "steps", "minutes", "batch_pairs", "seed")
     values = {**from_file, **_given(arguments, names)}
     if arguments.steps is not None and arguments.minutes is None:
         values["minutes"] = 0.0
-    if arguments.init and "rounds" not in values:
-        values["rounds"] = 1  # a second round starts from scratch and would forget the starting model
-    if arguments.task == "organ":
-        values["rounds"] = 1
     if arguments.eta and arguments.eta != "tune":
         try:
             values["eta"] = float(arguments.eta)
@@ -99,6 +94,21 @@ def _model_changes(arguments: argparse.Namespace, from_file: dict[str, Any]) -> 
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Trains; exit code 0."""
+    train(arguments, sys.argv[1:], reporter)
+    reporter.note(f"model written to {arguments.output}")
+    return 0
+
+
+def train(arguments: argparse.Namespace, words: Sequence[str], reporter: Reporter) -> None:
+    """Makes the model that the options ask for.
+
+    Args:
+        arguments: as `add_arguments` describes them.
+        words: the command that says the same, for the model's card.
+
+    Raises:
+        InputError: folder or options cannot be worked with.
+    """
     import torch
 
     from ClamSegLib.datasets.labelled_folder import add_corrections, keep_rows, read_labelled_folder, without_outlines
@@ -147,15 +157,13 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         initial,
         arguments.resume,
         {key: value for key, value in about.items() if value},
-        ("clamseg", *told_words(sys.argv[1:])),
+        ("clamseg", *told_words(words)),
         arguments.tensorboard,
         arguments.eta == "tune",
     )
     run_training(request, reporter)
-    reporter.note(f"model written to {arguments.output}")
-    return 0
 
 
-def told_words(words: list[str]) -> list[str]:
+def told_words(words: Sequence[str]) -> list[str]:
     """The command for the card, without the folders of this machine; sentences with a slash stay as they are."""
     return [Path(word).name if Path(word).is_absolute() or Path(word).exists() else word for word in words]

@@ -11,7 +11,9 @@ import numpy as np
 from ClamSegLib.datasets.labelled_folder import LabelledFolder, Row
 from ClamSegLib.imaging.read_write import PICTURE_ENDINGS, ending_of, read_volume
 from ClamSegLib.imaging.volume import Array, Volume, canonical, check_plane
+from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.organ.crop_and_normalise import clean_values
+from ClamSegLib.organ.find_organ import find_organ
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
@@ -39,15 +41,21 @@ class Case:
     positions: tuple[float | None, ...]
 
 
-def read_cases(folder: LabelledFolder, row_indices: Sequence[int], *, plane: str = "axial") -> Iterator[Case]:
-    """Yields the cases of the rows, one at a time, so that memory holds one.
+@dataclass(frozen=True)
+class CaseRows:
+    """The rows that make up one case, or several where a patient's pictures differ in size.
 
-    Pictures with a slice_index form one stack per patient and size; other pictures are cases of their own; volumes
-    give the slices their rows name, or all of them.
-
-    Raises:
-        InputError: an unreadable file, or masks of another size than their image.
+    Attributes:
+        kind: 'stack' (pictures with a slice_index, one patient), 'picture' or 'volume'.
+        numbers: of the rows, in the folder's order.
     """
+
+    kind: str
+    numbers: tuple[int, ...]
+
+
+def group_rows(folder: LabelledFolder, row_indices: Sequence[int]) -> list[CaseRows]:
+    """The rows by case: pictures with a slice_index stack per patient, other pictures and volumes stand alone."""
     groups: dict[tuple[str, str], list[int]] = {}
     for number in row_indices:
         row = folder.rows[number]
@@ -56,11 +64,43 @@ def read_cases(folder: LabelledFolder, row_indices: Sequence[int], *, plane: str
         else:
             key = ("volume", row.relative_path)
         groups.setdefault(key, []).append(number)
-    for (kind, _), numbers in groups.items():
-        if kind == "volume":
-            yield _volume_case(folder, numbers, plane)
-        else:
-            yield from _picture_cases(folder, numbers)
+    return [CaseRows(kind, tuple(numbers)) for (kind, _), numbers in groups.items()]
+
+
+def read_cases(folder: LabelledFolder, row_indices: Sequence[int], *, plane: str = "axial") -> Iterator[Case]:
+    """Yields the cases of the rows, one at a time, so that memory holds one.
+
+    A volume gives the slices its rows name, or all of them.
+
+    Raises:
+        InputError: an unreadable file, or masks of another size than their image.
+    """
+    for group in group_rows(folder, row_indices):
+        yield from read_group(folder, group, plane)
+
+
+def read_group(folder: LabelledFolder, group: CaseRows, plane: str) -> Iterator[Case]:
+    """The cases of one group of rows; raises as `read_cases` does."""
+    if group.kind == "volume":
+        yield _volume_case(folder, list(group.numbers), plane)
+    else:
+        yield from _picture_cases(folder, list(group.numbers))
+
+
+def organ_of(folder: LabelledFolder, case: Case, config: ModelConfig, reporter: Reporter) -> tuple[Volume, Array]:
+    """The cleaned volume of a case and where to look in it, (slice, row, column) bool.
+
+    An organ model looks everywhere; else the table's organ mask counts, and without one the model's organ step.
+
+    Raises:
+        InputError: nothing in the volume to work on.
+    """
+    volume = cleaned(folder, case, reporter)
+    if config.task == "organ":
+        return volume, np.ones(volume.array.shape, bool)
+    if case.organ_mask is not None and case.organ_mask.any():
+        return volume, case.organ_mask
+    return volume, find_organ(volume, config.organ, reporter=reporter, intensity=config.intensity).mask
 
 
 def _modality(row: Row, volume: Volume) -> str:

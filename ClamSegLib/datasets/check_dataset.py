@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.datasets.labelled_folder import LabelledFolder, Row
+from ClamSegLib.datasets.rows import TRAINING_SPLITS, LabelledFolder, Row
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.metrics import roc_auc
 from ClamSegLib.system.errors import InputError
@@ -138,7 +138,7 @@ def _look(volume: Volume) -> _Seen:
 
 
 def _check_classes(folder: LabelledFolder, found: Examination) -> None:
-    training = [row for row in folder.rows if row.split in ("", "train", "training")]
+    training = [row for row in folder.rows if row.split in TRAINING_SPLITS]
     labels = {row.label > 0 for row in training}
     if len(labels) < 2:
         found.findings.append(
@@ -154,7 +154,7 @@ def _check_classes(folder: LabelledFolder, found: Examination) -> None:
                 "warning",
                 "patients",
                 f"only {patients} to learn from",
-                "the model will know these patients by heart; add more",
+                "the model will overfit to these patients; add more",
             )
         )
     else:

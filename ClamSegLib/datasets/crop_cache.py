@@ -1,36 +1,89 @@
-"""Organ crops of all slices of a labelled folder, made once and cached as memory-mapped arrays.
+"""Organ crops of all slices of a labelled folder, made once per case and configuration and kept in the user's cache.
 
-The cache key is a hash of what decides the crops: the files (names, sizes, times), the rows, and the parts of
-the model's configuration that matter. A cache is written aside and renamed, so several processes may ask at
-the same time; one that cannot be read is made again.
+A cached file holds what images and masks give; its key is a hash of these files and of the parts of the model's
+configuration that decide the crops. What rows say of them (label, eta, correction, patient) is added in memory, so that
+a new correction, label or row makes no other case anew. Files are renamed into place when whole, so several processes
+may ask at the same time; one that cannot be read is made again.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.datasets.cases import UNKNOWN, Case, cleaned, read_cases
-from ClamSegLib.datasets.labelled_folder import LabelledFolder
+from ClamSegLib.datasets.cases import UNKNOWN, Case, CaseRows, group_rows, organ_of, read_group
+from ClamSegLib.datasets.labelled_folder import LabelledFolder, Row
 from ClamSegLib.datasets.superpixels import superpixels
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.config_json import to_json
 from ClamSegLib.organ.crop_and_normalise import Preparation, crop_mask, prepare
-from ClamSegLib.organ.find_organ import find_organ
-from ClamSegLib.system.atomic_output import whole_folder
+from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.paths import cache_folder
 from ClamSegLib.system.progress import Reporter
 
-_VERSION = 2
-_ARRAYS = ("images", "organ", "regions", "lesion", "label", "eta", "position", "patient", "correction", "row")
+_VERSION = 3
+# Crops of a folder smaller than this are kept in memory, others are read from the cache slice by slice.
+LARGEST_IN_MEMORY_BYTES = 2**29
+_OPEN_FILES = 128
+
+Records = NDArray[np.void]
+
+
+def record_type(side: int) -> np.dtype[np.void]:
+    """One cropped slice.
+
+    image float16, normalised; organ; regions: superpixel numbers; mask: lesion as drawn, 255 where nothing is drawn (in
+    the organ task the organ); position: relative height in the organ, 0..1, 0.5 for single pictures; member: which of
+    the case's rows it belongs to.
+    """
+    plane = (side, side)
+    return np.dtype(
+        [
+            ("image", np.float16, plane),
+            ("organ", np.bool_, plane),
+            ("regions", np.uint8, plane),
+            ("mask", np.uint8, plane),
+            ("position", np.float32),
+            ("member", np.int32),
+        ]
+    )
+
+
+class CachedRecords:
+    """The records of many cached files, one file after the other, read by their numbers."""
+
+    def __init__(self, paths: Sequence[Path], lengths: Sequence[int], kind: np.dtype[np.void]) -> None:
+        self._paths, self._ends, self.dtype = list(paths), np.cumsum(lengths), kind
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getitem__(self, index: NDArray[np.int64]) -> Records:
+        index = np.asarray(index)
+        file = np.searchsorted(self._ends, index, side="right")
+        found = np.empty(len(index), self.dtype)
+        for place, (number, which) in enumerate(zip(index, file, strict=True)):
+            records = _mapped(self._paths[which])
+            found[place] = records[number - self._ends[which]]  # counted from the file's end
+        return found
+
+
+@lru_cache(_OPEN_FILES)
+def _mapped(path: Path) -> Records:
+    """A cached file as a memory map; few are kept open, because each holds a file descriptor."""
+    try:
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} was removed or damaged while it was in use; start again, with --resume.") from error
 
 
 @dataclass(frozen=True)
@@ -38,22 +91,17 @@ class CropSet:
     """Crops of N slices of side S.
 
     Attributes:
-        images: (N,S,S) float16, normalised.
-        organ: (N,S,S) bool.
-        regions: (N,S,S) uint8 superpixel numbers.
-        lesion: (N,S,S) uint8 condition numbers, 255 unknown; in the organ task 1 inside the organ.
+        records: (N,) of `record_type`, in memory or read from the cache when asked.
         label: (N,) int64, 0 normal, c condition.
         eta: (N,) float32, NaN where unknown.
         position: (N,) float32 relative height of the slice in its organ, 0..1; 0.5 for single pictures.
         patient: (N,) int64, index into `patients`.
         correction: (N,) bool, the lesion is a user's correction.
         row: (N,) int64, row of the labelled folder.
+        task: 'lesion' or 'organ'.
     """
 
-    images: NDArray[np.float16]
-    organ: NDArray[np.bool_]
-    regions: NDArray[np.uint8]
-    lesion: NDArray[np.uint8]
+    records: Records | CachedRecords
     label: NDArray[np.int64]
     eta: NDArray[np.float32]
     position: NDArray[np.float32]
@@ -61,6 +109,25 @@ class CropSet:
     correction: NDArray[np.bool_]
     row: NDArray[np.int64]
     patients: tuple[str, ...]
+    task: str = "lesion"
+
+    @property
+    def side(self) -> int:
+        """S, pixels."""
+        return int(self.records.dtype["image"].shape[0])
+
+    def lesion(self, index: NDArray[np.int64], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Condition numbers, 255 unknown; in the organ task 1 inside the organ.
+
+        Args:
+            index: (B,) numbers of the slices.
+            mask: (B,S,S) of their records.
+        """
+        if self.task == "organ":
+            return mask
+        label = self.label[index][:, None, None]
+        drawn = np.where(mask > 0, np.maximum(label, 1), 0)
+        return np.where(mask == UNKNOWN, np.where(label == 0, 0, UNKNOWN), drawn).astype(np.uint8)
 
 
 def load_crops(
@@ -70,7 +137,6 @@ def load_crops(
     *,
     cache: Path | None = None,
     reporter: Reporter | None = None,
-    organ_request: str = "auto",
 ) -> CropSet:
     """The crops of the rows, from the cache or made now.
 
@@ -79,179 +145,126 @@ def load_crops(
         row_indices: rows to crop; a whole-volume row gives all its slices.
         config: of the model: plane, intensity, organ step, image size, task.
         cache: folder of the cache; None for the user's.
-        organ_request: as for `organ.find_organ`, where a row gives no organ mask.
 
     Raises:
         InputError: an unreadable image, or values the model cannot work on.
         OutputError: the cache cannot be written.
     """
     reporter = reporter or Reporter()
-    place = (cache or cache_folder() / "crops") / _key(folder, row_indices, config, organ_request)
-    found = _open(place)
-    if found is None:
-        made: CropSet | None = None
-        with contextlib.suppress(FileExistsError), whole_folder(place, overwrite=True) as part:
-            _make(part, folder, row_indices, config, reporter, organ_request)
-        made = _open(place)
-        if made is None:
-            raise InputError(
-                f"The crops in {place} cannot be read back; free some space, or set CLAMSEG_CACHE to another folder."
+    root = (cache or cache_folder() / "crops") / _configuration_key(config)
+    pieces: list[Records] = []
+    paths, rows, positions = [], [], []
+    kind, kept = record_type(config.image_size), 0
+    groups = group_rows(folder, row_indices)
+    for done, group in enumerate(groups, 1):
+        path = root / f"{_case_key(folder, group)}.npy"
+        records = _cached(path, kind)
+        if records is None:
+            records = np.concatenate(
+                [_crops_of(folder, case, group, config, reporter) for case in read_group(folder, group, config.plane)]
             )
-        found = made
-    return found
+            with whole_file(path) as part, part.open("wb") as file:
+                np.save(file, records)
+        kept += records.nbytes
+        if kept > LARGEST_IN_MEMORY_BYTES:
+            pieces.clear()
+        else:
+            pieces.append(np.array(records))
+        paths.append(path)
+        rows.append(np.asarray(group.numbers)[records["member"]])
+        positions.append(np.array(records["position"]))
+        reporter.progress(done, len(groups), "cropping cases")
+    whole = (
+        np.concatenate(pieces)
+        if pieces and kept <= LARGEST_IN_MEMORY_BYTES
+        else CachedRecords(paths, [len(r) for r in rows], kind)
+    )
+    return _with_rows(folder, whole, np.concatenate(rows), np.concatenate(positions), config.task)
 
 
-def _key(folder: LabelledFolder, row_indices: list[int], config: ModelConfig, organ_request: str) -> str:
+def _with_rows(
+    folder: LabelledFolder,
+    records: Records | CachedRecords,
+    row: NDArray[np.int64],
+    position: NDArray[np.float32],
+    task: str,
+) -> CropSet:
+    rows = [folder.rows[number] for number in row]
+    patients = {name: number for number, name in enumerate(dict.fromkeys(r.patient_id for r in rows))}
+    return CropSet(
+        records,
+        label=np.array([r.label for r in rows], np.int64),
+        eta=np.array([np.nan if r.eta is None else r.eta for r in rows], np.float32),
+        position=position,
+        patient=np.array([patients[r.patient_id] for r in rows], np.int64),
+        correction=np.array([r.correction for r in rows], bool),
+        row=np.asarray(row, np.int64),
+        patients=tuple(patients),
+        task=task,
+    )
+
+
+def _configuration_key(config: ModelConfig) -> str:
     wanted = {name: to_json(config)[name] for name in ("task", "plane", "image_size", "intensity", "organ")}
-    digest = hashlib.sha256(json.dumps([_VERSION, wanted, organ_request], sort_keys=True).encode())
-    for number in row_indices:
+    return hashlib.sha256(json.dumps([_VERSION, wanted], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _case_key(folder: LabelledFolder, group: CaseRows) -> str:
+    """Changes with the case's files and with what says where its slices lie, not with what is learned from them."""
+    digest = hashlib.sha256(group.kind.encode())
+    for number in group.numbers:
         row = folder.rows[number]
-        digest.update(
-            repr((number, row.label, row.slice_index, row.n_slices, row.eta, row.correction, row.patient_id)).encode()
-        )
-        for path in (row.image_path, row.organ_mask_path, row.lesion_mask_path):
-            if path is not None:
-                status = path.stat()
-                digest.update(f"{path}|{status.st_size}|{status.st_mtime_ns}".encode())
+        digest.update(repr((row.slice_index, row.n_slices, row.extra.get("modality", ""))).encode())
+        for path in (row.image_path, row.organ_mask_path, _mask_path(row)):
+            digest.update(b"-" if path is None else _identity(path).encode())
     return digest.hexdigest()[:24]
 
 
-def _open(place: Path) -> CropSet | None:
+def _identity(path: Path) -> str:
+    """Path, size and time of a file, of every file of a folder of DICOM."""
+    files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+    return "".join(f"{p}|{(s := p.stat()).st_size}|{s.st_mtime_ns};" for p in files)
+
+
+def _mask_path(row: Row) -> Path | None:
+    return row.lesion_mask_path if row.lesion_mask_kind == "mask" else None
+
+
+def _cached(path: Path, kind: np.dtype[np.void]) -> Records | None:
     try:
-        patients = json.loads((place / "patients.json").read_text(encoding="utf-8"))
-        arrays = {name: np.load(place / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS}
-    except (OSError, ValueError):
+        records = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
         return None
-    if len({len(a) for a in arrays.values()}) != 1:
-        return None
-    return CropSet(**arrays, patients=tuple(patients))
+    return records if records.dtype == kind and records.ndim == 1 and len(records) else None
 
 
-def _slices_of(folder: LabelledFolder, row_indices: list[int]) -> int:
-    """An upper bound of the slices the rows give, for the size of the arrays."""
-    from ClamSegLib.imaging.read_write import PICTURE_ENDINGS, ending_of, read_volume
-
-    total = 0
-    for number in row_indices:
-        row = folder.rows[number]
-        if row.slice_index is not None or ending_of(row.image_path) in PICTURE_ENDINGS:
-            total += 1
-        else:
-            total += max(read_volume(row.image_path).array.shape)
-    return total
-
-
-class _Writer:
-    """Fills the arrays slice by slice, so that memory holds one case."""
-
-    def __init__(self, folder: Path, most: int, size: int) -> None:
-        kinds: dict[str, tuple[Any, tuple[int, ...]]] = {
-            "images": (np.float16, (most, size, size)),
-            "organ": (np.bool_, (most, size, size)),
-            "regions": (np.uint8, (most, size, size)),
-            "lesion": (np.uint8, (most, size, size)),
-        }
-        self.folder, self.n = folder, 0
-        self.large = {
-            name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=kind, shape=shape)
-            for name, (kind, shape) in kinds.items()
-        }
-        self.small: dict[str, list[Any]] = {name: [] for name in _ARRAYS if name not in kinds}
-        self.patients: list[str] = []
-
-    def add(self, large: dict[str, Any], small: dict[str, Any], patient: str) -> None:
-        for name, value in large.items():
-            self.large[name][self.n] = value
-        if patient not in self.patients:
-            self.patients.append(patient)
-        for name, value in {**small, "patient": self.patients.index(patient)}.items():
-            self.small[name].append(value)
-        self.n += 1
-
-    def close(self) -> None:
-        for name, array in self.large.items():
-            array.flush()
-            if len(array) > self.n:  # the bound was not reached: keep what was written
-                np.save(self.folder / f"{name}.npy", np.array(array[: self.n]))
-        kinds = {
-            "label": np.int64,
-            "eta": np.float32,
-            "position": np.float32,
-            "patient": np.int64,
-            "correction": bool,
-            "row": np.int64,
-        }
-        for name, values in self.small.items():
-            np.save(self.folder / f"{name}.npy", np.asarray(values, dtype=kinds[name]))
-        (self.folder / "patients.json").write_text(json.dumps(self.patients), encoding="utf-8")
-
-
-def _make(
-    part: Path,
-    folder: LabelledFolder,
-    row_indices: list[int],
-    config: ModelConfig,
-    reporter: Reporter,
-    organ_request: str,
-) -> None:
-    writer = _Writer(part, _slices_of(folder, row_indices), config.image_size)
-    for case in read_cases(folder, row_indices, plane=config.plane):
-        volume = cleaned(folder, case, reporter)
-        if config.task == "organ":
-            organ = np.ones(volume.array.shape, bool)
-        elif case.organ_mask is not None and case.organ_mask.any():
-            organ = case.organ_mask
-        else:
-            found = find_organ(
-                volume, config.organ, request=organ_request, reporter=reporter, intensity=config.intensity
-            )
-            organ = found.mask
-        _crop_case(writer, folder, case, prepare(volume, organ, config), config)
-        reporter.progress(writer.n, len(row_indices), "cropping slices")
-    writer.close()
-
-
-def _crop_case(
-    writer: _Writer, folder: LabelledFolder, case: Case, preparation: Preparation, config: ModelConfig
-) -> None:
-    lesion = _organ_target(case) if config.task == "organ" else case.lesion
+def _crops_of(folder: LabelledFolder, case: Case, group: CaseRows, config: ModelConfig, reporter: Reporter) -> Records:
+    volume, organ = organ_of(folder, case, config, reporter)
+    preparation = prepare(volume, organ, config)
+    records = np.zeros(len(case.slice_rows), record_type(config.image_size))
     positions = _positions(case, preparation)
-    for (k, number), position in zip(case.slice_rows, positions, strict=True):
-        row = folder.rows[number]
+    for record, (k, number), position in zip(records, case.slice_rows, positions, strict=True):
         image = preparation.network_input(np.array([k]))[0, 0]
-        writer.add(
-            {
-                "images": image.astype(np.float16),
-                "organ": preparation.organ_input(np.array([k]))[0],
-                "regions": superpixels(image) if config.task == "lesion" else np.zeros(image.shape, np.uint8),
-                "lesion": _lesion_crop(lesion, k, preparation, config.image_size),
-            },
-            {
-                "label": row.label,
-                "eta": np.nan if row.eta is None else row.eta,
-                "position": position,
-                "correction": row.correction,
-                "row": number,
-            },
-            case.patient_id,
-        )
+        record["image"], record["organ"] = image, preparation.organ_input(np.array([k]))[0]
+        if config.task == "lesion":
+            record["regions"] = superpixels(image)
+        record["mask"] = _mask_crop(_drawn(case, folder.rows[number], config.task), k, preparation, config.image_size)
+        record["position"], record["member"] = position, group.numbers.index(number)
+    return records
 
 
-def _organ_target(case: Case) -> NDArray[np.uint8]:
-    if case.organ_mask is None:
-        return np.full(case.volume.array.shape, UNKNOWN, np.uint8)
-    return case.organ_mask.astype(np.uint8)
+def _drawn(case: Case, row: Row, task: str) -> Any:
+    """The mask (slice, row, column) that a row draws, 255 unknown; None where it draws none."""
+    if task == "organ":
+        return case.organ_mask
+    return case.lesion if _mask_path(row) is not None else None
 
 
-def _lesion_crop(lesion: Any, k: int, preparation: Preparation, size: int) -> NDArray[np.uint8]:
-    cropped = np.full((size, size), UNKNOWN, np.uint8)
-    if lesion is None or (lesion[k] == UNKNOWN).all():
-        return cropped
-    cropped[:] = 0
-    for condition in np.unique(lesion[k]):
-        if condition not in (0, UNKNOWN):
-            cropped[crop_mask(lesion[k : k + 1] == condition, preparation.box, size)[0]] = condition
-    return cropped
+def _mask_crop(mask: Any, k: int, preparation: Preparation, side: int) -> NDArray[np.uint8]:
+    if mask is None or (mask[k] == UNKNOWN).all():
+        return np.full((side, side), UNKNOWN, np.uint8)
+    inside = (mask[k : k + 1] > 0) & (mask[k : k + 1] != UNKNOWN)
+    return np.asarray(crop_mask(inside, preparation.box, side)[0], np.uint8)
 
 
 def _positions(case: Case, preparation: Preparation) -> list[float]:

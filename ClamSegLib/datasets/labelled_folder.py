@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ClamSegLib.datasets.class_folders import read_classes
 from ClamSegLib.datasets.labels_csv import TABLE, read_table
-from ClamSegLib.datasets.rows import LabelledFolder, Row
+from ClamSegLib.datasets.rows import TRAINING_SPLITS, LabelledFolder, Row
 from ClamSegLib.system.errors import InputError
 
 __all__ = [
@@ -22,12 +22,9 @@ __all__ = [
     "add_corrections",
     "keep_rows",
     "read_labelled_folder",
-    "require_masks",
     "split_rows",
     "without_outlines",
 ]
-
-_TRAINING_SPLITS = ("", "train", "training")
 
 
 def read_labelled_folder(root: Path, *, normal_class: str | None = None, both_classes: bool = True) -> LabelledFolder:
@@ -51,18 +48,6 @@ def read_labelled_folder(root: Path, *, normal_class: str | None = None, both_cl
         came = "diseased" if True in labels else "normal"
         raise InputError(f"{root} holds only {came} images; learning needs normal and diseased ones.")
     return folder
-
-
-def require_masks(folder: LabelledFolder, indices: list[int]) -> None:
-    """Refuses boxes where outlines are needed.
-
-    Raises:
-        InputError: no row of `indices` has a lesion mask, or only boxes.
-    """
-    kinds = {folder.rows[k].lesion_mask_kind for k in indices if folder.rows[k].lesion_mask_path is not None}
-    if "mask" not in kinds:
-        came = "only boxes" if "box" in kinds else "none"
-        raise InputError(f"Lesion outlines are needed (lesion_mask_path with kind 'mask'), but there are {came}.")
 
 
 def keep_rows(folder: LabelledFolder, wanted: list[str]) -> LabelledFolder:
@@ -97,7 +82,7 @@ def add_corrections(folder: LabelledFolder, root: Path) -> LabelledFolder:
     extra = read_table(root, "normal", normal_may_lack=True)
     only = folder.conditions[0] if len(folder.conditions) == len(extra.conditions) == 1 else None
     rows = list(folder.rows)
-    training = next((row.split for row in folder.rows if row.split in _TRAINING_SPLITS), "")
+    training = next((row.split for row in folder.rows if row.split in TRAINING_SPLITS), "")
     for row in extra.rows:
         name = only if only is not None and row.label else row.class_name
         if row.label and name not in folder.conditions:
@@ -136,7 +121,7 @@ def split_rows(folder: LabelledFolder, *, validation_share: float = 0.2, seed: i
     """
     by_patient: dict[str, list[int]] = {}
     for number, row in enumerate(folder.rows):
-        if row.split in _TRAINING_SPLITS:
+        if row.split in TRAINING_SPLITS:
             by_patient.setdefault(row.patient_id, []).append(number)
     if not by_patient:
         raise InputError(

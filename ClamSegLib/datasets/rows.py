@@ -7,6 +7,8 @@ from pathlib import Path
 
 from ClamSegLib.system.errors import InputError
 
+# Words in the column `split` whose rows are learned from.
+TRAINING_SPLITS = ("", "train", "training")
 NORMAL_NAMES = ("normal", "negative", "healthy", "control")
 
 

@@ -5,7 +5,7 @@ itself give, without any lesion mask, sharpen them: the ratio of the histograms 
 equal height (the evidence of a single pixel, which no receptive field blurs), and a guided filter (He et al.,
 Guided Image Filtering, 2013), which moves the edges of a map onto those of the image.
 
-Where a lesion ends is then told by its own height: evidence climbs with how unlike normal tissue a lesion is, so one limit
+Where a lesion ends is then decided by its own peak evidence: evidence climbs with how unlike normal tissue a lesion is, so one limit
 for all cuts bright lesions too wide and faint ones too narrow. P_L = 0.5 lies at the limit measured on normal slices, or
 at a share of the strongest evidence of the slice, or of the volume, whichever is highest.
 """
@@ -18,71 +18,19 @@ from numpy.typing import NDArray
 from ClamSegLib.model.config import RefinementConfig
 
 Floats = NDArray[np.float32]
-_BINS, _HEIGHTS = 96, 10
-_SMOOTHING_BINS = 2.0
+BINS = 96
 _MOST_CERTAIN = 1 - 1 / 512  # a probability in 1/255 steps says no more
 _LARGEST_LOG_RATIO = 60.0
 _HALF = np.float32(np.log(2.0))  # so much above its limit P_L is one half
 _PEAK = 0.99
-_LEAST = 1e-4  # share of a bin, so that a value never seen in one class is no proof
 _RADIUS_SHARE = 0.047  # of the image's side: 3 pixels of 64
 _FLATTEST = 0.1  # variance of the image, in its own units squared, below which the filter averages
 
 
-class ValueEvidence:
-    """Measures log f_D(value) / f_N(value): how much more often a value occurs in slices of a condition than in normal ones.
-
-    Args:
-        images: (N,S,S) network input.
-        organ: (N,S,S) bool; other pixels are not counted.
-        label: (N,) 0 normal, c condition.
-        position: (N,) height of the slice, 0..1: normal slices are weighted to lie where the diseased ones do.
-        conditions: number of conditions K.
-    """
-
-    def __init__(
-        self,
-        images: NDArray[np.floating],
-        organ: NDArray[np.bool_],
-        label: NDArray[np.int64],
-        position: Floats,
-        conditions: int,
-    ) -> None:
-        sample = np.asarray(images[:: max(1, len(images) // 200)], np.float32)
-        self.low, high = (float(v) for v in np.quantile(sample, [0.001, 0.999]))
-        self.high = max(high, self.low + 1e-6)
-        counts = np.stack([self._counts(image, inside) for image, inside in zip(images, organ, strict=True)])
-        height = np.minimum((np.asarray(position) * _HEIGHTS).astype(int), _HEIGHTS - 1)
-        shows = counts.sum(axis=1) > 0
-        normal = (label == 0) & shows
-        share = np.bincount(height[normal], minlength=_HEIGHTS)
-        self.table = np.zeros((conditions, _BINS), np.float32)
-        for condition in range(conditions):
-            diseased = (label == condition + 1) & shows
-            if not diseased.any() or not normal.any():
-                continue
-            wanted = np.bincount(height[diseased], minlength=_HEIGHTS) / np.maximum(share, 1)
-            weight = wanted[height[normal]]
-            if weight.sum() == 0:
-                weight = np.ones_like(weight)
-            of_normal = (counts[normal] * weight[:, None]).sum(0)
-            self.table[condition] = np.log(_density(counts[diseased].sum(0)) / _density(of_normal))
-
-    def _counts(self, image: NDArray[np.floating], inside: NDArray[np.bool_]) -> NDArray[np.float64]:
-        counts = np.bincount(_bins(image[inside], self.low, self.high), minlength=_BINS).astype(float)
-        return np.asarray(counts / max(1.0, counts.sum()))
-
-
-def _bins(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.int64]:
-    place = (np.asarray(values, np.float32) - low) / (high - low) * _BINS
-    return np.asarray(np.clip(place, 0, _BINS - 1), np.int64)
-
-
-def _density(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    from scipy.ndimage import gaussian_filter1d
-
-    smooth = gaussian_filter1d(counts / max(counts.sum(), 1e-12), _SMOOTHING_BINS)
-    return np.asarray(smooth + _LEAST)
+def bins_of(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.int64]:
+    """The bin 0..BINS-1 of each value, any shape; values beyond the table's ends fall into its last bins."""
+    place = (np.asarray(values, np.float32) - low) / (high - low) * BINS
+    return np.asarray(np.clip(place, 0, BINS - 1), np.int64)
 
 
 def follow_image(map_: Floats, image: Floats) -> Floats:
@@ -117,7 +65,7 @@ def sharpened(probability: Floats, image: Floats, refinement: RefinementConfig) 
     ratio = -np.log1p(-np.minimum(probability, np.float32(_MOST_CERTAIN)))
     table = np.asarray(refinement.value_log_ratio, np.float32)
     for n, values in enumerate(image[:, 0]):
-        place = _bins(values, refinement.low, refinement.high)
+        place = bins_of(values, refinement.low, refinement.high)
         for k in range(ratio.shape[1]):
             ratio[n, k] = follow_image(ratio[n, k] + table[k][place], values)
     return np.asarray(ratio, np.float32)
@@ -137,7 +85,7 @@ def peaks(ratio: NDArray[np.floating], organ: NDArray[np.bool_]) -> Floats:
     return found
 
 
-def given_out(
+def to_probability(
     ratio: NDArray[np.floating], peak: Floats, refinement: RefinementConfig, volume_peak: Floats | None = None
 ) -> Floats:
     """P_L (B,K,S,S) of sharpened log ratios.
@@ -157,4 +105,4 @@ def given_out(
 def refined(probability: Floats, image: Floats, organ: NDArray[np.bool_], refinement: RefinementConfig) -> Floats:
     """P_L (B,K,S,S) of single slices, sharper; arguments as for `sharpened` and `peaks`."""
     ratio = sharpened(probability, image, refinement)
-    return given_out(ratio, peaks(ratio, organ), refinement)
+    return to_probability(ratio, peaks(ratio, organ), refinement)

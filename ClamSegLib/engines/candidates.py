@@ -11,7 +11,7 @@ from ClamSegLib.system.device import is_bfloat16_fast
 from ClamSegLib.system.engine_packages import ENGINE_PACKAGES, installed_engines
 from ClamSegLib.system.errors import InputError
 
-# ONNX Runtime was never the fastest here (docs/performance.md); it runs where it is asked for.
+# ONNX Runtime was never the fastest here (docs/research/performance.md); it runs where it is asked for.
 _OF_AUTO = ("mnn", "openvino")
 _ARM = ("arm64", "aarch64")
 

@@ -2,7 +2,7 @@
 
 Winograd's method needs 2.25 to 5 times fewer multiplications than a convolution has, for sums that round by about a
 thousandth of a logit. Slices run one at a time: MNN chooses its method by the number of slices, so a slice's
-answer would depend on those beside it, and more at once were never faster (docs/performance.md).
+answer would depend on those beside it, and more at once were never faster (docs/research/performance.md).
 Source: A. Lavin and S. Gray, Fast Algorithms for Convolutional Neural Networks, arXiv 1509.09308.
 """
 

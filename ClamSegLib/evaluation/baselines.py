@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ClamSegLib.decoding.refinement import given_out, peaks, sharpened
+from ClamSegLib.decoding.refinement import peaks, sharpened, to_probability
 from ClamSegLib.model.config import RefinementConfig
 from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.objective.losses import top_k_score
@@ -52,7 +52,7 @@ def values_map(preparation: Preparation, *, by_height: bool) -> NDArray[np.uint8
     highest = np.concatenate(strongest).max(axis=0)
     maps = np.zeros(preparation.volume.array.shape, np.uint8)
     for indices, ratio, peak in zip(batches, evidence, strongest, strict=True):
-        found = given_out(ratio, peak, alone)
+        found = to_probability(ratio, peak, alone)
         if by_height:
             height = np.maximum(np.maximum(peak, _OF_VOLUME * highest), 1e-6)
             found = np.clip(ratio / height[:, :, None, None], 0.0, 1.0).astype(np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,22 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib import RESEARCH_ONLY, __version__
-from ClamSegLib.datasets.cases import UNKNOWN, Case, cleaned, mask_plane, read_cases
+from ClamSegLib.datasets.cases import UNKNOWN, Case, mask_plane, organ_of, read_cases
 from ClamSegLib.datasets.labelled_folder import LabelledFolder
-from ClamSegLib.early_exit import cost_of_levels
 from ClamSegLib.evaluation.baselines import GradCam, intensity_map, values_map
 from ClamSegLib.evaluation.montage import Example, example_of, write_montage
-from ClamSegLib.evaluation.reliability import Reliability, holding_back
+from ClamSegLib.evaluation.reliability import Reliability
 from ClamSegLib.evaluation.reliability_picture import write_reliability
 from ClamSegLib.evaluation.scoreboard import Scoreboard
-from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.organ.crop_and_normalise import Preparation, normalise, prepare
-from ClamSegLib.organ.find_organ import find_organ
 from ClamSegLib.segmentation.lesions import above_threshold
-from ClamSegLib.segmentation.run_network import BY_NEED, run_network
+from ClamSegLib.segmentation.run_network import run_network
 from ClamSegLib.system.atomic_output import whole_folder
-from ClamSegLib.system.device import choose_device, clock_of
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
@@ -44,7 +40,7 @@ class EvaluationOptions:
     split: str = ""
     baselines: bool = False
     device: str = "auto"
-    level: int | str | None = None
+    level: int | None = None
     batch_size: int = 8
     seed: int = 0
     neighbours: bool | None = None
@@ -58,8 +54,6 @@ class _Method:
     model: LoadedModel
     maps: Maps
     reliability: Reliability | None = None
-    seconds: float = 0.0
-    by_level: dict[int, int] = field(default_factory=dict)
 
 
 def evaluate(
@@ -94,7 +88,7 @@ def evaluate(
         raise InputError("Organ and lesion models cannot stand in one table; compare models of the same task.")
     methods = _methods(models, options)
     with whole_folder(output, overwrite) as part:
-        examples = _run(folder, rows, methods, options, reporter)
+        examples = _run(folder, rows, methods, reporter)
         table = [m.board.figures(options.seed) for m in methods]
         worth = _reliability(methods)
         metrics = {
@@ -109,8 +103,6 @@ def evaluate(
             "worst_patients": methods[0].board.worst_patients(),
             "reliability": worth,
         }
-        if options.level == BY_NEED:
-            metrics["level_auto"] = _gain_and_loss(methods, models)
         (part / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
         _write_cases(part / "cases.csv", folder, methods)
         write_montage(part / "montage.png", examples, models[0].config)
@@ -120,61 +112,27 @@ def evaluate(
     return metrics
 
 
-def _gain_and_loss(methods: Sequence[_Method], models: Sequence[LoadedModel]) -> dict[str, Any]:
-    """Per model what `--level auto` saves of the network's time and loses of the mean Dice over lesion slices."""
-    told: dict[str, Any] = {}
-    by_name = {method.board.name: method for method in methods}
-    for model in models:
-        whole, early = by_name[model.config.name], by_name.get(f"{model.config.name}, level auto")
-        if early is None:
-            told[model.config.name] = "every slice at the deepest level: the model holds no early_exits"
-            continue
-        pairs = [
-            (a.dice, b.dice)
-            for a, b in zip(whole.board.slices, early.board.slices, strict=True)
-            if a.dice is not None and b.dice is not None
-        ]
-        told[model.config.name] = {
-            "times_as_fast": whole.seconds / early.seconds if early.seconds else None,
-            "dice_loss": float(np.mean([a - b for a, b in pairs])) if pairs else None,
-            "lesion_slices": len(pairs),
-            "slices_by_level": early.by_level,
-            "times_less_arithmetic": _times_less(model, early.by_level),
-            "seconds": {"deepest": whole.seconds, "auto": early.seconds},
-        }
-    return told
-
-
-def _times_less(model: LoadedModel, by_level: dict[int, int]) -> float:
-    """The arithmetic of the deepest level over the mean of the levels where slices left."""
-    costs, _ = cost_of_levels(model.config)
-    slices = sum(by_level.values())
-    return slices / sum(count * costs[level - 1] for level, count in by_level.items())
-
-
 def _reliability(methods: Sequence[_Method]) -> dict[str, Any]:
-    """Per model what its maps are worth, and what holding back the marks of low slices would do."""
+    """Per model how far its maps can be trusted."""
     told: dict[str, Any] = {}
     for method in methods:
         figures = method.reliability.figures() if method.reliability is not None else None
         if figures is not None:
-            told[method.board.name] = figures | {"holding_back": holding_back(method.board.slices)}
+            told[method.board.name] = figures
     return told
 
 
 def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[_Method]:
-    def of(model: LoadedModel, level: int | str | None, by_level: dict[int, int]) -> Maps:
+    def of(model: LoadedModel) -> Maps:
         def maps(preparation: Preparation) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
             run = run_network(
                 preparation,
                 model,
                 device=options.device,
-                level=level,
+                level=options.level,
                 batch_size=options.batch_size,
                 neighbours=options.neighbours,
             )
-            for reached, count in run.slices_by_level.items():
-                by_level[reached] = by_level.get(reached, 0) + count
             return np.asarray(run.probability.max(axis=0)), np.asarray(run.disagreement.max(axis=0))
 
         return maps
@@ -182,21 +140,15 @@ def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[
     def alone(maps: Callable[[Preparation], NDArray[np.uint8]]) -> Maps:
         return lambda preparation: (maps(preparation), None)
 
-    def judged(name: str, model: LoadedModel, level: int | str | None) -> _Method:
-        threshold, is_lesion = model.config.threshold, model.config.task == "lesion"
-        by_level: dict[int, int] = {}
-        return _Method(
-            Scoreboard(name, threshold),
-            model,
-            of(model, level, by_level),
-            Reliability(threshold) if is_lesion else None,
-            by_level=by_level,
+    methods = [
+        _Method(
+            Scoreboard(m.config.name, m.config.threshold),
+            m,
+            of(m),
+            Reliability(m.config.threshold) if m.config.task == "lesion" else None,
         )
-
-    fixed = None if options.level == BY_NEED else options.level
-    methods = [judged(m.config.name, m, fixed) for m in models]
-    if options.level == BY_NEED:
-        methods += [judged(f"{m.config.name}, level auto", m, BY_NEED) for m in models if m.config.early_exits]
+        for m in models
+    ]
     if options.baselines and models[0].config.task == "lesion":
         methods.append(_Method(Scoreboard("intensity threshold", None), models[0], alone(intensity_map)))
         if models[0].config.refinement is not None:
@@ -207,40 +159,23 @@ def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[
     return methods
 
 
-def _run(
-    folder: LabelledFolder, rows: list[int], methods: list[_Method], options: EvaluationOptions, reporter: Reporter
-) -> list[Example]:
-    _, clock = clock_of(choose_device(options.device).type)
+def _run(folder: LabelledFolder, rows: list[int], methods: list[_Method], reporter: Reporter) -> list[Example]:
     examples: list[Example] = []
     done = 0
     plane = methods[0].model.config.plane
     for case in read_cases(folder, rows, plane=plane):
-        volume = cleaned(folder, case, reporter)
         prepared: dict[int, Preparation] = {}
         for number, method in enumerate(methods):
-            key = id(method.model)
+            key, config = id(method.model), method.model.config
             if key not in prepared:
-                prepared[key] = _prepared(case, volume, method.model, reporter)
-            started = clock()
+                prepared[key] = prepare(*organ_of(folder, case, config, reporter), config)
             shown, disagreement = method.maps(prepared[key])
-            method.seconds += clock() - started
             found = _score_case(folder, case, method, prepared[key], shown, disagreement)
             if number == 0:
                 examples += found
         done += len(case.slice_rows)
         reporter.progress(done, max(done, len(rows)), "evaluating slices")
     return examples
-
-
-def _prepared(case: Case, volume: Volume, model: LoadedModel, reporter: Reporter) -> Preparation:
-    config = model.config
-    if config.task == "organ":
-        organ = np.ones(volume.array.shape, bool)
-    elif case.organ_mask is not None and case.organ_mask.any():
-        organ = case.organ_mask
-    else:
-        organ = find_organ(volume, config.organ, reporter=reporter, intensity=config.intensity).mask
-    return prepare(volume, organ, config)
 
 
 def _score_case(

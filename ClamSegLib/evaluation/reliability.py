@@ -6,7 +6,6 @@ Two signs of doubt are compared: the disagreement of the branches, and, for noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +19,6 @@ DISAGREEMENT, UNDECIDED = "disagreement", "undecided"
 FEWEST_PATIENTS = 5
 _COVERAGE = 0.9
 _P_L = np.arange(STEPS) / (STEPS - 1)
-_NORMAL_SHARES = (0.5, 0.75, 0.9, 0.95)
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ class Reliability:
         told = {name: chance for name, chance in found.items() if chance is not None}
         return told if len(told) == len(found) else None
 
-    def told_and_true(
+    def predicted_and_observed(
         self, calibrated: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
         """Chance, lesion pixels and all pixels of every patient and step; None where it cannot be calibrated."""
@@ -163,7 +161,7 @@ class Reliability:
             row[place]["wrong"] = self._wrong(marks_only)
         row["slices"] = self._slices()
         for name, calibrated in (("as_it_is", False), ("by_image_labels", True)):
-            told = self.told_and_true(calibrated)
+            told = self.predicted_and_observed(calibrated)
             row[f"chance_{name}"] = (
                 None
                 if told is None
@@ -189,35 +187,3 @@ class Reliability:
             row[DISAGREEMENT] = rank_correlation(worse, apart)
             row[UNDECIDED] = rank_correlation(worse, undecided)
         return row
-
-
-def holding_back(slices: Iterable[Any]) -> list[dict[str, float]]:
-    """What it would gain and lose to drop all marks on slices that score no more than most normal slices do.
-
-    Args:
-        slices: `scoring.SliceFigures` of a model.
-
-    Returns:
-        One line per share of normal slices, labels deciding: Dice over lesion slices, false-positive area, and the
-        share of lesion slices that would show nothing. Empty without normal slices or outlines.
-    """
-    slices = list(slices)
-    normal = np.array([s.score for s in slices if not s.diseased])
-    with_lesion = [(s.score, s.dice) for s in slices if s.dice is not None]
-    free = [(s.score, s.false_positive_area) for s in slices if s.false_positive_area is not None]
-    if not len(normal) or not with_lesion or not free:
-        return []
-    (score, dice), (free_score, area) = (np.array(pairs, float).T for pairs in (with_lesion, free))
-    lines = []
-    for share in _NORMAL_SHARES:
-        limit = float(np.quantile(normal, share))
-        lines.append(
-            {
-                "normal_share": share,
-                "score": limit,
-                "dice": float(np.where(score > limit, dice, 0).mean()),
-                "false_positive_area": float(np.where(free_score > limit, area, 0).mean()),
-                "lesion_slices_held_back": float((score <= limit).mean()),
-            }
-        )
-    return lines

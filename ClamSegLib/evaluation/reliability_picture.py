@@ -34,7 +34,7 @@ def write_reliability(path: Path, reliability: Reliability, name: str) -> None:
             axes.legend(frameon=False, fontsize=8)
     chance.plot([0, 1], [0, 1], color="#999999", lw=1)
     for calibrated, colour, words in ((False, "#0072b2", "P_L"), (True, "#009e73", "after image labels")):
-        told = reliability.told_and_true(calibrated)
+        told = reliability.predicted_and_observed(calibrated)
         if told is not None:
             chance.plot(*_binned(*told), "o-", color=colour, label=words)
     chance.set_title("what it says, and the share of lesion", fontsize=10)

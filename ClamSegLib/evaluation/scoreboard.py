@@ -19,6 +19,7 @@ from ClamSegLib.metrics import (
     dice,
     hd95_mm,
     lesion_sensitivity,
+    mean_of_strongest,
     pointing_hit,
     roc_auc,
 )
@@ -89,7 +90,7 @@ class Scoreboard:
             boxes: filled reference boxes, or None.
         """
         inside = np.where(organ, shown, 0).astype(np.uint8)
-        score = _top_score(shown[organ])
+        score = mean_of_strongest(shown[organ], _TOP_SHARE) / (STEPS - 1)
         found = inside > self._limit()
         values: dict[str, Any] = {}
         if reference is not None:
@@ -173,13 +174,6 @@ class Scoreboard:
         row["slices"] = len(self.slices)
         row["slices_without_outline"] = self.unknown_slices
         return row
-
-
-def _top_score(values: NDArray[np.uint8]) -> float:
-    if values.size == 0:
-        return 0.0
-    k = max(1, int(_TOP_SHARE * values.size))
-    return float(np.partition(values, -k)[-k:].mean()) / 255
 
 
 def _dice_curve(inside: NDArray[np.uint8], reference: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -282,23 +282,22 @@ def training_share(options: BenchmarkOptions) -> dict[str, Any]:
     """Seconds of a training step and the share that drawing, augmenting and mixing its batch takes."""
     import torch
 
-    from ClamSegLib.experiments.training_speed import synthetic_trainer
+    from ClamSegLib.experiments.training_speed import synthetic_learner
 
     side = 64 if options.quick else 256
     features = (8, 16, 32) if options.quick else (16, 32, 64, 128, 256)
-    trainer = synthetic_trainer(side, features, options.device)
+    learner = synthetic_learner(side, features, options.device)
+    pairs = learner.setup.training.batch_pairs
     generator = torch.Generator().manual_seed(0)
-    drawing = repeated(lambda: trainer.maker.draw(trainer.training.batch_pairs, generator), options.repetitions)
+    drawing = repeated(lambda: learner.batches.draw(pairs, generator), options.repetitions)
     with kept_memory():
-        step = repeated(trainer._step, options.repetitions)
+        step = repeated(learner.step, options.repetitions)
     return {
         "image_size": side,
         "features": list(features),
-        "batch_pairs": trainer.training.batch_pairs,
+        "batch_pairs": pairs,
         "step_seconds": step,
-        "slices_per_second": spread(
-            [2 * trainer.training.batch_pairs / s for s in (step["min"], step["median"], step["max"])]
-        ),
+        "slices_per_second": spread([2 * pairs / s for s in (step["min"], step["median"], step["max"])]),
         "data_seconds": drawing,
         "data_share": drawing["median"] / step["median"],
     }

@@ -26,11 +26,11 @@ from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.config_json import from_json
 from ClamSegLib.model.model_folder import CONFIG, RUN
 from ClamSegLib.objective.training_config import TrainingConfig
-from ClamSegLib.segmentation.run_network import BY_NEED
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.progress import Reporter
-from ClamSegLib.training.run import STATE_FOLDER, TrainingRequest, run_training
+from ClamSegLib.training.request import STATE_FOLDER, TrainingRequest
+from ClamSegLib.training.run import run_training
 from ClamSegLib.training.setup import fine_tuning_config, new_model_config
 
 ROWS, RUNS = "rows", "runs"
@@ -123,12 +123,9 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
         model = replace(model, config=replace(model.config, head_weights=row.head_weights))
     if not row.refined:
         model = replace(model, config=replace(model.config, refinement=None))
-    level = BY_NEED if row.by_need else row.level
-    options = EvaluationOptions(row.judged_on, row.baselines, str(request.device), level, neighbours=row.neighbours)
+    options = EvaluationOptions(row.judged_on, row.baselines, str(request.device), row.level, neighbours=row.neighbours)
     judged = request.output / RUNS / trained.name / f"judged-{row.name}"
     metrics = evaluate(folder, [model], options, judged, reporter, overwrite=True)
-    # By need the table holds the deepest level first, where slices may leave at all.
-    own = 1 if row.by_need and model.config.early_exits else 0
     run = json.loads((model.folder / RUN).read_text(encoding="utf-8"))
     finished = {
         "name": row.name,
@@ -145,10 +142,9 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
         "supervision": run["training"]["supervision"],
         "criterion": run["validation"]["criterion"],
         "validation": run["validation"],
-        "best_round": run.get("best_round", 0),
         "best_step": run["best_step"],
-        "figures": metrics["table"][own],
-        "baselines": metrics["table"][own + 1 :],
+        "figures": metrics["table"][0],
+        "baselines": metrics["table"][1:],
         "patients": metrics["patients"],
         "date": datetime.now(UTC).date().isoformat(),
         "minutes": {"training": round(trained_s / 60, 2), "all": round((time.monotonic() - started) / 60, 2)},
@@ -159,7 +155,6 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
     finished |= told if trained.learns_from or trained.start or trained.corrected else {}
     finished |= {"tuned_eta": run["training"]["eta"]} if trained.tune_eta else {}
     finished |= {"neighbours": True} if row.neighbours else {}
-    finished |= {"by_need": metrics["level_auto"][model.config.name]} if row.by_need else {}
     with whole_file(request.output / ROWS / f"{row.name}.json") as path:
         path.write_text(json.dumps(finished, indent=1) + "\n", encoding="utf-8")
 

@@ -10,13 +10,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ClamSegLib.datasets.rows import LabelledFolder
+from ClamSegLib.datasets.rows import TRAINING_SPLITS, LabelledFolder
 from ClamSegLib.model.config_json import read_json
 from ClamSegLib.system.errors import InputError
 
 CHOICE = "choice"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
-_TRAINING_SPLITS = ("", "train", "training")
 
 
 @dataclass(frozen=True)
@@ -59,11 +58,9 @@ class StudyRow:
         judged_on: 'choice' (patients kept out of the training split for choices), a group (those of its patients that
             are kept), or a split of the data.
         level: judge the network pruned to this level; None for the deepest.
-        by_need: judge every slice at the level where it may leave (`--level auto`), and tell what that gains and loses.
         head_weights: judge with these weights of the heads, level 1 first; empty for the model's own.
         refined: false judges the network's maps as they are, not sharpened by the image.
-        neighbours: true hears each slice together with those beside it (neighbours.py), as `segment` does; rows
-            are judged slice by slice unless they say so, so that they can be compared.
+        neighbours: true smooths evidence over neighbouring slices, as `segment` does; rows are judged slice by slice unless they say so, so that they can be compared.
         baselines: also judge the best intensity threshold and Grad-CAM.
     """
 
@@ -78,7 +75,6 @@ class StudyRow:
     tune_eta: bool = False
     judged_on: str = CHOICE
     level: int | None = None
-    by_need: bool = False
     head_weights: tuple[float, ...] = ()
     baselines: bool = False
     refined: bool = True
@@ -97,8 +93,6 @@ class StudyRow:
             raise InputError(
                 f"Row '{self.name}' fine-tunes the model of '{self.start}', so it cannot change its model."
             )
-        if self.by_need and self.level is not None:
-            raise InputError(f"Row '{self.name}' is judged by need or at level {self.level}; say one of them.")
         if self.corrected < 0:
             raise InputError(f"Row '{self.name}': corrected {self.corrected} must not be negative.")
 
@@ -213,7 +207,6 @@ class Study:
         judged = self.group(row.judged_on)
         judging += [] if judged is None else [asdict(judged), self.choice_seed]
         judging += ["neighbours"] if row.neighbours else []
-        judging += ["by need"] if row.by_need else []
         return _digest([self.training_fingerprint(row), judging])
 
 
@@ -246,7 +239,7 @@ def with_choice(folder: LabelledFolder, patients: int, seed: int) -> LabelledFol
     """
     if any(row.split == CHOICE for row in folder.rows):
         raise InputError(f"{folder.root} has a split '{CHOICE}' of its own; rename it.")
-    trained = sorted({row.patient_id for row in folder.rows if row.split in _TRAINING_SPLITS})
+    trained = sorted({row.patient_id for row in folder.rows if row.split in TRAINING_SPLITS})
     if len(trained) < 2 * patients:
         raise InputError(
             f"{patients} of {len(trained)} training patients cannot be kept for choices; at most half of them can."

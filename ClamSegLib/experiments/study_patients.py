@@ -8,13 +8,12 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from ClamSegLib.datasets.labelled_folder import split_rows
-from ClamSegLib.datasets.rows import LabelledFolder
+from ClamSegLib.datasets.rows import TRAINING_SPLITS, LabelledFolder
 from ClamSegLib.experiments.study_file import PatientGroup
 from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.system.errors import InputError
 
 _UNUSED = "unused"
-_TRAINING_SPLITS = ("", "train", "training")
 
 
 def with_groups(folder: LabelledFolder, groups: Sequence[PatientGroup], learns_from: str, seed: int) -> LabelledFolder:
@@ -30,7 +29,7 @@ def with_groups(folder: LabelledFolder, groups: Sequence[PatientGroup], learns_f
     taken = {row.split for row in folder.rows} & {group.name for group in groups}
     if taken:
         raise InputError(f"{folder.root} has a split '{min(taken)}' of its own; give the group another name.")
-    trained = sorted({row.patient_id for row in folder.rows if row.split in _TRAINING_SPLITS})
+    trained = sorted({row.patient_id for row in folder.rows if row.split in TRAINING_SPLITS})
     split: dict[str, str] = dict.fromkeys(trained, _UNUSED)
     for group in groups:
         members = [name for name in trained if any(fnmatchcase(name, pattern) for pattern in group.patients)]
@@ -46,7 +45,7 @@ def with_groups(folder: LabelledFolder, groups: Sequence[PatientGroup], learns_f
         split |= {name: group.name if name in kept else f"{group.name} learns" for name in members}
     split = {name: "train" if word == f"{learns_from} learns" else word for name, word in split.items()}
     rows = tuple(
-        replace(row, split=split[row.patient_id]) if row.split in _TRAINING_SPLITS else row for row in folder.rows
+        replace(row, split=split[row.patient_id]) if row.split in TRAINING_SPLITS else row for row in folder.rows
     )
     return replace(folder, rows=rows)
 

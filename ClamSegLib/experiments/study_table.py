@@ -52,7 +52,7 @@ def table_lines(study: Study, finished: Sequence[dict[str, Any]]) -> list[dict[s
             line = _line(row, baseline, baseline["name"], f"baseline beside {row['name']}")
             lines.append({**line, "criterion": None, "seed": None, "minutes": None})
     # The ceiling's own figures on each split it is judged on, by itself or by rows 'of' it.
-    otherwise = ("level", "by_need", "head_weights", "neighbours")
+    otherwise = ("level", "head_weights", "neighbours")
     whole = [r for r in finished if study.ceiling in (r["name"], r["of"]) and not any(r.get(way) for way in otherwise)]
     names = {row["name"] for row in whole} if study.ceiling else set()
     ceiling = {line["judged_on"]: line for line in lines if line["name"] in names}

@@ -15,29 +15,29 @@ import numpy as np
 import torch
 from torch import distributed
 
-from ClamSegLib.datasets.crop_cache import CropSet
+from ClamSegLib.datasets.crop_cache import CropSet, record_type
 from ClamSegLib.model.config import ModelConfig, NetworkConfig
 from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.system.device import choose_device
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.malloc_tuning import kept_memory
-from ClamSegLib.system.progress import Reporter
 from ClamSegLib.training.distributed import Processes
-from ClamSegLib.training.trainer import Trainer
+from ClamSegLib.training.learner import Learner
+from ClamSegLib.training.setup import TrainingSetup
 
 _SLICES = 64
 
 
-def synthetic_trainer(side: int, features: tuple[int, ...], device: str, processes: Processes | None = None) -> Trainer:
-    """A trainer past its warm-up, on 64 random crops of `side` pixels, ready to step."""
+def synthetic_learner(side: int, features: tuple[int, ...], device: str, processes: Processes | None = None) -> Learner:
+    """A learner past its warm-up, on 64 random crops of `side` pixels, ready to step."""
     generator = np.random.default_rng(0)
     n = _SLICES
     tiles = np.add.outer(np.arange(side) * 8 // side * 8, np.arange(side) * 8 // side).astype(np.uint8)
+    records = np.zeros(n, record_type(side))
+    records["image"] = generator.normal(size=(n, side, side))
+    records["organ"], records["regions"], records["mask"] = True, tiles, 255
     crops = CropSet(
-        images=generator.normal(size=(n, side, side)).astype(np.float16),
-        organ=np.ones((n, side, side), bool),
-        regions=np.broadcast_to(tiles, (n, side, side)),
-        lesion=np.full((n, side, side), 255, np.uint8),
+        records,
         label=np.arange(n, dtype=np.int64) % 2,
         eta=np.full(n, np.nan, np.float32),
         position=np.full(n, 0.5, np.float32),
@@ -50,20 +50,10 @@ def synthetic_trainer(side: int, features: tuple[int, ...], device: str, process
     config = ModelConfig("timing", image_size=side, network=NetworkConfig(features, kernels))
     training = TrainingConfig(steps=100, batch_pairs=8)
     everything = np.arange(n, dtype=np.int64)
-    trainer = Trainer(
-        config,
-        training,
-        crops,
-        (everything, everything),
-        folder=None,
-        state_folder=Path(),
-        device=choose_device(device),
-        processes=processes or Processes(),
-        reporter=Reporter(),
-    )
-    trainer._new_round()
-    trainer.at.step = 20
-    return trainer
+    setup = TrainingSetup(config, training, crops, (everything, everything))
+    learner = Learner(setup, choose_device(device), processes)
+    learner.steps_done = 20
+    return learner
 
 
 def seconds_under_torchrun(side: int, features: tuple[int, ...], steps: int, count: int) -> dict[str, Any]:
@@ -90,20 +80,20 @@ def print_steps(given: str) -> None:
     side, features, steps = json.loads(given)
     torch.set_num_threads(1)
     processes = Processes.join()
-    trainer = synthetic_trainer(side, tuple(features), "cpu", processes)
+    learner = synthetic_learner(side, tuple(features), "cpu", processes)
     walls: list[float] = []
     with kept_memory():
-        trainer._step()
+        learner.step()
         used = time.process_time()
         for _ in range(steps):
             started = time.perf_counter()
-            trainer._step()
+            learner.step()
             walls.append(time.perf_counter() - started)
     processor = torch.tensor([(time.process_time() - used) / steps], dtype=torch.float64)
     if processes.count > 1:
         distributed.all_reduce(processor)
     if processes.rank == 0:
-        pairs = trainer.training.batch_pairs
+        pairs = learner.setup.training.batch_pairs
         told = {"step_seconds": statistics.median(walls), "processor_seconds": float(processor)}
         told["slices_per_second"] = 2 * pairs / told["step_seconds"]
         sys.stdout.write(json.dumps(told) + "\n")

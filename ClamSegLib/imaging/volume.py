@@ -69,9 +69,9 @@ class Volume:
 
     @property
     def voxel_ml(self) -> float:
-        """Volume of one voxel in ml."""
+        """Volume of one voxel in ml: of the parallelepiped, because the slices of a tilted gantry are sheared."""
         x, y, z = self.spacing_mm
-        return x * y * z / 1000.0
+        return x * y * z * abs(float(np.linalg.det(np.reshape(self.direction, (3, 3))))) / 1000.0
 
     @property
     def pixel_mm(self) -> tuple[float, float]:

@@ -223,6 +223,8 @@ class ModelConfig:
             ratios to the scale of the deepest's (level_scales.py); empty leaves them.
         early_exits: when a slice leaves at a shallow level, shallow first; empty: every slice goes on to the deepest.
         refinement: how maps are sharpened by the image; None leaves them as the network gives them.
+        default_level: the shallowest level whose outlines hold on held-out slices, which `segment` takes unless told
+            otherwise; None: the deepest.
         neighbours: slices of a volume are heard together with those beside them (neighbours.py), because held-out
             image labels said that it helps.
         weights_sha256: of weights.safetensors.
@@ -248,6 +250,7 @@ class ModelConfig:
     level_scales: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = ()
     early_exits: tuple[EarlyExit, ...] = ()
     neighbours: bool = False
+    default_level: int | None = None
     licence: str = ""
     display_name: str = ""
     weights_sha256: str = ""
@@ -287,6 +290,10 @@ class ModelConfig:
         _require(
             levels == sorted(set(levels)) and all(level < self.network.heads for level in levels),
             f"early_exits must go from shallow to deep and lie above level {self.network.heads}, the deepest.",
+        )
+        _require(
+            self.default_level is None or 1 <= self.default_level <= self.network.heads,
+            f"default_level {self.default_level} must be 1 to {self.network.heads}.",
         )
         _require(0 < self.threshold < 1, f"threshold {self.threshold} must lie between 0 and 1.")
         _require(self.minimum_volume_ml >= 0, f"minimum_volume_ml {self.minimum_volume_ml} must be at least 0.")

@@ -1,6 +1,6 @@
 """What a step is shown: pairs of slices, augmented, mixed to mosaics, with the target of every pixel.
 
-Every draw comes from a generator seeded by (seed, round, step, shard), so a step is the same whether the
+Every draw comes from a generator seeded by (seed, step, shard), so a step is the same whether the
 training was interrupted before it or not, and whichever process computes the shard.
 """
 
@@ -13,13 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ClamSegLib.datasets.cases import UNKNOWN
 from ClamSegLib.datasets.crop_cache import CropSet
 from ClamSegLib.objective.augmentation import Augmentation, AugmentationStrength
 from ClamSegLib.objective.mosaics import mosaic
 from ClamSegLib.objective.pairs import PairSampler
 from ClamSegLib.objective.training_config import TrainingConfig
-
-UNKNOWN = 255
 
 
 def step_generator(seed: int, *where: int) -> torch.Generator:
@@ -57,8 +56,6 @@ class CropSource:
     Args:
         crops: the cached crops.
         indices: which of them this source may show.
-        teacher: P_L of an earlier round in 1/255 steps, (N, K, S, S) over all crops, or None.
-        teacher_cut: above it the teacher's maps are lesion, with hard targets.
     """
 
     def __init__(
@@ -68,11 +65,9 @@ class CropSource:
         training: TrainingConfig,
         classes: int,
         device: torch.device,
-        teacher: NDArray[np.uint8] | None = None,
-        teacher_cut: float = 0.5,
     ) -> None:
         self.crops, self.indices, self.training = crops, np.asarray(indices), training
-        self.classes, self.device, self.teacher, self.teacher_cut = classes, device, teacher, teacher_cut
+        self.classes, self.device = classes, device
         self.label = np.asarray(crops.label)[self.indices]
         self.position = np.asarray(crops.position)[self.indices]
         self.patient = np.asarray(crops.patient)[self.indices]
@@ -86,52 +81,49 @@ class CropSource:
     def _keep_on_device(self) -> dict[str, Tensor] | None:
         if self.device.type != "cuda":
             return None
-        names = ("images", "organ", "regions", "lesion")
-        needed = sum(getattr(self.crops, name)[0].nbytes for name in names) * len(self.indices)
-        if needed > 0.5 * torch.cuda.mem_get_info(self.device)[0]:
+        if self.crops.records.dtype.itemsize * len(self.indices) > 0.5 * torch.cuda.mem_get_info(self.device)[0]:
             return None
-        return {
-            name: torch.from_numpy(np.array(getattr(self.crops, name)[self.indices])).to(self.device) for name in names
-        }
+        return self._pixels(np.arange(len(self.indices)))
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def _read(self, name: str, index: Tensor) -> Tensor:
-        if self._resident is not None:
-            return self._resident[name][index.to(self.device)]
-        # A list of places copies; a second copy would only take time.
-        return torch.from_numpy(np.asarray(getattr(self.crops, name)[self.indices[index.numpy()]])).to(self.device)
+    def _pixels(self, place: NDArray[np.int64]) -> dict[str, Tensor]:
+        """image, organ, regions and lesion of slices by their places, (B,S,S) each, on the device."""
+        index = self.indices[place]
+        records = self.crops.records[index]
+        pixels = {name: records[name] for name in ("image", "organ", "regions")}
+        pixels["lesion"] = self.crops.lesion(index, records["mask"])
+        return {name: torch.from_numpy(np.ascontiguousarray(v)).to(self.device) for name, v in pixels.items()}
+
+    def image_and_organ(self, place: NDArray[np.int64]) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
+        """Images and organs (B,S,S) of slices by their places, as arrays."""
+        records = self.crops.records[self.indices[place]]
+        return records["image"], records["organ"]
 
     def gather(self, index: Tensor) -> Slices:
         """Slices by their place (B,) in this source, a CPU tensor."""
         place = index.numpy()
-        image = self._read("images", index).float()[:, None]
-        organ = self._read("organ", index).bool()
+        if self._resident is None:
+            pixels = self._pixels(place)
+        else:
+            here = index.to(self.device)
+            pixels = {name: values[here] for name, values in self._resident.items()}
+        image = pixels["image"].float()[:, None]
         label = torch.from_numpy(self.label[place]).long().to(self.device)
         eta = torch.from_numpy(self.eta[place]).to(self.device)
-        target, weight = self._teach(index, label, eta, image.shape[-2:])
-        return Slices(image, organ, self._read("regions", index), target, weight, label, eta)
+        target, weight = self._teach(place, label, eta, pixels["lesion"])
+        return Slices(image, pixels["organ"], pixels["regions"], target, weight, label, eta)
 
-    def _teach(self, index: Tensor, label: Tensor, eta: Tensor, size: torch.Size) -> tuple[Tensor, Tensor]:
-        """Target (B,C,S,S) and weight (B,1,S,S): a mask where one may be used, else the teacher, else the label."""
-        n, place = len(label), index.numpy()
+    def _teach(self, place: NDArray[np.int64], label: Tensor, eta: Tensor, lesion: Tensor) -> tuple[Tensor, Tensor]:
+        """Target (B,C,S,S) and weight (B,1,S,S): a mask where one may be used, else the label."""
+        n, size = len(label), lesion.shape[-2:]
         target = torch.nn.functional.one_hot(label, self.classes).float()[:, :, None, None].expand(n, -1, *size).clone()
         weight = torch.where(label > 0, eta, torch.ones_like(eta))[:, None, None, None].expand(n, 1, *size).clone()
-        diseased = (label > 0).cpu().numpy()
-        if self.teacher is not None and diseased.any():
-            rows = torch.from_numpy(diseased).to(self.device)
-            lesion = (
-                torch.from_numpy(np.array(self.teacher[self.indices[place[diseased]]])).to(self.device).float() / 255
-            )
-            if self.training.teacher == "hard":
-                lesion = (lesion > self.teacher_cut).float()
-            target[rows] = torch.cat([1 - lesion.sum(1, keepdim=True).clamp(max=1), lesion], dim=1)
-            weight[rows] = 1.0
-        with_mask = self.use_mask[place] & (diseased | (self.training.task == "organ"))
+        with_mask = self.use_mask[place] & ((self.label[place] > 0) | (self.training.task == "organ"))
         if with_mask.any():
             rows = torch.from_numpy(with_mask).to(self.device)
-            mask = self._read("lesion", index[torch.from_numpy(with_mask)]).long()
+            mask = lesion[rows].long()
             known = mask != UNKNOWN
             one_hot = torch.nn.functional.one_hot(mask.clamp(max=self.classes - 1), self.classes)
             some = known.flatten(1).any(1)[:, None, None, None]  # a slice without any known mask keeps its label
@@ -190,8 +182,6 @@ class BatchMaker:
                 source.position,
                 source.patient,
                 position_tolerance=training.position_tolerance,
-                favoured=source.use_mask if training.supervision == "labels" else None,
-                favoured_share=training.correction_share,
             )
             if training.task == "lesion"
             else None
@@ -201,7 +191,6 @@ class BatchMaker:
             and training.objective == "clam"
             and training.supervision == "labels"
             and training.mosaic != "none"
-            and source.teacher is None
         )
 
     def _whole(self, n: int, generator: torch.Generator) -> Slices:
@@ -221,9 +210,7 @@ class BatchMaker:
             first[:same], second[:same] = self.sampler.same_class(same, generator)
         both = augment(self.source.gather(torch.cat([first, second])), self.training, generator, (n, n))
         a, b = both.first(n), both.rest(n)
-        mixed = mosaic(
-            self.training.mosaic, a.image, b.image, a.regions, b.regions, a.organ, b.organ, generator=generator
-        )
+        mixed = mosaic(a.image, b.image, a.regions, b.regions, a.organ, b.organ, generator=generator)
         return replace(
             a,
             image=mixed.image,

@@ -1,8 +1,8 @@
-"""The losses: eq. 1 of the paper, the non-negative risk, and the terms of the pair objective.
+"""The losses: eq. 1 of the paper and the terms of the pair objective.
 
 All compute in float32, also under autocast, and take means over the organ, so that crops with little organ
 weigh as much as others. Symbols: y target, p probability, eta the probability that a diseased slice shows
-the lesion, alpha = eta * area share of lesions.
+the lesion.
 """
 
 from __future__ import annotations
@@ -50,37 +50,6 @@ class HybridLoss(nn.Module):
             agreement = y * p / (y * y + p * p).clamp_min(_TINY)
             per_pixel = -(y * p.clamp_min(1e-7).log() + agreement).sum(1)
             return _masked_mean(per_pixel, weight, mask)
-
-
-def _positive_loss(p: Tensor) -> Tensor:
-    """l+ of eq. 1 for one lesion channel, shifted to be non-negative: -log p + 1/2 - p / (1 + p^2)."""
-    return -p.clamp_min(1e-7).log() + 0.5 - p / (1 + p * p)
-
-
-class NonNegativeRisk(nn.Module):
-    """Learning from normal (N) and unlabelled (U, diseased-origin) pixels with prior alpha.
-
-    R = (1 - alpha) E_N[l-] + max(0, E_U[l+] - (1 - alpha) E_N[l+]), l-(p) = l+(1 - p)
-    (positive-unlabelled learning with the classes exchanged, arXiv 1703.00593).
-
-    Args:
-        alpha: share of lesion pixels among U, 0..1.
-    """
-
-    def __init__(self, alpha: float) -> None:
-        super().__init__()
-        self.alpha = alpha
-
-    def forward(self, lesion: Tensor, from_diseased: Tensor, mask: Tensor) -> Tensor:
-        """lesion probability (B,H,W), origin (B,H,W) bool, organ (B,H,W) bool -> scalar >= 0."""
-        with torch.autocast(lesion.device.type, enabled=False):
-            p = lesion.float()
-            normal, unlabelled = mask & ~from_diseased, mask & from_diseased
-            on_normal = _masked_mean(_positive_loss(1 - p), None, normal)
-            excess = _masked_mean(_positive_loss(p), None, unlabelled) - (1 - self.alpha) * _masked_mean(
-                _positive_loss(p), None, normal
-            )
-            return (1 - self.alpha) * on_normal + excess.clamp_min(0.0)
 
 
 def top_k_score(score: Tensor, mask: Tensor, top_share: float) -> Tensor:

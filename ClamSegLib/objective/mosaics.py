@@ -7,16 +7,11 @@ hard: a blend would make pixels of no origin, and nothing showed that it helps.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ClamSegLib.system.errors import InputError
-
-MOSAIC_KINDS = ("superpixel", "tile", "mixed", "cutmix", "none")
-TILE_SIDES = (0.125, 0.375)  # shares of the image's side
 _LOWEST_SHARE, _HIGHEST_SHARE = 0.3, 0.7
 _IDS = 256  # region numbers are uint8
 
@@ -55,51 +50,7 @@ def superpixel_origin(first_regions: Tensor, second_regions: Tensor, generator: 
     return from_first.gather(1, regions.flatten(1).long()).view(regions.shape)
 
 
-def tile_origin(
-    n: int,
-    size: int,
-    generator: torch.Generator,
-    device: torch.device,
-    side_range: tuple[float, float] = TILE_SIDES,
-) -> Tensor:
-    """(B,S,S) bool: rectangular tiles at a random offset, each from the first slice or not.
-
-    Args:
-        side_range: smallest and largest side of a tile as shares of the image's side; height and width are drawn apart.
-
-    Raises:
-        InputError: `side_range` is not 0 < smallest <= largest <= 1.
-    """
-    smallest, largest = side_range
-    if not 0 < smallest <= largest <= 1:
-        raise InputError(f"Tile sides {side_range} must be two rising shares of the image's side, above 0 up to 1.")
-    sides = ((smallest + (largest - smallest) * torch.rand(n, 2, generator=generator)) * size).clamp_min(1.0)
-    offset = torch.rand(n, 2, generator=generator) * sides
-    # Tile numbers along rows and columns, (n, 2, size): worked out on the CPU, where rounding is the same for all.
-    tile = ((torch.arange(size) + offset[..., None]) / sides[..., None]).floor().long()
-    across = int(size / max(1.0, smallest * size)) + 2
-    from_first = (torch.rand(n, across * across, generator=generator) < _shares(n, generator)).to(device)
-    rows, columns = tile.to(device).unbind(1)
-    return from_first.gather(1, (rows[:, :, None] * across + columns[:, None, :]).flatten(1)).view(n, size, size)
-
-
-def rectangle_origin(n: int, size: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    """(B,S,S) bool: CutMix, one rectangle of 20 to 80 % of the area comes from the second slice."""
-    random = torch.rand(n, 4, generator=generator)
-    side = (0.2 + 0.6 * random[:, 0]).sqrt()
-    stretch = torch.exp((random[:, 1] - 0.5) * 1.2)
-    # A side that would leave the image is cut to it, and the other grows: the share stays as drawn.
-    height = (side * stretch).clamp(min=side.square(), max=torch.ones(n))
-    width = side.square() / height
-    top, left = random[:, 2] * (1 - height), random[:, 3] * (1 - width)
-    line = (torch.arange(size) + 0.5)[None] / size
-    rows = ((line >= top[:, None]) & (line < (top + height)[:, None])).to(device)
-    columns = ((line >= left[:, None]) & (line < (left + width)[:, None])).to(device)
-    return ~(rows[:, :, None] & columns[:, None, :])
-
-
 def mosaic(
-    kind: str,
     first: Tensor,
     second: Tensor,
     first_regions: Tensor,
@@ -108,12 +59,10 @@ def mosaic(
     second_organ: Tensor,
     *,
     generator: torch.Generator,
-    side_range: tuple[float, float] = TILE_SIDES,
 ) -> Mosaic:
-    """Mixes two batches of slices.
+    """Mixes two batches of slices along their superpixels.
 
     Args:
-        kind: 'superpixel', 'tile', 'mixed' (one of the two per sample), 'cutmix' or 'none' (the first slices).
         first: (B,1,S,S) images.
         second: (B,1,S,S) images.
         first_regions: (B,S,S) uint8 superpixel numbers.
@@ -121,24 +70,7 @@ def mosaic(
         first_organ: (B,S,S) bool.
         second_organ: (B,S,S) bool.
         generator: on the CPU; the same state gives the same mosaic on every device.
-        side_range: sides of tiles, see `tile_origin`.
-
-    Raises:
-        InputError: unknown kind, or tile sides out of range.
     """
-    n, size, device = len(first), first.shape[-1], first.device
-    origins: dict[str, Callable[[], Tensor]] = {
-        "superpixel": lambda: superpixel_origin(first_regions, second_regions, generator),
-        "tile": lambda: tile_origin(n, size, generator, device, side_range),
-        "cutmix": lambda: rectangle_origin(n, size, generator, device),
-        "none": lambda: torch.ones(n, size, size, dtype=torch.bool, device=device),
-    }
-    if kind == "mixed":
-        by_superpixel = (torch.rand(n, 1, 1, generator=generator) < 0.5).to(device)
-        from_first = torch.where(by_superpixel, origins["superpixel"](), origins["tile"]())
-    elif kind in origins:
-        from_first = origins[kind]()
-    else:
-        raise InputError(f"Mosaic '{kind}' is unknown; allowed are {', '.join(MOSAIC_KINDS)}.")
+    from_first = superpixel_origin(first_regions, second_regions, generator)
     image = torch.where(from_first[:, None], first, second)
     return Mosaic(image, from_first, torch.where(from_first, first_organ, second_organ))

@@ -1,8 +1,8 @@
 """The objective of a step: the terms of docs/explanation.md, each with its weight, each off at weight 0.
 
 1 hybrid loss on what the pixels are taught; 2 positive pairs agree under the paper's distortions; 3 normal
-slices have no high scores; 4 a diseased slice scores above a normal one; 5 one branch learns from the other's
-maps; 6 the lesion area of diseased slices stays in a loose band. Objective 'paper': 1 on whole slices with
+slices have no high scores; 4 a diseased slice scores above a normal one; 5 the lesion area of diseased slices
+stays in a loose band. Objective 'paper': 1 on whole slices with
 labels broadcast, 2, and pixel-wise separation of negative pairs.
 """
 
@@ -11,13 +11,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ClamSegLib.model.twin import TwinUNet, lesion_posterior
+from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.objective.augmentation import PairDistortion
 from ClamSegLib.objective.batches import Batch, Slices
 from ClamSegLib.objective.losses import (
     AreaBandLoss,
     HybridLoss,
-    NonNegativeRisk,
     NormalNormalLoss,
     PixelwiseSeparation,
     RankingLoss,
@@ -46,15 +45,11 @@ class Objective:
 
     Args:
         training: which terms and weights.
-        odds_normal: (branches, depth, K) o_N of the last validation, or None before the first; term 5 waits for it.
-        head_weights: (depth,) for term 5's decoding.
     """
 
-    def __init__(self, training: TrainingConfig, head_weights: Tensor) -> None:
-        self.training, self.head_weights = training, head_weights
-        self.odds_normal: Tensor | None = None
+    def __init__(self, training: TrainingConfig) -> None:
+        self.training = training
         self.hybrid, self.separation = HybridLoss(), PixelwiseSeparation()
-        self.risk = NonNegativeRisk(training.eta * training.area_share)
         self.normal_normal, self.ranking = NormalNormalLoss(training.top_share), RankingLoss(training.top_share)
         self.area_band = AreaBandLoss()
 
@@ -75,15 +70,13 @@ class Objective:
         use_pairs = batch.diseased is not None and progress >= self.training.warmup_share
         if not use_pairs:
             logits = [branch(taught.image) for branch, taught in zip(twin.branches, batch.taught, strict=True)]
-            terms = {"hybrid": self._taught(twin, batch.taught, logits, progress)}
+            terms = {"hybrid": self._taught(batch.taught, logits)}
         else:
-            terms = self._with_pairs(twin, batch, progress, generator)
+            terms = self._with_pairs(twin, batch, generator)
         total = torch.stack(list(terms.values())).sum()
         return total, {name: float(value.detach()) for name, value in terms.items()}
 
-    def _with_pairs(
-        self, twin: TwinUNet, batch: Batch, progress: float, generator: torch.Generator
-    ) -> dict[str, Tensor]:
+    def _with_pairs(self, twin: TwinUNet, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         diseased, normal = batch.diseased, batch.normal
         assert diseased is not None
         assert normal is not None
@@ -99,7 +92,7 @@ class Objective:
         on_taught = [_cut(branch, 0, n) for branch in logits]
         on_whole = [_cut(branch, n, n + m) for branch in logits]
         on_distorted = [_cut(branch, n + m, n + 2 * m) for branch in logits]
-        terms = {"hybrid": self._taught(twin, batch.taught, on_taught, progress)}
+        terms = {"hybrid": self._taught(batch.taught, on_taught)}
         t, d = self.training, len(diseased.image)
         if t.weight_positive and len(logits) == 2:
             terms["positive"] = t.weight_positive * self._positive(on_whole, on_distorted, organ, distortion)
@@ -128,32 +121,14 @@ class Objective:
             terms["area"] = t.weight_area * self.area_band(lesion, diseased.organ)
         return terms
 
-    def _taught(self, twin: TwinUNet, taught: tuple[Slices, ...], logits: list[Logits], progress: float) -> Tensor:
-        """Term 1, and term 5 where it is on, mean over branches and heads."""
-        losses = []
-        for number, (slices, heads) in enumerate(zip(taught, logits, strict=True)):
-            target = self._cross_target(twin, slices, number, progress)
-            for head in heads:
-                probability = head.float().softmax(1)
-                if self.training.risk == "nnpu" and self.training.supervision == "labels":
-                    lesion, from_diseased = 1 - probability[:, 0], target[:, 0] < 0.5
-                    losses.append(self.risk(lesion, from_diseased, slices.organ))
-                else:
-                    losses.append(self.hybrid(probability, target, slices.weight, slices.organ))
+    def _taught(self, taught: tuple[Slices, ...], logits: list[Logits]) -> Tensor:
+        """Term 1, mean over branches and heads."""
+        losses = [
+            self.hybrid(head.float().softmax(1), slices.target, slices.weight, slices.organ)
+            for slices, heads in zip(taught, logits, strict=True)
+            for head in heads
+        ]
         return torch.stack(losses).mean()
-
-    def _cross_target(self, twin: TwinUNet, slices: Slices, number: int, progress: float) -> Tensor:
-        """The target with pixels of diseased origin replaced, in the second half, by the other branch's P_L."""
-        ramp = self.training.weight_cross * min(1.0, max(0.0, (progress - 0.5) / 0.25))
-        if ramp == 0 or self.odds_normal is None or len(twin.branches) != 2:
-            return slices.target
-        other = twin.branches[1 - number]
-        with torch.no_grad():
-            posterior = lesion_posterior(other(slices.image), self.odds_normal[1 - number], self.head_weights)
-        soft = torch.cat([1 - posterior.amax(1, keepdim=True), posterior], dim=1)
-        soft = soft / soft.sum(1, keepdim=True)
-        from_diseased = (slices.target[:, :1] < 0.5).float()
-        return slices.target * (1 - ramp * from_diseased) + soft * (ramp * from_diseased)
 
     def _positive(
         self, on_whole: list[Logits], on_distorted: list[Logits], organ: Tensor, distortion: PairDistortion

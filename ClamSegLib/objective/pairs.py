@@ -28,8 +28,6 @@ class PairSampler:
         position: (N,) relative height of the slice in its organ, 0..1; 0.5 for single images.
         patient: (N,) patient numbers.
         position_tolerance: largest difference of positions; beyond it the nearest slice serves.
-        favoured: (N,) bool, slices to be drawn at least as often as `favoured_share` of the diseased ones says.
-        favoured_share: 0..1.
 
     Raises:
         InputError: only one class is present, or the three lists do not fit.
@@ -42,8 +40,6 @@ class PairSampler:
         patient: ArrayLike,
         *,
         position_tolerance: float = 0.10,
-        favoured: NDArray[np.bool_] | None = None,
-        favoured_share: float = 0.0,
     ) -> None:
         self._label = np.asarray(label)
         self._position = np.asarray(position, dtype=np.float64)
@@ -60,9 +56,6 @@ class PairSampler:
         group_of = group_of.ravel()
         patients_of_condition = np.bincount(groups[:, 0])[groups[:, 0]]
         weight = 1.0 / (patients_of_condition[group_of] * np.bincount(group_of)[group_of])
-        weight = weight / weight.sum()
-        if favoured is not None:
-            weight = _raised(weight, favoured[self._diseased], favoured_share)
         self._cumulative = np.cumsum(weight) / weight.sum()
 
     def _check(self, tolerance: float) -> None:
@@ -100,16 +93,6 @@ class PairSampler:
             of_class = self._label[first] == c
             second[of_class] = slices.near(position[of_class], patient[of_class], random[1:, of_class])
         return torch.from_numpy(first), torch.from_numpy(second)
-
-
-def _raised(weight: NDArray[np.float64], favoured: NDArray[np.bool_], share: float) -> NDArray[np.float64]:
-    """Weights that give the favoured slices `share` of all, evenly, where they have less."""
-    lacking = share - float(weight[favoured].sum())
-    if not favoured.any() or lacking <= 0:
-        return weight
-    others = np.where(favoured, 0.0, weight)
-    left = (1 - share) * others / max(float(others.sum()), 1e-12)
-    return np.where(favoured, share / int(favoured.sum()), left)
 
 
 class _ByPosition:

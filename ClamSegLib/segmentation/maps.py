@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.decoding.refinement import given_out, peaks, sharpened
-from ClamSegLib.decoding.slice_smoothing import evidence, heard_together
+from ClamSegLib.decoding.refinement import peaks, sharpened, to_probability
+from ClamSegLib.decoding.slice_smoothing import evidence, smooth_across_slices
 from ClamSegLib.engines.engine import Engine
 from ClamSegLib.organ.crop_and_normalise import Preparation, resize_to_box
 from ClamSegLib.system.errors import ClamSegError
@@ -88,7 +88,7 @@ class CaseMaps:
                 self.kept[indices] = ratio
             else:
                 peak = peaks(ratio, self.preparation.organ_input(indices))
-                paste_steps(self.preparation, given_out(ratio, peak, refinement), indices, self.probability)
+                paste_steps(self.preparation, to_probability(ratio, peak, refinement), indices, self.probability)
         paste_steps(self.preparation, differs, indices, self.disagreement)
         self.analysed[indices] = True
         self.reporter.progress(int(self.analysed.sum()), len(self.analysed), _STAGE)
@@ -109,18 +109,18 @@ class CaseMaps:
         refinement = self.preparation.config.refinement
         if refinement is None:
             for indices in batches:
-                found = heard_together(self.kept, indices[0], indices[-1] + 1)
+                found = smooth_across_slices(self.kept, indices[0], indices[-1] + 1)
                 paste_steps(self.preparation, found, indices, self.probability)
             return
         if self.together:
             heard = np.empty_like(self.kept)
             for indices in batches:
-                found = heard_together(self.kept, indices[0], indices[-1] + 1)
+                found = smooth_across_slices(self.kept, indices[0], indices[-1] + 1)
                 heard[indices] = sharpened(found, self.preparation.network_input(indices), refinement)
             self.kept = heard
         strongest = np.concatenate([peaks(self.kept[i], self.preparation.organ_input(i)) for i in batches])
         for indices in batches:
-            found = given_out(self.kept[indices], strongest[indices], refinement, strongest.max(axis=0))
+            found = to_probability(self.kept[indices], strongest[indices], refinement, strongest.max(axis=0))
             paste_steps(self.preparation, found, indices, self.probability)
 
 

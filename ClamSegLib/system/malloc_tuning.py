@@ -2,7 +2,7 @@
 
 The maps of a network are megabytes each and live for one layer. By default the C library gives such memory back to the
 system at once and gets it again page by page, which took 10 to 15 % of a training step and more of an inference
-(docs/performance.md). Elsewhere nothing is changed.
+(docs/research/performance.md). Elsewhere nothing is changed.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, distributed
+from torch import distributed
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class Processes:
         for own, mean in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
             own.copy_(mean.view_as(own))
 
+    def wait(self) -> None:
+        """Returns once all processes have come here."""
+        if self.count > 1:
+            distributed.barrier()
+
     def agree(self, value: float) -> float:
         """Process 0's value on all processes."""
         if self.count == 1:
@@ -49,9 +54,3 @@ class Processes:
         message = torch.tensor([value], dtype=torch.float64, device=device)
         distributed.broadcast(message, 0)
         return float(message.item())
-
-    def agree_on(self, tensor: Tensor) -> Tensor:
-        """Process 0's tensor on all processes, in place."""
-        if self.count > 1:
-            distributed.broadcast(tensor, 0)
-        return tensor

@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ClamSegLib.datasets.cases import UNKNOWN
 from ClamSegLib.decoding.refinement import refined
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.twin import TwinUNet, decode
-from ClamSegLib.objective.batches import UNKNOWN, CropSource
+from ClamSegLib.objective.batches import CropSource
 
 FEWEST_SLICES = 5
 _STEPS = 256
@@ -24,7 +25,7 @@ def threshold_of_corrections(twin: TwinUNet, source: CropSource, config: ModelCo
 
     Args:
         twin: in evaluation mode on the device of `source`.
-        source: the training slices.
+        source: the training slices; only the corrected ones are run.
         config: with the odds of normal tissue, and how maps are sharpened.
     """
     if source.training.task == "organ" or source.training.supervision == "masks":
@@ -40,7 +41,8 @@ def threshold_of_corrections(twin: TwinUNet, source: CropSource, config: ModelCo
             organ = slices.organ.cpu().numpy()
             maps = refined(maps, slices.image.cpu().numpy(), organ, config.refinement)
         steps = np.round(maps.max(axis=1) * (_STEPS - 1)).astype(int)
-        lesion = np.asarray(source.crops.lesion)[source.indices[places]]
+        index = source.indices[places]
+        lesion = source.crops.lesion(index, source.crops.records[index]["mask"])
         for own, outline, organ in zip(steps, lesion, slices.organ.cpu().numpy(), strict=True):
             inside = organ & (outline != UNKNOWN)
             if (outline[inside] > 0).any():

@@ -1,50 +1,95 @@
-"""What a finished model is told by image labels of slices that it did not learn from, beside its threshold."""
+"""One pass of the finished network over the held-out slices, kept as log odds: whatever is fitted on them reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from ClamSegLib.decoding.slice_smoothing import neighbours_help, stacks_of
-from ClamSegLib.early_exit import batches_of, calibrate_early_exits
-from ClamSegLib.level_scales import measure_level_scales
-from ClamSegLib.model.config import EarlyExit, ModelConfig
 from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.objective.batches import CropSource
-from ClamSegLib.training.trainer import Trainer
+from ClamSegLib.training.validation import log_odds
+
+LARGEST_BYTES = 2**30
+_BATCH = 16
+# Slices of one patient farther apart than this many usual steps belong to two stacks.
+_FARTHEST_STEP = 1.5
+_LARGEST_LOG_RATIO = 60.0
 
 
-def level_scales_of(
-    trainer: Trainer, twin: TwinUNet, config: ModelConfig
-) -> tuple[tuple[tuple[tuple[float, float], ...], ...], ...]:
-    """What brings shallow levels to the scale of the deepest; empty where there are none."""
-    source, gather = _slices(trainer, config)
-    return measure_level_scales(twin, config, batches_of(gather, len(source)))
+@dataclass(frozen=True)
+class HeldOut:
+    """What a network says of N held-out slices, and what image labels say of them.
+
+    Attributes:
+        log_odds: (N, branches, depth, K, S, S) float16 condition : background, level 1 first.
+        image: (N, S, S) float16 network input.
+        organ: (N, S, S) bool.
+        label: (N,) 0 normal, c condition.
+        stack: (N,) number of the stack of adjacent slices that a slice belongs to.
+        available: held-out slices there are; more than N where they would not fit into LARGEST_BYTES.
+    """
+
+    log_odds: NDArray[np.float16]
+    image: NDArray[np.float16]
+    organ: NDArray[np.bool_]
+    label: NDArray[np.int64]
+    stack: NDArray[np.int64]
+    available: int
+
+    def posterior(self, index: NDArray[np.int64], odds_normal: NDArray[np.float32], level: int) -> NDArray[np.float32]:
+        """P_L (B,K,S,S) of slices at a level, as `decode` gives it.
+
+        Args:
+            index: (B,) numbers of the slices.
+            odds_normal: (branches, depth, K), level 1 first.
+            level: 1 to depth.
+        """
+        log_normal = np.log(np.maximum(odds_normal[:, :level, :, None, None], np.float32(1e-30)))
+        ratio = (self.log_odds[index, :, :level].astype(np.float32) - log_normal).mean(axis=2)
+        return np.asarray(-np.expm1(-np.clip(ratio, 0.0, _LARGEST_LOG_RATIO)).mean(axis=1), np.float32)
+
+    def batches(self, index: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """`index` in pieces that keep memory small."""
+        return [index[start : start + _BATCH] for start in range(0, len(index), _BATCH)]
 
 
-def early_exits_of(trainer: Trainer, twin: TwinUNet, config: ModelConfig) -> tuple[EarlyExit, ...]:
-    """When slices may leave early, shallow first; empty where nothing is saved or too few slices tell."""
-    source, gather = _slices(trainer, config)
-    return calibrate_early_exits(twin, config, batches_of(gather, len(source)))
+def run_on_held_out(twin: TwinUNet, source: CropSource, most_bytes: int = LARGEST_BYTES) -> HeldOut:
+    """Runs the network once over held-out slices.
 
-
-def neighbours_of(trainer: Trainer, twin: TwinUNet, config: ModelConfig) -> bool:
-    """Whether slices should be heard together with those beside them."""
-    source, gather = _slices(trainer, config)
+    Args:
+        twin: in evaluation mode on the device of `source`.
+        source: the held-out slices.
+        most_bytes: for the log odds. Where they would need more, every second (third, ...) stack is left out, so that
+            whole stacks stay.
+    """
+    side, network = source.crops.side, twin.network
+    shape = (network.branches, network.heads, source.classes - 1, side, side)
     stack = stacks_of(source.patient, source.position)
-    return neighbours_help(twin, config, batches_of(gather, len(source)), stack)
+    most = max(_BATCH, most_bytes // (2 * int(np.prod(shape))))
+    every = -(-len(stack) // most)
+    index = np.flatnonzero(stack % every == 0)[:most]
+    odds = np.empty((len(index), *shape), np.float16)
+    image, organ = np.empty((len(index), side, side), np.float16), np.empty((len(index), side, side), bool)
+    for start in range(0, len(index), _BATCH):
+        slices, place = source.gather(torch.from_numpy(index[start : start + _BATCH])), slice(start, start + _BATCH)
+        odds[place] = log_odds(twin, slices.image).half().cpu().numpy()
+        image[place], organ[place] = slices.image[:, 0].half().cpu().numpy(), slices.organ.cpu().numpy()
+    return HeldOut(odds, image, organ, source.label[index], stack[index], len(stack))
 
 
-def _slices(
-    trainer: Trainer, config: ModelConfig
-) -> tuple[CropSource, Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]]:
-    """The held-out slices on the CPU, and a function of their numbers that gives image, organ and label."""
-    source = CropSource(trainer.crops, trainer.split[1], trainer.training, config.network.classes, torch.device("cpu"))
+def stacks_of(patient: NDArray[np.int64], position: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The stack (N,) of each slice: slices of one patient, one above the other, without a gap.
 
-    def gather(index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        slices = source.gather(index)
-        return slices.image, slices.organ, slices.label
-
-    return source, gather
+    Args:
+        patient: (N,) in the order in which the slices were read, case by case.
+        position: (N,) height in the organ, 0..1.
+    """
+    step = np.diff(position)
+    same = (np.diff(patient) == 0) & (step > 0)
+    for one in np.unique(patient[1:][same]):
+        own = same & (patient[1:] == one)
+        same[own & (step > _FARTHEST_STEP * np.median(step[own]))] = False
+    return np.asarray(np.r_[0, np.cumsum(~same)], np.int64)

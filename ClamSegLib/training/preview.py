@@ -27,7 +27,6 @@ def write_preview(
     twin: TwinUNet,
     source: CropSource,
     odds_normal: NDArray[np.float32],
-    head_weights: NDArray[np.float64],
 ) -> None:
     """Writes a PNG: slices above, the same slices with the mean map of the branches below, diseased ones first.
 
@@ -36,15 +35,14 @@ def write_preview(
         twin: in evaluation mode on the source's device.
         source: held-out crops.
         odds_normal: (branches, depth, K); empty for an organ network, whose own probability is shown.
-        head_weights: (depth,).
 
     Raises:
         OutputError: not writable, disk full.
     """
     slices = source.gather(torch.from_numpy(_chosen(source.label)))
     if odds_normal.size == 0:
-        odds_normal = np.full((len(twin.branches), len(head_weights), source.classes - 1), 0.5, np.float32)
-    weights = torch.from_numpy(head_weights).float().to(source.device)
+        odds_normal = np.full((len(twin.branches), twin.network.heads, source.classes - 1), 0.5, np.float32)
+    weights = torch.ones(twin.network.heads, device=source.device)
     odds = torch.from_numpy(odds_normal).float().to(source.device)
     with torch.no_grad():
         branches = [lesion_posterior(h, o, weights) for h, o in zip(twin(slices.image), odds, strict=True)]

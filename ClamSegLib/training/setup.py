@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +53,14 @@ class TrainingSetup:
 
     Attributes:
         split: places in `crops` of training and of validation slices.
-        files: numbers that stand in the card: images and patients by class and split.
+        counts: numbers that stand in the card: slices and patients by class and split.
     """
 
     config: ModelConfig
     training: TrainingConfig
-    folder: LabelledFolder
     crops: CropSet
     split: tuple[NDArray[np.int64], NDArray[np.int64]]
-    counts: dict[str, int]
+    counts: dict[str, int] = field(default_factory=dict)
 
 
 def read_config_file(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -183,10 +182,9 @@ def fine_tuning_config(initial: ModelConfig, folder: LabelledFolder, name: str, 
         conditions=conditions,
         odds_normal=(),
         threshold=ModelConfig.threshold,
-        slice_score_normal=None,
-        early_exits=(),
-        level_scales=(),
+        refinement=None,
         neighbours=False,
+        default_level=None,
         weights_sha256="",
     )
 
@@ -222,17 +220,18 @@ def prepare_training(
         )
     rows = sorted(set(trained) | set(held_out))
     crops = load_crops(folder, rows, config, reporter=reporter)
-    place = {int(row): n for n, row in enumerate(np.asarray(crops.row))}
-    split = (_places(trained, place), _places(held_out, place))
+    split = (_places(trained, crops.row), _places(held_out, crops.row))
     counts = {
-        "training_slices": len(trained),
-        "training_diseased": int((labels[trained] > 0).sum()),
+        "training_slices": len(split[0]),
+        "training_diseased": int((crops.label[split[0]] > 0).sum()),
         "training_patients": len({folder.rows[k].patient_id for k in trained}),
-        "validation_slices": len(held_out),
+        "validation_slices": len(split[1]),
         "validation_patients": len({folder.rows[k].patient_id for k in held_out}),
     }
-    return TrainingSetup(config, training, folder, crops, split, counts)
+    return TrainingSetup(config, training, crops, split, counts)
 
 
-def _places(rows: list[int], place: dict[int, int]) -> NDArray[np.int64]:
-    return np.array([place[row] for row in rows if row in place], dtype=np.int64)
+def _places(rows: list[int], row_of_crop: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The crops of the rows, row by row; a row of a whole volume has one for each of its slices."""
+    order = np.argsort(row_of_crop, kind="stable")
+    return np.asarray(order[np.isin(row_of_crop[order], rows)], np.int64)

@@ -14,7 +14,7 @@ import torch
 
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
-from ClamSegLib.training.distributed import Processes
+from ClamSegLib.training.learner import Learner
 from ClamSegLib.training.run_folder import STOP, TrainingFolder
 from ClamSegLib.training.setup import TrainingSetup
 from ClamSegLib.training.trainer import Trainer
@@ -27,7 +27,7 @@ _LOW, _HIGH = 0.1, 1.0
 def tune_eta(
     setup: TrainingSetup, output: Path, device: torch.device, reporter: Reporter, trials: int = TRIALS
 ) -> float:
-    """The eta whose short training (a quarter of the steps, one round) has the best criterion without masks.
+    """The eta whose short training (a quarter of the steps) has the best criterion without masks.
 
     Args:
         setup: of the training eta is wanted for.
@@ -62,20 +62,11 @@ def tune_eta(
     def criterion(trial: Any) -> float:
         eta = trial.suggest_float("eta", _LOW, _HIGH)
         steps = max(20, (setup.training.steps or 400) // 4)
-        training = replace(setup.training, eta=eta, rounds=1, steps=steps, minutes=0.0, validate_every=steps)
+        training = replace(setup.training, eta=eta, steps=steps, minutes=0.0, validate_every=steps)
         with TrainingFolder(folder / f"trial-{trial.number}", resume=False, steered_by=output) as own:
             (own.folder / _STATE_FOLDER).mkdir(exist_ok=True)
-            trainer = Trainer(
-                setup.config,
-                training,
-                setup.crops,
-                setup.split,
-                folder=own,
-                state_folder=own.folder / _STATE_FOLDER,
-                device=device,
-                processes=Processes(),
-                reporter=Reporter(),
-            )
+            learner = Learner(replace(setup, training=training), device)
+            trainer = Trainer(learner, own, own.folder / _STATE_FOLDER, Reporter())
             trainer.run(resume=False)
         return trainer.at.best_criterion
 

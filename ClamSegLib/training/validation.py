@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ClamSegLib.metrics import dice, roc_auc
+from ClamSegLib.metrics import dice, mean_of_strongest, roc_auc
 from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.objective.batches import CropSource, step_generator
 from ClamSegLib.objective.mosaics import mosaic
@@ -34,17 +34,13 @@ class Validation:
     Attributes:
         figures: criterion (larger is better) and the parts it is made of.
         odds_normal: (branches, depth, K), level 1 first; empty for organ networks.
-        area: (K,) mean share of organ with P_L > 0.5 on diseased slices.
-        slice_score_normal: 95th percentile of the slice score on normal slices, or None.
     """
 
     figures: dict[str, float]
     odds_normal: NDArray[np.float32]
-    area: NDArray[np.float64]
-    slice_score_normal: float | None
 
 
-def recalibrated(twin: TwinUNet, source: CropSource, training: TrainingConfig, *where: int) -> TwinUNet:
+def recalibrated(twin: TwinUNet, source: CropSource, training: TrainingConfig, step: int) -> TwinUNet:
     """A copy whose batch statistics come from whole slices of both classes, as inference shows them.
 
     Averaged weights have no statistics of their own, and those of training come from mosaics.
@@ -56,13 +52,13 @@ def recalibrated(twin: TwinUNet, source: CropSource, training: TrainingConfig, *
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # cumulative mean over the batches below
-    generator = step_generator(training.seed, 7, *where)
+    generator = step_generator(training.seed, 7, 0, step)
+    sampler = _sampler(source, training) if len(np.unique(source.label)) > 1 else None
     with torch.no_grad():
         for _ in range(12):
             index = torch.randint(len(source), (24,), generator=generator)
-            if len(np.unique(source.label)) > 1:
-                diseased, normal = _sampler(source, training).sample(12, generator)
-                index = torch.cat([diseased, normal])
+            if sampler is not None:
+                index = torch.cat(sampler.sample(12, generator))
             copied(source.gather(index).image)
     for norm in norms:
         norm.momentum = 0.1
@@ -73,7 +69,7 @@ def _sampler(source: CropSource, training: TrainingConfig) -> PairSampler:
     return PairSampler(source.label, source.position, source.patient, position_tolerance=training.position_tolerance)
 
 
-def _log_odds(twin: TwinUNet, image: Tensor) -> Tensor:
+def log_odds(twin: TwinUNet, image: Tensor) -> Tensor:
     """Log odds condition : background, (B, branches, depth, K, H, W), level 1 first."""
     with torch.no_grad():
         branches = twin(image)
@@ -82,7 +78,8 @@ def _log_odds(twin: TwinUNet, image: Tensor) -> Tensor:
     )
 
 
-def _evenly(indices: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+def evenly(indices: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """At most `most` of the indices, evenly spread."""
     if len(indices) <= most:
         return indices
     return np.asarray(indices[np.linspace(0, len(indices) - 1, most).round().astype(int)])
@@ -91,77 +88,59 @@ def _evenly(indices: NDArray[np.int64], most: int) -> NDArray[np.int64]:
 class _Scores:
     """Log odds of the organ pixels of held-out slices, kept in float16, and what follows from them."""
 
-    def __init__(self, twin: TwinUNet, source: CropSource, head_weights: NDArray[np.float64]) -> None:
-        self.head_weights = head_weights / head_weights.sum()
+    def __init__(self, twin: TwinUNet, source: CropSource) -> None:
         normal = np.flatnonzero(source.label == 0)
         diseased = np.flatnonzero(source.label > 0)
-        self.index = np.concatenate([_evenly(normal, MAXIMUM_SLICES // 2), _evenly(diseased, MAXIMUM_SLICES // 2)])
+        self.index = np.concatenate([evenly(normal, MAXIMUM_SLICES // 2), evenly(diseased, MAXIMUM_SLICES // 2)])
         self.label = source.label[self.index]
         self.pixels: list[NDArray[np.float16]] = []  # per slice (n, branches, depth, K)
         for start in range(0, len(self.index), BATCH):
             slices = source.gather(torch.from_numpy(self.index[start : start + BATCH]))
-            odds = _log_odds(twin, slices.image).permute(0, 4, 5, 1, 2, 3).half().cpu().numpy()
+            odds = log_odds(twin, slices.image).permute(0, 4, 5, 1, 2, 3).half().cpu().numpy()
             organ = slices.organ.cpu().numpy()
             self.pixels += [odds[k][organ[k]] for k in range(len(odds))]
-
-    def of(self, diseased: bool) -> list[NDArray[np.float16]]:
-        return [p for p, label in zip(self.pixels, self.label, strict=True) if (label > 0) == diseased and len(p)]
 
     def log_odds_of_normal(self, share: float) -> NDArray[np.float32]:
         """log o_N (branches, depth, K): P_L stays below one half on `share` of the pixels of normal slices.
 
         Each head's median, then all heads of a branch are moved alike, so that the odds twice o_N lie at that
         quantile of the heads' mean. A median alone leaves the cut to how far a network dares to go: little after
-        few steps, very far when it was taught by the maps of another.
+        few steps, very far after many.
         """
         # Every slice counts the same number of pixels, and enough of them for a stable quantile.
-        pool = np.concatenate([p[:: max(1, len(p) // 4000)] for p in self.of(False)])
+        normal = [p for p, label in zip(self.pixels, self.label, strict=True) if label == 0 and len(p)]
+        pool = np.concatenate([p[:: max(1, len(p) // 4000)] for p in normal])
         median = np.median(pool.astype(np.float32), axis=0)
-        limit = np.quantile(self.log_ratio(pool, median), share, axis=0)
+        limit = np.quantile(log_ratio(pool, median), share, axis=0)
         return np.asarray(median + (limit - np.log(2.0))[:, None], np.float32)
 
-    def log_ratio(self, pixels: NDArray[np.float16], log_normal: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Weighted mean over the heads of log(o / o_N): (n, branches, K)."""
-        ratio = np.einsum("nshk,h->nsk", pixels.astype(np.float32) - log_normal, self.head_weights)
-        return np.asarray(ratio, np.float32)
+
+def log_ratio(pixels: NDArray[np.float16], log_normal: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean over the heads of log(o / o_N): (n, branches, depth, K) -> (n, branches, K)."""
+    return np.asarray((pixels.astype(np.float32) - log_normal).mean(axis=2), np.float32)
 
 
-def posterior_of(log_ratio: NDArray[np.float32]) -> NDArray[np.float32]:
-    """P_L = max(0, 1 - exp(-log ratio))."""
-    return np.maximum(0.0, -np.expm1(-np.clip(log_ratio, 0.0, 60.0))).astype(np.float32)
-
-
-def slice_score(log_ratio: NDArray[np.float32], top_share: float) -> float:
+def _slice_score(ratio: NDArray[np.float32], top_share: float) -> float:
     """Mean over the branches of the mean of the top share of pixels of a slice, (n, branches, K) -> score."""
-    strongest = log_ratio.max(axis=2)
-    k = max(1, int(top_share * len(strongest)))
-    return float(np.partition(strongest, -k, axis=0)[-k:].mean())
+    return float(np.mean([mean_of_strongest(branch, top_share) for branch in ratio.max(axis=2).T]))
 
 
-def validate(
-    twin: TwinUNet,
-    source: CropSource,
-    training: TrainingConfig,
-    head_weights: NDArray[np.float64],
-) -> Validation:
+def validate(twin: TwinUNet, source: CropSource, training: TrainingConfig) -> Validation:
     """Judges `twin` (in evaluation mode) on held-out slices of both classes."""
     if training.task == "organ" or training.supervision == "masks":
-        return _validate_with_masks(twin, source, training, head_weights)
-    scores = _Scores(twin, source, head_weights)
-    n_conditions = source.classes - 1
+        return _validate_with_masks(twin, source, training)
+    scores = _Scores(twin, source)
     log_normal = scores.log_odds_of_normal(training.normal_share)
-    ratios = [scores.log_ratio(p, log_normal) for p in scores.pixels]
-    by_slice = np.array([slice_score(r, training.top_share) if len(r) else -np.inf for r in ratios])
-    finite = np.isfinite(by_slice)
-    area = np.zeros(n_conditions)
-    diseased = [
-        posterior_of(r).mean(axis=1) > 0.5
+    ratios = [log_ratio(p, log_normal) for p in scores.pixels]
+    by_slice = np.array([_slice_score(r, training.top_share) if len(r) else -np.inf for r in ratios])
+    # P_L = 1 - exp(-log ratio), the mean of the branches.
+    areas = [
+        (-np.expm1(-np.clip(r, 0.0, 60.0)).mean(axis=1) > 0.5).mean(axis=0).sum()
         for r, label in zip(ratios, scores.label, strict=True)
         if label > 0 and len(r)
     ]
-    if diseased:
-        area = np.mean([d.mean(axis=0) for d in diseased], axis=0)
-    localisation, leak = _on_mosaics(twin, source, training, scores, log_normal)
+    localisation, leak = _on_mosaics(twin, source, training, log_normal)
+    finite = np.isfinite(by_slice)
     auc = roc_auc(by_slice[finite], scores.label[finite] > 0)
     auc = 0.5 if auc is None else auc
     figures = {
@@ -169,15 +148,13 @@ def validate(
         "localisation_auc": localisation,
         "leak_auc": leak,
         "slice_auc": float(auc),
-        "lesion_area": float(area.sum()),
+        "lesion_area": float(np.mean(areas)) if areas else 0.0,
     }
-    normal_scores = by_slice[finite & (scores.label == 0)]
-    limit = float(np.quantile(normal_scores, 0.95)) if len(normal_scores) else None
-    return Validation(figures, np.exp(log_normal).astype(np.float32), area, limit)
+    return Validation(figures, np.exp(log_normal).astype(np.float32))
 
 
 def _on_mosaics(
-    twin: TwinUNet, source: CropSource, training: TrainingConfig, scores: _Scores, log_normal: NDArray[np.float32]
+    twin: TwinUNet, source: CropSource, training: TrainingConfig, log_normal: NDArray[np.float32]
 ) -> tuple[float, float]:
     """Localisation AUC and leak AUC on superpixel mosaics of held-out pairs."""
     generator = step_generator(training.seed, 11)
@@ -189,11 +166,11 @@ def _on_mosaics(
             first = sampler.sample(MOSAIC_PAIRS, generator)[1]
         for start in range(0, MOSAIC_PAIRS, BATCH):
             a, b = (source.gather(index[start : start + BATCH]) for index in (first, second))
-            mix = mosaic("superpixel", a.image, b.image, a.regions, b.regions, a.organ, b.organ, generator=generator)
-            odds = _log_odds(twin, mix.image).permute(0, 4, 5, 1, 2, 3).half().cpu().numpy()
+            mix = mosaic(a.image, b.image, a.regions, b.regions, a.organ, b.organ, generator=generator)
+            odds = log_odds(twin, mix.image).permute(0, 4, 5, 1, 2, 3).half().cpu().numpy()
             organ, origin = mix.organ.cpu().numpy(), mix.from_first.cpu().numpy()
             for k in range(len(odds)):
-                ratio = scores.log_ratio(odds[k][organ[k]], log_normal).max(axis=2).mean(axis=1)[::7]
+                ratio = log_ratio(odds[k][organ[k]], log_normal).max(axis=2).mean(axis=1)[::7]
                 first_origin = origin[k][organ[k]][::7]
                 if mixed_classes:
                     from_diseased.append(ratio[first_origin])
@@ -205,29 +182,25 @@ def _on_mosaics(
 
 
 def _auc(positive: NDArray[np.float32], negative: NDArray[np.float32]) -> float:
-    value = roc_auc(
-        np.concatenate([positive, negative]),
-        np.concatenate([np.ones(len(positive), bool), np.zeros(len(negative), bool)]),
-    )
+    is_positive = np.arange(len(positive) + len(negative)) < len(positive)
+    value = roc_auc(np.concatenate([positive, negative]), is_positive)
     return 0.5 if value is None else float(value)
 
 
-def _validate_with_masks(
-    twin: TwinUNet, source: CropSource, training: TrainingConfig, head_weights: NDArray[np.float64]
-) -> Validation:
+def _validate_with_masks(twin: TwinUNet, source: CropSource, training: TrainingConfig) -> Validation:
     """Mean Dice of p > 0.5 over held-out slices with a mask: for organ networks and for the ceiling."""
-    index = _evenly(np.arange(len(source)), MAXIMUM_SLICES)
-    weights = torch.from_numpy(head_weights / head_weights.sum()).float()
+    index = evenly(np.arange(len(source)), MAXIMUM_SLICES)
     values = []
     for start in range(0, len(index), BATCH):
         slices = source.gather(torch.from_numpy(index[start : start + BATCH]))
-        odds = torch.einsum("bshkyx,h->bkyx", _log_odds(twin, slices.image).cpu(), weights) / len(twin.branches)
-        found = (odds.amax(1) > 0).numpy() & slices.organ.cpu().numpy()
-        target = (slices.target[:, 0] < 0.5).cpu().numpy() & slices.organ.cpu().numpy()
+        odds = log_odds(twin, slices.image).cpu().mean(dim=(1, 2))
+        organ = slices.organ.cpu().numpy()
+        found = (odds.amax(1) > 0).numpy() & organ
+        target = (slices.target[:, 0] < 0.5).cpu().numpy() & organ
         known = slices.weight.flatten(1).amax(1).cpu().numpy() > 0
         values += [dice(f, t) for f, t, k in zip(found, target, known, strict=True) if k and t.any()]
     figure = float(np.mean(values)) if values else 0.0
-    shape = (len(twin.branches), len(head_weights), source.classes - 1)
+    network = twin.network
     # The network's own probability is the posterior: o_N = 1/2 makes P_L > 0.5 the same as p > 0.5.
-    odds_normal = np.full(shape, 0.5, np.float32) if training.task == "lesion" else np.zeros((0,), np.float32)
-    return Validation({"criterion": figure, "dice": figure}, odds_normal, np.zeros(source.classes - 1), None)
+    shape = (network.branches, network.heads, source.classes - 1) if training.task == "lesion" else (0,)
+    return Validation({"criterion": figure, "dice": figure}, np.full(shape, 0.5, np.float32))

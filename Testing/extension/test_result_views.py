@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import slicer
 from run_bench import SHAPE, Bench, mr
+from volumes_in_scene import add_volume
 
 from ClamSegWorkflow.case.result_views import (
     jump_to_lesion,
@@ -125,3 +126,12 @@ def nodes(scene: Any) -> list[tuple[str, str]]:
     """Class and id of every node."""
     found = (scene.GetNthNode(k) for k in range(scene.GetNumberOfNodes()))
     return [(node.GetClassName(), node.GetID()) for node in found]
+
+
+def test_a_picture_turns_no_view_into_its_only_slice_so_that_none_shows_it_mirrored_or_lying(bench: Bench) -> None:
+    picture = add_volume(bench.scene, np.zeros((1, 40, 30), np.int16), name="chest x-ray")
+    show_behind(bench.scene, picture)
+    turn_to_slices(bench.scene, picture)
+    across = {name: slice_node(bench.scene, name).GetSliceToRAS() for name in ("Red", "Green", "Yellow")}
+    axis = {name: [round(m.GetElement(row, 2)) for row in range(3)] for name, m in across.items()}
+    assert axis == {"Red": [0, 0, 1], "Green": [0, 1, 0], "Yellow": [-1, 0, 0]}

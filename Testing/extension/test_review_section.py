@@ -145,6 +145,41 @@ def test_dragging_moves_the_map_and_letting_go_the_masks_of_undecided_lesions(wi
     assert np.array_equal(segment_mask(segmentation, f"lesion-{CONDITION}-1", SHAPE), frozen)
 
 
+def test_marks_do_not_cover_the_map_while_it_is_dragged_and_are_filled_again_afterwards(window: Any) -> None:
+    segmentation = segmented(window)
+    window.click_cell("lesionTable", 0)
+    window.click("acceptButton")
+    display = segmentation.GetDisplayNode()
+    slider = window.native("thresholdSlider")
+
+    def fills() -> tuple[float, float]:
+        ids = (f"lesion-{CONDITION}", f"lesion-{CONDITION}-1")
+        return tuple(display.GetSegmentOpacity2DFill(each) for each in ids)
+
+    slider.slider.setSliderDown(True)
+    slider.spin_box.setValue(0.6)
+    window.process_events()
+    assert fills() == (0.0, 1.0), "only what may still change becomes an outline"
+    assert display.GetSegmentOpacity2DOutline(f"lesion-{CONDITION}") == 1.0
+    slider.spin_box.setValue(0.5)
+    window.process_events()
+    assert fills() == (1.0, 1.0), "dragged back to where it was nothing is told on release"
+    slider.spin_box.setValue(0.7)
+    slider.slider.setSliderDown(False)
+    window.process_events()
+    assert fills() == (1.0, 1.0)
+
+
+def test_the_map_of_the_probability_is_told_from_the_marks_by_its_colours(window: Any) -> None:
+    segmentation = segmented(window)
+    mark = np.array(segmentation.GetSegmentation().GetSegment(f"lesion-{CONDITION}").GetColor())
+    table = segmentation.GetNodeReference("ClamSeg.probability").GetDisplayNode().GetColorNode()
+    colour = [0.0] * 4
+    for step in range(0, 256, 5):
+        table.GetColor(step, colour)
+        assert np.linalg.norm(np.array(colour[:3]) - mark) > 0.5, step
+
+
 def test_before_and_after_and_the_maps_over_the_slices(window: Any) -> None:
     segmentation = segmented(window)
     window.choose("overlaySelector", "disagreement")
@@ -263,6 +298,20 @@ def test_dicom_seg_of_a_scan_that_is_no_dicom_is_refused_in_words(window: Any, t
     assert list(tmp_path.iterdir()) == []
 
 
+def test_sizes_under_a_scaling_transform_are_told_as_the_scans_own(window: Any) -> None:
+    segmented(window)
+    assert window.text("statisticsLabel") == "0.13 ml in all; 2 undecided"
+    scaled = window.scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "registered")
+    scaled.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(np.diag([1.0, 1.0, 1.5, 1.0])))
+    for node in (window.panel.review.result.volume, window.panel.review.result.segmentation):
+        node.SetAndObserveTransformNodeID(scaled.GetID())
+    window.panel.review.refresh()
+    assert window.text("statisticsLabel").splitlines() == [
+        "0.13 ml in all; 2 undecided",
+        "Sizes are those of the scan itself; its transform multiplies every volume by 1.50, not in them.",
+    ]
+
+
 def test_a_segmentation_of_someone_else_is_named_as_such_and_left_alone(window: Any) -> None:
     segmented(window)
     other = add_segmentation(window.scene, window.panel.review.result.volume, "by hand")
@@ -304,12 +353,58 @@ def test_a_result_that_is_chosen_brings_its_scan_and_puts_other_scans_results_aw
         assert by_hand.GetDisplayNode().GetVisibility()
 
 
-def test_two_results_of_one_scan_stay_in_view_together(window: Any) -> None:
+def test_of_two_results_of_one_scan_only_the_one_under_review_is_seen(window: Any) -> None:
+    """Hidden, the one under review must leave the bare scan, not the marks of another run."""
     first = segmented(window)
     second = run_to_the_end(window)
     assert second is not first
-    assert first.GetDisplayNode().GetVisibility()
+    assert not first.GetDisplayNode().GetVisibility()
     assert second.GetDisplayNode().GetVisibility()
+    window.click("hideButton")
+    assert not any(node.GetDisplayNode().GetVisibility() for node in (first, second))
+    window.choose("resultSelector", first.GetName())
+    assert first.GetDisplayNode().GetVisibility()
+    assert not second.GetDisplayNode().GetVisibility()
+
+
+def test_after_the_second_result_the_button_hides_what_is_seen(window: Any) -> None:
+    """In Slicer the list tells of a chosen result before it is opened; the result before must not be brought then."""
+    segmented(window, name="flair head a")
+    second = segmented(window, name="flair head b")
+    assert second.GetDisplayNode().GetVisibility()
+    assert window.text("hideButton") == "Hide"
+    assert not window.native("hideButton").isChecked()
+    window.click("hideButton")
+    assert not second.GetDisplayNode().GetVisibility()
+    assert window.text("hideButton") == "Show"
+
+
+def test_a_result_that_lies_elsewhere_is_brought_into_the_views_and_a_zoom_on_the_same_scan_stays(window: Any) -> None:
+    near = segmented(window, name="flair head near")
+    far = mr(window.scene, "plain", "flair head far")
+    moved = matrix_of(far)
+    moved[:3, 3] += (900.0, -300.0, 450.0)
+    far.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(moved))
+    window.choose("volumeSelector", "flair head far")
+    window.worker.probability_of = lambda volume: np.zeros(volume.array.shape, np.uint8)  # no lesion to jump to
+    run_to_the_end(window)
+    assert_scan_is_in_view(far)
+    window.choose("resultSelector", near.GetName())
+    assert_scan_is_in_view(window.panel.review.result.volume)
+    red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
+    red.SetFieldOfView(5.0, 5.0, 1.0)
+    window.panel.review._bring(near)
+    assert red.GetFieldOfView()[:2] == (5.0, 5.0)
+
+
+def assert_scan_is_in_view(volume: Any) -> None:
+    """The middle of every slice view lies in the scan."""
+    bounds = [0.0] * 6
+    volume.GetRASBounds(bounds)
+    for name in ("Red", "Green", "Yellow"):
+        place = slicer.mrmlScene.GetNodeByID(f"vtkMRMLSliceNode{name}").GetSliceToRAS()
+        for axis in range(3):
+            assert bounds[2 * axis] <= place.GetElement(axis, 3) <= bounds[2 * axis + 1], name
 
 
 def test_a_scan_removed_under_review_ends_the_review_and_nothing_else(window: Any) -> None:

@@ -37,11 +37,11 @@ def test_surface_distance_of_a_shifted_square_is_the_shift_in_mm():
     assert metrics.hd95_mm(EMPTY, FULL, (1, 1)) is None
 
 
-def test_average_precision_by_hand():
-    # ranked: hit, miss, hit -> (1 + 2/3) / 2
-    assert metrics.average_precision(np.array([0.9, 0.8, 0.7]), np.array([True, False, True])) == pytest.approx(5 / 6)
-    assert metrics.average_precision(np.array([0.5, 0.5]), np.array([True, False])) == pytest.approx(0.5)
-    assert metrics.average_precision(np.array([0.5]), np.array([False])) is None
+def test_the_mean_of_the_strongest_share_takes_at_least_one_value():
+    values = np.arange(100.0)
+    assert metrics.mean_of_strongest(values, 0.02) == 98.5
+    assert metrics.mean_of_strongest(values, 1e-6) == 99
+    assert metrics.mean_of_strongest(values[:0], 0.5) == 0
 
 
 @settings(max_examples=40, deadline=None)
@@ -76,15 +76,6 @@ def test_pointing_and_boxes():
     assert overlap.iou == pytest.approx(1 / 5)
     assert overlap.energy_inside == pytest.approx(2 / 3)
     assert metrics.box_overlap(np.zeros((4, 4)), EMPTY, boxes).energy_inside == 0
-
-
-def test_false_positive_area_is_a_share_of_the_organ():
-    organ = np.zeros((4, 4), bool)
-    organ[:2] = True
-    found = np.zeros((4, 4), bool)
-    found[0, 0] = found[3, 3] = True
-    assert metrics.false_positive_area(found, organ) == pytest.approx(1 / 8)
-    assert metrics.false_positive_area(found, EMPTY) == 0
 
 
 def test_no_interval_from_fewer_than_five_patients():

@@ -235,6 +235,8 @@ def test_an_installed_copy_outside_the_checkout_segments_its_own_sample(
     told = subprocess.run(
         where, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(library)}, capture_output=True, text=True, check=True
     )
+    if layout == "installed_wheel":
+        assert (library / "ClamSegLib" / "py.typed").is_file()
     assert told.stdout.split() == [
         str(library / "ClamSegLib" / "__init__.py"),
         str(library / "ClamSegLib" / "Resources"),
@@ -370,6 +372,7 @@ def test_links_in_the_documents_lead_to_files_that_are_there(repository: Path) -
     for path in [
         *repository.glob("*.md"),
         *(repository / "docs").glob("*.md"),
+        *(repository / "docs" / "research").glob("*.md"),
         *(repository / "Resources").rglob("README.md"),
     ]:
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):

@@ -274,12 +274,12 @@ def test_the_tests_end_with_those_of_the_page_and_words_choose_one_suite(
 ) -> None:
     page = with_page(run, monkeypatch)
     assert run.main(["test"]) == 0
-    assert [words[1] for words in started] == ["ruff", "ruff", "mypy", "pytest", "pytest"]
+    assert [words[1] for words in started] == ["ruff", "ruff", "mypy", "mkdocs", "pytest", "pytest"]
     assert started[-1][-1] == "Testing/web"
     assert page.asked == [("web", "web-test")]
     started.clear()
     assert run.main(["test", "-k", "geometry"]) == 0
-    assert [words[1] for words in started] == ["ruff", "ruff", "mypy", "pytest"]
+    assert [words[1] for words in started] == ["ruff", "ruff", "mypy", "mkdocs", "pytest"]
     started.clear()
     assert run.main(["test", "Testing/web/test_roots.py"]) == 0
     assert [words[-1] for words in started] == ["Testing/web/test_roots.py"]

@@ -87,17 +87,23 @@ class App(_Object):
 
 
 class SliceWidget(_Object):
-    """A slice view without a picture: the nodes of the scene behind it."""
+    """A slice view without a picture: the nodes of the scene behind it, and the real logic that fits them."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self._name = name
+        self._logic: Any = None
 
     def mrmlSliceNode(self) -> Any:
         return slicer.mrmlScene.GetSingletonNode(self._name, "vtkMRMLSliceNode")
 
     def sliceLogic(self) -> Any:
-        raise NotInStandInError("The stand-in draws no slices; use the slice nodes of the scene.")
+        if self._logic is None or self._logic.GetMRMLScene() is not slicer.mrmlScene:
+            self._logic = slicer.vtkMRMLSliceLogic()
+            self._logic.SetMRMLScene(slicer.mrmlScene)
+            self._logic.SetSliceNode(self.mrmlSliceNode())
+            self._logic.SetSliceCompositeNode(self.mrmlSliceCompositeNode())
+        return self._logic
 
     def mrmlSliceCompositeNode(self) -> Any:
         return slicer.mrmlScene.GetSingletonNode(self._name, "vtkMRMLSliceCompositeNode")

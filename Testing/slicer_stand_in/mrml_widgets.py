@@ -1,6 +1,6 @@
 """qMRMLWidget and qMRMLNodeComboBox, on the real MRML scene.
 
-Behaviour read in Slicer/Slicer Libs/MRML/Widgets/qMRMLNodeComboBox.cxx.
+Behaviour read in Slicer/Slicer Libs/MRML/Widgets/qMRMLNodeComboBox.cxx and seen in 5.12.3.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import shiboken6
-from PySide6.QtCore import Property, Signal
+from PySide6.QtCore import Property, QObject, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSizePolicy, QWidget
 
 from slicer_stand_in.scene_observer import SceneObserver
@@ -34,6 +34,20 @@ class qMRMLWidget(QWidget):
 
     def scene_changed(self) -> None:
         """The widget has another scene."""
+
+
+class qMRMLSortFilterProxyModel(QObject):
+    """What a combo box leaves out, as far as it is told by ids."""
+
+    def __init__(self, box: Any) -> None:
+        super().__init__(box)
+        self.hidden: list[str] = []
+
+    def _set_hidden(self, ids: list[str]) -> None:
+        self.hidden = list(ids)
+        self.parent()._refresh()
+
+    hiddenNodeIDs = Property("QStringList", lambda self: self.hidden, _set_hidden)
 
 
 class qMRMLNodeComboBox(QWidget):
@@ -63,6 +77,7 @@ class qMRMLNodeComboBox(QWidget):
         self._attributes: dict[str, tuple[str, Any]] = {}
         self._current_id = ""
         self._refreshing = False
+        self._filter = qMRMLSortFilterProxyModel(self)
         self.combo = QComboBox(self)
         self.combo.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -98,8 +113,13 @@ class qMRMLNodeComboBox(QWidget):
                 nodes.append(node)
         return nodes
 
+    def sortFilterProxyModel(self) -> Any:
+        return self._filter
+
     def _is_offered(self, node: Any) -> bool:
         if node.GetHideFromEditors() and not self._flags["showHidden"]:
+            return False
+        if node.GetID() in self._filter.hidden:
             return False
         children = self._flags["showChildNodeTypes"]
         for kind in self._types:
@@ -172,8 +192,12 @@ class qMRMLNodeComboBox(QWidget):
         self.setCurrentNodeID(node if isinstance(node, str) else node.GetID() if node is not None else "")
 
     def setCurrentNodeID(self, node_id: str) -> None:
-        if node_id in self._ids:
+        """As in Slicer, a node that comes by program is activated, too, as if a user had taken it."""
+        if node_id and node_id in self._ids:
+            before = self._current_id
             self.combo.setCurrentIndex(self._ids.index(node_id))
+            if node_id != before:
+                self.nodeActivated.emit(self.currentNode())
         elif "" in self._ids:
             self.combo.setCurrentIndex(0)
         else:

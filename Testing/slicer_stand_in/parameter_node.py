@@ -1,96 +1,32 @@
 """slicer.parameterNodeWrapper for nodes, str, int, float and bool, kept in a real vtkMRMLScriptedModuleNode.
 
 Behaviour read in Slicer/Slicer Base/Python/slicer/parameterNodeWrapper: wrapper.py, serializers.py, validators.py,
-guiConnectors.py. What a widget cannot be bound to in Slicer cannot be bound here.
+guiConnectors.py, util.py, and seen in 5.12.3. What a widget cannot be bound to in Slicer cannot be bound here: the
+classes of nodes are the real ones, so that an abstract one refuses. As there, a value is read again only when the
+node says that it was modified.
 """
 
 from __future__ import annotations
 
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import slicer
 import slicer.util
 import vtk
 
+from slicer_stand_in.parameter_fields import Cached, Choice, Default, Parameter, WithinRange
 from slicer_stand_in.qt_module import ctk, qt
-from slicer_stand_in.reports import REPORTS
 from slicer_stand_in.signals import guarded
 
-
-@dataclass
-class Default:
-    """Value before anything was chosen."""
-
-    value: Any
-
-
-@dataclass
-class WithinRange:
-    """Smallest and largest value, both allowed."""
-
-    minimum: float
-    maximum: float
-
-    def validate(self, value: Any) -> None:
-        if not self.minimum <= value <= self.maximum:
-            raise ValueError(f"Value must be within range [{self.minimum}, {self.maximum}], is {value}")
-
-
-@dataclass
-class Choice:
-    """The values that are allowed."""
-
-    choices: list[Any]
-
-    def validate(self, value: Any) -> None:
-        if value not in self.choices:
-            raise ValueError(f"Value is {value}, but must be in one of the following: {self.choices}")
-
-
-class _Parameter:
-    """One field: its type, its rules, its default; reads and writes it as text or as a node reference."""
-
-    def __init__(self, name: str, hint: Any, cls: type) -> None:
-        self.name, self.hint = name, hint
-        annotations = list(hint.__metadata__) if typing.get_origin(hint) is Annotated else []
-        self.kind = typing.get_args(hint)[0] if annotations else hint
-        self.is_node = isinstance(self.kind, type) and issubclass(self.kind, slicer.vtkMRMLNode)
-        if not self.is_node and self.kind not in (str, int, float, bool):
-            raise TypeError(f"Unable to create serializer for {cls} member {name}")
-        self.rules = [each for each in annotations if hasattr(each, "validate")]
-        given = [each.value for each in annotations if isinstance(each, Default)]
-        if given and hasattr(cls, name):
-            REPORTS.add(f"Unused annotations of {name}: {given}; the value after '=' is the default.")
-        zero = None if self.is_node else self.kind()
-        self.default = getattr(cls, name) if hasattr(cls, name) else given[0] if given else zero
-
-    def write(self, node: Any, value: Any) -> None:
-        allowed = (int, float) if self.kind is float else self.kind
-        if value is None and not self.is_node:
-            raise ValueError("Value must not be None")
-        if value is not None and not isinstance(value, allowed):
-            raise TypeError(f"Value must be of type '{self.kind}', is type '{type(value)}' value '{value}'")
-        for rule in self.rules:
-            rule.validate(value)
-        with slicer.util.NodeModify(node):
-            node.SetParameter(self.name, "" if self.is_node else str(value))
-            if self.is_node:
-                node.SetNodeReferenceID(self.name, value.GetID() if value is not None else None)
-
-    def read(self, node: Any) -> Any:
-        if self.is_node:
-            return node.GetNodeReference(self.name)
-        text = node.GetParameter(self.name)
-        return text == "True" if self.kind is bool else self.kind(text)
+__all__ = ["Choice", "Default", "WithinRange", "parameterNodeWrapper"]
 
 
 class _Binding:
     """A parameter and the widget that shows it."""
 
-    def __init__(self, widget: Any, parameter: _Parameter) -> None:
+    def __init__(self, widget: Any, parameter: Parameter) -> None:
         self.widget, self.parameter = widget, parameter
         how = _connector(widget, parameter)
         self._signal, self._read, self._write = how
@@ -115,7 +51,7 @@ def _set(name: str) -> Callable[[Any, Any], None]:
     return lambda widget, value: setattr(widget, name, value)
 
 
-def _connector(widget: Any, parameter: _Parameter) -> tuple[str, Callable[..., Any], Callable[..., None]]:
+def _connector(widget: Any, parameter: Parameter) -> tuple[str, Callable[..., Any], Callable[..., None]]:
     kind, widget_kind = parameter.kind, type(widget)
     bounds = next((rule for rule in parameter.rules if isinstance(rule, WithinRange)), None)
     if kind is bool and widget_kind in (qt.QCheckBox, qt.QPushButton):
@@ -131,6 +67,7 @@ def _connector(widget: Any, parameter: _Parameter) -> tuple[str, Callable[..., A
     if kind is str and widget_kind is qt.QLineEdit:
         return ("textChanged", lambda w: w.text, _set("text"))
     if parameter.is_node and widget_kind is slicer.qMRMLNodeComboBox:
+        widget.nodeTypes = parameter.node_types()  # whatever the .ui said
         return ("currentNodeChanged", lambda w: w.currentNode(), lambda w, value: w.setCurrentNode(value))
     raise RuntimeError(
         f"Unable to create GUI connector from datatype '{parameter.hint}' to widget type '{widget_kind}'"
@@ -142,7 +79,7 @@ def parameterNodeWrapper(cls: Any = None) -> Any:
     if cls is None:
         return parameterNodeWrapper
     hints = typing.get_type_hints(cls, include_extras=True)
-    parameters = {name: _Parameter(name, hint, cls) for name, hint in hints.items()}
+    parameters = {name: Parameter(name, hint, cls) for name, hint in hints.items()}
     for parameter in parameters.values():
         setattr(cls, parameter.name, _field(parameter))
     for name in ("allParameters", "connectGui", "disconnectGui", "getValue", "setValue", "AddObserver"):
@@ -170,23 +107,25 @@ def _through(name: str) -> Any:
     return lambda self, *arguments: getattr(self.parameterNode, name)(*arguments)
 
 
-def _field(parameter: _Parameter) -> property:
+def _field(parameter: Parameter) -> property:
     return property(
-        lambda self: parameter.read(self.parameterNode),
-        lambda self, value: parameter.write(self.parameterNode, value),
+        lambda self: self._cached[parameter.name].value,
+        lambda self, value: self._cached[parameter.name].write(value),
     )
 
 
 def _init(self: Any, parameterNode: Any, prefix: str | None = None) -> None:
     self.parameterNode = parameterNode
     self._bindings, self._next_tag, self._updating = {}, 0, False
+    self._cached = {}
     for parameter in self.allParameters.values():
-        if not parameterNode.HasParameter(parameter.name):
+        if not parameter.is_in(parameterNode):
             parameter.write(parameterNode, parameter.default)
+        self._cached[parameter.name] = Cached(parameter, parameterNode)
 
 
 def _connect_gui(self: Any, gui: Any) -> None:
-    """Binds every widget with the dynamic property SlicerParameterName; gives no tag back, as Slicer's does."""
+    """Binds every widget with the dynamic property SlicerParameterName; gives no tag back, as in 5.10 (in 5.12 it does)."""
     named = {widget.property("SlicerParameterName"): widget for widget in gui.__dict__.values()}
     _connect_parameters(self, {name: widget for name, widget in named.items() if name})
 

@@ -61,7 +61,7 @@ def install() -> QtWidgets.QApplication:
     app.setStyle("Fusion")
     implementations.register(
         ctk_collapsible.ctkCollapsibleButton, ctk_collapsible.ctkCollapsibleGroupBox, ctk_widgets.ctkSliderWidget,
-        ctk_widgets.ctkPathLineEdit, mrml_widgets.qMRMLWidget, mrml_widgets.qMRMLNodeComboBox,
+        ctk_widgets.ctkPathLineEdit, mrml_widgets.qMRMLWidget, mrml_widgets.qMRMLNodeComboBox, mrml_widgets.qMRMLSortFilterProxyModel,
         checkable_nodes.qMRMLCheckableNodeComboBox, segment_widgets.qMRMLSegmentSelectorWidget,
         segment_widgets.qMRMLSegmentsTableView, show_3d_button.qMRMLSegmentationShow3DButton, segment_editor.qMRMLSegmentEditorWidget, ui_loader.QUiLoader,
         settings.QSettings, dialogs.QFileDialog, dialogs.QInputDialog, dialogs.QMessageBox, dialogs.QMenu,

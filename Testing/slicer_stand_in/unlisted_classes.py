@@ -11,4 +11,11 @@ UNLISTED: dict[str, dict[str, Any]] = {
         "inherits": ["QObject"],
         "python": ["load"],
     },
+    "qMRMLSortFilterProxyModel": {
+        "module": "slicer",
+        "source": "Slicer/Slicer Libs/MRML/Widgets/qMRMLSortFilterProxyModel.h; qMRMLNodeComboBox.sortFilterProxyModel()",
+        "inherits": ["QObject"],
+        "properties": {"hiddenNodeIDs": "QStringList"},
+        "complete": True,
+    },
 }

@@ -12,10 +12,11 @@ from ClamSegPanel.review.export_menu import ExportMenu
 from ClamSegPanel.review.lesion_table import LesionTable
 from ClamSegPanel.review.segment_editor import open_in_segment_editor
 from ClamSegPanel.review.slice_marks import SliceMarks
+from ClamSegPanel.review.slice_views import fit_slice_views
 from ClamSegPanel.user_action import user_action
 from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.result_views import jump_to_lesion, show_result
-from ClamSegWorkflow.case.review_text import statistics_words
+from ClamSegWorkflow.case.review_text import sizes_words, statistics_words
 from ClamSegWorkflow.scene.overlays import DISAGREEMENT, PROBABILITY, map_of, show_overlay
 from ClamSegWorkflow.scene.views import outline_opacity, show_segments
 
@@ -119,9 +120,14 @@ class ReviewSection:
 
     @user_action(_("The result could not be shown."))
     def _bring(self, _node: Any) -> None:
-        """The reader asked for this result: the views show its scan, and nothing of another one's."""
-        if self.result is not None:
-            show_result(self.result)
+        """The reader asked for this result: the views show its scan, and nothing of another result.
+
+        Slicer also calls this for a node that a program chose (`_choose`), before that node was opened.
+        """
+        if self.result is None or self._filling:
+            return
+        show_result(self.result, fit_slice_views)
+        self._ui.hideButton.checked = False
 
     @user_action(_("The result could not be opened."))
     def _open(self, segmentation: Any) -> None:
@@ -187,7 +193,8 @@ class ReviewSection:
             return
         rows = lesions.rows()
         self._table.fill(rows, self.result.condition_names())
-        ui.statisticsLabel.text = statistics_words(rows)
+        told = (statistics_words(rows), sizes_words(result.volume) if rows else "")
+        ui.statisticsLabel.text = "\n".join(words for words in told if words)
         self._filling = True
         try:
             ui.thresholdSlider.value = lesions.threshold

@@ -1,7 +1,7 @@
 """The optional engine that Setup offers to computers without a GPU: which, to whom, and what is said of it; without Qt.
 
 MNN, because it gains most where most is to gain: on processors without bfloat16, where PyTorch is slowest
-(docs/performance.md). It has wheels for Windows, macOS and Linux, and asks for no other NumPy than Slicer's.
+(docs/research/performance.md). It has wheels for Windows, macOS and Linux, and asks for no other NumPy than Slicer's.
 """
 
 from __future__ import annotations

@@ -25,11 +25,13 @@ from ClamSegWorkflow.scene.segments import (
     segment_time,
     write_provenance,
 )
+from ClamSegWorkflow.scene.views import segment_fill
 from ClamSegWorkflow.words import tr as _
 
 REVIEW = "ClamSeg.review"
 # Reference of a result to the scan it was made from.
 VOLUME = "ClamSeg.volume"
+_SAME_THRESHOLD = 1e-6
 
 
 class Result:
@@ -98,10 +100,21 @@ class Result:
     # Threshold
 
     def preview_threshold(self, threshold: float) -> None:
-        """While dragging: only the map's display moves, no mask is touched."""
+        """While dragging: only the map's display moves, no mask is touched.
+
+        The marks of undecided lesions are mere outlines meanwhile, because filled they would cover the map that moves;
+        at the list's own threshold they are filled again.
+        """
         node = map_of(self.segmentation, PROBABILITY)
         if node is not None:
             set_shown_threshold(node, threshold)
+        lesions = self.lesions
+        if lesions is None:
+            return
+        fill = 1.0 if abs(threshold - lesions.threshold) < _SAME_THRESHOLD else 0.0
+        for condition in lesions.conditions:
+            if self.segmentation.GetSegmentation().GetSegment(f"lesion-{condition}") is not None:
+                segment_fill(self.segmentation, f"lesion-{condition}", fill)
 
     def set_threshold(self, threshold: float) -> None:
         """On release: the masks of undecided lesions follow; decided ones stay."""

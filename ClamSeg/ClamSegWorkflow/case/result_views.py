@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ClamSegWorkflow.case.result import VOLUME
@@ -15,18 +15,24 @@ from ClamSegWorkflow.scene.views import jump_to, set_window, show_behind, show_s
 _VIEWS = {"axial": "Red", "sagittal": "Yellow", "coronal": "Green"}
 
 
-def show_result(result: Any) -> None:
+def show_result(result: Any, fit: Callable[[], None] = lambda: None) -> None:
     """The scan of a result behind the slices, in its own planes and at the model's window, with what was found in it.
 
-    Results of other scans are put away: what they mark would lie over this one.
+    Every other result is put away, also one of this scan: its marks would be taken for this one's, or for the scan.
+
+    Args:
+        fit: brings the scan into the slice views; called where they showed another one, so that a reader's zoom stays
+            otherwise.
     """
     scene = result.scene
-    show_behind(scene, result.volume)
+    another = show_behind(scene, result.volume)
     turn_to_slices(scene, result.volume)
+    if another:
+        fit()
     show_model_window(result)
     for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")):
         other = scene.GetNthNodeByClass(index, "vtkMRMLSegmentationNode")
-        if other.GetNodeReference(VOLUME) not in (None, result.volume):
+        if other is not result.segmentation and other.GetNodeReferenceID(VOLUME):
             show_segments(other, False)
     show_segments(result.segmentation, True)
 

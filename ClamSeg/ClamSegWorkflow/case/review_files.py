@@ -13,7 +13,7 @@ import numpy as np
 
 from ClamSegWorkflow.case.corrections import scan_of
 from ClamSegWorkflow.case.lesion_row import LesionRow
-from ClamSegWorkflow.case.review_text import decision_words, size_words, slices_words
+from ClamSegWorkflow.case.review_text import decision_words, size_words, sizes_words, slices_words
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.geometry import matrix_of
 from ClamSegWorkflow.scene.segments import segment_looks, segment_mask
@@ -161,6 +161,8 @@ def _write_report(result: Any, path: Path) -> None:
             )  # fmt: skip
             lines.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
         lines.append("</table>")
+        if sizes_words(result.volume):
+            lines.append(f"<p>{html.escape(sizes_words(result.volume))}</p>")
     if result.marks:
         marks = ", ".join(f"{index + 1} {word}" for index, word in sorted(result.marks.items()))
         lines.append("<p>" + _("Slices marked by the reader: {marks}.").format(marks=html.escape(marks)) + "</p>")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
+from ClamSegWorkflow.scene.geometry import transform_scale
 from ClamSegWorkflow.words import tr as _
 
+# A registration or a calibration; what rounding leaves of a turn is far below.
+_SAME_SCALE = 0.005
 _WORDS = {
     Decision.UNDECIDED: _("undecided"),
     Decision.ACCEPTED: _("accepted"),
@@ -61,3 +65,17 @@ def statistics_words(rows: Sequence[LesionRow]) -> str:
         else f"{sum(row.area_px for row in standing)} px"
     )
     return _("{total} in all; {parts}").format(total=total, parts=", ".join(parts))
+
+
+def sizes_words(volume: Any) -> str:
+    """That ml and mm are those of the scan as it was acquired, where a parent transform would change them; '' else.
+
+    The exported files lie in the scan's own frame and give the same figures.
+    """
+    scale = transform_scale(volume)
+    if scale is None:
+        return _("Sizes are those of the scan itself; its transform bends it, which is not in them.")
+    if abs(scale - 1.0) <= _SAME_SCALE:
+        return ""
+    words = _("Sizes are those of the scan itself; its transform multiplies every volume by {scale:.2f}, not in them.")
+    return words.format(scale=scale)

@@ -36,11 +36,6 @@ class GeometryRecord:
         i, j, k = np.linalg.norm(self.matrix[:3, :3], axis=0)
         return float(i), float(j), float(k)
 
-    @property
-    def voxel_ml(self) -> float:
-        """Volume of a voxel in ml."""
-        return abs(float(np.linalg.det(self.matrix[:3, :3]))) / 1000.0
-
 
 def matrix_of(volume: Any) -> np.ndarray:
     """4 x 4 (i, j, k, 1) to RAS of the node itself, without parent transforms."""
@@ -80,6 +75,18 @@ def world_transform(node: Any) -> Any:
     transform = vtk.vtkGeneralTransform()
     slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(node.GetParentTransformNode(), None, transform)
     return transform
+
+
+def transform_scale(node: Any) -> float | None:
+    """By what factor the parent transforms change every volume; 1 without any, None where they bend the scan."""
+    transform = node.GetParentTransformNode()
+    if transform is None:
+        return 1.0
+    if not transform.IsTransformToWorldLinear():
+        return None
+    matrix = vtk.vtkMatrix4x4()
+    transform.GetMatrixTransformToWorld(matrix)
+    return abs(float(matrix.Determinant()))
 
 
 def probe_points(shape: Sequence[int]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,12 @@ from ClamSegWorkflow.scene.segments import follow, place_beside
 
 PROBABILITY, DISAGREEMENT, STRONGEST = "probability", "disagreement", "condition"
 MAPS = (PROBABILITY, DISAGREEMENT, STRONGEST)
-# Ends of the colour ramps, readable for the colour-blind on grey: dark red to yellow, dark blue to white.
+# Attribute of a map, saved with the scene: what is no scan is known by it, whatever its name.
+_MAP = "ClamSeg.map"
+# Start, middle and end of the colour ramps, readable for the colour-blind on grey: violet to pink, dark blue to white.
+# None comes near the orange of the marks, which lie over them.
 _RAMPS = {
-    PROBABILITY: ((0.35, 0.0, 0.1), (0.85, 0.37, 0.0), (1.0, 0.95, 0.4)),
+    PROBABILITY: ((0.25, 0.0, 0.4), (0.8, 0.2, 0.75), (1.0, 0.85, 1.0)),
     DISAGREEMENT: ((0.0, 0.1, 0.35), (0.0, 0.45, 0.7), (0.9, 0.98, 1.0)),
 }
 
@@ -36,6 +40,7 @@ def add_map(scene: Any, volume: Any, segmentation: Any, array: np.ndarray, kind:
     image.GetPointData().SetScalars(values)
     matrix = vtk.vtkMatrix4x4()
     matrix.DeepCopy(matrix_of(volume).ravel().tolist())
+    node.SetAttribute(_MAP, kind)
     node.SetIJKToRASMatrix(matrix)
     node.SetAndObserveImageData(image)
     node.CreateDefaultDisplayNodes()
@@ -70,6 +75,29 @@ def _show_as_ramp(scene: Any, node: Any, kind: str) -> None:
 def map_of(segmentation: Any, kind: str) -> Any:
     """The map's volume node, None where it is gone."""
     return segmentation.GetNodeReference(f"ClamSeg.{kind}")
+
+
+def is_map(node: Any) -> bool:
+    """Whether a volume is a map of ours and no scan."""
+    return bool(node.GetAttribute(_MAP))
+
+
+def map_ids(scene: Any, segmentation: Any = None) -> list[str]:
+    """Ids of all maps of the scene, or of those that a segmentation names, also one that was just removed."""
+    if segmentation is not None:
+        named = (segmentation.GetNodeReferenceID(f"ClamSeg.{kind}") for kind in MAPS)
+        return [node_id for node_id in named if node_id]
+    kind = "vtkMRMLScalarVolumeNode"
+    nodes = (scene.GetNthNodeByClass(index, kind) for index in range(scene.GetNumberOfNodesByClass(kind)))
+    return [node.GetID() for node in nodes if is_map(node)]
+
+
+def remove_nodes(scene: Any, ids: Sequence[str]) -> None:
+    """Takes out of the scene what of these is still there."""
+    for node_id in ids:
+        node = scene.GetNodeByID(node_id)
+        if node is not None:
+            scene.RemoveNode(node)
 
 
 def map_array(node: Any) -> np.ndarray:

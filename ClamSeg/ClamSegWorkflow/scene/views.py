@@ -21,10 +21,13 @@ def _all(scene: Any, kind: str) -> list[Any]:
     return [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]
 
 
-def show_behind(scene: Any, volume: Any) -> None:
-    """Shows the volume as background of every slice view."""
+def show_behind(scene: Any, volume: Any) -> bool:
+    """Shows the volume as background of every slice view; whether any showed another one before."""
+    changed = False
     for composite in _all(scene, "vtkMRMLSliceCompositeNode"):
+        changed = changed or composite.GetBackgroundVolumeID() != volume.GetID()
         composite.SetBackgroundVolumeID(volume.GetID())
+    return changed
 
 
 def turn_to_slices(scene: Any, volume: Any) -> None:
@@ -42,7 +45,8 @@ def turn_to_slices(scene: Any, volume: Any) -> None:
         if view.GetOrientation() == view.GetReformatOrientationName():
             view.SetOrientation(view.GetDefaultOrientation() or _USUAL.get(view.GetLayoutName(), "Axial"))
         if is_flat:
-            view.RotateToVolumePlane(volume)
+            # False: a picture is one slice, and every view turned into it would show it mirrored or lying on its side.
+            view.RotateToVolumePlane(volume, False)
 
 
 def jump_to(scene: Any, ras: Sequence[float]) -> None:
@@ -90,6 +94,13 @@ def show_surfaces(segmentation: Any, visible: bool) -> None:
     display = segmentation.GetDisplayNode()
     if display is not None:
         display.SetVisibility3D(visible)
+
+
+def segment_fill(segmentation: Any, segment_id: str, opacity: float) -> None:
+    """How much of a segment's area is filled in slices, times the fill of all; its outline stays."""
+    display = segmentation.GetDisplayNode()
+    if display is not None:
+        display.SetSegmentOpacity2DFill(segment_id, opacity)
 
 
 def organ_behind_lesions(segmentation: Any, organ: str) -> None:

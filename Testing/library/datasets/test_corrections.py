@@ -135,7 +135,7 @@ def test_corrections_join_the_images_of_the_next_training(tmp_path):
     with pytest.raises(InputError, match="holds no corrections"):
         add_corrections(folder, tmp_path)
     words = ["train", str(data), "--output", str(tmp_path / "model"), "--features", "4,8", "--image-size", "32"]
-    words += ["--steps", "2", "--rounds", "1", "--batch-pairs", "4", "--progress", "none", "--modality", "XR"]
+    words += ["--steps", "2", "--batch-pairs", "4", "--progress", "none", "--modality", "XR"]
     assert main([*words, "--corrections", str(saved.folder), "--organ", "whole"]) == 0
     run = json.loads((tmp_path / "model" / "run.json").read_text(encoding="utf-8"))
     assert run

@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,46 +93,113 @@ def test_a_mask_of_another_size_is_refused(tmp_path, phantoms):
 def test_crops_hold_what_their_rows_say(phantoms, tmp_path):
     crops = crops_of(phantoms, tmp_path)
     folder = read_labelled_folder(phantoms)
-    assert crops.images.shape == (20, 32, 32)
+    records = crops.records[np.arange(20)]
+    lesions = crops.lesion(np.arange(20), records["mask"])
+    assert records["image"].shape == (20, 32, 32)
     for place, number in enumerate(crops.row):
         row = folder.rows[number]
         assert crops.label[place] == row.label
         assert crops.patients[crops.patient[place]] == row.patient_id
         assert np.isnan(crops.eta[place]) if row.eta is None else crops.eta[place] == pytest.approx(row.eta)
         assert crops.position[place] == pytest.approx(row.slice_index / 4)
-        bright = crops.images[place].astype(float) > 4
-        lesion = crops.lesion[place] == 1
+        bright = records["image"][place].astype(float) > 4
+        lesion = lesions[place] == 1
         assert lesion.any() == bool(row.label)
         if row.label:
-            assert dice(bright & crops.organ[place], lesion) > 0.7, "the outline lies on the spot it was drawn on"
-    organ_values = crops.images[crops.organ & (crops.lesion == 0)].astype(float)
+            assert dice(bright & records["organ"][place], lesion) > 0.7, "the outline lies on the spot it was drawn on"
+    organ_values = records["image"][records["organ"] & (lesions == 0)].astype(float)
     assert abs(np.median(organ_values)) < 0.2, "values are measured from the organ's own median"
 
 
-def test_the_cache_is_used_until_a_file_or_the_configuration_changes(phantoms, tmp_path):
+def changed_rows(data: Path, cache: Path, change) -> tuple[int, CropSet]:
+    """How many cached files are new once `change` has been applied to the rows, and the crops."""
+    folder = read_labelled_folder(data)
+    load_crops(folder, list(range(len(folder.rows))), CONFIG, cache=cache)
+    before = set(cache.rglob("*.npy"))
+    rows = tuple(change(list(folder.rows)))
+    crops = load_crops(replace(folder, rows=rows), list(range(len(rows))), CONFIG, cache=cache)
+    return len(set(cache.rglob("*.npy")) - before), crops
+
+
+def test_a_new_label_eta_or_correction_makes_no_crop_anew(phantoms, tmp_path):
+    def change(rows):
+        rows[0] = replace(rows[0], eta=0.25, correction=True)
+        rows[1] = replace(rows[1], label=1, class_name="1")
+        return rows
+
+    made, crops = changed_rows(phantoms, tmp_path, change)
+    assert made == 0
+    assert crops.eta[0] == 0.25
+    assert crops.correction[0]
+    assert crops.label[1] == 1
+    mask = crops.records[np.array([1])]["mask"]
+    assert (crops.lesion(np.array([1]), mask) == UNKNOWN).all(), "diseased now, and nobody drew where"
+
+
+def test_a_new_mask_or_a_new_row_makes_only_its_own_case_anew(phantoms, tmp_path):
+    def mask(rows):
+        return [replace(rows[0], lesion_mask_path=rows[2].lesion_mask_path), *rows[1:]]
+
+    def row(rows):
+        return [*rows, replace(rows[0], patient_id="new", slice_index=None)]
+
+    assert changed_rows(phantoms, tmp_path / "mask", mask)[0] == 1
+    made, crops = changed_rows(phantoms, tmp_path / "row", row)
+    assert made == 1
+    assert len(crops.label) == 21
+    assert crops.patients[-1] == "new"
+
+
+def test_crops_too_large_for_memory_are_read_slice_by_slice_and_are_the_same(phantoms, tmp_path, monkeypatch):
+    from ClamSegLib.datasets import crop_cache
+
+    whole = crops_of(phantoms, tmp_path)
+    monkeypatch.setattr(crop_cache, "LARGEST_IN_MEMORY_BYTES", 0)
+    read = crops_of(phantoms, tmp_path)
+    assert isinstance(read.records, crop_cache.CachedRecords)
+    some = np.array([17, 0, 5, 5])
+    assert np.array_equal(whole.records[some], read.records[some])
+    assert np.array_equal(whole.position, read.position)
+
+
+def test_another_size_makes_other_crops_and_another_name_does_not(phantoms, tmp_path):
     crops_of(phantoms, tmp_path)
-    first = {p.name for p in tmp_path.iterdir()}
-    crops_of(phantoms, tmp_path)
-    assert {p.name for p in tmp_path.iterdir()} == first
-    crops_of(phantoms, tmp_path, replace(CONFIG, image_size=48))
-    assert len(list(tmp_path.iterdir())) == 2
+    first = set(tmp_path.rglob("*.npy"))
     crops_of(phantoms, tmp_path, replace(CONFIG, name="other", threshold=0.3))
-    assert len(list(tmp_path.iterdir())) == 2, "a name changes no crop"
+    assert set(tmp_path.rglob("*.npy")) == first
+    assert crops_of(phantoms, tmp_path, replace(CONFIG, image_size=48)).side == 48
 
 
 def test_a_damaged_cache_is_made_again(phantoms, tmp_path):
-    expected = np.array(crops_of(phantoms, tmp_path).images)
-    (folder,) = tmp_path.iterdir()
-    (folder / "images.npy").write_bytes(b"damaged")
-    assert np.array_equal(crops_of(phantoms, tmp_path).images, expected)
-    (folder / "patients.json").write_text(json.dumps(["x"])[:-1])
-    assert np.array_equal(crops_of(phantoms, tmp_path).images, expected)
+    expected = np.array(crops_of(phantoms, tmp_path).records)
+    damaged = sorted(tmp_path.rglob("*.npy"))
+    damaged[0].write_bytes(b"damaged")
+    damaged[1].write_bytes(damaged[1].read_bytes()[:-40])
+    assert np.array_equal(crops_of(phantoms, tmp_path).records, expected)
+
+
+def test_a_row_of_a_whole_volume_gives_all_of_its_slices(tmp_path):
+    from ClamSegLib.objective.training_config import TrainingConfig
+    from ClamSegLib.system.progress import Reporter
+    from ClamSegLib.training.setup import prepare_training
+
+    rng = np.random.default_rng(0)
+    for name in ("normal", "sick"):
+        for patient in range(3):
+            (tmp_path / name / f"{name}{patient}").mkdir(parents=True)
+            array = rng.integers(0, 200, (5, 40, 40)).astype(np.int16)
+            write_volume(array, Volume(array), tmp_path / name / f"{name}{patient}" / "scan.nii.gz")
+    folder = read_labelled_folder(tmp_path)
+    setup = prepare_training(folder, replace(CONFIG, organ=OrganConfig("whole")), TrainingConfig(), Reporter())
+    assert len(setup.split[0]) + len(setup.split[1]) == 6 * 5
+    assert setup.counts["training_slices"] == 4 * 5
 
 
 def test_an_organ_task_sees_whole_images_and_learns_the_organ(phantoms, tmp_path):
     crops = crops_of(phantoms, tmp_path, replace(CONFIG, task="organ"))
-    assert crops.organ.all()
-    assert 0.3 < (crops.lesion == 1).mean() < 0.6
+    records = crops.records[np.arange(20)]
+    assert records["organ"].all()
+    assert 0.3 < (crops.lesion(np.arange(20), records["mask"]) == 1).mean() < 0.6
 
 
 def test_superpixels_follow_the_image():

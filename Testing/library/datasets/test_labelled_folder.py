@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 from labelled_phantoms import write_phantoms
 
-from ClamSegLib.datasets.labelled_folder import keep_rows, read_labelled_folder, require_masks, split_rows
+from ClamSegLib.datasets.labelled_folder import keep_rows, read_labelled_folder, split_rows
 from ClamSegLib.system.errors import InputError
 
 
@@ -120,13 +120,6 @@ def test_rows_can_be_chosen_by_their_columns(tmp_path):
     for wrong in ("licence", "view=AP", "licence=MIT"):
         with pytest.raises(InputError, match="--only"):
             keep_rows(folder, [wrong])
-
-
-def test_boxes_are_no_outlines(tmp_path):
-    root = table(tmp_path, "image_path,label,lesion_mask_path,lesion_mask_kind\n0.png,0,,\n1.png,1,2.png,box\n")
-    folder = read_labelled_folder(root)
-    with pytest.raises(InputError, match="only boxes"):
-        require_masks(folder, [0, 1])
 
 
 @pytest.mark.parametrize(

@@ -3,69 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from ClamSegLib.decoding.refinement import ValueEvidence, follow_image, given_out, peaks, refined
+from ClamSegLib.decoding.refinement import follow_image, peaks, refined, to_probability
 from ClamSegLib.model.config import RefinementConfig
 from ClamSegLib.model.config_json import from_json, to_json
 from ClamSegLib.system.errors import InputError
-
-
-def slices(rng: np.random.Generator, n: int, bright_share: float) -> np.ndarray:
-    """(n,32,32): values around 0, the given share of them around 3."""
-    image = rng.normal(0, 0.5, (n, 32, 32))
-    bright = rng.random(image.shape) < bright_share
-    return np.where(bright, rng.normal(3, 0.3, image.shape), image).astype(np.float32)
-
-
-def evidence(normal: np.ndarray, diseased: np.ndarray, **changes: np.ndarray) -> ValueEvidence:
-    images = np.concatenate([normal, diseased])
-    given = {
-        "organ": np.ones(images.shape, bool),
-        "label": np.r_[np.zeros(len(normal), int), np.ones(len(diseased), int)],
-        "position": np.full(len(images), 0.5, np.float32),
-        **changes,
-    }
-    return ValueEvidence(images, given["organ"], given["label"], given["position"], 1)
-
-
-def at(found: ValueEvidence, value: float) -> float:
-    """The log ratio of one value."""
-    bins = found.table.shape[1]
-    return float(found.table[0, int(np.clip((value - found.low) / (found.high - found.low) * bins, 0, bins - 1))])
-
-
-def test_values_that_diseased_slices_show_more_often_speak_for_disease_by_the_log_of_the_ratio():
-    rng = np.random.default_rng(0)
-    found = evidence(slices(rng, 60, 0.02), slices(rng, 60, 0.08))
-    assert at(found, 3.0) == pytest.approx(np.log(0.08 / 0.02), abs=0.35)
-    assert at(found, 0.0) == pytest.approx(np.log(0.92 / 0.98), abs=0.1)
-
-
-def test_values_outside_the_organ_are_no_evidence():
-    rng = np.random.default_rng(1)
-    normal, diseased = slices(rng, 30, 0.05), slices(rng, 30, 0.05)
-    diseased[:, :16] = 6.0  # bright, but outside
-    organ = np.ones((60, 32, 32), bool)
-    organ[:, :16] = False
-    assert abs(at(evidence(normal, diseased, organ=organ), 3.0)) < 0.4
-
-
-def test_bright_normal_slices_at_other_heights_do_not_hide_what_the_same_height_shows():
-    rng = np.random.default_rng(2)
-    normal = np.concatenate([slices(rng, 40, 0.01), slices(rng, 40, 0.3)])
-    diseased = slices(rng, 40, 0.08)
-    heights = np.r_[np.full(40, 0.5), np.full(40, 0.95), np.full(40, 0.5)].astype(np.float32)
-    matched = at(evidence(normal, diseased, position=heights), 3.0)
-    blind = at(evidence(normal, diseased), 3.0)
-    assert matched > 1.5
-    assert blind < 0
-
-
-def test_a_condition_nobody_shows_has_no_evidence():
-    rng = np.random.default_rng(3)
-    images = slices(rng, 20, 0.1)
-    label = np.r_[np.zeros(10, int), np.ones(10, int)]
-    found = ValueEvidence(images, np.ones(images.shape, bool), label, np.full(20, 0.5, np.float32), 2)
-    assert not found.table[1].any()
 
 
 def test_the_edge_of_a_blunt_map_moves_onto_the_edge_of_the_image():
@@ -145,11 +86,11 @@ def test_the_strongest_evidence_is_what_a_hundredth_of_the_organ_exceeds():
 def test_an_outline_lies_at_a_share_of_its_own_height_but_never_below_the_limit_of_normal_tissue():
     ratio, organ = blobs(6.0, 3.0, 0.5)
     limit = table(0.0, 1.0 - np.log(2), peak_share=0.5)
-    marked = given_out(ratio, peaks(ratio, organ), limit)[:, 0] > 0.5
+    marked = to_probability(ratio, peaks(ratio, organ), limit)[:, 0] > 0.5
     # Half of the height is reached at the same distance, however high the cone.
     assert abs(int(marked[0].sum()) - int(marked[1].sum())) < 12
     assert not marked[2].any()
-    one_cut = given_out(ratio, peaks(ratio, organ), table(0.0, 1.0 - np.log(2)))[:, 0] > 0.5
+    one_cut = to_probability(ratio, peaks(ratio, organ), table(0.0, 1.0 - np.log(2)))[:, 0] > 0.5
     assert one_cut[0].sum() > 1.3 * one_cut[1].sum()
 
 
@@ -157,8 +98,8 @@ def test_marks_that_are_faint_beside_the_rest_of_the_volume_go():
     ratio, organ = blobs(6.0, 1.2)
     shares = table(0.0, 0.5 - np.log(2), peak_share=0.4, volume_peak_share=0.3)
     peak = peaks(ratio, organ)
-    alone = given_out(ratio, peak, shares) > 0.5
-    in_volume = given_out(ratio, peak, shares, peak.max(axis=0)) > 0.5
+    alone = to_probability(ratio, peak, shares) > 0.5
+    in_volume = to_probability(ratio, peak, shares, peak.max(axis=0)) > 0.5
     assert alone[1].any()
     assert not in_volume[1].any()
     assert np.array_equal(alone[0], in_volume[0])
@@ -181,7 +122,7 @@ def test_the_step_without_the_network_stands_beside_the_model_as_a_baseline(tmp_
     from ClamSegLib.cli import main
 
     data = write_phantoms(tmp_path / "data", patients=10)
-    small = ["--features", "4,8,8", "--image-size", "32", "--batch-pairs", "4", "--organ", "whole", "--rounds", "1"]
+    small = ["--features", "4,8,8", "--image-size", "32", "--batch-pairs", "4", "--organ", "whole"]
     assert (
         main(["train", str(data), "--output", str(tmp_path / "m"), "--steps", "4", *small, "--progress", "none"]) == 0
     )

@@ -7,10 +7,7 @@ from tiny_model import tiny_model
 from ClamSegLib.decoding.slice_smoothing import (
     evidence,
     have_neighbours,
-    heard_together,
-    neighbours_help,
-    stacks_of,
-    told_better,
+    smooth_across_slices,
 )
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
@@ -29,68 +26,27 @@ def middle(found: np.ndarray) -> list[float]:
 
 
 def test_evidence_is_averaged_with_half_the_weight_on_the_slice_itself():
-    found = middle(heard_together(maps(0.0, 0.9, 0.0, 0.0), 0, 4))
+    found = middle(smooth_across_slices(maps(0.0, 0.9, 0.0, 0.0), 0, 4))
     log = -np.log(1 - 0.9)
     expected = [1 - np.exp(-log / 3), 1 - np.exp(-log / 2), 1 - np.exp(-log / 4), 0.0]
     assert found == pytest.approx(expected, abs=1e-3)
 
 
 def test_slices_that_all_say_the_same_stay_as_they_are():
-    assert middle(heard_together(maps(0.6, 0.6, 0.6), 0, 3)) == pytest.approx([0.6] * 3, abs=1e-3)
+    assert middle(smooth_across_slices(maps(0.6, 0.6, 0.6), 0, 3)) == pytest.approx([0.6] * 3, abs=1e-3)
 
 
 def test_batches_know_the_slices_beside_them():
     kept = evidence(np.random.default_rng(0).random((7, 2, 4, 4)).astype(np.float32))
-    whole = heard_together(kept, 0, 7)
-    parts = [heard_together(kept, start, min(start + 3, 7)) for start in range(0, 7, 3)]
+    whole = smooth_across_slices(kept, 0, 7)
+    parts = [smooth_across_slices(kept, start, min(start + 3, 7)) for start in range(0, 7, 3)]
     assert np.array_equal(whole, np.concatenate(parts))
 
 
 def test_a_certain_pixel_stays_a_probability():
-    found = heard_together(maps(1.0, 1.0), 0, 2)
+    found = smooth_across_slices(maps(1.0, 1.0), 0, 2)
     assert np.isfinite(found).all()
     assert 0.99 < found.max() <= 1
-
-
-def test_stacks_end_with_the_patient_at_a_gap_and_where_heights_start_anew():
-    patient = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2])
-    height = np.array([0.0, 0.1, 0.2, 0.6, 0.7, 0.1, 0.3, 0.1, 0.3, 0.5, 0.5], np.float32)
-    assert stacks_of(patient, height).tolist() == [0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 5]
-
-
-def told(stacks: int, run: int) -> bool:
-    """What labels say of stacks of 12 slices, of which `run` in a row are diseased and score a little above noise."""
-    rng = np.random.default_rng(0)
-    sick = np.zeros((stacks, 12), bool)
-    for stack in sick:
-        start = int(rng.integers(1, 12 - run))
-        stack[start : start + run] = True
-    level = np.maximum(0, 1 + sick + rng.normal(0, 0.8, sick.shape)).ravel()
-    kept = np.broadcast_to(level[:, None, None, None], (len(level), 1, 16, 16)).astype(np.float16)
-    return told_better(kept, np.ones((len(level), 16, 16), bool), sick.ravel(), np.repeat(np.arange(stacks), 12))
-
-
-def test_image_labels_say_that_lesions_of_several_slices_gain_by_their_neighbours():
-    assert told(10, 6)
-
-
-def test_image_labels_say_that_lesions_of_single_slices_do_not():
-    assert not told(30, 1)
-
-
-def test_a_few_slices_decide_nothing():
-    assert not told(3, 6)
-
-
-def test_single_pictures_an_organ_model_and_a_few_stacks_hear_no_neighbours(model):
-    def never_run():
-        raise AssertionError("the network was asked although its answer decides nothing")
-        yield
-
-    assert not neighbours_help(model.twin, model.config, never_run(), np.arange(100))
-    assert not neighbours_help(model.twin, model.config, never_run(), np.repeat(np.arange(4), 12))
-    organ = replace(model.config, task="organ")
-    assert not neighbours_help(model.twin, organ, never_run(), np.repeat(np.arange(9), 12))
 
 
 def volume(slices: int, distance_mm: float = 2.0) -> Volume:

@@ -312,5 +312,5 @@ def test_training_calibrates_on_the_held_out_slices_and_writes_it_into_the_model
 
 @pytest.mark.parametrize("name", ["xray-pneumonia", "mr-flair-lesion", "ct-infection"])
 def test_no_shipped_model_lets_slices_leave_where_its_shallow_levels_outline_otherwise(name, repository):
-    # docs/performance.md: their shallow levels mark, or order slices, too differently.
+    # docs/research/performance.md: their shallow levels mark, or order slices, too differently.
     assert load_model(repository / "Resources" / "Models" / name).config.early_exits == ()

@@ -462,15 +462,15 @@ def test_auto_takes_the_fastest_engine_although_the_time_for_measuring_is_over(c
 
 def test_a_processor_that_works_bfloat16_out_number_by_number_is_never_asked_for_it(monkeypatch):
     from ClamSegLib.engines.candidates import by_promise, precisions_here
-    from ClamSegLib.training import training_step
+    from ClamSegLib.training import learner
 
     kinds = ["torch", "openvino", "mnn"]
     for fast in (True, False):
         monkeypatch.setattr(engine_candidates, "is_bfloat16_fast", lambda kind, fast=fast: fast)
-        monkeypatch.setattr(training_step, "is_bfloat16_fast", lambda kind, fast=fast: fast)
+        monkeypatch.setattr(learner, "is_bfloat16_fast", lambda kind, fast=fast: fast)
         assert any(precision == "bfloat16" for _, precision in by_promise(kinds, CPU)) == fast
         assert precisions_here(CPU) == (("float32", "bfloat16") if fast else ("float32",))
-        assert training_step._precision("bf16", CPU) == (torch.bfloat16 if fast else None)
+        assert learner.autocast_precision("bf16", CPU) == (torch.bfloat16 if fast else None)
         assert ("openvino", "float32") in by_promise(kinds, CPU)
 
 

@@ -90,7 +90,7 @@ def test_scales_survive_the_configuration_file_and_others_than_the_model_has_are
 
 def test_training_writes_scales_that_bring_level_one_nearer_to_the_deepest(tmp_path):
     words = ["train", str(write_phantoms(tmp_path / "data")), "--output", str(tmp_path / "m"), "--image-size", "32"]
-    words += ["--features", "4,8,8", "--batch-pairs", "4", "--organ", "whole", "--steps", "4", "--rounds", "1"]
+    words += ["--features", "4,8,8", "--batch-pairs", "4", "--organ", "whole", "--steps", "4"]
     assert main([*words, "--device", "cpu", "--progress", "none"]) == 0
     config = load_model(tmp_path / "m").config
     assert len(config.level_scales) == config.network.heads - 1

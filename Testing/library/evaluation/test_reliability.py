@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ClamSegLib.evaluation.calibration import calibration_error, chance_by_labels, rising, squared_error
-from ClamSegLib.evaluation.reliability import DISAGREEMENT, UNDECIDED, Reliability, holding_back, risk_coverage
+from ClamSegLib.evaluation.reliability import DISAGREEMENT, UNDECIDED, Reliability, risk_coverage
 from ClamSegLib.evaluation.scoreboard import SliceFigures
 
 ORGAN = np.ones((16, 16), bool)
@@ -130,14 +130,3 @@ def test_fewer_than_five_patients_calibrate_nothing():
 def figures_of(score: float, diseased: bool, value: float) -> SliceFigures:
     kind = {"dice": value} if diseased else {"false_positive_area": value}
     return SliceFigures("a", 0, diseased, score, **kind)
-
-
-def test_holding_back_drops_the_marks_of_low_slices_of_both_kinds():
-    normal = [figures_of(score, False, 0.2) for score in (0.1, 0.2, 0.3, 0.4)]
-    diseased = [figures_of(0.2, True, 0.5), figures_of(0.9, True, 0.7)]
-    half_ = holding_back([*normal, *diseased])[0]
-    assert half_["normal_share"] == 0.5
-    assert half_["dice"] == pytest.approx(0.35)
-    assert half_["false_positive_area"] == pytest.approx(0.1)
-    assert half_["lesion_slices_held_back"] == 0.5
-    assert holding_back(diseased) == []

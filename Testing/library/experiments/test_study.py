@@ -13,7 +13,7 @@ from ClamSegLib.system.errors import InputError
 
 BASE = {
     "model": {"organ": {"method": "whole"}, "image_size": 32, "network": {"features": [4, 8, 8]}},
-    "training": {"steps": 4, "rounds": 1, "batch_pairs": 4},
+    "training": {"steps": 4, "batch_pairs": 4},
 }
 ROWS = [
     {"name": "labels", "shows": "the recipe"},
@@ -100,24 +100,6 @@ def test_slices_are_heard_together_only_in_rows_that_say_so_and_the_ceiling_stay
     assert float(lines["together"]["ap_of_ceiling"]) == pytest.approx(
         together["figures"]["pixel_ap"] / alone["figures"]["pixel_ap"]
     )
-
-
-def test_a_row_judged_by_need_has_the_figures_of_the_levels_where_slices_left(done, data, tmp_path):
-    from shutil import copytree
-
-    copytree(done[1], tmp_path / "out")
-    config = tmp_path / "out" / "runs" / "masks" / "config.json"
-    model = json.loads(config.read_text(encoding="utf-8"))
-    model["early_exits"] = [{"level": 1, "undecided": 1.0, "share_leaving": 1.0}]
-    config.write_text(json.dumps(model), encoding="utf-8")
-    rows = [*ROWS, {"name": "first", "of": "masks", "level": 1}, {"name": "need", "of": "masks", "by_need": True}]
-    assert study(data, write_study(tmp_path / "study.json", rows), tmp_path / "out") == 0
-    first, need = (row_of(tmp_path / "out", name) for name in ("first", "need"))
-    assert need["figures"]["dice"] == first["figures"]["dice"], "every slice left at level 1"
-    assert need["by_need"]["times_as_fast"] > 0
-    assert need["baselines"] == []
-    with pytest.raises(InputError, match="say one of them"):
-        StudyRow("both", level=1, by_need=True)
 
 
 def test_a_row_may_have_its_eta_tuned_and_says_what_was_found(data, tmp_path):

@@ -20,7 +20,7 @@ from ClamSegLib.training.fit_threshold import dice_by_step
 
 BASE = {
     "model": {"organ": {"method": "whole"}, "image_size": 32, "network": {"features": [4, 8, 8]}},
-    "training": {"steps": 4, "rounds": 1, "batch_pairs": 4, "validation_share": 0.5},
+    "training": {"steps": 4, "batch_pairs": 4, "validation_share": 0.5},
 }
 GROUPS = [
     {"name": "old", "patients": ["p[0-3]"], "judged": 2},

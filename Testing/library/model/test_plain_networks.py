@@ -22,7 +22,7 @@ def trained(request, tmp_path_factory):
     root = tmp_path_factory.mktemp(request.param)
     data = write_phantoms(root / "data")
     config = root / "config.json"
-    config.write_text(f'{{"model": {{"network": {{"kind": "{request.param}"}}}}, "training": {{"rounds": 1}}}}')
+    config.write_text(f'{{"model": {{"network": {{"kind": "{request.param}"}}}}, "training": {{}}}}')
     words = ["--config", str(config), "--features", "4,8,8", "--image-size", "32", "--organ", "whole"]
     words += ["--steps", "4", "--batch-pairs", "4", "--progress", "none"]
     assert main(["train", str(data), "--output", str(root / "model"), *words]) == 0

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from ClamSegLib.objective.losses import (
     AreaBandLoss,
     HybridLoss,
-    NonNegativeRisk,
     NormalNormalLoss,
     PixelwiseSeparation,
     RankingLoss,
@@ -86,24 +85,6 @@ def test_losses_compute_in_float32_under_autocast():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss = HybridLoss()(column(0.001, 0.999).bfloat16(), column(0.0, 1.0))
     assert loss.dtype == torch.float32
-
-
-def test_the_non_negative_risk_by_hand():
-    lesion = torch.tensor([[[0.2, 0.7]]])
-    origin, mask = torch.tensor([[[False, True]]]), torch.ones(1, 1, 2, dtype=torch.bool)
-
-    def plus(p: float) -> float:
-        return -math.log(p) + 0.5 - p / (1 + p * p)
-
-    def minus(p: float) -> float:
-        return plus(1 - p)
-
-    alpha = 0.1
-    expected = (1 - alpha) * minus(0.2) + max(0.0, plus(0.7) - (1 - alpha) * plus(0.2))
-    assert NonNegativeRisk(alpha)(lesion, origin, mask).item() == pytest.approx(expected, rel=1e-5)
-    alpha = 0.9
-    expected = (1 - alpha) * minus(0.2) + max(0.0, plus(0.7) - (1 - alpha) * plus(0.2))
-    assert NonNegativeRisk(alpha)(lesion, origin, mask).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_top_score_is_the_mean_of_the_highest_share_inside_the_organ():

@@ -3,10 +3,7 @@
 import pytest
 import torch
 
-from ClamSegLib.objective.mosaics import MOSAIC_KINDS, mosaic, rectangle_origin, superpixel_origin, tile_origin
-from ClamSegLib.system.errors import InputError
-
-CPU = torch.device("cpu")
+from ClamSegLib.objective.mosaics import mosaic, superpixel_origin
 
 
 def seeded(seed=0):
@@ -29,10 +26,9 @@ def batch(n=6, size=32):
     return ones, 2 * ones, blocks(n, size, 8), blocks(n, size, 5, 100), left, right
 
 
-@pytest.mark.parametrize("kind", MOSAIC_KINDS)
-def test_image_organ_and_taken_maps_all_follow_the_origin_of_the_pixel(kind):
+def test_image_organ_and_taken_maps_all_follow_the_origin_of_the_pixel():
     first, second, first_regions, second_regions, left, right = batch()
-    mixed = mosaic(kind, first, second, first_regions, second_regions, left, right, generator=seeded())
+    mixed = mosaic(first, second, first_regions, second_regions, left, right, generator=seeded())
     origin = mixed.from_first
     assert origin.dtype == torch.bool
     assert origin.shape == (6, 32, 32)
@@ -45,19 +41,11 @@ def test_image_organ_and_taken_maps_all_follow_the_origin_of_the_pixel(kind):
     assert torch.equal(target[:, 1] == 5, origin)
 
 
-@pytest.mark.parametrize("kind", [k for k in MOSAIC_KINDS if k != "none"])
-def test_both_slices_appear_and_the_samples_of_a_batch_differ(kind):
-    mixed = mosaic(kind, *batch(n=8), generator=seeded(3))
+def test_both_slices_appear_and_the_samples_of_a_batch_differ():
+    mixed = mosaic(*batch(n=8), generator=seeded(3))
     share = mixed.from_first.float().mean(dim=(1, 2))
     assert ((share > 0.02) & (share < 0.98)).all()
     assert len({tuple(sample.flatten().tolist()) for sample in mixed.from_first}) == 8
-
-
-def test_without_mixing_the_first_slices_come_back():
-    first, *rest = batch()
-    mixed = mosaic("none", first, *rest, generator=seeded())
-    assert torch.equal(mixed.image, first)
-    assert mixed.from_first.all()
 
 
 def test_a_superpixel_is_never_torn_and_either_slice_cuts():
@@ -84,72 +72,15 @@ def test_the_share_of_the_first_slice_varies_between_samples_around_a_half():
     assert 0.66 < float(share.max()) < 0.83
 
 
-def runs(line):
-    """Lengths of equal neighbours in a 1-D bool tensor."""
-    change = torch.nonzero(line[1:] != line[:-1]).flatten() + 1
-    edges = torch.cat([torch.tensor([0]), change, torch.tensor([len(line)])])
-    return edges.diff()
-
-
-def test_tiles_are_rectangles_no_narrower_than_asked_and_cut_only_by_the_border():
-    smallest = 64 / 8
-    for sample in tile_origin(24, 64, seeded(), CPU):
-        for line in (sample, sample.T):
-            # Columns change together: the seams of all lines lie at multiples of one side, plus one offset.
-            seams = torch.nonzero((line[:, 1:] != line[:, :-1]).any(dim=0)).flatten()
-            assert (seams.diff() >= smallest - 1).all()
-        inner = runs(sample[0])[1:-1]
-        assert (inner >= smallest - 1).all()
-
-
-def test_small_tiles_do_not_repeat_themselves():
-    origin = tile_origin(4, 64, seeded(), CPU, side_range=(2 / 64, 2 / 64))
-    # Tiles of two pixels: 32 across. A pattern with a period of 16 tiles would return after 32 pixels.
-    assert (origin[:, :32] != origin[:, 32:]).float().mean() > 0.3
-
-
-@pytest.mark.parametrize("side_range", [(0.0, 0.3), (0.4, 0.3), (0.2, 1.5), (float("nan"), 0.3)])
-def test_tile_sides_out_of_range_are_refused(side_range):
-    with pytest.raises(InputError, match="Tile sides"):
-        mosaic("tile", *batch(), generator=seeded(), side_range=side_range)
-
-
-def test_cutmix_takes_one_rectangle_of_20_to_80_percent_from_the_second_slice():
-    cut = ~rectangle_origin(200, 64, seeded(), CPU)
-    area = cut.float().mean(dim=(1, 2))
-    assert float(area.min()) > 0.2 - 0.05
-    assert float(area.max()) < 0.8 + 0.05
-    assert float(area.min()) < 0.3
-    assert float(area.max()) > 0.7
-    box = cut.any(dim=2)[:, :, None] & cut.any(dim=1)[:, None, :]
-    assert torch.equal(box, cut)
-    assert all(len(runs(sample.any(dim=1))) <= 3 for sample in cut)
-
-
-def test_mixed_uses_superpixels_in_some_samples_and_tiles_in_others():
-    first, second, _, _, left, right = batch(n=60)
-    regions = torch.zeros(60, 32, 32, dtype=torch.uint8)  # one region: a superpixel mosaic is not mixed at all
-    mixed = mosaic("mixed", first, second, regions, regions, left, right, generator=seeded())
-    uniform = (mixed.from_first.float().mean(dim=(1, 2)) % 1 == 0).sum()
-    assert 15 < int(uniform) < 45
-
-
-@pytest.mark.parametrize("kind", MOSAIC_KINDS)
-def test_the_same_generator_state_gives_the_same_mosaic(kind):
-    first, second = (mosaic(kind, *batch(), generator=seeded(5)) for _ in range(2))
+def test_the_same_generator_state_gives_the_same_mosaic():
+    first, second = (mosaic(*batch(), generator=seeded(5)) for _ in range(2))
     assert torch.equal(first.from_first, second.from_first)
-    if kind != "none":
-        assert not torch.equal(first.from_first, mosaic(kind, *batch(), generator=seeded(6)).from_first)
+    assert not torch.equal(first.from_first, mosaic(*batch(), generator=seeded(6)).from_first)
 
 
 def test_a_slice_mixed_with_itself_is_itself():
     image = torch.rand(3, 1, 32, 32, dtype=torch.float64, generator=seeded())
     _, _, regions, _, left, _ = batch(n=3)
-    mixed = mosaic("superpixel", image, image, regions, regions, left, left, generator=seeded())
+    mixed = mosaic(image, image, regions, regions, left, left, generator=seeded())
     assert torch.equal(mixed.image, image)
     assert torch.equal(mixed.organ, left)
-
-
-def test_an_unknown_kind_is_refused_and_the_known_ones_are_named():
-    with pytest.raises(InputError, match="superpixel, tile, mixed, cutmix, none"):
-        mosaic("puzzle", *batch(), generator=seeded())

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_model import tiny_model
 
-from ClamSegLib.decoding.refinement import given_out, peaks, sharpened
+from ClamSegLib.decoding.refinement import peaks, sharpened, to_probability
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.config import EarlyExit, RefinementConfig
@@ -45,13 +45,13 @@ def test_every_slice_is_cut_by_its_own_height_and_that_of_the_whole_volume(model
     ratio = sharpened(found, image, SHARES)
     peak = peaks(ratio, result.preparation.organ_input(everything))
     expected = np.zeros_like(result.probability)
-    maps = given_out(ratio, peak, SHARES, peak.max(axis=0))
+    maps = to_probability(ratio, peak, SHARES, peak.max(axis=0))
     paste_steps(result.preparation, maps, everything, expected)
     # Evidence is kept in half precision, which may move a step of 1/255.
     assert np.abs(result.probability.astype(int) - expected).max() <= 1
     assert result.probability.max() > 100
     of_slices = np.zeros_like(expected)
-    paste_steps(result.preparation, given_out(ratio, peak, SHARES), everything, of_slices)
+    paste_steps(result.preparation, to_probability(ratio, peak, SHARES), everything, of_slices)
     assert (of_slices > result.probability.astype(int) + 1).any(), "the volume's height raises the cut somewhere"
 
 

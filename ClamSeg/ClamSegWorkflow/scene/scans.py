@@ -1,0 +1,18 @@
+"""Which volumes of the scene are scans: not labelmaps, and not the maps that a result brought."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ClamSegWorkflow.scene.overlays import is_map
+from ClamSegWorkflow.scene.volumes import problem_of_volume
+
+
+def first_scan(scene: Any) -> Any:
+    """The first volume that can be segmented, None where there is none; one whose voxels are not there yet is none."""
+    kind = "vtkMRMLScalarVolumeNode"
+    for index in range(scene.GetNumberOfNodesByClass(kind)):
+        volume = scene.GetNthNodeByClass(index, kind)
+        if not volume.GetHideFromEditors() and not is_map(volume) and not problem_of_volume(volume):
+            return volume
+    return None

@@ -1,0 +1,75 @@
+"""What the user asked of a training, complete, and that a resumed one asks the same."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from ClamSegLib.datasets.labelled_folder import LabelledFolder
+from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.model.config_json import to_json
+from ClamSegLib.objective.training_config import TrainingConfig
+from ClamSegLib.system.atomic_output import whole_file
+from ClamSegLib.system.errors import InputError
+
+STATE_FOLDER = "state"
+REQUEST = "request.json"
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """The same request with `resume` goes on where a kill left off.
+
+    Attributes:
+        initial_model: folder of the model to fine-tune, or None.
+        about: words for the card: 'data', 'licence' and 'limits', each may be missing.
+        tune: find eta by short trainings first.
+    """
+
+    folder: LabelledFolder
+    config: ModelConfig
+    training: TrainingConfig
+    output: Path
+    device: torch.device
+    initial_model: Path | None = None
+    resume: bool = False
+    about: dict[str, str] | None = None
+    command: tuple[str, ...] = ()
+    tensorboard: bool = False
+    tune: bool = False
+
+    @property
+    def state_folder(self) -> Path:
+        """Where an unfinished training keeps what it needs to go on."""
+        return self.output / STATE_FOLDER
+
+    def keep_or_compare(self) -> None:
+        """Writes the request on a first start; on resume refuses one that differs from the first.
+
+        Raises:
+            InputError: it differs.
+            OutputError: not writable.
+        """
+        described = {
+            "data": str(self.folder.root.resolve()),
+            "model": to_json(replace(self.config, name="")),
+            "training": to_json(self.training) | ({"eta": "tune"} if self.tune else {}),
+            "initial": str(self.initial_model or ""),
+        }
+        described = json.loads(json.dumps(described))
+        path = self.state_folder / REQUEST
+        if not (self.resume and path.is_file()):
+            with whole_file(path) as part:
+                part.write_text(json.dumps(described, indent=1), encoding="utf-8")
+            return
+        before = json.loads(path.read_text(encoding="utf-8"))
+        changed = [key for key in described if before.get(key) != described[key]]
+        if changed:
+            raise InputError(
+                f"--resume must repeat the options of the first start (and its version of ClamSeg), but "
+                f"{', '.join(changed)} differ; repeat the first command with --resume added, or start anew with "
+                "another --output."
+            )
