@@ -115,7 +115,12 @@ class TrainingProgress:
         if self.state is TrainingState.FAILED:
             return _("'{name}' ended: {last_words}").format(name=name, last_words=self._last_words)
         if self.state is TrainingState.KILLED:
-            more = _("Go on takes it up where it was.") if can_go_on else _("Nothing of it was kept; start it anew.")
+            validated = bool(self.curves[FIGURES].x)
+            more = (
+                _("Nothing of it was kept; start it anew.") if not can_go_on
+                else _("Go on takes it up at its last validation.") if validated
+                else _("It was not validated yet; Go on begins it again.")
+            )  # fmt: skip
             return _("'{name}' was ended from outside at {at}, perhaps because memory ran out. {more}").format(
                 name=name, at=at, more=more
             )
