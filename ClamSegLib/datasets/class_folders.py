@@ -12,7 +12,7 @@ from ClamSegLib.system.errors import InputError
 
 def _images_below(folder: Path) -> list[Path]:
     """Images of a folder; a folder of DICOM files without endings counts as one volume."""
-    from ClamSegLib.imaging.dicom_series import is_dicom_file
+    from ClamSegLib.imaging.dicom_signature import is_dicom_file
 
     found: list[Path] = []
     for path in sorted(folder.iterdir()):
