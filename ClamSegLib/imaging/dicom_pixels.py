@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ClamSegLib.imaging.dicom_series import frame_count
 from ClamSegLib.imaging.volume import Array, inverted
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.system.itk_messages import silenced
+from ClamSegLib.system.silence_c_output import suppress_itk_output
 
 _PIXEL_TAGS = (
     "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "BitsAllocated", "BitsStored",
@@ -97,7 +97,7 @@ def _pixels_by_itk(path: Path, dataset: Any) -> Array:
         kind = pydicom.uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage
         bare.SOPClassUID = kind if frame_count(dataset) > 1 else pydicom.uid.SecondaryCaptureImageStorage
         bare.SOPInstanceUID = pydicom.uid.generate_uid()
-        with tempfile.TemporaryDirectory() as folder, silenced():
+        with tempfile.TemporaryDirectory() as folder, suppress_itk_output():
             bare.save_as(Path(folder) / "pixels.dcm", enforce_file_format=True)
             array: Array = sitk.GetArrayFromImage(sitk.ReadImage(str(Path(folder) / "pixels.dcm")))
     except OSError:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ClamSegLib.imaging.volume import Array, Volume, inverted
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.system.itk_messages import one_line, silenced
+from ClamSegLib.system.silence_c_output import one_line, suppress_itk_output
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -79,7 +79,7 @@ def _by_itk(path: Path) -> Array:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
-        with silenced():
+        with suppress_itk_output():
             reader.ReadImageInformation()
             size = list(reader.GetSize())
             if np.prod([float(s) for s in size]) > _LARGEST_PIXELS:
@@ -115,7 +115,7 @@ def _read_tiff(path: Path) -> Array:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # Not by its name: Pillow would map the file, and a picture that lies on its side comes out scrambled.
-            with silenced(), path.open("rb") as file, Image.open(file, formats=["TIFF"]) as image:
+            with suppress_itk_output(), path.open("rb") as file, Image.open(file, formats=["TIFF"]) as image:
                 count = int(getattr(image, "n_frames", 1))
                 if count > 1:
                     raise _several(path, count)

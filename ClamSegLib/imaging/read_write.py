@@ -21,7 +21,7 @@ from ClamSegLib.imaging.nifti_values import with_true_values
 from ClamSegLib.imaging.picture_files import read_picture
 from ClamSegLib.imaging.volume import Array, Volume, from_sitk, to_sitk
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.system.itk_messages import one_line, silenced
+from ClamSegLib.system.silence_c_output import one_line, suppress_itk_output
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -132,7 +132,7 @@ def _read_scan(path: Path) -> Volume:
     if dimension == 4 and size[3] == 1:
         reader.SetExtractSize([*size[:3], 0])  # a single time point stored as 4-D
     try:
-        with silenced(), leaning_nifti_allowed() if leans else nullcontext():
+        with suppress_itk_output(), leaning_nifti_allowed() if leans else nullcontext():
             image = reader.Execute()
     except RuntimeError as error:
         raise _why_unreadable(path, error) from error
@@ -150,14 +150,14 @@ def _read_information(reader: SimpleITK.ImageFileReader, path: Path) -> bool:
         InputError: no such file inside.
     """
     try:
-        with silenced():
+        with suppress_itk_output():
             reader.ReadImageInformation()
         return False
     except RuntimeError as error:
         if "orthonormal" not in str(error):
             raise _why_unreadable(path, error) from error
     try:
-        with silenced(), leaning_nifti_allowed():
+        with suppress_itk_output(), leaning_nifti_allowed():
             reader.ReadImageInformation()
     except RuntimeError as error:
         raise _why_unreadable(path, error) from error

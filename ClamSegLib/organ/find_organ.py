@@ -6,13 +6,13 @@ model says so, because classical masks miss consolidations.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ClamSegLib.imaging.volume import Array, Volume
-from ClamSegLib.model.config import IntensityConfig, OrganConfig
+from ClamSegLib.model.config import IntensityConfig, ModelConfig, OrganConfig
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
@@ -86,6 +86,42 @@ def find_organ(
             reporter.warning(f"Organ step: {found.problem}.")
         return found
     return _fall_back(volume, found, reporter)
+
+
+def organ_of(
+    volume: Volume,
+    config: ModelConfig,
+    *,
+    request: str = "auto",
+    given: Array | None = None,
+    device: str = "cpu",
+    reporter: Reporter | None = None,
+) -> OrganResult:
+    """Where a model looks: everywhere for an organ model, inside a mask that was drawn, else where the organ is found.
+
+    Args:
+        volume: canonical.
+        config: of the model.
+        request: as for `find_organ`.
+        given: (slice, row, column) mask that the table of a labelled folder names; an empty one counts as none.
+        device: for organ networks.
+        reporter: told about doubts and fall-backs.
+
+    Raises:
+        InputError: as for `find_organ`.
+    """
+    if request == "auto" and config.task == "organ":
+        return OrganResult(np.ones(volume.array.shape, bool), "whole", 1.0)
+    if given is not None and given.any():
+        return OrganResult(given, "mask file", 1.0)
+    return find_organ(
+        replace(volume, modality=volume.modality or config.modality),
+        config.organ,
+        request=request,
+        device=device,
+        reporter=reporter,
+        intensity=config.intensity,
+    )
 
 
 def _is_file(method: str) -> bool:
