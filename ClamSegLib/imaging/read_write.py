@@ -66,7 +66,7 @@ def read_volume(path: Path, *, series: str | None = None) -> Volume:
             with values that are not grey.
     """
     from ClamSegLib.imaging.dicom_read import read_dicom
-    from ClamSegLib.imaging.dicom_series import is_dicom_file
+    from ClamSegLib.imaging.dicom_signature import is_dicom_file
 
     path = Path(path)
     _check_path(path)
