@@ -45,7 +45,7 @@ class DoctorView:
             return
         self._ui.doctorTable.rowCount = 0
         self._ui.checkFolderButton.text = _("Cancel check")
-        self.say(_("The folder is being looked at."))
+        self.say(_("The folder is being checked."))
         self._command = SingleCommand(plan.check_words(), self._ended, self._event)
 
     def say(self, text: str, severity: str = "ok") -> None:
@@ -63,7 +63,7 @@ class DoctorView:
             words = _("{stage}: {done} of {total}")
             self.say(words.format(stage=_(event["stage"]), done=event["done"], total=event["total"]))
 
-    @user_action(_("The doctor's answer could not be shown."))
+    @user_action(_("The result of the check could not be shown."))
     def _ended(self, exit_code: int, output: str, error: str) -> None:
         self._command = None
         self._ui.checkFolderButton.text = _("Check folder")
@@ -75,7 +75,7 @@ class DoctorView:
         table = self._ui.doctorTable
         table.rowCount = len(found.lines)
         for row, line in enumerate(found.lines):
-            advice = _("{found}. To do: {advice}.").format(found=line.found, advice=line.advice)
+            advice = _("{found}. What to do: {advice}.").format(found=line.found, advice=line.advice)
             for column, text in enumerate((_(line.severity), line.check, advice if line.advice else line.found)):
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(text)

@@ -39,7 +39,7 @@ def run_self_test(test: Any) -> None:
     Args:
         test: a ScriptedLoadableModuleTest whose module holds ClamSegLogic.
     """
-    logic = sys.modules[type(test).__module__].ClamSegLogic()  # type: ignore[attr-defined]
+    logic = sys.modules[type(test).__module__].ClamSegLogic()
     steps = _SelfTest(logic)
     try:
         test.delayDisplay("Samples from files of the extension")

@@ -97,7 +97,7 @@ class ReviewSection:
             return
         self._take_over()
 
-    @user_action(_("What was drawn could not be taken over."))
+    @user_action(_("Your drawing could not be read."))
     def _take_over(self) -> None:
         self.result.editing = None
         self.result.take_over_edits()
@@ -139,7 +139,9 @@ class ReviewSection:
         if self._panel.node is not None:
             self._panel.node.result = segmentation if result is not None else None
         if result is None:
-            self._ui.summaryLabel.text = _("This segmentation is not a result of ClamSeg, or its scan is gone.")
+            self._ui.summaryLabel.text = _(
+                "This segmentation is not a result of ClamSeg, or its scan has been removed."
+            )
             return
         self.result = result
         display = segmentation.GetDisplayNode()
@@ -265,7 +267,7 @@ class ReviewSection:
     def _reset(self, checked: bool = False) -> None:
         self._decide(Decision.UNDECIDED)
 
-    @user_action(_("The decision could not be kept."))
+    @user_action(_("The decision could not be saved."))
     def _decide(self, decision: Decision) -> None:
         number = self._chosen()
         if number is None:
@@ -318,10 +320,10 @@ class ReviewSection:
         chosen = str(dialog.textValue())
         return chosen if chosen in conditions else None
 
-    @user_action(_("The last step could not be taken back."))
+    @user_action(_("The last step could not be undone."))
     def _undo(self, checked: bool = False) -> None:
         if self.result is None or self.result.lesions is None:
             return
         if not self.result.undo():
-            self._panel.log(_("There is no step to take back."))
+            self._panel.log(_("There is nothing to undo."))
         self.refresh()

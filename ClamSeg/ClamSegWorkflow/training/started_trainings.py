@@ -48,7 +48,7 @@ class StartedTrainings:
         """
         words = self.words(name)
         if not words:
-            raise OSError(_("how '{name}' was started is not known on this computer; start it anew").format(name=name))
+            raise OSError(_("how '{name}' was started is not known on this computer; start it again").format(name=name))
         return self._start(resumed(words), self.log(name))
 
     def log(self, name: str) -> Path:
