@@ -48,7 +48,7 @@ class DoctorView:
             return
         self._ui.doctorTable.rowCount = 0
         self._ui.checkFolderButton.text = _("Cancel check")
-        self.say(_("The folder is being looked at."))
+        self.say(_("The folder is being checked."))
         self._command = SingleCommand(plan.check_words(), self._ended, self._event)
 
     def say(self, text: str, severity: str = "ok") -> None:
@@ -66,7 +66,7 @@ class DoctorView:
             words = _("{stage}: {done} of {total}")
             self.say(words.format(stage=_(event["stage"]), done=event["done"], total=event["total"]))
 
-    @user_action(_("The doctor's answer could not be shown."))
+    @user_action(_("The result of the check could not be shown."))
     def _ended(self, exit_code: int, output: str, error: str) -> None:
         self._command = None
         self._ui.checkFolderButton.text = _("Check folder")
@@ -78,7 +78,7 @@ class DoctorView:
         table = self._ui.doctorTable
         table.rowCount = len(found.lines)
         for row, line in enumerate(found.lines):
-            words = _("{check}: {found}. To do: {advice}.") if line.advice else _("{check}: {found}")
+            words = _("{check}: {found}. What to do: {advice}.") if line.advice else _("{check}: {found}")
             told = words.format(check=line.check, found=line.found, advice=line.advice)
             for column, text in enumerate((_(line.severity), told)):
                 item = qt.QTableWidgetItem(text)

@@ -323,5 +323,5 @@ class SegmentSection(RunListener):
 
     def confirms(self, volume: str, doubts: list[str]) -> bool:
         """Doubts are shown before the run; the answer stays in the result."""
-        question = _("{volume}:\n\n{doubts}\n\nSegment all the same? Your answer is kept with the result.")
+        question = _("{volume}:\n\n{doubts}\n\nSegment anyway? Your answer is kept with the result.")
         return self._panel.ask(_("Does this fit?"), question.format(volume=volume, doubts="\n".join(doubts)))

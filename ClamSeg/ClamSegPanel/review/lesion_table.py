@@ -97,7 +97,7 @@ class LesionTable:
         """The first undecided lesion below lesion `after`, else the first of all."""
         numbers = [row.number for row in self._rows if row.decision is Decision.UNDECIDED]
         below = [number for number in numbers if number > after]
-        return (below or numbers or [None])[0]
+        return next(iter(below or numbers), None)
 
     def _chosen(self) -> None:
         if not self._filling and self._widget.selectedItems():

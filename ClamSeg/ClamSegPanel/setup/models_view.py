@@ -102,7 +102,7 @@ class ModelsView:
         entry = self._chosen()
         if entry is None:
             return
-        question = _("Remove the model '{name}' from this computer? It cannot be brought back.")
+        question = _("Remove the model '{name}' from this computer? This cannot be undone.")
         if self._panel.ask(_("Remove?"), question.format(name=entry["name"])):
             remove_model(entry["name"])
             self._panel.training.forget_picture(entry["name"])

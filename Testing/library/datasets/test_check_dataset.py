@@ -152,8 +152,7 @@ def test_check_refuses_what_a_training_refuses_and_in_its_words(tmp_path, spoil)
     spoil(masks(tmp_path))
     folder = read_labelled_folder(tmp_path)
     with pytest.raises(InputError) as refusal:
-        for case in read_cases(folder, range(8)):
-            cleaned(folder, case, Reporter())
+        _ = [cleaned(folder, case, Reporter()) for case in read_cases(folder, range(8))]
     examination = examine(folder)
     assert examination.refused
     assert any(str(refusal.value)[:120] in finding.found for finding in examination.findings)
