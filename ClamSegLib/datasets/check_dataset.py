@@ -6,24 +6,20 @@ Every image is decoded once. Findings are 'ok', 'warning' (training runs, its re
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ClamSegLib.datasets.check_images import THUMBNAIL, Seen, read_all, rows_by_path
 from ClamSegLib.datasets.rows import TRAINING_SPLITS, LabelledFolder, Row
-from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.metrics import roc_auc
-from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
 _STRONG_BIAS, _SOME_BIAS = 0.80, 0.65
 _FEW_PATIENTS = 5
-_THUMBNAIL = 16
 
 
 @dataclass(frozen=True)
@@ -49,6 +45,10 @@ class Examination:
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
+    def add(self, severity: str, check: str, found: str, advice: str = "") -> None:
+        """Adds a line to the table."""
+        self.findings.append(Finding(severity, check, found, advice))
+
     @property
     def refused(self) -> bool:
         """Whether training would be refused."""
@@ -59,25 +59,14 @@ class Examination:
         return {**asdict(self), "refused": self.refused}
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """What one image file showed."""
-
-    digest: str
-    thumbnail: NDArray[np.float32]
-    shape: tuple[int, ...]
-    kind: str
-    mean: float
-    spacing_mm: tuple[float, float, float] | None
-    spread: float
-
-
 def examine(folder: LabelledFolder, reporter: Reporter | None = None) -> Examination:
     """Examines a labelled folder; reads every image once."""
     reporter = reporter or Reporter()
     found = Examination(folder.root.name, [folder.normal_class, *folder.conditions])
     _count(folder, found)
-    seen = _read_all(folder, found, reporter)
+    for warning in folder.warnings:
+        found.add("warning", "names", warning)
+    seen = read_all(folder, found, reporter)
     _check_classes(folder, found)
     _check_duplicates(folder, seen, found)
     _check_position(folder, found)
@@ -99,109 +88,61 @@ def _count(folder: LabelledFolder, found: Examination) -> None:
         found.counts[place]["patients"] = len(names)
 
 
-def _read_all(folder: LabelledFolder, found: Examination, reporter: Reporter) -> dict[Path, _Seen]:
-    from ClamSegLib.imaging.read_write import read_volume
-
-    seen: dict[Path, _Seen] = {}
-    broken: list[str] = []
-    paths = list(dict.fromkeys(row.image_path for row in folder.rows))
-    for number, path in enumerate(paths, 1):
-        try:
-            seen[path] = _look(read_volume(path))
-        except InputError as error:
-            broken.append(f"{path.name}: {error}")
-        reporter.progress(number, len(paths), "reading images")
-    if broken:
-        found.findings.append(
-            Finding(
-                "error",
-                "unreadable files",
-                f"{len(broken)} of {len(paths)}; first: {broken[0][:160]}",
-                "copy them again or remove their rows",
-            )
-        )
-    else:
-        found.findings.append(Finding("ok", "unreadable files", f"none of {len(paths)}"))
-    return seen
-
-
-def _look(volume: Volume) -> _Seen:
-    array = volume.array
-    middle = array[array.shape[0] // 2].astype(np.float32)
-    rows = np.linspace(0, middle.shape[0] - 1, _THUMBNAIL).round().astype(int)
-    columns = np.linspace(0, middle.shape[1] - 1, _THUMBNAIL).round().astype(int)
-    small = middle[np.ix_(rows, columns)]
-    small = (small - small.mean()) / max(float(small.std()), 1e-6)
-    digest = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
-    spacing = volume.spacing_mm if volume.spacing_known else None
-    return _Seen(digest, small, array.shape, str(array.dtype), float(middle.mean()), spacing, float(middle.std()))
-
-
 def _check_classes(folder: LabelledFolder, found: Examination) -> None:
     training = [row for row in folder.rows if row.split in TRAINING_SPLITS]
     labels = {row.label > 0 for row in training}
     if len(labels) < 2:
-        found.findings.append(
-            Finding("error", "classes", "training rows are of one class only", "add normal and diseased images")
-        )
+        found.add("error", "classes", "training rows are of one class only", "add normal and diseased images")
     else:
         balance = np.mean([row.label > 0 for row in training])
-        found.findings.append(Finding("ok", "classes", f"{balance:.0%} of the training rows are diseased"))
+        found.add("ok", "classes", f"{balance:.0%} of the training rows are diseased")
     patients = len({row.patient_id for row in training})
     if patients < _FEW_PATIENTS:
-        found.findings.append(
-            Finding(
-                "warning",
-                "patients",
-                f"only {patients} to learn from",
-                "the model will overfit to these patients; add more",
-            )
+        found.add(
+            "warning",
+            "patients",
+            f"only {patients} to learn from",
+            "the model will overfit to these patients; add more",
         )
     else:
-        found.findings.append(Finding("ok", "patients", f"{patients} to learn from"))
+        found.add("ok", "patients", f"{patients} to learn from")
 
 
-def _check_duplicates(folder: LabelledFolder, seen: dict[Path, _Seen], found: Examination) -> None:
+def _check_duplicates(folder: LabelledFolder, seen: dict[Path, Seen], found: Examination) -> None:
     by_digest: dict[str, list[Row]] = defaultdict(list)
-    for path, rows in _rows_by_path(folder).items():
+    for path, rows in rows_by_path(folder).items():
         if path in seen and seen[path].spread > 0:
             by_digest[seen[path].digest].append(rows[0])
     copies = [rows for rows in by_digest.values() if len(rows) > 1]
     leaking = [rows for rows in copies if len({r.split for r in rows}) > 1]
     contrary = [rows for rows in copies if len({r.label for r in rows}) > 1]
     if leaking:
-        found.findings.append(
-            Finding(
-                "error",
-                "leakage",
-                f"{len(leaking)} images stand in two splits, e.g. {leaking[0][0].relative_path}",
-                "keep each image in one split",
-            )
+        found.add(
+            "error",
+            "leakage",
+            f"{len(leaking)} images stand in two splits, e.g. {leaking[0][0].relative_path}",
+            "keep each image in one split",
         )
     elif contrary:
-        found.findings.append(
-            Finding(
-                "error",
-                "contrary labels",
-                f"{len(contrary)} identical images have different labels, e.g. {contrary[0][0].relative_path}",
-                "keep one",
-            )
+        found.add(
+            "error",
+            "contrary labels",
+            f"{len(contrary)} identical images have different labels, e.g. {contrary[0][0].relative_path}",
+            "keep one",
         )
     elif copies:
-        found.findings.append(
-            Finding(
-                "warning",
-                "duplicates",
-                f"{len(copies)} images are stored twice, e.g. {copies[0][0].relative_path}",
-                "remove the copies",
-            )
+        found.add(
+            "warning",
+            "duplicates",
+            f"{len(copies)} images are stored twice, e.g. {copies[0][0].relative_path}",
+            "remove the copies",
         )
     else:
-        found.findings.append(Finding("ok", "duplicates", "none"))
+        found.add("ok", "duplicates", "none")
     _check_near_duplicates(folder, seen, found)
 
 
-def _check_near_duplicates(folder: LabelledFolder, seen: dict[Path, _Seen], found: Examination) -> None:
+def _check_near_duplicates(folder: LabelledFolder, seen: dict[Path, Seen], found: Examination) -> None:
     """Almost equal pictures of different splits: a patient under two names, most likely."""
     rows = [
         (row, seen[row.image_path]) for row in folder.rows if row.image_path in seen and seen[row.image_path].spread > 0
@@ -215,27 +156,18 @@ def _check_near_duplicates(folder: LabelledFolder, seen: dict[Path, _Seen], foun
     example = ""
     for a, first in enumerate(splits):
         for second in splits[a + 1 :]:
-            alike = vectors[first] @ vectors[second].T / _THUMBNAIL**2
+            alike = vectors[first] @ vectors[second].T / THUMBNAIL**2
             for i, j in np.argwhere(alike > 0.999):
                 if names[first][i].patient_id != names[second][j].patient_id:
                     near += 1
                     example = example or f"{names[first][i].relative_path} and {names[second][j].relative_path}"
     if near:
-        found.findings.append(
-            Finding(
-                "warning",
-                "almost equal images",
-                f"{near} pairs in different splits, e.g. {example}",
-                "check that no patient has two names",
-            )
+        found.add(
+            "warning",
+            "almost equal images",
+            f"{near} pairs in different splits, e.g. {example}",
+            "check that no patient has two names",
         )
-
-
-def _rows_by_path(folder: LabelledFolder) -> dict[Path, list[Row]]:
-    rows: dict[Path, list[Row]] = defaultdict(list)
-    for row in folder.rows:
-        rows[row.image_path].append(row)
-    return rows
 
 
 def _bias(score: list[float], label: list[bool]) -> float | None:
@@ -261,19 +193,17 @@ def _check_position(folder: LabelledFolder, found: Examination) -> None:
         return
     words = f"the height of a slice alone predicts its label with AUC {auc:.2f}"
     if auc > _SOME_BIAS:
-        found.findings.append(
-            Finding(
-                "warning",
-                "slice position",
-                words,
-                "training pairs slices of the same height; add normal slices from the middle of the organ",
-            )
+        found.add(
+            "warning",
+            "slice position",
+            words,
+            "training pairs slices of the same height; add normal slices from the middle of the organ",
         )
     else:
-        found.findings.append(Finding("ok", "slice position", words))
+        found.add("ok", "slice position", words)
 
 
-def _check_shortcuts(folder: LabelledFolder, seen: dict[Path, _Seen], found: Examination) -> None:
+def _check_shortcuts(folder: LabelledFolder, seen: dict[Path, Seen], found: Examination) -> None:
     rows = [row for row in folder.rows if row.image_path in seen]
     label = [row.label > 0 for row in rows]
     scores = {
@@ -287,10 +217,10 @@ def _check_shortcuts(folder: LabelledFolder, seen: dict[Path, _Seen], found: Exa
         words = f"{name} alone predicts the label with AUC {auc:.2f}"
         severity = "warning" if auc > _SOME_BIAS else "ok"
         advice = "classes may come from different machines or views; balance them" if severity == "warning" else ""
-        found.findings.append(Finding(severity, name, words, advice))
+        found.add(severity, name, words, advice)
 
 
-def _check_images(seen: dict[Path, _Seen], found: Examination) -> None:
+def _check_images(seen: dict[Path, Seen], found: Examination) -> None:
     for name, values in (
         ("image sizes", Counter(" x ".join(map(str, s.shape[1:])) for s in seen.values())),
         ("value types", Counter(s.kind for s in seen.values())),
@@ -302,12 +232,10 @@ def _check_images(seen: dict[Path, _Seen], found: Examination) -> None:
         listed = ", ".join(f"{value} ({count})" for value, count in values.most_common(4))
         severity = "warning" if name == "value types" and len(values) > 1 else "ok"
         advice = "images of different depth were exported differently" if severity == "warning" else ""
-        found.findings.append(Finding(severity, name, listed + (" ..." if len(values) > 4 else ""), advice))
+        found.add(severity, name, listed + (" ..." if len(values) > 4 else ""), advice)
     flat = [path.name for path, s in seen.items() if s.spread == 0]
     if flat:
-        found.findings.append(
-            Finding("warning", "empty images", f"{len(flat)} have one value everywhere, e.g. {flat[0]}", "remove them")
-        )
+        found.add("warning", "empty images", f"{len(flat)} have one value everywhere, e.g. {flat[0]}", "remove them")
 
 
 def _check_masks(folder: LabelledFolder, found: Examination) -> None:
@@ -315,7 +243,5 @@ def _check_masks(folder: LabelledFolder, found: Examination) -> None:
     kinds = Counter(row.lesion_mask_kind or "none" for row in diseased)
     organ = sum(row.organ_mask_path is not None for row in folder.rows)
     listed = ", ".join(f"{name} ({count})" for name, count in kinds.most_common())
-    found.findings.append(Finding("ok", "lesion masks of diseased rows", listed or "none"))
-    found.findings.append(
-        Finding("ok", "organ masks", f"{organ} of {len(folder.rows)} rows; the others use the model's organ step")
-    )
+    found.add("ok", "lesion masks of diseased rows", listed or "none")
+    found.add("ok", "organ masks", f"{organ} of {len(folder.rows)} rows; the others use the model's organ step")

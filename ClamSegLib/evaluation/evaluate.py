@@ -6,7 +6,6 @@ import csv
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib import RESEARCH_ONLY, __version__
-from ClamSegLib.datasets.cases import UNKNOWN, Case, mask_plane, read_cases, searched
+from ClamSegLib.datasets.cases import UNKNOWN, Case, read_cases, searched
 from ClamSegLib.datasets.labelled_folder import LabelledFolder
-from ClamSegLib.evaluation.baselines import GradCam, intensity_map, values_map
+from ClamSegLib.evaluation.baselines import GradCam, intensity_map
 from ClamSegLib.evaluation.montage import Example, example_of, write_montage
 from ClamSegLib.evaluation.reliability import Reliability
 from ClamSegLib.evaluation.reliability_picture import write_reliability
 from ClamSegLib.evaluation.scoreboard import Scoreboard
+from ClamSegLib.imaging.mask_files import read_mask_plane
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.organ.crop_and_normalise import Preparation, normalise, prepare
 from ClamSegLib.segmentation.lesions import above_threshold
@@ -153,10 +153,6 @@ def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[
     ]
     if options.baselines and models[0].config.task == "lesion":
         methods.append(_Method(Scoreboard("intensity threshold", None), models[0], alone(intensity_map)))
-        if models[0].config.refinement is not None:
-            for name, by_height in (("values alone", False), ("values alone, by height", True)):
-                maps = partial(values_map, by_height=by_height)
-                methods.append(_Method(Scoreboard(name, None), models[0], alone(maps)))
         methods.append(_Method(Scoreboard("Grad-CAM", None), models[0], alone(GradCam(models[0].twin).maps)))
     return methods
 
@@ -198,7 +194,7 @@ def _score_case(
         reference = references[k]
         boxes = None
         if row.lesion_mask_kind == "box" and row.lesion_mask_path is not None and case.volume.is_picture:
-            boxes = mask_plane(row.lesion_mask_path, case.volume.array.shape[1:], row.image_path)
+            boxes, _ = read_mask_plane(row.lesion_mask_path, case.volume.array.shape[1:], row.image_path)
         figures = board.add_slice(
             shown[k],
             preparation.mask[k],

@@ -43,7 +43,6 @@ class BenchmarkOptions:
     repetitions: int = 3
     quick: bool = False
     networks_only: bool = False
-    study: Path | None = None
 
 
 def repeated(work: Callable[[], Any], repetitions: int) -> dict[str, float]:
@@ -100,11 +99,6 @@ def run_benchmark(options: BenchmarkOptions, folder: Path, reporter: Reporter) -
             "device": options.device,
         },
     }
-    if options.study is not None:
-        from ClamSegLib.experiments.speed_by_level import levels_of_study, levels_table
-
-        result["levels"] = levels_of_study(options.study, options.repetitions)
-        return _written(result, folder, levels_table(result["levels"]))
     if options.networks_only:
         result["peers"] = peers(options, reporter)
         return _written(result, folder, table(result))

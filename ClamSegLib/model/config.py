@@ -10,7 +10,7 @@ from ClamSegLib.system.errors import InputError
 FORMAT_VERSION = 2
 PLANES = ("axial", "coronal", "sagittal")
 MODALITIES = ("CT", "MR", "XR")
-NETWORKS = ("unetplusplus", "unet", "fcn")
+NETWORKS = ("unetplusplus",)
 
 
 def _require(condition: bool, message: str) -> None:
@@ -27,7 +27,7 @@ class NetworkConfig:
     """A twin of UNet++ networks (docs/explanation.md).
 
     Attributes:
-        kind: 'unetplusplus'; 'unet' and 'fcn' have one head and are there to be compared with.
+        kind: 'unetplusplus'.
         features: channels of the backbone per level, shallow to deep; depth = len(features) - 1.
         kernel_sizes: odd kernel size of the convolutions per level, same length as features.
         repeat_levels: levels whose backbone node is followed by a second block of the same map size.
@@ -47,7 +47,6 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         depth = len(self.features) - 1
         _require(self.kind in NETWORKS, f"network kind '{self.kind}' must be one of {', '.join(NETWORKS)}.")
-        _require(self.kind == "unetplusplus" or not self.repeat_levels, "repeat_levels belong to the UNet++ only.")
         _require(depth >= 1, f"features {self.features} gives no level; name at least two numbers.")
         _require(all(1 <= f <= 4096 for f in self.features), f"features {self.features} must lie in 1..4096.")
         _require(
@@ -72,16 +71,19 @@ class NetworkConfig:
     @property
     def heads(self) -> int:
         """Number of heads; they are levels 1..heads, as many as the UNet++ is deep."""
-        return self.depth if self.kind == "unetplusplus" else 1
+        return self.depth
 
 
 @dataclass(frozen=True)
 class IntensityConfig:
     """How values become network input.
 
-    kind 'window_hu': low..high HU become 0..1 in 256 steps, so that a CT and its windowed 8-bit slices are
-    the same input. kind 'organ_robust': minus the median inside the organ, divided by the spread inside the
-    organ (1.4826 x median absolute deviation), both per volume, clipped to low..high of that unit.
+    Attributes:
+        kind: 'window_hu': low..high HU become 0..1 in 256 steps, so that a CT and its windowed 8-bit slices are the
+            same input; 'organ_robust': minus the median inside the organ, divided by the spread inside the organ
+            (1.4826 x median absolute deviation), both per volume, clipped to low..high of that unit.
+        low: lower end, in HU or in spreads.
+        high: upper end.
     """
 
     kind: str = "organ_robust"
@@ -105,6 +107,8 @@ class OrganConfig:
         margin_mm: margin around the organ's box where spacing is known.
         margin_fraction: margin as a share of the box's side where it is not.
         keep_background: false sets pixels outside the organ to the background value (docs/explanation.md says why not).
+        terminology: Slicer's segment tag of the organ, as for a condition.
+        colour: of the organ's segment, red, green, blue of 0 to 255.
     """
 
     method: str = "body"
@@ -159,16 +163,25 @@ class RefinementConfig:
 class Condition:
     """One thing the model outlines: a lesion class, or the organ of an organ model.
 
-    terminology is Slicer's segment tag, e.g.
-    'SCT^49755003^Morphologically Altered Structure~SCT^4147007^Mass~^^'.
+    Attributes:
+        name: its id in folders, segments and tables.
+        colour: of its segment, red, green, blue of 0 to 255.
+        terminology: Slicer's segment tag, e.g. 'SCT^49755003^Morphologically Altered Structure~SCT^4147007^Mass~^^'.
+        display_name: what people read; '' shows the name.
     """
 
     name: str = "lesion"
     colour: tuple[int, int, int] = (230, 90, 30)
     terminology: str = ""
+    display_name: str = ""
 
     def __post_init__(self) -> None:
         _require_colour(self.colour)
+
+    @property
+    def shown_name(self) -> str:
+        """What people read."""
+        return self.display_name or self.name
 
 
 @dataclass(frozen=True)
@@ -176,16 +189,31 @@ class ModelConfig:
     """All that is needed to rebuild and run a model; stands as config.json in its folder.
 
     Attributes:
-        plane: slices run along it; 'axial' unless said.
+        name: its id: folder, command line, reports.
+        display_name: what people read in lists; '' shows the name.
+        task: 'lesion' or 'organ'.
+        modality: 'CT', 'MR' or 'XR'.
+        sequence: of an MR, e.g. 'FLAIR'; '' where it does not matter.
+        body_part: for people who choose a model, e.g. 'chest'.
+        plane: 'axial', 'coronal' or 'sagittal'; slices run along it.
+        image_size: side of the crop in pixels.
+        network: architecture, see below.
+        intensity: how values become network input, see below.
+        organ: how the organ is found and cropped, see below.
+        conditions: what is outlined, one per class but the background, see below.
         odds_normal: o_N per branch, head (level 1 first) and condition: the median odds lesion : background on
             normal validation pixels. Empty for organ models.
         head_weights: weight of each head, level 1 first, in the mean of log odds ratios; running at level L
             uses the first L, renormalised.
+        threshold: cut on P_L that makes the mask.
+        minimum_volume_ml: smaller lesions are left out.
         refinement: how maps are sharpened by the image; None leaves them as the network gives them.
         slice_smoothing: evidence is averaged over neighbouring slices (decoding/slice_smoothing.py), because held-out
             image labels said that it helps.
         default_level: the level that runs where none is asked for: the shallowest whose outlines hold; None: the deepest.
-        weights_sha256: of weights.safetensors.
+        licence: of the model.
+        weights_sha256: of weights.safetensors; written by the training.
+        format_version: of the model folder; written by the training.
     """
 
     name: str
@@ -207,6 +235,7 @@ class ModelConfig:
     slice_smoothing: bool = field(default=False, metadata={"formerly": "neighbours"})
     default_level: int | None = None
     licence: str = ""
+    display_name: str = ""
     weights_sha256: str = ""
     format_version: int = FORMAT_VERSION
 
@@ -271,3 +300,8 @@ class ModelConfig:
             f"its head_weights are {list(weights)}. Choose a deeper level.",
         )
         return level
+
+    @property
+    def shown_name(self) -> str:
+        """What people read."""
+        return self.display_name or self.name

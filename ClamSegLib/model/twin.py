@@ -7,7 +7,7 @@ log odds ratios, branches by the mean of their posteriors; the branches' differe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +18,6 @@ from ClamSegLib.system.errors import InputError
 
 # exp of larger log ratios is 1 in float32 anyway
 _LARGEST_LOG_RATIO = 60.0
-# What a branch is built by; experiments add the networks that the UNet++ is compared with.
-NETWORKS: dict[str, Callable[[NetworkConfig, int | None], nn.Module]] = {"unetplusplus": UNetPlusPlus}
 
 
 class TwinUNet(nn.Module):
@@ -29,24 +27,16 @@ class TwinUNet(nn.Module):
         network: architecture and number of branches.
         seed: decides the initial weights of every branch; the global random state stays untouched.
         level: build pruned branches of this level; None builds all nodes.
-
-    Raises:
-        InputError: a kind of network that only studies work with.
     """
 
     def __init__(self, network: NetworkConfig, seed: int = 0, level: int | None = None) -> None:
         super().__init__()
         self.network = network
-        kind = NETWORKS.get(network.kind)
-        if kind is None:
-            raise InputError(
-                f"A network of the kind '{network.kind}' is there to be compared with; only `clamseg study` works with it."
-            )
         branches = []
         with torch.random.fork_rng(devices=[]):
             for number in range(network.branches):
                 torch.manual_seed(seed * 7919 + number)
-                branches.append(kind(network, level))
+                branches.append(UNetPlusPlus(network, level))
         self.branches = nn.ModuleList(branches)
 
     def forward(self, image: Tensor, level: int | None = None) -> list[list[Tensor]]:

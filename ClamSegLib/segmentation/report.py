@@ -43,7 +43,9 @@ def segments_of(result: CaseResult) -> list[Segment]:
     prefix = "lesion-" if config.task == "lesion" else "organ-"
     for number, condition in enumerate(config.conditions, 1):
         mask = result.in_own_frame(result.labels == number)
-        segments.append(Segment(prefix + condition.name, condition.name, mask, condition.colour, condition.terminology))
+        segments.append(
+            Segment(prefix + condition.name, condition.shown_name, mask, condition.colour, condition.terminology)
+        )
     return segments
 
 
@@ -62,6 +64,7 @@ def report_of(result: CaseResult, accepted: Sequence[str] = ()) -> dict[str, Any
         "input": volume.source.name if volume.source else "",
         "model": {
             "name": config.name,
+            "display_name": config.shown_name,
             "weights_sha256": config.weights_sha256,
             "level": result.level,
             "levels": config.network.heads,

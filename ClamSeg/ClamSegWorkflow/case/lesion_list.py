@@ -196,7 +196,8 @@ class LesionList:
             peak = self.row(number).peak_index
         else:
             inside = np.argwhere(turned[box])[0]
-            peak = tuple(int(value + s.start) for value, s in zip(inside, box, strict=True))
+            s, r, c = (int(value + side.start) for value, side in zip(inside, box, strict=True))
+            peak = (s, r, c)
         settled = self._found_as(number) if decision is Decision.EDITED else None
         self._kept[number] = KeptLesion(
             number, kept_condition, decision, box, np.array(turned[box]), peak, self.threshold, settled

@@ -20,7 +20,6 @@ from ClamSegLib.engines.build import open_engine
 from ClamSegLib.engines.choose import SMALLEST_AGREEMENT, OpenEngine, Work, choose_engine, engines_by_rule
 from ClamSegLib.engines.engine import Engine, EngineChoice
 from ClamSegLib.engines.self_test import try_engine
-from ClamSegLib.experiments import plain_networks  # noqa: F401 - engines run them too
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
@@ -99,8 +98,6 @@ ARCHITECTURES = {
     "one branch": {"branches": 1},
     "two conditions": {"classes": 3},
     "repeated level": {"repeat_levels": (1,)},
-    "u-net": {"kind": "unet"},
-    "fcn": {"kind": "fcn"},
 }
 
 

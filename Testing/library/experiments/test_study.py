@@ -16,9 +16,9 @@ BASE = {
     "training": {"steps": 4, "batch_pairs": 4},
 }
 ROWS = [
-    {"name": "labels", "shows": "the recipe"},
-    {"name": "masks", "shows": "the ceiling", "training": {"supervision": "masks"}},
-    {"name": "level-1", "shows": "the shallow head", "of": "labels", "level": 1},
+    {"name": "labels", "description": "the recipe"},
+    {"name": "masks", "description": "the ceiling", "training": {"supervision": "masks"}},
+    {"name": "level-1", "description": "the shallow head", "of": "labels", "level": 1},
 ]
 
 
@@ -75,8 +75,8 @@ def test_only_rows_that_learn_from_labels_have_a_criterion_that_read_no_mask(don
 
 
 def test_each_split_is_measured_against_the_ceiling_on_the_same_split(done, data, tmp_path):
-    rows = [ROWS[1], {"name": "labels", "judged_on": "choice"}, {"name": "top", "of": "masks", "judged_on": "dev"}]
-    file = write_study(tmp_path / "study.json", [*rows, {"name": "end", "of": "labels", "judged_on": "dev"}])
+    rows = [ROWS[1], {"name": "labels", "eval_split": "choice"}, {"name": "top", "of": "masks", "eval_split": "dev"}]
+    file = write_study(tmp_path / "study.json", [*rows, {"name": "end", "of": "labels", "eval_split": "dev"}])
     assert study(data, file, tmp_path / "out") == 0
     with (tmp_path / "out" / "table.csv").open(encoding="utf-8") as table:
         lines = {line["name"]: line for line in csv.DictReader(table)}
@@ -142,25 +142,25 @@ def test_selected_rows_are_run_and_the_table_names_those_that_are_missing(data, 
 
 
 def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been_killed(done, data, tmp_path, monkeypatch):
-    from ClamSegLib.training import trainer as train
+    from ClamSegLib.training.learner import Learner
 
     file = write_study(tmp_path / "study.json", ROWS[:1], ceiling="")
     long = json.loads(file.read_text())
     long["base"]["training"] |= {"steps": 6, "validate_every": 2}
     file.write_text(json.dumps(long))
     assert study(data, file, tmp_path / "whole") == 0
-    step = train.Trainer._step
+    step = Learner.step
 
-    def killed(self: train.Trainer) -> dict[str, float]:
-        if self.at.step == 3:
+    def killed(self: Learner) -> dict[str, float]:
+        if self.steps_done == 3:
             raise KeyboardInterrupt
         return step(self)
 
-    monkeypatch.setattr(train.Trainer, "_step", killed)
+    monkeypatch.setattr(Learner, "step", killed)
     assert study(data, file, tmp_path / "out") == 130
     assert not (tmp_path / "out" / "rows" / "labels.json").exists()
     steps = []
-    monkeypatch.setattr(train.Trainer, "_step", lambda self: (steps.append(self.at.step), step(self))[1])
+    monkeypatch.setattr(Learner, "step", lambda self: (steps.append(self.steps_done), step(self))[1])
     assert study(data, file, tmp_path / "out") == 0
     assert steps == [2, 3, 4, 5], "the steps up to the last kept state are not repeated"
     assert row_of(tmp_path / "out", "labels")["figures"] == row_of(tmp_path / "whole", "labels")["figures"]
@@ -191,17 +191,6 @@ def test_a_row_whose_settings_changed_is_refused_until_overwrite_is_said(done, d
     assert row_of(output, "labels")["seed"] == 5
 
 
-@pytest.mark.parametrize("kind", ["unet", "fcn"])
-def test_plain_networks_train_and_are_judged_in_the_same_table(kind, data, tmp_path):
-    row = {"name": kind, "model": {"network": {"kind": kind}}}
-    file = write_study(tmp_path / "study.json", [row], ceiling="")
-    assert study(data, file, tmp_path / "out") == 0
-    assert row_of(tmp_path / "out", kind)["figures"]["slice_auc"] is not None
-    config = json.loads((tmp_path / "out" / "runs" / kind / "config.json").read_text(encoding="utf-8"))
-    assert config["network"]["kind"] == kind
-    assert len(config["head_weights"]) == 1
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -211,7 +200,7 @@ def test_plain_networks_train_and_are_judged_in_the_same_table(kind, data, tmp_p
         ({"rows": [{"name": "a", "of": "b"}]}, "no row with a training of its own"),
         ({"rows": [ROWS[0], {"name": "a", "of": "labels", "training": {"seed": 2}}]}, "cannot change its training"),
         ({"choice_patients": 0}, "choice_patients is not given"),
-        ({"rows": [{**ROWS[0], "judged_on": "dev"}, ROWS[2]]}, "has learned from the choice patients"),
+        ({"rows": [{**ROWS[0], "eval_split": "dev"}, ROWS[2]]}, "has learned from the choice patients"),
         ({"ceiling": "sky"}, "'sky' is no row"),
         ({"rows": [{"name": "a", "colour": "red"}]}, "unknown keys colour"),
         ({"choice_patients": 9}, "at most half"),
@@ -241,7 +230,7 @@ def test_choice_patients_leave_training_only_and_the_seed_says_which(data):
 
 def test_the_rank_correlation_is_one_for_the_same_order_and_needs_five_rows():
     lines = [
-        {"judged_on": "choice", "criterion": c, "dice": d} for c, d in zip(range(6), [1, 4, 5, 7, 8, 11], strict=True)
+        {"eval_split": "choice", "criterion": c, "dice": d} for c, d in zip(range(6), [1, 4, 5, 7, 8, 11], strict=True)
     ]
     assert criterion_correlation(lines, "choice") == (pytest.approx(1.0), 6)
     swapped = [{**line, "dice": -line["dice"]} for line in lines]

@@ -10,7 +10,8 @@ from tiny_model import tiny_model
 from ClamSegLib.imaging.read_write import read_volume, write_volume
 from ClamSegLib.imaging.volume import Volume, canonical
 from ClamSegLib.metrics import dice
-from ClamSegLib.model.config import OrganConfig
+from ClamSegLib.model.config import IntensityConfig, OrganConfig
+from ClamSegLib.organ.crop_and_normalise import clean_values, intensity_scale, normalise
 from ClamSegLib.organ.find_organ import OrganResult, find_organ
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.progress import Reporter
@@ -190,7 +191,7 @@ def fake_command(folder: Path, name: str, body: str) -> None:
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a fake program is a branch script")
+@pytest.mark.skipif(os.name == "nt", reason="a fake program is a shell script")
 @pytest.mark.parametrize(
     ("plugin", "command", "output"),
     [
@@ -209,7 +210,7 @@ def test_an_installed_program_serves_as_organ_step(tmp_path, monkeypatch, plugin
     assert found.method == plugin
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a fake program is a branch script")
+@pytest.mark.skipif(os.name == "nt", reason="a fake program is a shell script")
 def test_a_program_that_crashes_ends_in_one_line(tmp_path, monkeypatch):
     fake_command(tmp_path, "lungmask", "sys.exit('no weights found')")
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
@@ -246,6 +247,7 @@ def test_the_heart_between_the_lungs_is_no_lung(touching):
         ("lungs_ct", "totalsegmentator", "lungs"),
         ("lungs_ct", "body", "searched: body"),
         ("lungs_ct", "whole", "searched: whole image"),
+        ("model:xray-lungs", "central box", "searched: central box"),
         ("body", "body", "lungs"),
     ],
 )
@@ -254,3 +256,16 @@ def test_only_a_mask_of_the_organ_bears_its_name_and_code(own_method, method, na
     organ = replace(LUNGS, method=own_method, name="lungs", terminology=code)
     found = OrganResult(np.ones((1, 2, 2), bool), method, 1.0)
     assert found.label(organ) == (name, code if name == "lungs" else "")
+
+
+@pytest.mark.parametrize("outside", [float("nan"), -7.5, 40.0, 5000.0])
+@pytest.mark.parametrize("z_scored", [False, True])
+def test_a_stripped_brain_is_the_same_whatever_constant_surrounds_it(outside, z_scored):
+    volume, _ = head(stripped=True)
+    rescaled = (volume.array - 290) / 15 if z_scored else volume.array
+    zeros, _ = clean_values(volume)
+    other, _ = clean_values(volume.with_array(np.where(volume.array > 0, rescaled, outside).astype(np.float32)))
+    masks = [find_organ(v, BRAIN).mask for v in (zeros, other)]
+    assert np.array_equal(masks[0], masks[1])
+    seen = [normalise(v.array, intensity_scale(v, masks[0], IntensityConfig())) for v in (zeros, other)]
+    assert np.allclose(seen[0], seen[1], atol=1e-3)
