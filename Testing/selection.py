@@ -21,7 +21,7 @@ _STARTS = re.compile(
     r"|\bstart_training\b|\brun_training\(|\bTrainer\(|\btune_eta\(|\bcs\.train\(|[\[(]\s*\"(?:train|study|benchmark)\""  # a training
 )
 # Files whose tests convert or measure networks, seconds each.
-_COMPUTING = {"test_engine.py", "test_engine_mnn.py", "test_early_exit.py", "test_export.py"}
+_COMPUTING = {"test_engine.py", "test_engine_mnn.py", "test_export.py"}
 _BROWSER_OR_WORKER = {"browser", "reader", "serve", "server", "real_window"}
 
 
