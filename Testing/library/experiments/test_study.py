@@ -244,3 +244,12 @@ def test_the_studies_of_the_documents_can_be_read(repository):
     assert files
     for file in files:
         assert read_study(file).rows
+
+
+def test_a_study_file_with_the_names_of_earlier_versions_reads_the_same(tmp_path):
+    today = write_study(
+        tmp_path / "today.json", [{"name": "a", "description": "words", "eval_split": "dev"}], ceiling=""
+    )
+    before = tmp_path / "before.json"
+    before.write_text(today.read_text().replace('"description"', '"shows"').replace('"eval_split"', '"judged_on"'))
+    assert read_study(before) == read_study(today)
