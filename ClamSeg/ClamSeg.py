@@ -45,12 +45,12 @@ class ClamSeg(ScriptedLoadableModule):
         self.parent.dependencies = ["Segmentations", "SegmentEditor", "Volumes"]
         self.parent.contributors = ["The ClamSeg authors"]
         self.parent.helpText = _(
-            "Outlines organ and lesions in CT, MRI and X-ray, slice by slice, on the GPU or the CPU. Models are taught "
-            "with images that are only labelled normal or diseased. For research, not for diagnosis."
+            "Outlines an organ and the lesions in it in CT, MRI and X-ray, slice by slice, on the GPU or the CPU. Models learn "
+            "from images that are only labelled normal or diseased. For research, not for diagnosis."
         )
         self.parent.acknowledgementText = _(
             "Two UNet++ networks trained together on pairs of organ-cropped slices. Licences of models and samples "
-            "stand in their cards."
+            "are given in their cards."
         )
         slicer.app.connect("startupCompleted()", register_sample_data)
 
@@ -187,6 +187,11 @@ class ClamSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel.bind(node)
         self.panel.input.volumes_arrived()
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether the window and the choices of this scene follow each other."""
+        return self._gui_tag is not None
+
     def _disconnect_gui(self) -> None:
         if self._parameter_node is not None and self._gui_tag is not None:
             self._parameter_node.disconnectGui(self._gui_tag)
@@ -287,7 +292,7 @@ class ClamSegLogic(ScriptedLoadableModuleLogic):
 
 
 class ClamSegTest(ScriptedLoadableModuleTest):
-    """Self-test inside Slicer: a shipped sample from the click to a reviewed lesion. Run by ctest and SelfTests."""
+    """Self-test inside Slicer: every shipped sample from Sample Data to exported files. Run by ctest and SelfTests."""
 
     def setUp(self) -> None:
         """An empty scene."""
@@ -298,4 +303,4 @@ class ClamSegTest(ScriptedLoadableModuleTest):
         from ClamSegPanel.self_test import run_self_test
 
         self.setUp()
-        run_self_test(self)
+        run_self_test(self.delayDisplay)

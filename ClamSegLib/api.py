@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ClamSegLib.commands import train as train_verb
 from ClamSegLib.imaging import read_write
+from ClamSegLib.imaging.picture_files import picture_volume
 from ClamSegLib.imaging.volume import Array, Volume
 from ClamSegLib.model import checkpoint
 from ClamSegLib.model.checkpoint import LoadedModel
@@ -185,7 +186,7 @@ def _volume_of(array: ArrayLike, spacing_mm: tuple[float, float, float] | None, 
     if values.ndim == 2:
         if spacing_mm is not None:
             raise InputError("A picture (row, column) takes no spacing_mm; its lesions are counted in pixels.")
-        return replace(read_write.picture_volume(values), modality=modality)
+        return replace(picture_volume(values), modality=modality)
     if spacing_mm is None:
         return Volume(values, spacing_known=False, modality=modality)
     spacing = np.asarray(spacing_mm, dtype=float)

@@ -116,7 +116,7 @@ def _decisions(review: Any) -> None:
             v_for="condition in conditions", key="condition", size="small", variant="tonal",
             click=(review.add, "[condition]"), classes="add-button",
         ):  # fmt: skip
-            html.Span("+ {{ several_conditions ? condition : '" + _("Add lesion") + "' }}")
+            html.Span("+ {{ several_conditions ? condition_names[condition] : '" + _("Add lesion") + "' }}")
 
 
 def _drawing(review: Any) -> None:

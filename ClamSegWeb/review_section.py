@@ -35,7 +35,7 @@ class ReviewSection:
         self._state.update(
             {
                 "has_result": False, "has_lesions": False, "summary": "", "certificate": "", "result_warnings": [],
-                "statistics": "", "lesion_rows": [], "lesion_number": 0, "several_conditions": False, "conditions": [],
+                "statistics": "", "lesion_rows": [], "lesion_number": 0, "several_conditions": False, "conditions": [], "condition_names": {},
                 "threshold": 0.5, "threshold_moving": None, "overlay": _NO_MAP, "opacity": 0.35, "hidden": False, "solid": False,
                 "slice_words": "", "slice_mark": "", "marked_slices": 0, "tool": "", "tool_size": 6.0, "drawing_words": "",
             }
@@ -92,7 +92,8 @@ class ReviewSection:
         rows = lesions.rows()
         state.conditions = list(lesions.conditions)
         state.several_conditions = len(lesions.conditions) > 1
-        state.lesion_rows = [self._cells(row) for row in rows]
+        state.condition_names = names = result.condition_names()
+        state.lesion_rows = [self._cells(row, names) for row in rows]
         if all(row.number != state.lesion_number for row in rows):
             state.lesion_number = 0
         state.statistics = statistics_words(rows)
@@ -100,10 +101,10 @@ class ReviewSection:
         self._tell_slice()
         self._page.views.draw()
 
-    def _cells(self, row: LesionRow) -> dict[str, Any]:
+    def _cells(self, row: LesionRow, names: dict[str, str]) -> dict[str, Any]:
         return {
             "number": row.number,
-            "condition": row.condition,
+            "condition": names[row.condition],
             "slices": slices_words(row),
             "size": size_words(row),
             "probability": f"{row.mean_probability:.2f}",
@@ -175,7 +176,7 @@ class ReviewSection:
 
     # Decisions
 
-    @user_action(_("The decision could not be kept."))
+    @user_action(_("The decision could not be saved."))
     def decide(self, word: str) -> None:
         """Accepts, rejects or frees the chosen lesion, and goes on to the next undecided one."""
         number = self._chosen()
@@ -199,14 +200,14 @@ class ReviewSection:
             return None
         return number
 
-    @user_action(_("The last step could not be taken back."))
+    @user_action(_("The last step could not be undone."))
     def undo(self) -> None:
         """Takes the last step of the review back."""
         if self.result is None or self.result.lesions is None:
             return
         self.stop_drawing()
         if not self.result.undo():
-            self._page.tell(_("There is no step to take back."))
+            self._page.tell(_("There is nothing to undo."))
         self.refresh()
 
     # Drawing
@@ -241,7 +242,7 @@ class ReviewSection:
         """'paint' or 'erase', while a lesion is open."""
         self._drawing.choose(tool)
 
-    @user_action(_("What was drawn could not be taken over."))
+    @user_action(_("Your drawing could not be read."))
     def stop_drawing(self) -> None:
         """What was drawn counts; a new lesion that was left empty goes."""
         if not self._drawing.is_active:
@@ -249,9 +250,7 @@ class ReviewSection:
         self._drawing.end()
         self._state.drawing_words = ""
         if self.result is not None and self.result.lesions is not None:
-            self.result.editing = None
-            if not self.result.take_over_edits():
-                self.result.write()
+            self.result.end_edit()
             if self._state.solid:
                 show_surfaces(self.result.segmentation, True)  # drawing put the surfaces away
             self.refresh()
@@ -280,7 +279,7 @@ class ReviewSection:
         self._state.slice_mark = self.result.marks.get(index, "")
         self._state.marked_slices = len(self.result.marks)
 
-    @user_action(_("The slice could not be marked."))
+    @user_action(_("The slice could not be labelled."))
     def mark(self, word: str) -> None:
         """Marks the slice in view normal, diseased or unsure; the same word again takes the mark away."""
         index = slice_in_view(self.result)

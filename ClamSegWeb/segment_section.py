@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ClamSegWeb.user_action import user_action
+from ClamSegWorkflow.case.display_names import model_titles
 from ClamSegWorkflow.case.model_fit import mismatches, suggest_model
 from ClamSegWorkflow.case.progress_text import progress_words
 from ClamSegWorkflow.case.result_views import show_fixed_window
@@ -59,7 +60,9 @@ class SegmentSection(RunListener):
 
         self._models = [entry for entry in list_models() if entry["task"] == "lesion" and not entry["problem"]]
         names = [entry["name"] for entry in self._models]
-        self._state.models = names
+        self._state.models = [
+            {"title": title, "value": name} for title, name in zip(model_titles(self._models), names, strict=True)
+        ]
         if self._state.model not in names:
             self._state.model = names[0] if names else ""
         self._show_model()
@@ -93,7 +96,7 @@ class SegmentSection(RunListener):
             return
         self._state.levels, self._state.level = entry["levels"], own_level(entry)
         self._state.model_about = _("Finds {what}. {licence}").format(
-            what=", ".join(entry["conditions"]), licence=entry["licence"]
+            what=", ".join(entry["condition_names"]), licence=entry["licence"]
         )
         self._state.fit_doubts = self._doubts(entry, current) if current is not None else []
 
@@ -121,7 +124,7 @@ class SegmentSection(RunListener):
             self._page.ask(
                 _("Segment again?"),
                 _(
-                    "The review of this scan holds decisions or marked slices; a new result takes its place. Export first to keep it."
+                    "The review of this scan has decisions or labelled slices; a new result replaces it. Export it first to keep it."
                 ),
                 lambda yes: self._start(entry, current, level) if yes else None,
                 _("Segment again"),
@@ -167,7 +170,5 @@ class SegmentSection(RunListener):
 
     def confirms(self, volume: str, doubts: list[str]) -> bool | None:
         """Doubts are shown before the run; the answer comes later and stays in the result."""
-        self._page.ask(
-            _("Does this fit?"), f"{volume}:\n" + "\n".join(doubts), self.run.answer, _("Segment all the same")
-        )
+        self._page.ask(_("Does this fit?"), f"{volume}:\n" + "\n".join(doubts), self.run.answer, _("Segment anyway"))
         return None

@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from ClamSegPanel.colours import say
 from ClamSegPanel.setup.faster_engine import is_offered
+from ClamSegWorkflow.case.display_names import model_titles
 from ClamSegWorkflow.case.model_fit import mismatches, suggest_model
 from ClamSegWorkflow.case.progress_text import progress_words
 from ClamSegWorkflow.case.run_request import RunListener, RunOptions, own_level
@@ -37,6 +38,9 @@ class SegmentSection(RunListener):
         self._ui.organSelector.addItems(
             [_("found by the model"), _("an existing segment"), _("an ROI"), _("whole image")]
         )
+        for part in self._ui.organSegmentSelector.children():
+            if part.isWidgetType():
+                part.toolTip = self._ui.organSegmentSelector.toolTip
         self._ui.modelSelector.connect("currentIndexChanged(int)", self._model_changed)
         self._ui.organSelector.connect("currentIndexChanged(int)", self._organ_changed)
         self._ui.organSegmentSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._organ_segment_changed)
@@ -91,7 +95,7 @@ class SegmentSection(RunListener):
         try:
             self._models = self._panel.logic.models()
             self._ui.modelSelector.clear()
-            self._ui.modelSelector.addItems([entry["name"] for entry in self._models])
+            self._ui.modelSelector.addItems(model_titles(self._models))
             names = [entry["name"] for entry in self._models]
             if chosen in names:
                 self._ui.modelSelector.currentIndex = names.index(chosen)
@@ -190,7 +194,7 @@ class SegmentSection(RunListener):
         say(self._ui.fitLabel, "\n".join(doubts), "warning" if doubts else "ok")
         self._ui.fitLabel.visible = bool(doubts)
         self._ui.modelSelector.toolTip = _("Finds {what}. {licence}").format(
-            what=", ".join(entry["conditions"]), licence=entry["licence"]
+            what=", ".join(entry["condition_names"]), licence=entry["licence"]
         )
         self._show_time()
 
@@ -229,7 +233,7 @@ class SegmentSection(RunListener):
             self._ui.levelTimeLabel.text = ""
             return
         level, deepest = int(self._ui.levelSlider.value), entry["levels"]
-        name = _("accurate") if level >= deepest else _("fast") if level == 1 else _("in between")
+        name = _("accurate") if level >= deepest else _("fast, finds less") if level == 1 else _("in between")
         seconds = self.level_seconds(level)
         if seconds is None:
             self._ui.levelTimeLabel.text = _("{name} ({level} of {deepest})").format(
@@ -319,5 +323,5 @@ class SegmentSection(RunListener):
 
     def confirms(self, volume: str, doubts: list[str]) -> bool:
         """Doubts are shown before the run; the answer stays in the result."""
-        question = _("{volume}:\n\n{doubts}\n\nSegment all the same? Your answer is kept with the result.")
+        question = _("{volume}:\n\n{doubts}\n\nSegment anyway? Your answer is kept with the result.")
         return self._panel.ask(_("Does this fit?"), question.format(volume=volume, doubts="\n".join(doubts)))

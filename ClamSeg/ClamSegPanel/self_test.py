@@ -1,12 +1,12 @@
-"""From the shipped samples to a reviewed segmentation inside the application, with the real worker.
+"""The whole way of a reader inside the application, through the module's window, with the real worker.
 
-Called by ClamSegTest, so by ctest and by the SelfTests module. Steps that need PyTorch are skipped, in words, where it
-does not work yet: a new Slicer has none.
+For every shipped sample: it arrives and is chosen, Segment, a decision, the scene saved, closed and opened with the
+panel open, the review is back, export. Called by ClamSegTest and by Testing/Python, so by the SelfTests module and by
+ctest. Steps that need PyTorch are left out, in words, where it does not work yet: a new Slicer has none.
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 import unittest
@@ -21,55 +21,54 @@ import vtk
 from ClamSegPanel.sample_data import register
 from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.model_fit import suggest_model
-from ClamSegWorkflow.case.result import REVIEW
-from ClamSegWorkflow.case.run_request import RunListener, RunOptions
 from ClamSegWorkflow.case.run_state import State
 from ClamSegWorkflow.case.samples import sample_name, shipped_samples
 from ClamSegWorkflow.scene.overlays import PROBABILITY, map_array, map_of
-from ClamSegWorkflow.scene.segments import segment_mask
+from ClamSegWorkflow.scene.segments import SegmentLook, put_segment, segment_mask
 from ClamSegWorkflow.scene.volume_facts import facts_of
 
 # Long, because the first run loads PyTorch from a cold disk; it only ends a test that hangs.
 PATIENCE_S = 600.0
+_SOON_S = 10.0
+# The sample that lies under a transform and whose threshold is moved; it shows lesions.
+_MOVED = "mr-flair-brain"
 
 
-def run_self_test(test: Any) -> None:
-    """All steps, each told on the screen; raises AssertionError at the first that fails.
+def run_self_test(say: Callable[[str], None]) -> None:
+    """All steps in their order, in an empty scene.
 
     Args:
-        test: a ScriptedLoadableModuleTest whose module holds ClamSegLogic.
+        say: tells each step before it begins, e.g. on the screen.
+
+    Raises:
+        AssertionError: names the step that failed, and what was not as it should be.
+        unittest.SkipTest: PyTorch does not work here; the steps before were passed.
     """
-    logic = sys.modules[type(test).__module__].ClamSegLogic()  # type: ignore[attr-defined]
-    steps = _SelfTest(logic)
+    steps = _SelfTest(say)
+    steps.do("samples are in Sample Data", _samples_are_registered)
+    steps.do("the module's window opens and is bound to the scene", steps.window_opens)
+    problem = steps.do("the worker looks at the installation", steps.torch_problem)
+    if problem:
+        raise unittest.SkipTest(f"The steps that segment were left out. {problem}")
     try:
-        test.delayDisplay("Samples from files of the extension")
-        steps.samples_are_registered()
-        problem = steps.torch_problem()
-        if problem:
-            raise unittest.SkipTest(f"The steps that segment were left out. {problem}")
-        test.delayDisplay("An X-ray, from the click to the certificate")
-        steps.an_xray_is_segmented()
-        test.delayDisplay("A tilted MRI under a transform, reviewed")
-        steps.a_moved_mri_is_reviewed()
-        test.delayDisplay("The review survives saving and loading the scene")
-        steps.the_review_survives_the_scene()
-        test.delayDisplay("Cancel leaves the scene as it was")
-        steps.cancel_leaves_nothing()
-        test.delayDisplay("The self-test of ClamSeg passed.")
+        for sample, _path in sorted(shipped_samples(), key=lambda entry: entry[1].stat().st_size):
+            steps.go_all_the_way(sample)
+        steps.do("Cancel leaves the scene as it was", steps.cancel_leaves_nothing)
     finally:
-        logic.close()
+        steps.widget.logic.close()
+    say("The self-test of ClamSeg passed.")
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
+def wait_until(condition: Callable[[], Any], what: str, limit_s: float = PATIENCE_S) -> None:
     """Lets the application work until the condition holds.
 
     Raises:
-        AssertionError: it does not within `PATIENCE_S`.
+        AssertionError: it does not within the limit.
     """
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() > end:
-            raise AssertionError(f"{what} took more than {PATIENCE_S:.0f} s")
+            raise AssertionError(f"{what} did not come within {limit_s:.0f} s")
         slicer.app.processEvents()
         time.sleep(0.005)
 
@@ -78,156 +77,208 @@ def load_sample(name: str) -> Any:
     """A shipped sample through Sample Data, as a user gets it."""
     import SampleData
 
-    return SampleData.SampleDataLogic().downloadSamples(sample_name(_sample(name)))[0]
+    sample = next(sample for sample, _path in shipped_samples() if sample["name"] == name)
+    return SampleData.SampleDataLogic().downloadSamples(sample_name(sample))[0]
 
 
-def _sample(name: str) -> dict[str, Any]:
-    return next(sample for sample, _ in shipped_samples() if sample["name"] == name)
-
-
-class _Told(RunListener):
-    """What a run says; every doubt is accepted, so that it is written into the result."""
-
-    def __init__(self) -> None:
-        self.results: list[tuple[Any, str]] = []
-        self.failures: list[str] = []
-        self.stages: list[str] = []
-        self.states: list[State] = []
-
-    def state_changed(self, state: State) -> None:
-        self.states.append(state)
-
-    def progressed(self, stage: str, done: int, total: int, seconds_left: float | None) -> None:
-        self.stages.append(stage)
-
-    def finished_case(self, result: Any, certificate: str) -> None:
-        self.results.append((result, certificate))
-
-    def failed(self, text: str) -> None:
-        self.failures.append(text)
-
-    def confirms(self, volume: str, doubts: list[str]) -> bool:
-        return True
+def _samples_are_registered() -> None:
+    """Every shipped sample is in Sample Data, once."""
+    assert register() == 3, "three samples are shipped"
+    register()
+    sources = slicer.modules.sampleDataSources["ClamSeg"]
+    assert len(sources) == 3, f"registered twice: {[source.sampleName for source in sources]}"
 
 
 class _SelfTest:
-    """The steps, in their order; a later one goes on where an earlier one ended."""
+    """The steps; within a sample a later one goes on where an earlier one ended."""
 
-    def __init__(self, logic: Any) -> None:
-        self._logic = logic
-        self._result: Any = None
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self.widget: Any = None
+        self._before: list[tuple[Any, ...]] = []
 
-    def samples_are_registered(self) -> None:
-        """Every shipped sample is in Sample Data, once."""
-        assert register() == 3, "three samples are shipped"
-        register()
-        sources = slicer.modules.sampleDataSources["ClamSeg"]
-        assert len(sources) == 3, f"registered twice: {[source.sampleName for source in sources]}"
+    def do(self, name: str, step: Callable[..., Any], *given: Any) -> Any:
+        """One step, told before it begins and named where it fails."""
+        self._say(name)
+        try:
+            return step(*given)
+        except Exception as error:
+            what = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+            raise AssertionError(f"ClamSeg self-test, step '{name}': {what}") from error
+
+    def go_all_the_way(self, sample: dict[str, Any]) -> None:
+        """A sample from Sample Data to exported files."""
+        name = sample["name"]
+        self.do(f"{name}: the scan arrives and is chosen", self.scan_is_chosen, sample)
+        self.do(f"{name}: Segment", self.is_segmented, sample)
+        if name == _MOVED:
+            self.do(f"{name}: the threshold moves what is undecided and nothing else", self.threshold_moves)
+        self.do(f"{name}: a lesion is decided, or added where none was found", self.is_decided)
+        with tempfile.TemporaryDirectory() as folder:
+            self.do(f"{name}: the scene is saved, closed and opened, and the review is back", self.comes_back, folder)
+            self.do(f"{name}: export", self.is_exported, Path(folder))
+
+    # The steps
+
+    def window_opens(self) -> None:
+        """As by a click in the module list; without a main window by its widget alone."""
+        self.widget = slicer.util.getModuleWidget("ClamSeg")
+        try:
+            slicer.util.selectModule("ClamSeg")
+        except RuntimeError:  # Slicer without a main window
+            self.widget.enter()
+        assert self.widget.is_bound, "the parameter node is not bound to the window"
+        assert self._panel.node is not None, "the sections do not know the parameter node"
 
     def torch_problem(self) -> str:
         """Why networks cannot run in this application; '' where they can."""
         told: list[str] = []
-        self._logic.look_at_installation(told.append)
-        wait_until(lambda: bool(told), "the worker's look at the installation")
-        if told[0]:
-            return told[0]
-        found = self._logic.installation
-        return "" if found["torch"] else " ".join(found["problems"])
+        self.widget.logic.look_at_installation(told.append)
+        wait_until(lambda: told, "the worker's look at the installation")
+        found = self.widget.logic.installation
+        return told[0] or ("" if found["torch"] else " ".join(found["problems"]))
 
-    def an_xray_is_segmented(self) -> None:
-        """Model suggested, certificate, provenance, the reader's notice; the volume untouched."""
+    def scan_is_chosen(self, sample: dict[str, Any]) -> None:
+        """The first scan that arrives is the input, kept in the parameter node, and its model suggested."""
         slicer.mrmlScene.Clear()
-        volume = load_sample("xray-chest")
+        volume = load_sample(sample["name"])
+        selector = self._ui.volumeSelector
+        wait_until(lambda: selector.currentNode() is not None, "the choice of the scan", _SOON_S)
+        assert selector.currentNode() is volume, f"{selector.currentNode().GetName()} was chosen"
+        assert self._panel.node.inputVolume is volume, "the choice is not kept in the scene"
+        if sample["name"] == _MOVED:
+            volume.SetAndObserveTransformNodeID(_tilted(slicer.mrmlScene).GetID())
+        shipped = [model for model in self.widget.logic.models() if model["origin"] == "shipped"]
+        suggested = suggest_model(shipped, facts_of(slicer.mrmlScene, volume))
+        assert suggested == sample["model"], f"{suggested} was suggested"
+        for index in range(self._ui.modelSelector.count):
+            if self._panel.segment.chosen_model()["name"] == sample["model"]:
+                return
+            self._ui.modelSelector.currentIndex = index
+        assert self._panel.segment.chosen_model()["name"] == sample["model"], "its model is not in the list"
+
+    def is_segmented(self, sample: dict[str, Any]) -> None:
+        """A click leads to a result that lies where the scan lies, and leaves the scan as it was."""
+        volume = self._ui.volumeSelector.currentNode()
         before = slicer.util.arrayFromVolume(volume).copy()
-        result = self._segment(volume, "xray-chest")
-        assert result.certificate().holds
-        data = result.segmentation.GetSegmentation()
-        assert data.GetSegment("organ") is not None, "the organ has its segment"
+        run = self._panel.segment.run
+        self._ui.applyButton.click()
+        assert run.job.is_busy, f"Segment started nothing: {self._ui.progressLabel.text}"
+        wait_until(lambda: not run.job.is_busy, "the result")
+        assert run.done == 1, self._ui.progressLabel.text
+        result = self._result
+        assert result.volume is volume, "the result is of another scan"
+        assert self._ui.certificateLabel.text.endswith("aligned, 0.000 mm"), self._ui.certificateLabel.text
+        assert result.segmentation.GetTransformNodeID() == volume.GetTransformNodeID(), "the transform is not followed"
+        assert result.segmentation.GetSegmentation().GetSegment("organ") is not None, "the organ has no segment"
+        assert result.segmentation.GetDisplayNode().GetVisibility(), "the result is not seen"
+        assert not self._ui.hideButton.checked, "what is seen is said to be hidden"
         provenance = result.provenance
-        assert provenance["model"] == _sample("xray-chest")["model"]
-        assert len(provenance["weights_sha256"]) == 64
-        assert "not for diagnosis" in provenance["notice"]
+        assert provenance["model"] == sample["model"], f"{provenance['model']} was run"
+        assert len(provenance["weights_sha256"]) == 64, "the weights are not named"
+        assert "not for diagnosis" in provenance["notice"], "the notice is missing"
         assert np.array_equal(slicer.util.arrayFromVolume(volume), before), "the volume was changed"
+        assert self._ui.lesionTable.rowCount == len(result.lesions.rows()), "the table does not show the lesions"
 
-    def a_moved_mri_is_reviewed(self) -> None:
-        """Under a transform: aligned, the threshold, accept, reject and undo, masks as the map says."""
-        slicer.mrmlScene.Clear()
-        volume = load_sample("mr-flair-brain")
-        volume.SetAndObserveTransformNodeID(_tilted(slicer.mrmlScene).GetID())
-        self._result = result = self._segment(volume, "mr-flair-brain")
-        assert result.segmentation.GetTransformNodeID() == volume.GetTransformNodeID()
+    def threshold_moves(self) -> None:
+        """Undecided lesions follow the map; an accepted one stays; one step back."""
+        result = self._result
         lesions, shape = result.lesions, result.record.shape
         (condition,) = lesions.conditions
-        probability = map_array(map_of(result.segmentation, PROBABILITY))
-        rows = lesions.rows()
+        rows = sorted(lesions.rows(), key=lambda row: -row.area_px)
         assert len(rows) >= 2, f"the sample shows lesions, {len(rows)} were found"
-        largest, other = sorted(rows, key=lambda row: -row.area_px)[:2]
-        assert largest.volume_ml is not None
-        assert largest.volume_ml > 0
-
-        result.decide(largest.number, Decision.ACCEPTED)
-        own = f"lesion-{condition}-{largest.number}"
+        result.decide(rows[0].number, Decision.ACCEPTED)
+        own = f"lesion-{condition}-{rows[0].number}"
         kept = segment_mask(result.segmentation, own, shape)
-        assert kept.any(), "an accepted lesion has a segment of its own"
-        result.decide(other.number, Decision.REJECTED)
+        assert kept.any(), "an accepted lesion has no segment of its own"
+        result.decide(rows[1].number, Decision.REJECTED)
         result.set_threshold(0.8)
         assert np.array_equal(segment_mask(result.segmentation, own, shape), kept), "accepted voxels moved"
         undecided = segment_mask(result.segmentation, f"lesion-{condition}", shape)
+        probability = map_array(map_of(result.segmentation, PROBABILITY))
         assert (probability[undecided] > 0.8 * 255).all(), "the mask does not follow the threshold"
-        assert not (undecided & kept).any()
-        assert result.undo(), "the threshold can be taken back"
-        assert lesions.threshold == float(result.provenance["threshold"])
-        assert result.certificate().holds
+        assert not (undecided & kept).any(), "a voxel belongs to two lesions"
+        assert result.undo(), "the threshold cannot be taken back"
+        assert lesions.threshold == float(result.provenance["threshold"]), "the threshold was not taken back"
+        self._panel.review.refresh()
 
-    def the_review_survives_the_scene(self) -> None:
-        """Saved, closed, loaded: numbers, decisions and masks are the same."""
+    def is_decided(self) -> None:
+        """The first undecided lesion is accepted; where there is none, one is drawn."""
+        result, table = self._result, self._ui.lesionTable
+        undecided = [n for n, row in enumerate(result.lesions.rows()) if row.decision is Decision.UNDECIDED]
+        decided = len(result.lesions.decisions())
+        if undecided:
+            table.selectRow(undecided[0])
+            self._ui.acceptButton.click()
+            assert len(result.lesions.decisions()) == decided + 1, "Accept decided nothing"
+        else:
+            self._ui.addButton.click()
+            segment_id = f"lesion-{result.lesions.conditions[0]}-{result.editing}"
+            drawn = np.zeros(result.record.shape, bool)
+            drawn[tuple(slice(size // 2, size // 2 + 3) for size in drawn.shape)] = True
+            put_segment(result.segmentation, result.volume, SegmentLook(segment_id, "drawn", (213, 94, 0)), drawn)
+            self.window_opens()
+            assert Decision.ADDED in result.lesions.decisions().values(), "what was drawn was not taken over"
+        assert result.certificate().holds, str(result.certificate())
+        self._before = _memory(result)
+
+    def comes_back(self, folder: str) -> None:
+        """With the panel open all the time, as a reader has it."""
+        path = str(Path(folder) / "review.mrb")
+        name = self._result.volume.GetName()
+        assert slicer.util.saveScene(path), "the scene was not saved"
+        slicer.mrmlScene.Clear()
+        wait_until(lambda: self._panel.review.result is None, "the end of the review", _SOON_S)
+        slicer.util.loadScene(path)
+        wait_until(lambda: self._panel.review.result is not None, "the review of the opened scene", _SOON_S)
         result = self._result
-        before = _memory(result)
-        with tempfile.TemporaryDirectory() as folder:
-            path = str(Path(folder) / "review.mrb")
-            assert slicer.util.saveScene(path), "the scene was not saved"
-            slicer.mrmlScene.Clear()
-            self._logic.forget_results()
-            slicer.util.loadScene(path)
-            found = _ours()
-            assert len(found) == 1, f"{len(found)} reviewed segmentations came back"
-            reopened = self._logic.result_of(found[0])
-        assert reopened is not None, "the review was not found in the saved scene"
-        assert _memory(reopened) == before
-        assert reopened.certificate().holds
+        assert _memory(result) == self._before, "the review is another one"
+        assert result.certificate().holds, str(result.certificate())
+        assert self._ui.volumeSelector.currentNode() is result.volume, "the scan is not chosen"
+        assert result.volume.GetName() == name, f"{result.volume.GetName()} is under review"
+        assert self._ui.lesionTable.rowCount == len(result.lesions.rows()), "the table does not show the lesions"
+
+    def is_exported(self, folder: Path) -> None:
+        """Every kind of file that needs no DICOM, written through the panel; the reader's folder stays the setting."""
+        kept = self._panel.setting("exportFolder")
+        try:
+            for kind, ending in (
+                ("segmentation", ".seg.nrrd"), ("nifti", ".nii.gz"), ("table", ".csv"), ("report", ".html")
+            ):  # fmt: skip
+                self._panel.review._export.export(kind, folder / "review")
+                written = folder / f"review{ending}"
+                assert written.is_file(), f"{kind} was not written"
+                assert written.stat().st_size > 0, f"{kind} is empty"
+        finally:
+            self._panel.keep_setting("exportFolder", kept)
 
     def cancel_leaves_nothing(self) -> None:
         """A run that was cancelled in the middle adds no node and leaves no process."""
         slicer.mrmlScene.Clear()
         volume = load_sample("ct-chest")
+        wait_until(lambda: self._ui.volumeSelector.currentNode() is volume, "the choice of the scan", _SOON_S)
         before = _images()
-        told, run = self._start(volume, "ct-chest")
-        wait_until(lambda: State.RUNNING in told.states or bool(told.failures), "the start of a run")
-        run.cancel()
-        assert told.failures == []
-        assert run.job.state is State.IDLE
-        assert not self._logic.worker.is_running, "the worker still runs"
+        run = self._panel.segment.run
+        self._ui.applyButton.click()
+        wait_until(lambda: run.job.state is State.RUNNING or not run.job.is_busy, "the start of a run")
+        self._ui.applyButton.click()
+        assert run.job.state is State.IDLE, f"the run is {run.job.state.value} after Cancel"
+        assert not self.widget.logic.worker.is_running, "the worker still runs"
         slicer.app.processEvents()
-        assert told.results == []
         assert _images() == before, "the cancelled run left nodes"
 
-    def _start(self, volume: Any, sample: str) -> tuple[_Told, Any]:
-        facts = facts_of(slicer.mrmlScene, volume)
-        name = suggest_model([m for m in self._logic.models() if m["origin"] == "shipped"], facts)
-        assert name == _sample(sample)["model"], f"{name} was suggested for {sample}"
-        entry = self._logic.model(name)
-        told = _Told()
-        run = self._logic.new_run(told)
-        run.start([volume], RunOptions(entry, self._logic.config(entry), device="cpu"))
-        return told, run
+    @property
+    def _panel(self) -> Any:
+        return self.widget.panel
 
-    def _segment(self, volume: Any, sample: str) -> Any:
-        told, run = self._start(volume, sample)
-        wait_until(lambda: not run.job.is_busy, f"segmenting {sample}")
-        assert told.failures == [], told.failures
-        ((result, certificate),) = told.results
-        assert certificate == "aligned, 0.000 mm", certificate
-        self._logic.keep_result(result)
+    @property
+    def _ui(self) -> Any:
+        return self.widget.ui
+
+    @property
+    def _result(self) -> Any:
+        result = self._panel.review.result
+        assert result is not None, f"no result is under review: {self._ui.summaryLabel.text}"
         return result
 
 
@@ -245,12 +296,6 @@ def _images() -> list[str]:
     """Ids of all volumes and segmentations."""
     kinds = ("vtkMRMLVolumeNode", "vtkMRMLSegmentationNode")
     return [node.GetID() for kind in kinds for node in slicer.util.getNodesByClass(kind)]
-
-
-def _ours() -> list[Any]:
-    """Segmentations of the scene that carry a review."""
-    nodes = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
-    return [node for node in nodes if node.GetAttribute(REVIEW)]
 
 
 def _memory(result: Any) -> list[tuple[Any, ...]]:

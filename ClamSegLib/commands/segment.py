@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,35 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dicom-seg", action="store_true", help="also write a DICOM SEG (input must be DICOM)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all cores)")
     parser.add_argument("--overwrite", action="store_true", help="replace existing results")
-
-
-def find_inputs(paths: list[Path]) -> list[Path]:
-    """Files and DICOM folders; a folder that holds scans or DICOM folders stands for all of them.
-
-    Raises:
-        InputError: a path that does not exist, or a folder without images.
-    """
-    from ClamSegLib.imaging.read_write import DICOM_ENDINGS, ending_of, is_image_file
-
-    found: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            found.append(path)
-            continue
-        if not os.access(path, os.R_OK | os.X_OK):
-            found.append(path)  # told when it is read, as its own case
-            continue
-        members = sorted(p for p in path.iterdir() if not p.name.startswith("."))
-        scans = [p for p in members if p.is_file() and is_image_file(p) and ending_of(p) not in DICOM_ENDINGS]
-        folders = [p for p in members if p.is_dir()]
-        holds_dicom = any(p.is_file() and p not in scans for p in members)
-        if scans:
-            found += scans
-        elif folders and not holds_dicom:
-            found += folders
-        else:
-            found.append(path)
-    return found
 
 
 def case_name(path: Path) -> str:
@@ -114,6 +84,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     import torch
 
     from ClamSegLib.engines.choose import require_engine
+    from ClamSegLib.imaging.case_files import find_cases
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.model.registry import find_model
     from ClamSegLib.segmentation.batch_of_cases import CasePipeline, CaseWork, PipelineOptions
@@ -125,7 +96,9 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     options = options_of(arguments)
     model.config.level_of(options.level)
     require_engine(options.engine, choose_device(options.device))
-    inputs = find_inputs(arguments.input)
+    inputs, notes = find_cases(arguments.input)
+    for note in notes:
+        reporter.note(note)
     folders = case_folders(inputs, arguments.output)
     codes: list[int] = []
 

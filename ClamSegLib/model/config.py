@@ -164,17 +164,24 @@ class Condition:
     """One thing the model outlines: a lesion class, or the organ of an organ model.
 
     Attributes:
-        name: what it is called in reports and segments.
+        name: its id in folders, segments and tables.
         colour: of its segment, red, green, blue of 0 to 255.
         terminology: Slicer's segment tag, e.g. 'SCT^49755003^Morphologically Altered Structure~SCT^4147007^Mass~^^'.
+        display_name: what people read; '' shows the name.
     """
 
     name: str = "lesion"
     colour: tuple[int, int, int] = (230, 90, 30)
     terminology: str = ""
+    display_name: str = ""
 
     def __post_init__(self) -> None:
         _require_colour(self.colour)
+
+    @property
+    def shown_name(self) -> str:
+        """What people read."""
+        return self.display_name or self.name
 
 
 @dataclass(frozen=True)
@@ -182,7 +189,8 @@ class ModelConfig:
     """All that is needed to rebuild and run a model; stands as config.json in its folder.
 
     Attributes:
-        name: of the model.
+        name: its id: folder, command line, reports.
+        display_name: what people read in lists; '' shows the name.
         task: 'lesion' or 'organ'.
         modality: 'CT', 'MR' or 'XR'.
         sequence: of an MR, e.g. 'FLAIR'; '' where it does not matter.
@@ -227,6 +235,7 @@ class ModelConfig:
     slice_smoothing: bool = field(default=False, metadata={"formerly": "neighbours"})
     default_level: int | None = None
     licence: str = ""
+    display_name: str = ""
     weights_sha256: str = ""
     format_version: int = FORMAT_VERSION
 
@@ -291,3 +300,8 @@ class ModelConfig:
             f"its head_weights are {list(weights)}. Choose a deeper level.",
         )
         return level
+
+    @property
+    def shown_name(self) -> str:
+        """What people read."""
+        return self.display_name or self.name

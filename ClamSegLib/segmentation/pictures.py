@@ -175,7 +175,7 @@ def _legend(figure: Figure, result: CaseResult) -> None:
         lines.append(
             (Line2D([], [], color=_rgb(config.organ.colour), linewidth=2), result.organ.label(config.organ)[0])
         )
-    lines += [(Line2D([], [], color=_rgb(c.colour), linewidth=2), c.name) for c in config.conditions]
+    lines += [(Line2D([], [], color=_rgb(c.colour), linewidth=2), c.shown_name) for c in config.conditions]
     legend = figure.legend(
         [line for line, _ in lines],
         [name for _, name in lines],

@@ -103,3 +103,10 @@ def _write_what_c_holds() -> None:
     """C keeps what it prints; it goes to where descriptor 1 leads now."""
     with suppress(OSError):
         (ctypes.CDLL("ucrtbase") if os.name == "nt" else ctypes.CDLL(None)).fflush(None)
+
+
+def one_line(error: Exception) -> str:
+    """The part of an ITK message a person can use."""
+    lines = [line.strip().removeprefix("sitk::ERROR: ") for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith("Exception thrown") and "/" not in line[:4]]
+    return (telling or lines or ["unknown error"])[-1].split("): ")[-1][:160]

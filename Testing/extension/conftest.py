@@ -49,6 +49,10 @@ def _build(scene: Any, worker: Any) -> Iterator[Any]:
     for name in [name for name in sys.modules if driver.loaded_anew(name)]:
         del sys.modules[name]
     sys.modules.update(imported)
+    for name, kept in imported.items():  # and each is again what its package gives under its name
+        package, _, own = name.rpartition(".")
+        if package in sys.modules:
+            setattr(sys.modules[package], own, kept)
     problems = driver.problems()
     assert not problems, "\n".join(problems)
 

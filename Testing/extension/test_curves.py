@@ -31,6 +31,15 @@ def test_a_chart_shows_a_series_per_figure_over_the_steps(scene: Any) -> None:
     assert [table.GetColumnByName("loss").GetValue(k) for k in range(2)] == [2.0, 1.5]
 
 
+def test_a_single_point_is_kept_as_a_line_of_two_so_that_the_plot_can_paint_it(scene: Any) -> None:
+    chart = show_curves(scene, "x", {"figures": ([100.0], {"criterion": [0.9]})})
+    table = chart.GetNthPlotSeriesNode(0).GetTableNode().GetTable()
+    assert [[table.GetValue(row, column).ToDouble() for column in range(2)] for row in range(2)] == [[100.0, 0.9]] * 2
+    show_curves(scene, "x", {"figures": ([100.0, 200.0], {"criterion": [0.9, 0.8]})})
+    table = chart.GetNthPlotSeriesNode(0).GetTableNode().GetTable()
+    assert [table.GetValue(row, 1).ToDouble() for row in range(2)] == [0.9, 0.8]
+
+
 def test_curves_grow_in_place(scene: Any) -> None:
     first = show_curves(scene, "x", CURVES)
     before = scene.GetNumberOfNodes()

@@ -302,7 +302,9 @@ def test_the_address_of_the_repository_stands_in_one_place_and_all_others_follow
     )
     if told.returncode == 128:
         pytest.skip("not a git checkout")
-    assert set(told.stdout.split()) <= {"ClamSeg.json", "CMakeLists.txt"}
+    assert set(told.stdout.split()) <= {"ClamSeg.json", "CMakeLists.txt", "CITATION.cff", "CONTRIBUTING.md"}
+    citation = (repository / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"repository-code: {entry['scm_url'].removesuffix('.git')}\n" in citation
     top = (repository / "CMakeLists.txt").read_text(encoding="utf-8")
     values = dict(re.findall(r'set\((EXTENSION_\w+) "([^"]*)"\)', top))
     assert values["EXTENSION_HOMEPAGE"] == entry["scm_url"]

@@ -22,8 +22,8 @@ from ClamSegWorkflow.case.result_views import (
 )
 from ClamSegWorkflow.scene.geometry import to_world
 from ClamSegWorkflow.scene.overlays import PROBABILITY, map_of
-from ClamSegWorkflow.scene.segments import write_provenance
-from ClamSegWorkflow.scene.views import show_behind, turn_to_slices
+from ClamSegWorkflow.scene.segments import binary_labelmap, write_provenance
+from ClamSegWorkflow.scene.views import show_behind, show_surfaces, turn_to_slices
 
 
 @pytest.fixture
@@ -135,3 +135,22 @@ def test_a_picture_turns_no_view_into_its_only_slice_so_that_none_shows_it_mirro
     across = {name: slice_node(bench.scene, name).GetSliceToRAS() for name in ("Red", "Green", "Yellow")}
     axis = {name: [round(m.GetElement(row, 2)) for row in range(3)] for name, m in across.items()}
     assert axis == {"Red": [0, 0, 1], "Green": [0, 1, 0], "Yellow": [-1, 0, 0]}
+
+
+def test_a_threshold_that_leaves_no_lesion_makes_an_empty_surface_and_a_lower_one_brings_it_back(
+    bench: Bench, capfd: pytest.CaptureFixture[str]
+) -> None:
+    result = result_of(bench)
+    show_surfaces(result.segmentation, True)
+    segment = result.segmentation.GetSegmentation().GetSegment("lesion-glioma")
+    name = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
+    before = segment.GetRepresentation(name).GetNumberOfPoints()
+    assert before > 0
+    result.set_threshold(0.99)
+    assert result.certificate().holds
+    assert segment.GetRepresentation(binary_labelmap()).GetScalarTypeAsString() == "unsigned char"
+    assert segment.GetRepresentation(name).GetNumberOfPoints() == 0
+    result.set_threshold(0.5)
+    assert segment.GetRepresentation(name).GetNumberOfPoints() == before
+    told = capfd.readouterr()
+    assert "ERR|" not in told.out + told.err, "Slicer's console stays quiet"

@@ -44,6 +44,20 @@ def red_slice() -> float:
     return float(node.GetSliceToRAS().GetElement(2, 3))
 
 
+def segment_names(segmentation: Any) -> list[str]:
+    data = segmentation.GetSegmentation()
+    return [data.GetNthSegment(n).GetName() for n in range(data.GetNumberOfSegments())]
+
+
+def way_back() -> Any:
+    """The button above the Segment Editor that leads back to the review; None where there is none."""
+    module = slicer.util.getModuleWidget("SegmentEditor")
+    import qt
+
+    found = [button for button in module.parent.findChildren(qt.QPushButton) if button.isVisibleTo(module.parent)]
+    return found[0] if found else None
+
+
 def test_before_any_result_nothing_can_be_decided(window: Any) -> None:
     window.open("reviewSection")
     assert window.text("summaryLabel") == "Nothing to review yet; segment a scan first."
@@ -92,6 +106,18 @@ def test_a_click_on_a_lesion_goes_there_in_all_views_and_keeps_the_zoom(window: 
     assert red.GetFieldOfView()[:2] == (33.0, 44.0)
 
 
+def test_the_chosen_lesion_is_pointed_at_and_a_reader_who_switches_that_off_is_obeyed(window: Any) -> None:
+    crosshair = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+    assert crosshair.GetCrosshairMode() == crosshair.NoCrosshair
+    segmented(window)
+    window.click_cell("lesionTable", 1)
+    assert crosshair.GetCrosshairMode() == crosshair.ShowSmallBasic
+    assert crosshair.GetCrosshairRAS()[2] == pytest.approx(-54.0)
+    crosshair.SetCrosshairMode(crosshair.NoCrosshair)
+    window.click_cell("lesionTable", 0)
+    assert crosshair.GetCrosshairMode() == crosshair.NoCrosshair
+
+
 def test_keys_decide_while_the_table_has_the_focus_and_the_next_lesion_is_shown(window: Any) -> None:
     segmentation = segmented(window)
     window.click_cell("lesionTable", 0)
@@ -112,7 +138,7 @@ def test_where_all_lesions_are_rejected_none_is_said_to_be_missing(window: Any) 
     window.press("lesionTable", "R")
     window.press("lesionTable", "R")
     assert states(window) == ["\u2717 rejected", "\u2717 rejected"]
-    assert window.text("summaryLabel") == "no lesion stands, all are rejected, 9 of 9 slices analysed"
+    assert window.text("summaryLabel") == "no lesion is left, all are rejected, 9 of 9 slices analysed"
 
 
 def test_a_key_typed_elsewhere_decides_nothing(window: Any) -> None:
@@ -203,14 +229,28 @@ def test_a_lesion_is_edited_in_the_segment_editor_and_taken_over_on_the_way_back
     editor = slicer.util.getModuleWidget("SegmentEditor").editor
     assert slicer.util.selectedModule() == "SegmentEditor"
     assert editor.currentSegmentID() == f"lesion-{CONDITION}-1"
+    assert segment_names(segmentation)[-1] == f"{CONDITION} 1", "what is being drawn is not called accepted"
     drawn = np.zeros(SHAPE, bool)
     drawn[5, 1:4, 1:4] = True
     put_segment(
         segmentation, window.panel.review.result.volume, SegmentLook(f"lesion-{CONDITION}-1", "x", (1, 2, 3)), drawn
     )
-    window.widget.enter()
+    way_back().click()
+    window.process_events()
+    assert slicer.util.selectedModule() == "ClamSeg"
+    assert way_back() is None, "the editor is left as it was"
     assert states(window) == ["\u270e edited", "undecided"]
+    assert segment_names(segmentation)[-1] == f"{CONDITION} 1 (edited)"
     assert window.cells("lesionTable")[0][1] == "6"
+
+
+def test_a_lesion_opened_in_the_editor_and_left_as_it_is_is_called_accepted_again(window: Any) -> None:
+    segmentation = segmented(window)
+    window.click_cell("lesionTable", 0)
+    window.click("editButton")
+    slicer.util.selectModule("ClamSeg")
+    assert segment_names(segmentation)[-1] == f"{CONDITION} 1 (accepted)"
+    assert states(window) == ["\u2713 accepted", "undecided"]
 
 
 def test_a_missed_lesion_is_added_and_an_untouched_one_leaves_nothing(window: Any) -> None:
@@ -219,15 +259,16 @@ def test_a_missed_lesion_is_added_and_an_untouched_one_leaves_nothing(window: An
     editor = slicer.util.getModuleWidget("SegmentEditor").editor
     added = editor.currentSegmentID()
     assert added == f"lesion-{CONDITION}-3"
-    window.widget.enter()
+    slicer.util.selectModule("ClamSeg")
     assert states(window) == ["undecided", "undecided"]
+    assert segmentation.GetSegmentation().GetSegment(added) is None
     window.click("addButton")
     drawn = np.zeros(SHAPE, bool)
     drawn[0, 1:4, 1:4] = True
     put_segment(
         segmentation, window.panel.review.result.volume, SegmentLook(editor.currentSegmentID(), "x", (1, 2, 3)), drawn
     )
-    window.widget.enter()
+    way_back().click()
     assert states(window) == ["undecided", "undecided", "+ added"]
 
 

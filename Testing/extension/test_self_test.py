@@ -9,10 +9,12 @@ import unittest
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import slicer
 from sample_data_module import SampleDataModule
 from scene_files import load_scene, save_scene
+from test_review_section import segmented, states
 
 
 @pytest.fixture
@@ -27,8 +29,19 @@ def slicer_like(real_window: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.timeout(900)
-def test_the_self_test_passes(slicer_like: Any) -> None:
-    slicer_like.ClamSegTest("runTest").runTest()
+def test_the_self_test_goes_all_the_way_with_every_sample(slicer_like: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    test = slicer_like.ClamSegTest("runTest")
+    monkeypatch.setattr(test, "delayDisplay", told.append)
+    test.runTest()
+    for sample in ("xray-chest", "mr-flair-brain", "ct-chest"):
+        assert [words.removeprefix(f"{sample}: ").split(",")[0] for words in told if words.startswith(sample)][-4:] == [
+            "Segment" if sample != "mr-flair-brain" else "the threshold moves what is undecided and nothing else",
+            "a lesion is decided",
+            "the scene is saved",
+            "export",
+        ]
+    assert told[-1] == "The self-test of ClamSeg passed."
 
 
 def test_without_torch_the_steps_that_need_it_are_left_out_in_words(
@@ -40,14 +53,59 @@ def test_without_torch_the_steps_that_need_it_are_left_out_in_words(
         slicer_like.ClamSegTest("runTest").runTest()
 
 
+def test_a_window_that_is_not_bound_fails_the_self_test_by_name(
+    slicer_like: Any, real_window: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(real_window.widget, "initializeParameterNode", lambda: None)
+    real_window.widget._disconnect_gui()
+    with pytest.raises(
+        AssertionError, match=r"step 'the module's window opens and is bound to the scene': .*not bound"
+    ):
+        slicer_like.ClamSegTest("runTest").runTest()
+
+
+@pytest.mark.timeout(300)
+def test_a_review_that_does_not_come_back_fails_the_self_test_by_name(
+    slicer_like: Any, real_window: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in 5.12.3 before the window was bound anew after a scene was opened."""
+    widget, scene = real_window.widget, slicer.mrmlScene
+    self_test = importlib.import_module("ClamSegPanel.self_test")
+    monkeypatch.setattr(self_test, "_SOON_S", 1.0)
+
+    def not_anew(caller: Any, event: Any) -> None:
+        widget.initializeParameterNode()
+        widget.panel.scene_changed()
+
+    for event in (scene.EndCloseEvent, scene.EndImportEvent):
+        widget.removeObserver(scene, event, widget.onSceneEndClose)
+        widget.addObserver(scene, event, not_anew)
+    step = "xray-chest: the scene is saved, closed and opened, and the review is back"
+    with pytest.raises(AssertionError, match=f"step '{step}': the review of the opened scene did not come"):
+        slicer_like.ClamSegTest("runTest").runTest()
+
+
 @pytest.mark.timeout(900)
-def test_the_window_test_for_ctest_passes(slicer_like: Any, real_window: Any, repository: Path) -> None:
+def test_the_test_for_ctest_runs_the_same_steps(
+    slicer_like: Any, monkeypatch: pytest.MonkeyPatch, repository: Path
+) -> None:
     place = repository / "Testing" / "Python" / "ClamSegSelfTest.py"
     spec = importlib.util.spec_from_file_location("ClamSegSelfTest", place)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    importlib.import_module("ClamSegPanel.sample_data").register()
-    real_window.dialogs.says_yes = True
-    module.segment_through_the_window(real_window.widget)
+    called: list[Any] = []
+    monkeypatch.setattr(importlib.import_module("ClamSegPanel.self_test"), "run_self_test", called.append)
+    module.ClamSegSelfTest("test_the_window").test_the_window()
+    assert called == [print]
+
+
+def test_where_the_model_finds_no_lesion_the_self_test_draws_one(window: Any) -> None:
+    self_test = importlib.import_module("ClamSegPanel.self_test")
+    segmented(window, lambda volume: np.zeros(volume.array.shape, np.uint8))
+    steps = self_test._SelfTest(lambda words: None)
+    steps.widget = window.widget
+    steps.is_decided()
+    assert states(window) == ["+ added"]
+    assert window.text("summaryLabel") == "1 lesion, 1 decided, 9 of 9 slices analysed"

@@ -10,7 +10,7 @@ import pytest
 import slicer
 from run_bench import SHAPE
 from scene_files import load_scene, save_scene
-from test_review_section import CONDITION, segmented, states
+from test_review_section import CONDITION, run_to_the_end, segmented, states
 from volumes_in_scene import add_volume
 
 from ClamSegWorkflow.scene.segments import segment_mask
@@ -144,3 +144,29 @@ def test_a_scan_that_was_there_before_the_module_is_opened_is_chosen(window: Any
     assert window.panel.node.inputVolume is None
     window.widget.enter()
     assert window.text("volumeSelector") == "loaded before"
+
+
+# Pictures
+
+
+def test_a_picture_is_reviewed_in_one_view_and_the_layout_of_before_comes_back_for_a_scan(window: Any) -> None:
+    manager, one = slicer.app.layoutManager(), slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView)
+    scan = segmented(window)
+    assert manager.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView
+    picture = segmented_picture(window)
+    assert manager.layout == one
+    window.choose("resultSelector", scan.GetName())
+    assert manager.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView
+    window.choose("resultSelector", picture.GetName())
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)  # the reader's own choice
+    for name in (scan.GetName(), picture.GetName()):
+        window.choose("resultSelector", name)
+        assert manager.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
+
+
+def segmented_picture(window: Any) -> Any:
+    add_picture(window.scene, "chest x-ray")
+    window.choose("volumeSelector", "chest x-ray")
+    window.worker.probability_of = lambda volume: np.zeros(volume.array.shape, np.uint8)
+    return run_to_the_end(window)

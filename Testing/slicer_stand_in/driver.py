@@ -12,7 +12,7 @@ from typing import Any
 import slicer
 from PySide6 import QtCore, QtGui, QtTest, QtWidgets
 
-from slicer_stand_in import application, python_qt, scripted_module
+from slicer_stand_in import application, module_windows, python_qt, scripted_module
 from slicer_stand_in.ctk_collapsible import HIDDEN_BY_PROGRAM
 from slicer_stand_in.dialogs import DIALOGS, Dialogs
 from slicer_stand_in.qt_module import qt
@@ -44,6 +44,8 @@ class Window:
         try:
             self.widget = module.ClamSegWidget(self._parent)
             self.widget.setup()
+            module_windows.WINDOWS["ClamSeg"] = self.widget
+            slicer.modules.selected.append("ClamSeg")
         finally:
             if worker is not None:
                 module.ClamSegLogic = made
@@ -188,6 +190,7 @@ class Window:
             return
         self._is_closed = True
         self.widget.cleanup()
+        module_windows.WINDOWS.pop("ClamSeg", None)
         native = python_qt.unwrap(self._parent)
         native.hide()
         native.deleteLater()

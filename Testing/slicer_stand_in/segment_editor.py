@@ -7,8 +7,8 @@ from typing import Any
 import slicer
 
 from slicer_stand_in import python_qt
-from slicer_stand_in.implementations import NotInStandInError
 from slicer_stand_in.mrml_widgets import qMRMLWidget
+from slicer_stand_in.qt_module import qt
 
 
 class qMRMLSegmentEditorWidget(qMRMLWidget):
@@ -45,19 +45,10 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
 
 
 class SegmentEditorWidget:
-    """The Python widget of the Segment Editor module, whose `editor` others use."""
+    """The Python widget of the Segment Editor module: others use its `editor` and its `layout`."""
 
     def __init__(self) -> None:
+        self.parent, self.layout = qt.QWidget(), qt.QVBoxLayout()
+        self.parent.setLayout(self.layout)
         self.editor = python_qt.wrap(qMRMLSegmentEditorWidget())
-
-
-_WIDGETS: dict[str, Any] = {}
-
-
-def module_widget(name: str) -> Any:
-    """slicer.util.getModuleWidget for the one module that the panel opens."""
-    if name != "SegmentEditor":
-        raise NotInStandInError(f"The stand-in has no window of the module {name}.")
-    if name not in _WIDGETS:
-        _WIDGETS[name] = SegmentEditorWidget()
-    return _WIDGETS[name]
+        self.layout.addWidget(self.editor)

@@ -22,6 +22,7 @@ from slicer_stand_in import (
     ctk_widgets,
     dialogs,
     implementations,
+    module_windows,
     mrml_widgets,
     parameter_node,
     python_qt,
@@ -114,9 +115,8 @@ def _install_python_modules() -> None:
     )  # fmt: skip
     slicer.util.pip_install = slicer.util.pip_uninstall = _no_network
     slicer.util.mainWindow = lambda: None
-    slicer.util.selectModule = slicer.modules.selected.append
-    slicer.util.selectedModule = lambda: slicer.modules.selected[-1] if slicer.modules.selected else "Welcome"
-    slicer.util.getModuleWidget = segment_editor.module_widget
+    slicer.util.selectModule, slicer.util.selectedModule = module_windows.select_module, module_windows.selected_module
+    slicer.util.getModuleWidget = module_windows.module_widget
     slicer.util.modulePath = lambda name: getattr(slicer.modules, name.lower()).path
     check_signatures()
 

@@ -47,10 +47,11 @@ def whole(reader: PageReader) -> PageReader:
 
 
 def choose_model(reader: PageReader, name: str) -> None:
-    """Takes a model from the list."""
+    """Takes a model from the list, where it stands under its display name."""
     if reader.value("model") != name:
+        titles = {entry["value"]: entry["title"] for entry in reader.value("models")}
         reader.tab.locator(".v-select:has(#model)").click()
-        reader.tab.locator(".v-overlay--active .v-list-item", has_text=name).click()
+        reader.tab.locator(".v-overlay--active .v-list-item", has_text=titles[name]).click()
         reader.holds("model", name)
 
 
@@ -157,7 +158,7 @@ def test_while_a_run_is_under_way_no_other_scan_is_opened(whole: PageReader) -> 
     is_running(whole)
     assert whole.tab.locator("#sample-ct-chest").is_disabled()
     whole.tab.locator("#scans .v-chip", has_text="brain").first.click()
-    whole.is_told("A run is under way")
+    whole.is_told("A run is in progress")
     whole.click("segment-button")
     whole.holds("run_state", "idle")
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import qt
 from slicer.i18n import tr as _
 
-from ClamSegPanel.columns import fit_columns
+from ClamSegPanel.columns import let_give_way
 from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
 from ClamSegWorkflow.case.review_text import decision_words, size_words, slices_words
 
 _LINE_HEIGHT_PX = 22
+_SIZE_COLUMN = 2
 
 
 class LesionTable:
@@ -30,7 +31,7 @@ class LesionTable:
         self._filling = False
         widget.verticalHeader().hide()
         widget.verticalHeader().setDefaultSectionSize(_LINE_HEIGHT_PX)
-        widget.horizontalHeader().setStretchLastSection(True)
+        let_give_way(widget, _SIZE_COLUMN)
         widget.connect("itemSelectionChanged()", self._chosen)
         widget.connect("cellClicked(int,int)", self._clicked)
         self._shortcuts = []
@@ -41,28 +42,32 @@ class LesionTable:
             shortcut.connect("activated()", action)
             self._shortcuts.append(shortcut)
 
-    def fill(self, rows: Sequence[LesionRow], several_conditions: bool) -> None:
-        """Shows the lesions; the chosen one stays chosen where it is still there."""
+    def fill(self, rows: Sequence[LesionRow], names: Mapping[str, str]) -> None:
+        """Shows the lesions; the chosen one stays chosen where it is still there.
+
+        Args:
+            names: of every condition of the model, by its id; a single one is not repeated in each line.
+        """
         chosen = self.chosen()
         self._filling = True
         try:
             self._rows = list(rows)
             self._widget.setRowCount(len(self._rows))
             for line, row in enumerate(self._rows):
-                self._fill_line(line, row, several_conditions)
-            fit_columns(self._widget)
+                self._fill_line(line, row, names)
         finally:
             self._filling = False
         self.choose(chosen)
 
-    def _fill_line(self, line: int, row: LesionRow, several_conditions: bool) -> None:
-        name = f"{row.number} {row.condition}" if several_conditions else str(row.number)
+    def _fill_line(self, line: int, row: LesionRow, names: Mapping[str, str]) -> None:
+        condition = names[row.condition]
+        name = f"{row.number} {condition}" if len(names) > 1 else str(row.number)
         texts = (
             name, slices_words(row), size_words(row), f"{row.mean_probability:.2f}",
             f"{row.mean_doubt:.2f}", decision_words(row.decision),
         )  # fmt: skip
         told = _("Lesion {number}, {condition}, slices {slices}, {size}, {state}").format(
-            number=row.number, condition=row.condition, slices=slices_words(row), size=size_words(row),
+            number=row.number, condition=condition, slices=slices_words(row), size=size_words(row),
             state=row.decision.value,
         )  # fmt: skip
         for column, text in enumerate(texts):
@@ -92,7 +97,7 @@ class LesionTable:
         """The first undecided lesion below lesion `after`, else the first of all."""
         numbers = [row.number for row in self._rows if row.decision is Decision.UNDECIDED]
         below = [number for number in numbers if number > after]
-        return (below or numbers or [None])[0]
+        return next(iter(below or numbers), None)
 
     def _chosen(self) -> None:
         if not self._filling and self._widget.selectedItems():

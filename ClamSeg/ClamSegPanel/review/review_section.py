@@ -10,15 +10,15 @@ from slicer.i18n import tr as _
 
 from ClamSegPanel.review.export_menu import ExportMenu
 from ClamSegPanel.review.lesion_table import LesionTable
-from ClamSegPanel.review.segment_editor import open_in_segment_editor
+from ClamSegPanel.review.segment_editor import SegmentEditor
 from ClamSegPanel.review.slice_marks import SliceMarks
-from ClamSegPanel.review.slice_views import fit_slice_views
+from ClamSegPanel.review.slice_views import PictureLayout, fit_slice_views
 from ClamSegPanel.user_action import user_action
 from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.result_views import jump_to_lesion, show_result
 from ClamSegWorkflow.case.review_text import sizes_words, statistics_words
 from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY, show_overlay
-from ClamSegWorkflow.scene.views import outline_opacity, show_segments
+from ClamSegWorkflow.scene.views import outline_opacity, show_crosshair, show_segments
 
 _OVERLAYS = (None, PROBABILITY, DOUBT)
 _DECIDING = ("acceptButton", "rejectButton", "editButton", "resetButton")
@@ -41,6 +41,9 @@ class ReviewSection:
         self._table = LesionTable(ui.lesionTable, self._jump, keys)
         self._marks = SliceMarks(panel, self)
         self._export = ExportMenu(panel, self)
+        self._editor = SegmentEditor()
+        self._layout = PictureLayout()
+        self._has_pointed = False
         ui.resultSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._result_chosen)
         ui.resultSelector.connect("nodeActivated(vtkMRMLNode*)", self._bring)
         ui.hideButton.connect("toggled(bool)", self._hide)
@@ -65,6 +68,7 @@ class ReviewSection:
         """The window goes."""
         self._marks.close()
         self._export.close()
+        self._editor.left()
 
     def scene_closing(self) -> None:
         """The scene is about to go."""
@@ -90,6 +94,7 @@ class ReviewSection:
 
     def take_over_edits(self) -> None:
         """The reader comes back, perhaps from the Segment Editor: what was drawn there counts."""
+        self._editor.left()
         if self.result is None or self.result.lesions is None:
             return
         if not self.result.is_alive():
@@ -97,10 +102,9 @@ class ReviewSection:
             return
         self._take_over()
 
-    @user_action(_("What was drawn could not be taken over."))
+    @user_action(_("Your drawing could not be read."))
     def _take_over(self) -> None:
-        self.result.editing = None
-        self.result.take_over_edits()
+        self.result.end_edit()
         self.refresh()
 
     # Showing
@@ -126,7 +130,10 @@ class ReviewSection:
         """
         if self.result is None or self._filling:
             return
+        opened = self._layout.follow(self.result.volume)
         show_result(self.result, fit_slice_views)
+        if opened:
+            self._panel.logic.later(fit_slice_views)
         self._ui.hideButton.checked = False
 
     @user_action(_("The result could not be opened."))
@@ -139,7 +146,9 @@ class ReviewSection:
         if self._panel.node is not None:
             self._panel.node.result = segmentation if result is not None else None
         if result is None:
-            self._ui.summaryLabel.text = _("This segmentation is not a result of ClamSeg, or its scan is gone.")
+            self._ui.summaryLabel.text = _(
+                "This segmentation is not a result of ClamSeg, or its scan has been removed."
+            )
             return
         self.result = result
         display = segmentation.GetDisplayNode()
@@ -167,7 +176,7 @@ class ReviewSection:
         ui.resultWarningsLabel.visible = False
         ui.segmentsTable.setSegmentationNode(None)
         ui.show3DButton.setSegmentationNode(None)
-        self._table.fill([], False)
+        self._table.fill([], {})
         self._enable(False, False)
 
     def _enable(self, has_result: bool, has_lesions: bool) -> None:
@@ -192,7 +201,7 @@ class ReviewSection:
         if lesions is None:
             return
         rows = lesions.rows()
-        self._table.fill(rows, len(lesions.conditions) > 1)
+        self._table.fill(rows, self.result.condition_names())
         told = (statistics_words(rows), sizes_words(result.volume) if rows else "")
         ui.statisticsLabel.text = "\n".join(words for words in told if words)
         self._filling = True
@@ -208,6 +217,9 @@ class ReviewSection:
         if result is None or result.lesions is None:
             return
         jump_to_lesion(result, number)
+        if not self._has_pointed:  # once, so that a reader who switches it off is not asked again
+            self._has_pointed = True
+            show_crosshair(slicer.mrmlScene)
 
     def _hide(self, hidden: bool) -> None:
         self._ui.hideButton.text = _("Show") if hidden else _("Hide")
@@ -265,7 +277,7 @@ class ReviewSection:
     def _reset(self, checked: bool = False) -> None:
         self._decide(Decision.UNDECIDED)
 
-    @user_action(_("The decision could not be kept."))
+    @user_action(_("The decision could not be saved."))
     def _decide(self, decision: Decision) -> None:
         number = self._chosen()
         if number is None:
@@ -292,7 +304,7 @@ class ReviewSection:
             return
         segment_id = self.result.begin_edit(number)
         self.refresh()
-        open_in_segment_editor(self.result.segmentation, self.result.volume, segment_id)
+        self._editor.open(self.result.segmentation, self.result.volume, segment_id)
 
     @user_action(_("The lesion could not be added."))
     def _add(self, checked: bool = False) -> None:
@@ -302,7 +314,7 @@ class ReviewSection:
         if condition is None:
             return
         segment_id = self.result.begin_lesion(condition)
-        open_in_segment_editor(self.result.segmentation, self.result.volume, segment_id)
+        self._editor.open(self.result.segmentation, self.result.volume, segment_id)
 
     def _condition_to_add(self) -> str | None:
         conditions = list(self.result.lesions.conditions)
@@ -312,16 +324,17 @@ class ReviewSection:
         dialog = qt.QInputDialog()
         dialog.windowTitle = _("Add lesion")
         dialog.setLabelText(_("Condition:"))
-        dialog.setComboBoxItems(conditions)
+        names = self.result.condition_names()
+        dialog.setComboBoxItems([names[condition] for condition in conditions])
         if dialog.exec_() != qt.QDialog.Accepted:
             return None
         chosen = str(dialog.textValue())
-        return chosen if chosen in conditions else None
+        return next((condition for condition in conditions if names[condition] == chosen), None)
 
-    @user_action(_("The last step could not be taken back."))
+    @user_action(_("The last step could not be undone."))
     def _undo(self, checked: bool = False) -> None:
         if self.result is None or self.result.lesions is None:
             return
         if not self.result.undo():
-            self._panel.log(_("There is no step to take back."))
+            self._panel.log(_("There is nothing to undo."))
         self.refresh()

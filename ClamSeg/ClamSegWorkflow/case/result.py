@@ -144,24 +144,33 @@ class Result:
     def begin_edit(self, number: int) -> str:
         """Gives a lesion a segment of its own to be edited; returns the segment's id."""
         lesions = self._list()
-        self.take_over_edits()
+        self.end_edit()
         row = lesions.row(number)
         if row.decision not in FROZEN:
             lesions.decide(number, Decision.ACCEPTED)
-            self.write()
         self.editing = number
+        self.write()
         return self._id_of(number, row.condition)
 
     def begin_lesion(self, condition: str) -> str:
         """An empty segment for a missed lesion; returns its id. Left empty, it is dropped."""
         lesions = self._list()
-        self.take_over_edits()
+        self.end_edit()
         number = lesions.free_number()
+        self.editing = number
         look = self._look_of(number, condition, Decision.ADDED)
         put_segment(self.segmentation, self.volume, look, np.zeros((1, 1, 1), bool))
         self._times[look.id] = segment_time(self.segmentation, look.id)
-        self.editing = number
         return look.id
+
+    def end_edit(self) -> bool:
+        """The reader is done with drawing: it is taken over and named as what it is now; True where something was drawn."""
+        edited, self.editing = self.editing, None
+        if self.take_over_edits():
+            return True
+        if edited is not None:
+            self.write()
+        return False
 
     def take_over_edits(self) -> bool:
         """Reads what was drawn into our segments since we wrote them; True where something was.
@@ -222,7 +231,7 @@ class Result:
 
     def _list(self) -> LesionList:
         if self.lesions is None:
-            raise SceneError(_("This result holds no lesions to review."))
+            raise SceneError(_("This result has no lesions to review."))
         return self.lesions
 
     def _id_of(self, number: int, condition: str) -> str:
@@ -230,8 +239,13 @@ class Result:
 
     def _look_of(self, number: int, condition: str, decision: Decision) -> SegmentLook:
         base = self._looks[f"lesion-{condition}"]
-        name = f"{base.name} {number} ({decision.value})"
+        # What is being drawn is not said to be decided.
+        name = f"{base.name} {number}" if number == self.editing else f"{base.name} {number} ({decision.value})"
         return SegmentLook(self._id_of(number, condition), name, base.colour, base.terminology)
+
+    def condition_names(self) -> dict[str, str]:
+        """What people read of each condition, by its id."""
+        return {condition: self._looks[f"lesion-{condition}"].name for condition in self._list().conditions}
 
     def _own_segments(self) -> list[tuple[int, str, str]]:
         """(number, condition, id) of the segments that hold one lesion each."""
@@ -309,7 +323,7 @@ def _words_of_none(lesions: LesionList) -> str:
     """What is said where no lesion stands: the reader rejected all, or none was found that is large enough."""
     n, minimum = lesions.n_slices, lesions.minimum_volume_ml
     if lesions.decisions():
-        return _("no lesion stands, all are rejected, {n} of {n} slices analysed").format(n=n)
+        return _("no lesion is left, all are rejected, {n} of {n} slices analysed").format(n=n)
     if minimum > 0 and lesions.spacing_known:
         words = _("no lesion of {minimum} ml or more above threshold, {n} of {n} slices analysed")
         return words.format(minimum=f"{minimum:g}", n=n)

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ClamSegWorkflow.case.lesion_list import LesionList, WorkerLesions
+from ClamSegWorkflow.case.display_names import shown_name
+from ClamSegWorkflow.case.lesion_list import LesionList
+from ClamSegWorkflow.case.lesion_map import WorkerLesions
 from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.result import REVIEW, VOLUME, Result
 from ClamSegWorkflow.scene import SceneError
@@ -28,7 +30,7 @@ def looks_of(config: Mapping[str, Any]) -> list[SegmentLook]:
     organ = config["organ"]
     prefix = "lesion-" if config["task"] == "lesion" else "organ-"
     looks = [
-        SegmentLook(prefix + c["name"], c["name"], tuple(c["colour"]), c.get("terminology", ""))
+        SegmentLook(prefix + c["name"], shown_name(c), tuple(c["colour"]), c.get("terminology", ""))
         for c in config["conditions"]
     ]
     if config["task"] == "lesion":
@@ -59,13 +61,13 @@ def import_result(
         raise SceneError(_("The volume was removed during the run; the result is not shown."))
     if not unchanged(volume, record):
         raise SceneError(
-            _("{volume} was changed during the run; the result would lie wrong. Run again.").format(
+            _("{volume} was changed during the run; the result would be in the wrong place. Run again.").format(
                 volume=volume.GetName()
             )
         )
     labels, probability, strongest = (_array(folder, name, record) for name in ("labels", "probability", "strongest"))
     looks = looks_of(config)
-    segmentation = add_segmentation(scene, volume, f"{volume.GetName()} {config['name']}")
+    segmentation = add_segmentation(scene, volume, f"{volume.GetName()} {shown_name(config)}")
     added = [segmentation]
     try:
         segmentation.SetNodeReferenceID(VOLUME, volume.GetID())
@@ -180,7 +182,8 @@ def open_result(scene: Any, segmentation: Any) -> Result | None:
     )  # fmt: skip
     result = Result(scene, volume, segmentation, lesions, looks)
     result.marks = {int(index): word for index, word in memory["marks"].items()}
-    frozen, rejected = {}, {}
+    frozen: dict[int, Any] = {}
+    rejected: dict[int, Any] = {}
     data = segmentation.GetSegmentation()
     for entry in memory["decided"]:
         number, condition, peak = entry["number"], entry["condition"], tuple(entry["peak"])

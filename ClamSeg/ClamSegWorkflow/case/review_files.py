@@ -66,7 +66,7 @@ def write_review(result: Any, kind: str, path: Path) -> Path:
     from ClamSegLib.system.atomic_output import whole_file
 
     if not result.is_alive():
-        raise SceneError(_("The scan of this result was removed or changed; it cannot be exported any more."))
+        raise SceneError(_("The scan of this result was removed or changed; the result can no longer be exported."))
     if result.lesions is not None:
         result.take_over_edits()
     certificate = result.certificate()
@@ -153,9 +153,10 @@ def _write_report(result: Any, path: Path) -> None:
             _("No."), _("condition"), _("slices"), _("size"), _("probability"), _("doubt"), _("decision"),
         )  # fmt: skip
         lines.append("<table><tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>")
+        names = result.condition_names()
         for row in rows:
             cells = (
-                str(row.number), row.condition, slices_words(row), size_words(row), f"{row.mean_probability:.2f}",
+                str(row.number), names[row.condition], slices_words(row), size_words(row), f"{row.mean_probability:.2f}",
                 f"{row.mean_doubt:.2f}", decision_words(row.decision),
             )  # fmt: skip
             lines.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
@@ -164,8 +165,11 @@ def _write_report(result: Any, path: Path) -> None:
             lines.append(f"<p>{html.escape(sizes_words(result.volume))}</p>")
     if result.marks:
         marks = ", ".join(f"{index + 1} {word}" for index, word in sorted(result.marks.items()))
-        lines.append("<p>" + _("Slices marked by the reader: {marks}.").format(marks=html.escape(marks)) + "</p>")
+        lines.append("<p>" + _("Slices labelled by the reader: {marks}.").format(marks=html.escape(marks)) + "</p>")
     lines.append("<table>")
+    named = facts.get("model_name", "")
+    if named and named != facts.get("model"):
+        facts = {**facts, "model": f"{named} ({facts['model']})"}
     for fact in _REPORT_FACTS:
         if facts.get(fact):
             words = fact.replace("_", " ")

@@ -68,7 +68,8 @@ def _fill(table: Any, steps: Sequence[float], columns: Mapping[str, Sequence[flo
     for name, values in {_STEP: steps, **columns}.items():
         array = vtk.vtkDoubleArray()
         array.SetName(name)
-        for value in values:
+        # A single point is written twice: the plot draws no line of one point and complains at every paint.
+        for value in [*values, *values] if len(values) == 1 else values:
             array.InsertNextValue(float(value))
         content.AddColumn(array)
     table.SetAndObserveTable(content)

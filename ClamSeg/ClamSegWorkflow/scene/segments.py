@@ -116,10 +116,10 @@ def put_segment(
         return
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     if image is None:
-        logic.ClearSegment(segmentation, look.id)
-    elif not logic.SetBinaryLabelmapToSegment(
-        image, segmentation, look.id, logic.MODE_REPLACE, image.GetExtent(), False
-    ):
+        # Not ClearSegment: it leaves an image of floating-point values, of which no surface can be made; nor can one be
+        # of a single voxel.
+        image = _labelmap(np.zeros((2, 2, 2), bool), (0, 0, 0), volume)
+    if not logic.SetBinaryLabelmapToSegment(image, segmentation, look.id, logic.MODE_REPLACE, image.GetExtent(), False):
         raise SceneError(
             _("Segment {name} could not be written to {segmentation}.").format(
                 name=look.name, segmentation=segmentation.GetName()

@@ -63,6 +63,13 @@ def jump_to(scene: Any, ras: Sequence[float]) -> None:
         crosshair.SetCrosshairRAS(float(ras[0]), float(ras[1]), float(ras[2]))
 
 
+def show_crosshair(scene: Any) -> None:
+    """Switches the cross-hair on where it is off, so that the point of `jump_to` is told from others around it."""
+    for crosshair in _all(scene, "vtkMRMLCrosshairNode"):
+        if crosshair.GetCrosshairMode() == crosshair.NoCrosshair:
+            crosshair.SetCrosshairMode(crosshair.ShowSmallBasic)
+
+
 def _lies_inside(view: Any, point: Sequence[float]) -> bool:
     """Whether a view shows a point, not closer to its edge than a tenth of its size."""
     to_view = vtk.vtkMatrix4x4()
@@ -116,7 +123,7 @@ def organ_behind_lesions(segmentation: Any, organ: str) -> None:
 
 
 def outline_opacity(segmentation: Any, opacity: float) -> None:
-    """Fill of the segments in slices; outlines stay fully visible."""
+    """Opacity of the segments in the slices; outlines stay fully visible."""
     display = segmentation.GetDisplayNode()
     if display is not None:
         display.SetOpacity2DFill(opacity)
