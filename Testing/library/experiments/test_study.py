@@ -240,7 +240,7 @@ def test_the_rank_correlation_is_one_for_the_same_order_and_needs_five_rows():
 
 
 def test_the_studies_of_the_documents_can_be_read(repository):
-    files = sorted((repository / "docs" / "study").glob("*.json"))
+    files = sorted((repository / "docs" / "research" / "study").glob("*.json"))
     assert files
     for file in files:
         assert read_study(file).rows
