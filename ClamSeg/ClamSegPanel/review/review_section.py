@@ -176,7 +176,7 @@ class ReviewSection:
         ui.resultWarningsLabel.visible = False
         ui.segmentsTable.setSegmentationNode(None)
         ui.show3DButton.setSegmentationNode(None)
-        self._table.fill([], False)
+        self._table.fill([], {})
         self._enable(False, False)
 
     def _enable(self, has_result: bool, has_lesions: bool) -> None:
