@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ClamSegLib.imaging.dicom_series import is_dicom_file
+from ClamSegLib.imaging.dicom_signature import is_dicom_file
 from ClamSegLib.imaging.read_write import readable_name
 from ClamSegWeb.opened_scan import OpenedScan, open_scan
 from ClamSegWeb.user_action import user_action

@@ -38,6 +38,9 @@ class SegmentSection(RunListener):
         self._ui.organSelector.addItems(
             [_("found by the model"), _("an existing segment"), _("an ROI"), _("whole image")]
         )
+        for part in self._ui.organSegmentSelector.children():
+            if part.isWidgetType():
+                part.toolTip = self._ui.organSegmentSelector.toolTip
         self._ui.modelSelector.connect("currentIndexChanged(int)", self._model_changed)
         self._ui.organSelector.connect("currentIndexChanged(int)", self._organ_changed)
         self._ui.organSegmentSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._organ_segment_changed)
@@ -230,7 +233,7 @@ class SegmentSection(RunListener):
             self._ui.levelTimeLabel.text = ""
             return
         level, deepest = int(self._ui.levelSlider.value), entry["levels"]
-        name = _("accurate") if level >= deepest else _("fast") if level == 1 else _("in between")
+        name = _("accurate") if level >= deepest else _("fast, finds less") if level == 1 else _("in between")
         seconds = self.level_seconds(level)
         if seconds is None:
             self._ui.levelTimeLabel.text = _("{name} ({level} of {deepest})").format(

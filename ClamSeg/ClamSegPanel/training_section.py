@@ -181,7 +181,7 @@ class TrainingSection:
             self._draw(progress)
         if progress.state.is_over and self._timer.isActive():
             self._timer.stop()
-            self._panel.log(progress.sentence())
+            self._panel.log(progress.sentence(can_go_on=self._started.can_go_on(progress.name)))
             self._panel.models_changed()
 
     # Show

@@ -308,6 +308,23 @@ def test_a_killed_training_is_told_leaves_no_model_and_goes_on(phantoms: Path, m
     assert started.interrupted() == []
 
 
+def test_a_training_killed_before_its_first_validation_can_be_gone_on_with_and_says_so(
+    phantoms: Path, models: Path
+) -> None:
+    started = begin(models, phantoms, "early", 60)
+    wait_for((models / "early" / "state" / "request.json").is_file)
+    os.kill(json.loads((models / "early" / "run.lock").read_text())["pid"], signal.SIGKILL)
+    watch = Watch(started, "early")
+    wait_for(lambda: watch.state() is TrainingState.KILLED)
+    assert not (models / "early" / "state" / "state.safetensors").exists()
+    assert started.can_go_on("early")
+    assert "not validated yet; Go on begins it again" in watch.progress.sentence(can_go_on=True)
+    started.go_on("early")
+    again = Watch(started, "early")
+    wait_for(lambda: again.state().is_over)
+    assert again.state() is TrainingState.FINISHED
+
+
 def test_a_training_that_is_refused_says_its_last_words_and_leaves_nothing(tmp_path: Path, models: Path) -> None:
     data = write_phantoms(tmp_path / "broken", patients=4)
     (data / "labels.csv").write_text("image_path,label\nimages/p0_0.png,1\nimages/p0_1.png,1\n")

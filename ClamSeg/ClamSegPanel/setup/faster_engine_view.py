@@ -48,7 +48,7 @@ class FasterEngineView:
         is_there, looks = ENGINE in installed(report), self._command is not None
         label, button, tip = self._texts
         if is_there:
-            label = _("{name} computes on the processor where it is the fastest.").format(name=NAME)
+            label = _("{name} computes on the processor where it is faster.").format(name=NAME)
             button, tip = _("Remove {name}...").format(name=NAME), _("Asks first; ClamSeg then computes as before")
         if looks:
             button = _("Cancel")

@@ -11,7 +11,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ClamSegPanel.colours import paint, say
-from ClamSegPanel.columns import fit_columns
+from ClamSegPanel.columns import let_give_way
 from ClamSegPanel.setup.bundle_view import BundleView
 from ClamSegPanel.setup.faster_engine_view import FasterEngineView
 from ClamSegPanel.setup.installation_steps import (
@@ -41,7 +41,7 @@ class SetupSection:
         self._looking = False
         table = self._ui.packageTable
         table.setHorizontalHeaderLabels([_("Part"), _("Version"), _("State")])
-        table.horizontalHeader().setStretchLastSection(True)
+        let_give_way(table, 0)
         table.verticalHeader().visible = False
         self._models = ModelsView(panel, self.say)
         self.engine = FasterEngineView(panel, self)
@@ -118,7 +118,6 @@ class SetupSection:
                 item.setToolTip(text)
                 paint(item, "ok" if line.works else "refused", table)
                 table.setItem(row, column, item)
-        fit_columns(table)
 
     # Clicks
 

@@ -43,6 +43,19 @@ class KeptLesion:
         return own if self.settled is None else [*own, self.settled]
 
 
+@dataclass(frozen=True)
+class WorkerLesions:
+    """What the worker found.
+
+    Attributes:
+        components: (k, j, i) lesion numbers from 1, own frame.
+        lesions: ClamSegLib lesions by number.
+    """
+
+    components: np.ndarray
+    lesions: Sequence[Any]
+
+
 class LesionMap:
     """The probability of one result with the components of its undecided lesions.
 

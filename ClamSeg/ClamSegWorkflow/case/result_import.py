@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ClamSegWorkflow.case.display_names import shown_name
-from ClamSegWorkflow.case.lesion_list import LesionList, WorkerLesions
+from ClamSegWorkflow.case.lesion_list import LesionList
+from ClamSegWorkflow.case.lesion_map import WorkerLesions
 from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.result import REVIEW, VOLUME, Result
 from ClamSegWorkflow.scene import SceneError

@@ -74,9 +74,8 @@ class StartedTrainings:
         return words if isinstance(words, list) and all(isinstance(word, str) for word in words) else []
 
     def can_go_on(self, name: str) -> bool:
-        """Whether there is something to go on from; says nothing of whether it runs."""
-        state = self.models_folder / name / "state" / "state.safetensors"
-        return bool(self.words(name)) and state.is_file()
+        """Whether Resume takes it up: from its last validation, or before that from its start; it may run now."""
+        return bool(self.words(name)) and (self.models_folder / name / "state").is_dir()
 
     def interrupted(self) -> list[str]:
         """Trainings that were killed before they made a model, and that can go on."""

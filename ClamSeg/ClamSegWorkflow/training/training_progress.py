@@ -117,7 +117,12 @@ class TrainingProgress:
         if self.state is TrainingState.FAILED:
             return _("'{name}' ended: {last_words}").format(name=name, last_words=self._last_words)
         if self.state is TrainingState.KILLED:
-            more = _("Resume continues from there.") if can_go_on else _("Nothing of it was kept; start it again.")
+            validated = bool(self.curves[FIGURES].x)
+            more = (
+                _("Nothing of it was kept; start it again.") if not can_go_on
+                else _("Resume continues from its last validation.") if validated
+                else _("It was not validated yet; Resume begins it again.")
+            )  # fmt: skip
             return _("'{name}' was killed at {at}, perhaps because memory ran out. {more}").format(
                 name=name, at=at, more=more
             )
