@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 _STARTS = re.compile(
-    r"\bsubprocess\.\w+\(|\bPopen\(|sys\.executable|\bmultiprocessing\b"  # a process
+    r"\bsubprocess\.\w+\(|\bPopen\(|sys\.executable|#!/|getfixturevalue|\bmultiprocessing\b"  # a process
     r"|\bWorkerProcess\(|\bPageServer\(|\bsync_playwright\b"  # a worker, the page, a browser
     r"|\"(?:checkFolder|startTraining)Button\""  # the panel's check and training, processes of their own
     r"|\bstart_training\b|\brun_training\(|\bTrainer\(|\btune_eta\(|\bcs\.train\(|[\[(]\s*\"(?:train|study|benchmark)\""  # a training
