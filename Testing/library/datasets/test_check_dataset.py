@@ -9,7 +9,8 @@ from labelled_phantoms import write_phantoms
 
 from ClamSegLib.cli import main
 from ClamSegLib.datasets.cases import cleaned, read_cases
-from ClamSegLib.datasets.check_dataset import Examination, examine
+from ClamSegLib.datasets.check_dataset import examine
+from ClamSegLib.datasets.findings import Examination
 from ClamSegLib.datasets.labelled_folder import read_labelled_folder
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
