@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ClamSegLib.datasets.check_images import THUMBNAIL, Seen, read_all, rows_by_path
-from ClamSegLib.datasets.findings import Examination
+from ClamSegLib.datasets.examination import Examination
 from ClamSegLib.datasets.rows import TRAINING_SPLITS, LabelledFolder, Row
 from ClamSegLib.metrics import roc_auc
 from ClamSegLib.system.progress import Reporter

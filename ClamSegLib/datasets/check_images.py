@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.datasets.check_masks import MaskNotes, check_image
-from ClamSegLib.datasets.findings import Examination
+from ClamSegLib.datasets.examination import Examination
 from ClamSegLib.datasets.rows import LabelledFolder, Row
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.imaging.volume import Volume

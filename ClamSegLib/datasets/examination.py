@@ -1,4 +1,4 @@
-"""What the dataset check found: lines with a severity, what was seen, and what to do about it."""
+"""What the dataset doctor says: findings, and whether a training would be refused."""
 
 from __future__ import annotations
 
