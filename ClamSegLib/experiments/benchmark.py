@@ -1,4 +1,4 @@
-"""Speed and memory of this machine: the whole way of a chest CT, the network per level, peers where installed.
+"""Speed and memory of this machine: the whole way of a chest CT, peers where installed, a training step.
 
 Every figure is a median with its smallest and largest value; the number of threads stands beside it. The case is a
 real chest CT interpolated in plane to 512 x 512 and along the stack to the number of slices asked for, which the
@@ -16,14 +16,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ClamSegLib import __version__
 from ClamSegLib.engines.cache import versions_of_engines
 from ClamSegLib.experiments.benchmark_table import table
-from ClamSegLib.experiments.speed_side_by_side import rounds, spread
+from ClamSegLib.experiments.speed_side_by_side import spread
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.system.malloc_tuning import kept_memory
 from ClamSegLib.system.progress import Reporter
@@ -101,19 +100,17 @@ def run_benchmark(options: BenchmarkOptions, folder: Path, reporter: Reporter) -
     if options.networks_only:
         result["peers"] = peers(options, reporter)
         return _written(result, folder, table(result))
-    reporter.progress(0, 5, "import")
+    reporter.progress(0, 4, "import")
     result["import_seconds"] = import_seconds(options.repetitions)
-    reporter.progress(1, 5, "whole case")
+    reporter.progress(1, 4, "whole case")
     result["case"] = whole_case(options, options.slices, folder)
     if options.long_slices and not options.quick:
         result["long_case"] = whole_case(options, options.long_slices, folder)
-    reporter.progress(2, 5, "network per level")
-    result["network"] = network_per_level(options)
-    reporter.progress(3, 5, "peers")
+    reporter.progress(2, 4, "peers")
     result["peers"] = peers(options, reporter)
-    reporter.progress(4, 5, "training step")
+    reporter.progress(3, 4, "training step")
     result["training"] = training_share(options)
-    reporter.progress(5, 5, "done")
+    reporter.progress(4, 4, "done")
     return _written(result, folder, table(result))
 
 
@@ -182,42 +179,6 @@ def whole_case(options: BenchmarkOptions, slices: int, folder: Path) -> dict[str
         "engines": [run["engine"] for run in runs],
         "peak_memory_mb": spread([run["peak_memory_mb"] or 0.0 for run in runs]),
     }
-
-
-def network_per_level(options: BenchmarkOptions) -> dict[str, Any]:
-    """Slices a second and latency of one slice per level and engine, of the model's network with all its branches."""
-    import torch
-
-    from ClamSegLib.engines.build import open_engine
-    from ClamSegLib.engines.choose import precisions_here
-    from ClamSegLib.engines.engine import EngineChoice
-    from ClamSegLib.model.checkpoint import load_model
-    from ClamSegLib.model.registry import find_model
-    from ClamSegLib.system.device import choose_device
-
-    model = load_model(find_model(options.model))
-    device, side = choose_device(options.device), model.config.image_size
-    figures: dict[str, Any] = {"model": options.model, "image_size": side}
-    threads = torch.get_num_threads()
-    choices = {"as trained": EngineChoice()}
-    choices |= {
-        f"torch {precision}": EngineChoice("torch", precision, threads) for precision in precisions_here(device)
-    }
-    for level in range(1, model.config.network.heads + 1):
-        engines = {name: open_engine(model, level, device, choice) for name, choice in choices.items()}
-        images = {batch: torch.randn(batch, 1, side, side).numpy() for batch in (8, 1)}
-        many, one = (
-            rounds({n: partial(e.run, images[b]) for n, e in engines.items()}, options.repetitions) for b in (8, 1)
-        )
-        figures[f"level {level}"] = {
-            name: {
-                "slices_per_second": spread([8 / s for s in many[name]]),
-                "latency_seconds": spread(one[name]),
-                "times_as_fast": spread([a / b for a, b in zip(many["as trained"], many[name], strict=True)]),
-            }
-            for name in choices
-        }
-    return figures
 
 
 def peers(options: BenchmarkOptions, reporter: Reporter) -> dict[str, Any]:

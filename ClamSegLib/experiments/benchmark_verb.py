@@ -10,7 +10,7 @@ from pathlib import Path
 from ClamSegLib.system.progress import Reporter
 
 NAME = "benchmark"
-HELP = "measure speed and memory: a chest CT from file to result, the network per level, peers, training"
+HELP = "measure speed and memory: a chest CT from file to result, networks side by side, training"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

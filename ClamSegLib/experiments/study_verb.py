@@ -16,7 +16,7 @@ HELP = "train and judge the rows of a study file, those that are missing, into o
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `study`."""
     parser.add_argument("file", type=Path, help="JSON file of the study: a base recipe and rows that change it")
-    parser.add_argument("--output", type=Path, required=True, help="folder for rows, table and plots")
+    parser.add_argument("--output", type=Path, required=True, help="folder for rows and table")
     parser.add_argument("--data", type=Path, help="labelled folder (default: the one the file names)")
     parser.add_argument("--rows", nargs="+", default=[], metavar="NAME", help="run only these rows")
     parser.add_argument("--overwrite", action="store_true", help="run these rows again although they are finished")

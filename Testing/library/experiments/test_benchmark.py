@@ -35,7 +35,6 @@ def test_a_quick_benchmark_measures_every_part_and_says_what_it_measured(tmp_pat
     total = sum(stage["median"] for name, stage in told["case"]["seconds"].items() if name != "network")
     assert told["case"]["outside_network_seconds"]["median"] == pytest.approx(total, rel=0.01, abs=0.01)
     assert told["machine"]["threads"] >= 1
-    assert {"level 1", "level 2"} <= set(told["network"])
     for stage in told["case"]["seconds"].values():
         assert stage["min"] <= stage["median"] <= stage["max"]
     assert 0 < told["training"]["data_share"] < 1
