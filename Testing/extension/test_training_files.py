@@ -54,7 +54,7 @@ def test_a_name_that_cannot_be_a_folder_is_refused_in_words(name: str) -> None:
 
 def test_a_plan_that_cannot_work_says_why(phantoms: Path, tmp_path: Path) -> None:
     good = plan_for(phantoms)
-    assert good.is_valid(shipped=("ct-infection",)) == (True, "")
+    assert good.problem(shipped=("ct-infection",)) == ""
     for changes, word in (
         ({"images": ""}, "No folder"),
         ({"images": str(tmp_path / "gone")}, "not a folder"),
@@ -63,15 +63,13 @@ def test_a_plan_that_cannot_work_says_why(phantoms: Path, tmp_path: Path) -> Non
         ({"eta": ETA_OF_ALL, "eta_value": 0.0}, "above 0"),
         ({"length": 0}, "at least 1"),
     ):
-        valid, reason = plan_for(phantoms, **changes).is_valid(shipped=("ct-infection",))
-        assert not valid
-        assert word in reason
+        assert word in plan_for(phantoms, **changes).problem(shipped=("ct-infection",))
 
 
 def test_tuning_is_refused_in_words_where_optuna_is_missing(phantoms: Path) -> None:
     plan = plan_for(phantoms, eta=ETA_TUNED)
-    assert plan.is_valid(optuna=True) == (True, "")
-    assert "Optuna" in plan.is_valid(optuna=False)[1]
+    assert plan.problem(optuna=True) == ""
+    assert "Optuna" in plan.problem(optuna=False)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +97,7 @@ def test_the_words_of_a_plan_are_words_of_the_command_line(phantoms: Path, tmp_p
 def test_corrections_alone_are_the_images_and_with_images_they_are_added(phantoms: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.csv").touch()
     alone = TrainingPlan("mine", corrections=str(tmp_path))
-    assert alone.is_valid() == (True, "")
+    assert alone.problem() == ""
     assert alone.words(tmp_path)[0] == alone.check_words()[1] == str(tmp_path)
     assert "--corrections" not in alone.words(tmp_path)
     both = TrainingPlan("mine", images=str(phantoms), corrections=str(tmp_path))
@@ -259,7 +257,7 @@ class Watch:
 def begin(models: Path, data: Path, name: str, length: int, **changes: Any) -> StartedTrainings:
     started = StartedTrainings(models, start_training)
     plan = plan_for(data, name=name, unit=STEPS, length=length, device="cpu", threads=1, **changes)
-    assert plan.is_valid() == (True, "")
+    assert plan.problem() == ""
     words = plan.words(models)
     started.begin(name, [*words, "--batch-pairs", "4"])
     return started
