@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from own_models import own_models, write_phantoms
+from own_models import write_phantoms
 
 from ClamSegLib.commands import train as train_verb
 from ClamSegLib.model.model_folder import read_config
@@ -24,12 +24,6 @@ from ClamSegWorkflow.training.model_name import problem_of_name
 from ClamSegWorkflow.training.started_trainings import StartedTrainings
 from ClamSegWorkflow.training.training_plan import ETA_OF_ALL, ETA_TUNED, STEPS, TrainingPlan, resumed, suggest_name
 from ClamSegWorkflow.training.training_progress import FIGURES, LOSS, TrainingProgress, TrainingState, time_left
-
-
-@pytest.fixture(scope="module")
-def phantoms(tmp_path_factory: Any) -> Path:
-    return write_phantoms(tmp_path_factory.mktemp("data") / "Bilder für Übung")
-
 
 # -- the plan --------------------------------------------------------------------------------------------------
 
@@ -218,12 +212,6 @@ def test_time_left_is_told_in_units_a_person_uses() -> None:
 # -- real trainings --------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    with own_models(tmp_path / "Eigene Modelle", monkeypatch) as folder:
-        yield folder
-
-
 def wait_for(condition: Callable[[], Any], limit_s: float = 120.0) -> Any:
     end = time.monotonic() + limit_s
     while time.monotonic() < end:
@@ -286,26 +274,6 @@ def test_a_training_is_paused_gone_on_with_found_again_and_stopped_with_its_best
     assert not first.progress.preview.exists(), "pictures of patients do not stay in the model"
 
 
-def test_a_killed_training_is_told_leaves_no_model_and_goes_on(phantoms: Path, models: Path) -> None:
-    started = begin(models, phantoms, "killed", 300)
-    watch = Watch(started, "killed")
-    wait_for(lambda: watch.state() and watch.progress.curves[FIGURES].x)
-    wait_for((models / "killed" / "state" / "state.safetensors").is_file)
-    os.kill(json.loads((models / "killed" / "run.lock").read_text())["pid"], signal.SIGKILL)
-    wait_for(lambda: watch.state().is_over)
-    assert watch.state() is TrainingState.KILLED
-    assert "was killed at" in watch.progress.sentence(can_go_on=started.can_go_on("killed"))
-    assert not (models / "killed" / "config.json").exists()
-    assert StartedTrainings(models, start_training).interrupted() == ["killed"]
-    started.go_on("killed")
-    again = Watch(started, "killed")
-    wait_for(lambda: again.state().is_over)
-    assert again.state() is TrainingState.FINISHED
-    assert again.progress.done == 300
-    assert read_config(models / "killed").name == "killed"
-    assert started.interrupted() == []
-
-
 def test_a_training_killed_before_its_first_validation_can_be_gone_on_with_and_says_so(
     phantoms: Path, models: Path
 ) -> None:
@@ -315,12 +283,13 @@ def test_a_training_killed_before_its_first_validation_can_be_gone_on_with_and_s
     watch = Watch(started, "early")
     wait_for(lambda: watch.state() is TrainingState.KILLED)
     assert not (models / "early" / "state" / "state.safetensors").exists()
-    assert started.can_go_on("early")
-    assert "not validated yet; Go on begins it again" in watch.progress.sentence(can_go_on=True)
+    assert StartedTrainings(models, start_training).interrupted() == ["early"]
+    assert "not validated yet; Resume begins it again" in watch.progress.sentence(can_go_on=True)
     started.go_on("early")
     again = Watch(started, "early")
     wait_for(lambda: again.state().is_over)
     assert again.state() is TrainingState.FINISHED
+    assert started.interrupted() == []
 
 
 def test_a_training_that_is_refused_says_its_last_words_and_leaves_nothing(tmp_path: Path, models: Path) -> None:
