@@ -71,7 +71,10 @@ class FakeWorker:
         np.save(folder / "labels.npy", np.where(probability > 127, 2, 1).astype(np.uint8))
         turned, orientation = canonical(replace(volume, array=probability), "axial")
         labels, components = self.find(turned.array[None], 0.5, turned, 0.0)
-        lesions = measure_lesions(labels, components, turned.array[None], turned, ["glioma"])
+        path = Path(values["model"]) / "config.json"
+        config = json.loads(path.read_text()) if path.is_file() else CONFIG
+        names = [condition["name"] for condition in config["conditions"]]
+        lesions = measure_lesions(labels, components, turned.array[None], turned, names)
         np.save(folder / "components.npy", np.ascontiguousarray(orientation.undo(components)))
         report = {
             "summary": "summary of the worker", "notice": "For research, not for diagnosis.", "clamseg": "0.1.0",

@@ -8,8 +8,9 @@ from typing import Any, Optional, Union
 import numpy as np
 import pytest
 import slicer
+from PySide6 import QtCore, QtTest
 from scene_files import load_scene, save_scene
-from slicer_stand_in import driver, parameter_node, slicer_modules
+from slicer_stand_in import driver, parameter_node, python_qt, slicer_modules
 from volumes_in_scene import add_volume
 
 
@@ -129,3 +130,26 @@ def test_the_views_are_fitted_by_the_real_logic(wrapped: Any, scene: Any) -> Non
     logic.GetSliceCompositeNode().SetBackgroundVolumeID(volume.GetID())
     logic.FitSliceToBackground()
     assert logic.GetSliceNode().GetFieldOfView()[:2] == pytest.approx((40.0, 40.0))
+
+
+def test_a_table_catches_the_tab_key_unless_it_is_told_not_to(wrapped: Any) -> None:
+    import qt
+
+    parent = qt.QWidget()
+    parent.setLayout(qt.QVBoxLayout())
+    table, button = qt.QTableWidget(2, 2), qt.QPushButton("next")
+    for widget in (table, button):
+        parent.layout().addWidget(widget)
+    parent.show()
+    native = python_qt.unwrap(table)
+    native.activateWindow()
+    slicer.app.processEvents()
+    for catches in (True, False):
+        table.tabKeyNavigation = catches
+        native.setCurrentCell(0, 0)
+        native.setFocus()
+        slicer.app.processEvents()
+        QtTest.QTest.keyClick(native, QtCore.Qt.Key.Key_Tab)
+        assert native.hasFocus() is catches
+        assert (native.currentColumn() == 1) is catches
+    parent.hide()

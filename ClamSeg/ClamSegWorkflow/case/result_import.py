@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from ClamSegWorkflow.case.display_names import shown_name
-from ClamSegWorkflow.case.lesion_list import LesionList, WorkerLesions
+from ClamSegWorkflow.case.lesion_list import LesionList
+from ClamSegWorkflow.case.lesion_map import WorkerLesions
 from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.result import REVIEW, VOLUME, Result
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.certificate import Certificate
 from ClamSegWorkflow.scene.geometry import GeometryRecord, record_geometry, unchanged
-from ClamSegWorkflow.scene.overlays import PROBABILITY, STRONGEST, add_map, map_array, map_of
+from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY, STRONGEST, add_map, map_array, map_of
 from ClamSegWorkflow.scene.regrid import count_as_volume
 from ClamSegWorkflow.scene.scan_facts import reading_of
 from ClamSegWorkflow.scene.segments import SegmentLook, add_segmentation, put_segment, segment_mask, write_provenance
@@ -60,7 +61,7 @@ def import_result(
         raise SceneError(_("The volume was removed during the run; the result is not shown."))
     if not unchanged(volume, record):
         raise SceneError(
-            _("{volume} was changed during the run; the result would lie wrong. Run again.").format(
+            _("{volume} was changed during the run; the result would be in the wrong place. Run again.").format(
                 volume=volume.GetName()
             )
         )
@@ -80,6 +81,7 @@ def import_result(
                 put_segment(segmentation, volume, looks[0], labels > 0)
                 organ_behind_lesions(segmentation, "organ")
             added.append(add_map(scene, volume, segmentation, probability, PROBABILITY))
+            added.append(result.map_node(DOUBT))
             if strongest is not None:
                 added.append(add_map(scene, volume, segmentation, strongest, STRONGEST))
             grid = grid_of(record, volume, config["modality"] == "XR")
@@ -181,7 +183,8 @@ def open_result(scene: Any, segmentation: Any) -> Result | None:
     )  # fmt: skip
     result = Result(scene, volume, segmentation, lesions, looks)
     result.marks = {int(index): word for index, word in memory["marks"].items()}
-    frozen, rejected = {}, {}
+    frozen: dict[int, Any] = {}
+    rejected: dict[int, Any] = {}
     data = segmentation.GetSegmentation()
     for entry in memory["decided"]:
         number, condition, peak = entry["number"], entry["condition"], tuple(entry["peak"])
