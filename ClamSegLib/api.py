@@ -21,13 +21,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from ClamSegLib.commands import train as train_verb
 from ClamSegLib.imaging import read_write
+from ClamSegLib.imaging.picture_files import picture_volume
 from ClamSegLib.imaging.volume import Array, Volume
 from ClamSegLib.model import checkpoint
 from ClamSegLib.model.checkpoint import LoadedModel
+from ClamSegLib.model.config_json import from_json
 from ClamSegLib.model.registry import find_model
 from ClamSegLib.segmentation.lesions import Lesion
+from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.report import write_case
-from ClamSegLib.segmentation.segment_volume import CaseResult, SegmentOptions, segment_volume
+from ClamSegLib.segmentation.segment_volume import CaseResult, segment_volume
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import make_reporter
 
@@ -165,7 +168,7 @@ def segment(
     known = [field.name for field in fields(SegmentOptions)]
     if unknown := sorted(set(options) - set(known)):
         raise InputError(f"segment has no option '{unknown[0]}'; allowed are {', '.join(known)}.")
-    chosen = SegmentOptions(**options)
+    chosen = from_json(SegmentOptions, options, "segment")
     loaded = model if isinstance(model, LoadedModel) else load_model(model)
     return Segmentation(segment_volume(scan, loaded, chosen))
 
@@ -183,7 +186,7 @@ def _volume_of(array: ArrayLike, spacing_mm: tuple[float, float, float] | None, 
     if values.ndim == 2:
         if spacing_mm is not None:
             raise InputError("A picture (row, column) takes no spacing_mm; its lesions are counted in pixels.")
-        return replace(read_write.picture_volume(values), modality=modality)
+        return replace(picture_volume(values), modality=modality)
     if spacing_mm is None:
         return Volume(values, spacing_known=False, modality=modality)
     spacing = np.asarray(spacing_mm, dtype=float)

@@ -12,6 +12,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -19,7 +20,9 @@ from ClamSegLib import RESEARCH_ONLY, __version__
 from ClamSegLib.system.errors import Cancelled, ClamSegError, InputError
 from ClamSegLib.system.progress import Reporter, make_reporter
 
-VERBS = ("segment", "train", "evaluate", "study", "check", "models", "export", "demo", "web", "benchmark", "worker")
+VERBS = ("segment", "train", "evaluate", "check", "models", "export", "demo", "web", "worker")
+# For developers; Slicer's folder is installed without their room.
+DEVELOPERS_VERBS = ("study", "benchmark")
 
 _CANCELLED = "cancelled; nothing half-written was left"
 
@@ -31,8 +34,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"clamseg {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for name in VERBS:
-        verb = importlib.import_module(f"ClamSegLib.commands.{name}")
+    for name, module in _modules().items():
+        verb = importlib.import_module(module)
         own = verbs.add_parser(
             name, help=verb.HELP, description=f"{verb.HELP[0].upper()}{verb.HELP[1:]}. {RESEARCH_ONLY}"
         )
@@ -40,6 +43,14 @@ def make_parser() -> argparse.ArgumentParser:
         verb.add_arguments(own)
         own.set_defaults(run=verb.run)
     return parser
+
+
+def _modules() -> dict[str, str]:
+    """Verb to its file, for the verbs whose room is installed."""
+    found = {name: f"ClamSegLib.commands.{name}" for name in VERBS}
+    if (Path(__file__).parent / "experiments").is_dir():
+        found |= {name: f"ClamSegLib.experiments.{name}_verb" for name in DEVELOPERS_VERBS}
+    return found
 
 
 class _Stop:

@@ -7,10 +7,10 @@ from typing import Any
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
-from ClamSegWorkflow.scene.overlays import DISAGREEMENT, PROBABILITY
+from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY
 from ClamSegWorkflow.words import tr as _
 
-_COLUMNS = (_("No."), _("slices"), _("size"), _("prob."), _("differ"), _("decision"))
+_COLUMNS = (_("No."), _("slices"), _("size"), _("prob."), _("doubt"), _("decision"))
 _EXPORTS = (
     ("segmentation", _("Segmentation (.seg.nrrd)")), ("nifti", _("Labels (NIfTI)")), ("table", _("Lesion table (CSV)")),
     ("report", _("Report (HTML)")), ("dicom", _("DICOM SEG")),
@@ -49,7 +49,7 @@ def _look(review: Any) -> None:
             for value, words in (
                 ("none", _("no map")),
                 (PROBABILITY, _("probability")),
-                (DISAGREEMENT, _("disagreement")),
+                (DOUBT, _("doubt")),
             ):
                 v3.VBtn(words, value=value, size="x-small", id=f"map-{value}", static=True)
         with v3.VBtn(size="x-small", variant="tonal", click=review.toggle_hidden, id="hide-button"):
@@ -93,7 +93,7 @@ def _table(review: Any) -> None:
             v_for="row in lesion_rows", key="row.number", click=(review.jump, "[row.number]"),
             classes=("[row.number === lesion_number ? 'chosen' : '', row.state]",), id=("`lesion-${row.number}`",),
         ):  # fmt: skip
-            for cell in ("number", "slices", "size", "probability", "differs", "decision"):
+            for cell in ("number", "slices", "size", "probability", "doubt", "decision"):
                 html.Td("{{ row." + cell + " }}", style="white-space: nowrap")
             html.Td("{{ row.condition }}", v_if=("several_conditions",))
     html.Div("{{ statistics }}", classes="text-caption mt-1", id="statistics")
@@ -116,7 +116,7 @@ def _decisions(review: Any) -> None:
             v_for="condition in conditions", key="condition", size="small", variant="tonal",
             click=(review.add, "[condition]"), classes="add-button",
         ):  # fmt: skip
-            html.Span("+ {{ several_conditions ? condition : '" + _("Add lesion") + "' }}")
+            html.Span("+ {{ several_conditions ? condition_names[condition] : '" + _("Add lesion") + "' }}")
 
 
 def _drawing(review: Any) -> None:

@@ -11,7 +11,7 @@ from ClamSegWeb.user_action import user_action
 from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
 from ClamSegWorkflow.case.result_views import jump_to_lesion, plane_view, show_model_window, slice_in_view
 from ClamSegWorkflow.case.review_text import decision_words, size_words, slices_words, statistics_words
-from ClamSegWorkflow.scene.overlays import DISAGREEMENT, PROBABILITY, map_of, show_overlay
+from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY, show_overlay
 from ClamSegWorkflow.scene.views import outline_opacity, show_segments, show_surfaces
 from ClamSegWorkflow.words import tr as _
 
@@ -35,7 +35,7 @@ class ReviewSection:
         self._state.update(
             {
                 "has_result": False, "has_lesions": False, "summary": "", "certificate": "", "result_warnings": [],
-                "statistics": "", "lesion_rows": [], "lesion_number": 0, "several_conditions": False, "conditions": [],
+                "statistics": "", "lesion_rows": [], "lesion_number": 0, "several_conditions": False, "conditions": [], "condition_names": {},
                 "threshold": 0.5, "threshold_moving": None, "overlay": _NO_MAP, "opacity": 0.35, "hidden": False, "solid": False,
                 "slice_words": "", "slice_mark": "", "marked_slices": 0, "tool": "", "tool_size": 6.0, "drawing_words": "",
             }
@@ -92,7 +92,8 @@ class ReviewSection:
         rows = lesions.rows()
         state.conditions = list(lesions.conditions)
         state.several_conditions = len(lesions.conditions) > 1
-        state.lesion_rows = [self._cells(row) for row in rows]
+        state.condition_names = names = result.condition_names()
+        state.lesion_rows = [self._cells(row, names) for row in rows]
         if all(row.number != state.lesion_number for row in rows):
             state.lesion_number = 0
         state.statistics = statistics_words(rows)
@@ -100,14 +101,14 @@ class ReviewSection:
         self._tell_slice()
         self._page.views.draw()
 
-    def _cells(self, row: LesionRow) -> dict[str, Any]:
+    def _cells(self, row: LesionRow, names: dict[str, str]) -> dict[str, Any]:
         return {
             "number": row.number,
-            "condition": row.condition,
+            "condition": names[row.condition],
             "slices": slices_words(row),
             "size": size_words(row),
             "probability": f"{row.mean_probability:.2f}",
-            "differs": f"{row.mean_disagreement:.2f}",
+            "doubt": f"{row.mean_doubt:.2f}",
             "decision": decision_words(row.decision),
             "state": row.decision.value,
         }
@@ -123,12 +124,12 @@ class ReviewSection:
 
     @user_action(_("The map could not be shown."))
     def show_map(self, kind: str) -> None:
-        """Probability, disagreement or no map over the slices."""
+        """Probability, doubt or no map over the slices."""
         if self.result is None:
             return
-        self._state.overlay = kind if kind in (PROBABILITY, DISAGREEMENT) else _NO_MAP
+        self._state.overlay = kind if kind in (PROBABILITY, DOUBT) else _NO_MAP
         shown = None if self._state.hidden or self._state.overlay == _NO_MAP else self._state.overlay
-        show_overlay(self._page.views.scene, map_of(self.result.segmentation, shown) if shown else None)
+        show_overlay(self._page.views.scene, self.result.map_node(shown) if shown else None)
 
     def toggle_hidden(self) -> None:
         """Before and after: all segments and the map at once."""
@@ -171,6 +172,8 @@ class ReviewSection:
         self.stop_drawing()
         if abs(self.result.lesions.threshold - float(threshold)) > 1e-9:
             self.result.set_threshold(float(threshold))
+        else:  # dragged back: the marks, mere outlines meanwhile, are filled again
+            self.result.preview_threshold(self.result.lesions.threshold)
         self.refresh()
 
     # Decisions

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ClamSegWeb.user_action import user_action
+from ClamSegWorkflow.case.display_names import model_titles
 from ClamSegWorkflow.case.model_fit import mismatches, suggest_model
 from ClamSegWorkflow.case.progress_text import progress_words
 from ClamSegWorkflow.case.result_views import show_fixed_window
-from ClamSegWorkflow.case.run_request import RunListener, RunOptions
+from ClamSegWorkflow.case.run_request import RunListener, RunOptions, own_level
 from ClamSegWorkflow.case.run_state import State
 from ClamSegWorkflow.case.segmentation_run import SegmentationRun
 from ClamSegWorkflow.scene.geometry import matrix_of
@@ -59,7 +60,9 @@ class SegmentSection(RunListener):
 
         self._models = [entry for entry in list_models() if entry["task"] == "lesion" and not entry["problem"]]
         names = [entry["name"] for entry in self._models]
-        self._state.models = names
+        self._state.models = [
+            {"title": title, "value": name} for title, name in zip(model_titles(self._models), names, strict=True)
+        ]
         if self._state.model not in names:
             self._state.model = names[0] if names else ""
         self._show_model()
@@ -91,9 +94,9 @@ class SegmentSection(RunListener):
         if entry is None:
             self._state.model_about = _("No model is installed.")
             return
-        self._state.levels = self._state.level = entry["levels"]
+        self._state.levels, self._state.level = entry["levels"], own_level(entry)
         self._state.model_about = _("Finds {what}. {licence}").format(
-            what=", ".join(entry["conditions"]), licence=entry["licence"]
+            what=", ".join(entry["condition_names"]), licence=entry["licence"]
         )
         self._state.fit_doubts = self._doubts(entry, current) if current is not None else []
 
@@ -135,7 +138,7 @@ class SegmentSection(RunListener):
             entry,
             self._config(entry),
             device=self._state.device,
-            level=None if level >= entry["levels"] else level,
+            level=level,
         )
         self.run.start([current.scan.volume], options)
 

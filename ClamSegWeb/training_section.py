@@ -39,8 +39,8 @@ class TrainingSection:
 
     def fill_models(self) -> None:
         """Models a training can start from."""
-        names = list(self._state.models)
-        self._state.training_inits = names
+        names = [entry["value"] for entry in self._state.models]
+        self._state.training_inits = list(self._state.models)
         if self._state.training_init not in names:
             self._state.training_init = names[0] if names else ""
         self._state.training_name = suggest_name(self._state.training_init, tuple(names))

@@ -3,7 +3,8 @@
     python Packaging/write_lists.py            writes them
     python Packaging/write_lists.py --check    says what differs and ends with 1
 
-Slicer installs only what its CMake lists name. Run this after adding, renaming or removing a file.
+Slicer installs only what its CMake lists name: all but the library's room for developers. Run this after adding,
+renaming or removing a file.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PICTURES = (".png", ".svg")
+# Studies and benchmarks: in the wheel, not in Slicer.
+NOT_IN_SLICER = "experiments/"
 # Pictures of the panel that the extension's page in Slicer's catalogue shows.
 SCREENSHOTS = ("docs/images/panel-review.png", "docs/images/panel-training.png", "docs/stages.png")
 
@@ -43,7 +46,9 @@ def lists(repository: Path = REPOSITORY) -> dict[tuple[str, str], list[str]]:
         ("ClamSeg/CMakeLists.txt", "MODULE_PYTHON_RESOURCES"): [
             f"Resources/{name}" for name in files_below(module / "Resources", resources)
         ],
-        ("ClamSegLib/CMakeLists.txt", "LIBRARY_PYTHON_SCRIPTS"): files_below(library, (".py",)),
+        ("ClamSegLib/CMakeLists.txt", "LIBRARY_PYTHON_SCRIPTS"): [
+            name for name in files_below(library, (".py",)) if not name.startswith(NOT_IN_SLICER)
+        ],
         ("ClamSegLib/CMakeLists.txt", "SHARED_RESOURCES"): files_below(shared, held),
     }
 

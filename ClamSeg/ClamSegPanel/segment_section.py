@@ -10,9 +10,10 @@ from slicer.i18n import tr as _
 
 from ClamSegPanel.colours import say
 from ClamSegPanel.setup.faster_engine import is_offered
+from ClamSegWorkflow.case.display_names import model_titles
 from ClamSegWorkflow.case.model_fit import mismatches, suggest_model
 from ClamSegWorkflow.case.progress_text import progress_words
-from ClamSegWorkflow.case.run_request import RunListener, RunOptions
+from ClamSegWorkflow.case.run_request import RunListener, RunOptions, own_level
 from ClamSegWorkflow.case.run_state import State
 from ClamSegWorkflow.scene.geometry import matrix_of
 from ClamSegWorkflow.scene.volume_facts import facts_of
@@ -33,7 +34,6 @@ class SegmentSection(RunListener):
         self._filling = False
         self._chosen_by_user = False
         self._results = 0
-        self._measured: set[tuple[str, str]] = set()
         self.run = panel.logic.new_run(self)
         self._ui.organSelector.addItems(
             [_("found by the model"), _("an existing segment"), _("an ROI"), _("whole image")]
@@ -92,7 +92,7 @@ class SegmentSection(RunListener):
         try:
             self._models = self._panel.logic.models()
             self._ui.modelSelector.clear()
-            self._ui.modelSelector.addItems([entry["name"] for entry in self._models])
+            self._ui.modelSelector.addItems(model_titles(self._models))
             names = [entry["name"] for entry in self._models]
             if chosen in names:
                 self._ui.modelSelector.currentIndex = names.index(chosen)
@@ -171,7 +171,7 @@ class SegmentSection(RunListener):
     def _level_changed(self, level: float) -> None:
         entry = self.chosen_model()
         if entry is not None and self._panel.node is not None and not self._filling:
-            self._panel.node.level = 0 if int(level) >= entry["levels"] else int(level)
+            self._panel.node.level = 0 if int(level) == own_level(entry) else int(level)
         self._show_time()
 
     def _show_model(self) -> None:
@@ -183,7 +183,7 @@ class SegmentSection(RunListener):
         kept = self._panel.node.level if self._panel.node is not None else 0
         self._filling = True
         self._ui.levelSlider.maximum = float(entry["levels"])
-        self._ui.levelSlider.value = float(kept or entry["levels"])
+        self._ui.levelSlider.value = float(kept or own_level(entry))
         self._filling = False
         doubts = []
         if volume is not None and not problem_of_volume(volume):
@@ -191,7 +191,7 @@ class SegmentSection(RunListener):
         say(self._ui.fitLabel, "\n".join(doubts), "warning" if doubts else "ok")
         self._ui.fitLabel.visible = bool(doubts)
         self._ui.modelSelector.toolTip = _("Finds {what}. {licence}").format(
-            what=", ".join(entry["conditions"]), licence=entry["licence"]
+            what=", ".join(entry["condition_names"]), licence=entry["licence"]
         )
         self._show_time()
 
@@ -210,7 +210,7 @@ class SegmentSection(RunListener):
         return any(name.startswith("cuda") for name in self._device_names)
 
     def level_seconds(self, level: int) -> float | None:
-        """Seconds the chosen volumes will take at a level, as measured on this computer; None before a measurement."""
+        """Seconds the chosen volumes will take at a level, as the last run on this computer took; None before one."""
         entry = self.chosen_model()
         volumes = [v for v in self._panel.input.volumes() if not problem_of_volume(v)] if entry is not None else []
         if entry is None or not volumes:
@@ -233,8 +233,6 @@ class SegmentSection(RunListener):
         name = _("accurate") if level >= deepest else _("fast") if level == 1 else _("in between")
         seconds = self.level_seconds(level)
         if seconds is None:
-            if self._panel.input.volumes():
-                self._measure_levels(entry)
             self._ui.levelTimeLabel.text = _("{name} ({level} of {deepest})").format(
                 name=name, level=level, deepest=deepest
             )
@@ -244,23 +242,6 @@ class SegmentSection(RunListener):
         if seconds >= _LONG_S and is_offered(self._panel.logic.installation):
             words = _("{name} ({level} of {deepest}), {time} in the network; Setup offers a faster engine")
         self._ui.levelTimeLabel.text = words.format(name=name, level=level, deepest=deepest, time=time)
-
-    def _measure_levels(self, entry: dict[str, Any]) -> None:
-        """Asks the worker, once per model and device, how long a slice takes at each level; it takes some seconds.
-
-        Only where PyTorch is known to work, and not during a run, which would wait for it.
-        """
-        name, asked = entry["name"], (entry["name"], self.device())
-        if asked in self._measured or self.run.job.is_busy or not self._panel.logic.installation.get("torch"):
-            return
-        self._measured.add(asked)
-
-        def answered(event: dict[str, Any]) -> None:
-            if event["event"] == "done":
-                for level, seconds in event["seconds_per_slice"].items():
-                    self.measured(name, event["device"], int(level), seconds)
-
-        self._panel.logic.worker.request("levels", answered, model=entry["folder"], options={"device": self.device()})
 
     # The run
 
@@ -284,12 +265,11 @@ class SegmentSection(RunListener):
         step = ORGAN_STEPS[max(0, self._ui.organSelector.currentIndex)]
         selector = self._ui.organSegmentSelector
         node = selector.currentNode() if step == "segment" else self._ui.organRoiSelector.currentNode()
-        level = int(self._ui.levelSlider.value)
         options = RunOptions(
             entry,
             self._panel.logic.config(entry),
             device=self.device(),
-            level=None if level >= entry["levels"] else level,
+            level=int(self._ui.levelSlider.value),
             organ=step,
             organ_node=node if step in ("segment", "roi") else None,
             organ_segment=selector.currentSegmentID() if step == "segment" else "",

@@ -9,6 +9,7 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from ClamSegPanel.corrections_folder import corrections_folder
+from ClamSegWorkflow.case.display_names import model_titles
 from ClamSegWorkflow.training.training_plan import (
     ETA_OF_ALL,
     ETA_OF_TABLE,
@@ -55,9 +56,10 @@ class TrainingChoices:
             chosen = entry["name"] if entry is not None else None
         self._filling = True
         try:
-            self._models = [entry["name"] for entry in self._panel.logic.models()] + [""]
+            entries = self._panel.logic.models()
+            self._models = [entry["name"] for entry in entries] + [""]
             selector.clear()
-            selector.addItems([*self._models[:-1], _("nothing (from scratch)")])
+            selector.addItems([*model_titles(entries), _("nothing (from scratch)")])
             selector.currentIndex = self._models.index(chosen) if chosen in self._models else 0
         finally:
             self._filling = False

@@ -27,8 +27,9 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ClamSegLib.imaging.read_write import read_volume
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.model.registry import find_model
+    from ClamSegLib.segmentation.options import SegmentOptions
     from ClamSegLib.segmentation.report import OVERLAY, STAGES, write_case
-    from ClamSegLib.segmentation.segment_volume import SegmentOptions, segment_volume
+    from ClamSegLib.segmentation.segment_volume import segment_volume
     from ClamSegLib.system.paths import resources_folder
 
     folder = resources_folder() / "Samples"

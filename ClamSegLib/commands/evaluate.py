@@ -22,12 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="", help="rows of this split only, e.g. dev")
     parser.add_argument("--baselines", action="store_true", help="add the best intensity threshold and Grad-CAM")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--level", type=int, help="1 to the model's depth (default: the deepest)")
+    parser.add_argument("--level", type=int, help="1 to the model's depth (default: the model's)")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument(
-        "--neighbours",
+        "--slice-smoothing",
         action=argparse.BooleanOptionalAction,
-        help="smooth the evidence over neighbouring slices (default: as the model says)",
+        help="smooth the evidence over neighbouring slices (weights 1/4, 1/2, 1/4; default: as the model says)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     parser.add_argument("--normal-class", help="name of the class without disease")
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         level=arguments.level,
         batch_size=arguments.batch_size,
         seed=arguments.seed,
-        neighbours=arguments.neighbours,
+        slice_smoothing=arguments.slice_smoothing,
     )
     metrics = evaluate(folder, models, options, arguments.output, reporter, overwrite=arguments.overwrite)
     sys.stdout.write(_table(metrics) + _worth(metrics))

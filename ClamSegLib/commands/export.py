@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="name from `models`, or a model folder")
     parser.add_argument("--format", choices=("onnx", "openvino"), required=True)
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
-    parser.add_argument("--level", type=int, help="1 (fast) to the model's depth (default: the deepest)")
+    parser.add_argument("--level", type=int, help="1 (fast) to the model's depth (default: the model's)")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing folder")
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import os
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ClamSegLib.system.errors import ClamSegError, InputError
+from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.progress import Reporter
 
 if TYPE_CHECKING:
-    from ClamSegLib.segmentation.segment_volume import CaseResult, SegmentOptions
+    from ClamSegLib.segmentation.options import SegmentOptions
+    from ClamSegLib.segmentation.segment_volume import CaseResult
 
 NAME = "segment"
 HELP = "outline organ and lesions in scans: NIfTI, NRRD, MHA, DICOM folders, PNG, JPEG or TIFF pictures"
@@ -23,50 +24,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="name from `models`, or a model folder")
     parser.add_argument("--output", type=Path, required=True, help="folder that gets one folder per case")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--level", help="1 (fast) to the model's depth (accurate, the default), or auto")
-    parser.add_argument("--engine", default="auto", help="what computes: auto, reference, torch, openvino, onnx or mnn")
+    parser.add_argument("--level", type=int, help="1 (fast) to the model's depth (accurate; default: the model's)")
+    parser.add_argument("--engine", default="auto", help="what computes: auto, reference, torch, openvino or mnn")
     parser.add_argument("--organ", default="auto", help="auto, none, a method, model:NAME, or a mask file")
     parser.add_argument("--threshold", type=float, help="of the lesion probability, 0..1 (default: the model's)")
     parser.add_argument("--minimum-volume-ml", type=float, help="drop smaller lesions (default: the model's)")
-    parser.add_argument("--batch-size", type=int, help="slices at once (default: what is fastest)")
+    parser.add_argument("--batch-size", type=int, help="slices at once (default: what fits the engine)")
     parser.add_argument(
-        "--neighbours",
+        "--slice-smoothing",
         action=argparse.BooleanOptionalAction,
-        help="hear each slice together with those beside it (default: as the model says)",
+        help="smooth the evidence over neighbouring slices (weights 1/4, 1/2, 1/4; default: as the model says)",
     )
     parser.add_argument("--series", help="number or UID where a DICOM folder holds several series")
     parser.add_argument("--dicom-seg", action="store_true", help="also write a DICOM SEG (input must be DICOM)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all cores)")
     parser.add_argument("--overwrite", action="store_true", help="replace existing results")
-
-
-def find_inputs(paths: list[Path]) -> list[Path]:
-    """Files and DICOM folders; a folder that holds scans or DICOM folders stands for all of them.
-
-    Raises:
-        InputError: a path that does not exist, or a folder without images.
-    """
-    from ClamSegLib.imaging.read_write import DICOM_ENDINGS, ending_of, is_image_file
-
-    found: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            found.append(path)
-            continue
-        if not os.access(path, os.R_OK | os.X_OK):
-            found.append(path)  # told when it is read, as its own case
-            continue
-        members = sorted(p for p in path.iterdir() if not p.name.startswith("."))
-        scans = [p for p in members if p.is_file() and is_image_file(p) and ending_of(p) not in DICOM_ENDINGS]
-        folders = [p for p in members if p.is_dir()]
-        holds_dicom = any(p.is_file() and p not in scans for p in members)
-        if scans:
-            found += scans
-        elif folders and not holds_dicom:
-            found += folders
-        else:
-            found.append(path)
-    return found
 
 
 def case_name(path: Path) -> str:
@@ -100,53 +72,33 @@ def options_of(arguments: argparse.Namespace) -> SegmentOptions:
     Raises:
         InputError: said with what is allowed.
     """
-    from ClamSegLib.engines.engine import ENGINES
-    from ClamSegLib.segmentation.segment_volume import SegmentOptions
-    from ClamSegLib.system.device import choose_device
+    from ClamSegLib.model.config_json import from_json
+    from ClamSegLib.segmentation.options import SegmentOptions
 
-    level: int | str | None = arguments.level
-    if level not in (None, "auto"):
-        if not str(arguments.level).isdecimal():
-            raise InputError(f"--level {arguments.level} must be 1 to the model's depth, or auto.")
-        level = int(arguments.level)
-    if arguments.threshold is not None and not 0 < arguments.threshold < 1:
-        raise InputError(f"--threshold {arguments.threshold} must lie between 0 and 1.")
-    if arguments.engine not in ENGINES:
-        raise InputError(f"--engine {arguments.engine} is unknown; allowed are {', '.join(ENGINES)}.")
-    if arguments.minimum_volume_ml is not None and not 0 <= arguments.minimum_volume_ml < float("inf"):
-        raise InputError(f"--minimum-volume-ml {arguments.minimum_volume_ml:g} must be 0 or a larger number.")
-    if arguments.batch_size is not None and arguments.batch_size < 1:
-        raise InputError(f"--batch-size {arguments.batch_size} must be at least 1.")
-    choose_device(arguments.device)
-    return SegmentOptions(
-        device=arguments.device,
-        level=level,
-        organ=arguments.organ,
-        threshold=arguments.threshold,
-        batch_size=arguments.batch_size,
-        neighbours=arguments.neighbours,
-        minimum_volume_ml=arguments.minimum_volume_ml,
-        engine=arguments.engine,
-    )
+    names = [field.name for field in dataclasses.fields(SegmentOptions)]
+    return from_json(SegmentOptions, {name: getattr(arguments, name) for name in names}, "options")
 
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Segments all inputs; 0, or 1 if any case failed, else 2 if any was bad."""
     import torch
 
+    from ClamSegLib.engines.choose import require_engine
+    from ClamSegLib.imaging.case_files import find_cases
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.model.registry import find_model
     from ClamSegLib.segmentation.batch_of_cases import CasePipeline, CaseWork, PipelineOptions
+    from ClamSegLib.system.device import choose_device
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     model = load_model(find_model(arguments.model))
     options = options_of(arguments)
-    if isinstance(options.level, int) and not 1 <= options.level <= model.config.network.heads:
-        raise InputError(
-            f"--level {options.level} is not there; '{model.config.name}' has 1 to {model.config.network.heads}."
-        )
-    inputs = find_inputs(arguments.input)
+    model.config.level_of(options.level)
+    require_engine(options.engine, choose_device(options.device))
+    inputs, notes = find_cases(arguments.input)
+    for note in notes:
+        reporter.note(note)
     folders = case_folders(inputs, arguments.output)
     codes: list[int] = []
 

@@ -119,7 +119,8 @@ def train(arguments: argparse.Namespace, words: Sequence[str], reporter: Reporte
     from ClamSegLib.objective.training_config import TrainingConfig
     from ClamSegLib.system.atomic_output import refuse_existing
     from ClamSegLib.system.device import choose_device
-    from ClamSegLib.training.run import TrainingRequest, run_training
+    from ClamSegLib.training.request import TrainingRequest, words_for_card
+    from ClamSegLib.training.run import run_training
     from ClamSegLib.training.setup import fine_tuning_config, new_model_config, read_config_file
 
     if arguments.threads:
@@ -157,13 +158,8 @@ def train(arguments: argparse.Namespace, words: Sequence[str], reporter: Reporte
         initial,
         arguments.resume,
         {key: value for key, value in about.items() if value},
-        ("clamseg", *told_words(words)),
+        ("clamseg", *words_for_card(words)),
         arguments.tensorboard,
         arguments.eta == "tune",
     )
     run_training(request, reporter)
-
-
-def told_words(words: Sequence[str]) -> list[str]:
-    """The command for the card, without the folders of this machine; sentences with a slash stay as they are."""
-    return [Path(word).name if Path(word).is_absolute() or Path(word).exists() else word for word in words]

@@ -7,19 +7,18 @@ Requests, one object a line on stdin:
     {"id": 2, "command": "inspect", "input": PATH, "model": NAME_OR_DIR, "options": {"device", "organ"}}
         -> organ {method, quality, fell_back, problem}, warnings, slices, plane, spacing_known
     {"id": 3, "command": "segment", "input": PATH, "model": NAME_OR_DIR, "output": DIR,
-     "options": {"device", "level", "organ", "threshold", "batch_size", "minimum_volume_ml", "engine"},
+     "options": {of segmentation/options.py, null for the default},
      "series": null, "dicom_seg": false, "overwrite": false,
      "accepted": [], "arrays": false, "pictures": true}
-        "accepted": doubts shown before the run, kept in report.json. "arrays": labels.npy, probability.npy,
-        disagreement.npy in the frame of the input instead of the compressed image files. An `inspect` of the same
+        "accepted": doubts shown before the run, kept in report.json. "arrays": labels.npy, probability.npy and
+        components.npy in the frame of the input instead of the compressed image files. An `inspect` of the same
         file, model, device and organ just before is not done again.
-    {"id": 4, "command": "levels", "model": NAME_OR_DIR, "options": {"device"}}   -> seconds_per_slice by level
-    {"id": 5, "command": "dicom_seg", "segmentation": SEG_NRRD, "input": DICOM_FOLDER, "output": FILE, "model": NAME}
-    {"id": 6, "command": "read", "input": PATH, "output": DIR, "series": null}
+    {"id": 4, "command": "dicom_seg", "segmentation": SEG_NRRD, "input": DICOM_FOLDER, "output": FILE, "model": NAME}
+    {"id": 5, "command": "read", "input": PATH, "output": DIR, "series": null}
         any scan ClamSeg reads, for a front that reads no files itself: DIR/voxels.npy (slice, row, column) and
         -> shape, spacing_mm, origin, direction (LPS), spacing_known, is_picture, modality, description, warnings
-    {"id": 7, "command": "try_engine", "engine": NAME, "model": NAME_OR_DIR}   -> engine, difference of probability
-    {"id": 8, "command": "quit"}
+    {"id": 6, "command": "try_engine", "engine": NAME, "model": NAME_OR_DIR}   -> engine, difference of probability
+    {"id": 7, "command": "quit"}
 
 Answers carry the id: `progress`, `warning`, `note` while it runs, then one `done` (segment: folder, summary) or
 `error` (message, code as the exit codes of the command line). Lines that are no request get an error with id
@@ -34,27 +33,21 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ClamSegLib import __version__
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.installation import drawing_problem, examine_installation, require_torch
 from ClamSegLib.system.progress import JsonReporter, Reporter
 
+if TYPE_CHECKING:
+    from ClamSegLib.segmentation.options import SegmentOptions
+
 NAME = "worker"
 HELP = "answer JSON requests on standard input, for programs such as the Slicer panel"
 
-_COMMANDS = ("hello", "inspect", "segment", "levels", "dicom_seg", "read", "try_engine", "quit")
+_COMMANDS = ("hello", "inspect", "segment", "dicom_seg", "read", "try_engine", "quit")
 PROTOCOL = 1
-_OPTIONS = {
-    "device": str,
-    "level": int,
-    "organ": str,
-    "threshold": float,
-    "batch_size": int,
-    "minimum_volume_ml": float,
-    "engine": str,
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,8 +85,8 @@ class Worker:
         self._requests, self._answers = requests, answers
         self._model: Any = None
         self._model_key: tuple[str, Any] | None = None
-        self._look: Any = None
-        self._look_key: tuple[Any, ...] | None = None
+        self._inspection: Any = None
+        self._inspection_key: tuple[Any, ...] | None = None
 
     def run(self) -> int:
         """Exit code 0 when told to end."""
@@ -148,8 +141,6 @@ class Worker:
         require_torch()
         if request["command"] == "inspect":
             return self._inspect(request, reporter)
-        if request["command"] == "levels":
-            return self._levels(request)
         if request["command"] == "try_engine":
             return self._try_engine(request)
         return self._segment(request, reporter)
@@ -168,34 +159,32 @@ class Worker:
             self._model_key = key
         return self._model
 
-    def _look_at(self, request: dict[str, Any], model: Any, options: Any, reporter: JsonReporter) -> Any:
-        """The volume with its organ, taken again only where file, model, device or organ request changed."""
+    def _inspection_of(self, request: dict[str, Any], model: Any, options: SegmentOptions, reporter: Reporter) -> Any:
+        """The volume with its organ, inspected again only where file, model, device or organ request changed."""
         from ClamSegLib.imaging.read_write import read_volume
-        from ClamSegLib.segmentation.segment_volume import look_at
+        from ClamSegLib.segmentation.inspection import inspect
 
         path = Path(request["input"])
         files = [path, Path(options.organ)]
         stamps = tuple((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files if f.is_file())
         key = (str(path), stamps, self._model_key, options.device, options.organ, request.get("series"))
-        if path.is_file() and key == self._look_key:
-            for message in self._look.warnings:
+        if path.is_file() and key == self._inspection_key:
+            for message in self._inspection.warnings:
                 reporter.warning(message)
-            return self._look
-        self._look, self._look_key = None, None
+            return self._inspection
+        self._inspection, self._inspection_key = None, None
         reporter.progress(0, 1, "reading")
         volume = read_volume(path, series=request.get("series"))
         reporter.progress(0, 1, "finding the organ")
-        self._look = look_at(volume, model, options, reporter)
-        self._look_key = key
-        return self._look
+        self._inspection = inspect(volume, model, options, reporter)
+        self._inspection_key = key
+        return self._inspection
 
     def _inspect(self, request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
-        from ClamSegLib.segmentation.segment_volume import SegmentOptions
-
         _need(request, "input", "model")
         model = self._load(request["model"])
-        look = self._look_at(request, model, SegmentOptions(**_options(request.get("options") or {})), reporter)
-        organ = look.organ
+        found = self._inspection_of(request, model, _options(request), reporter)
+        organ = found.organ
         return {
             "organ": {
                 "method": organ.method,
@@ -203,22 +192,10 @@ class Worker:
                 "fell_back": organ.fell_back,
                 "problem": organ.problem,
             },
-            "warnings": list(look.warnings),
-            "slices": int(look.turned.array.shape[0]),
+            "warnings": list(found.warnings),
+            "slices": int(found.turned.array.shape[0]),
             "plane": model.config.plane,
-            "spacing_known": look.volume.spacing_known,
-        }
-
-    def _levels(self, request: dict[str, Any]) -> dict[str, Any]:
-        from ClamSegLib.level_times import seconds_per_slice
-        from ClamSegLib.system.device import choose_device
-
-        _need(request, "model")
-        device = _options(request.get("options") or {}).get("device", "auto")
-        times = seconds_per_slice(self._load(request["model"]), device)
-        return {
-            "device": str(choose_device(device)),
-            "seconds_per_slice": {str(level): round(seconds, 6) for level, seconds in times.items()},
+            "spacing_known": found.volume.spacing_known,
         }
 
     def _try_engine(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -229,7 +206,7 @@ class Worker:
 
     def _segment(self, request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
         from ClamSegLib.segmentation.report import write_case
-        from ClamSegLib.segmentation.segment_volume import SegmentOptions, segment_volume
+        from ClamSegLib.segmentation.segment_volume import segment_volume
         from ClamSegLib.system.atomic_output import refuse_existing
 
         _need(request, "input", "model", "output")
@@ -240,10 +217,10 @@ class Worker:
         if not isinstance(accepted, list) or not all(isinstance(text, str) for text in accepted):
             raise InputError("'accepted' must be a list of sentences.")
         model = self._load(request["model"])
-        options = SegmentOptions(**_options(request.get("options") or {}))
-        look = self._look_at(request, model, options, reporter)
-        result = segment_volume(look.volume, model, options, reporter, look)
-        self._look, self._look_key = None, None  # a large scan is not kept in memory for nothing
+        options = _options(request)
+        found = self._inspection_of(request, model, options, reporter)
+        result = segment_volume(found.volume, model, options, reporter, found)
+        self._inspection, self._inspection_key = None, None  # a large scan is not kept in memory for nothing
         reporter.progress(0, 1, "writing")
         pictures = bool(request.get("pictures", True))
         if pictures and drawing_problem():
@@ -266,23 +243,15 @@ def _need(request: dict[str, Any], *names: str) -> None:
         raise InputError(f"The request '{request['command']}' needs {', '.join(missing)} as text.")
 
 
-def _options(given: dict[str, Any]) -> dict[str, Any]:
-    """Checked options; null means the default."""
-    unknown = sorted(set(given) - set(_OPTIONS))
-    if unknown:
-        raise InputError(f"Unknown options {', '.join(unknown)}; allowed are {', '.join(_OPTIONS)}.")
-    checked: dict[str, Any] = {"engine": "auto"}
-    for name, value in given.items():
-        if value is None:
-            continue
-        kind = _OPTIONS[name]
-        allowed = (int, float) if kind is float else kind
-        if not isinstance(value, allowed) or isinstance(value, bool):
-            raise InputError(f"Option {name} must be {kind.__name__}, came {value!r}.")
-        checked[name] = kind(value)
-    if not 0 < checked.get("threshold", 0.5) < 1 or checked.get("batch_size", 1) < 1:
-        raise InputError("threshold must lie between 0 and 1, and batch_size must be at least 1.")
-    return checked
+def _options(request: dict[str, Any]) -> SegmentOptions:
+    """The checked options of a request; null means the default."""
+    from ClamSegLib.model.config_json import from_json
+    from ClamSegLib.segmentation.options import SegmentOptions
+
+    given = request.get("options") or {}
+    if isinstance(given, dict):
+        given = {name: value for name, value in given.items() if value is not None}
+    return from_json(SegmentOptions, given, "options")
 
 
 def _hello() -> dict[str, Any]:

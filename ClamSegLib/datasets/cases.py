@@ -13,7 +13,7 @@ from ClamSegLib.imaging.read_write import PICTURE_ENDINGS, ending_of, read_volum
 from ClamSegLib.imaging.volume import Array, Volume, canonical, check_plane
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.organ.crop_and_normalise import clean_values
-from ClamSegLib.organ.find_organ import find_organ
+from ClamSegLib.organ.find_organ import organ_of
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
@@ -87,20 +87,14 @@ def read_group(folder: LabelledFolder, group: CaseRows, plane: str) -> Iterator[
         yield from _picture_cases(folder, list(group.numbers))
 
 
-def organ_of(folder: LabelledFolder, case: Case, config: ModelConfig, reporter: Reporter) -> tuple[Volume, Array]:
-    """The cleaned volume of a case and where to look in it, (slice, row, column) bool.
-
-    An organ model looks everywhere; else the table's organ mask counts, and without one the model's organ step.
+def searched(folder: LabelledFolder, case: Case, config: ModelConfig, reporter: Reporter) -> tuple[Volume, Array]:
+    """The cleaned volume of a case and where a model looks in it, (slice, row, column) bool, as `find_organ.organ_of` says.
 
     Raises:
         InputError: nothing in the volume to work on.
     """
     volume = cleaned(folder, case, reporter)
-    if config.task == "organ":
-        return volume, np.ones(volume.array.shape, bool)
-    if case.organ_mask is not None and case.organ_mask.any():
-        return volume, case.organ_mask
-    return volume, find_organ(volume, config.organ, reporter=reporter, intensity=config.intensity).mask
+    return volume, organ_of(volume, config, given=case.organ_mask, reporter=reporter).mask
 
 
 def _modality(row: Row, volume: Volume) -> str:

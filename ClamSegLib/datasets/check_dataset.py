@@ -49,6 +49,10 @@ class Examination:
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
+    def add(self, severity: str, check: str, found: str, advice: str = "") -> None:
+        """Adds a line to the table."""
+        self.findings.append(Finding(severity, check, found, advice))
+
     @property
     def refused(self) -> bool:
         """Whether training would be refused."""
@@ -112,16 +116,14 @@ def _read_all(folder: LabelledFolder, found: Examination, reporter: Reporter) ->
             broken.append(f"{path.name}: {error}")
         reporter.progress(number, len(paths), "reading images")
     if broken:
-        found.findings.append(
-            Finding(
-                "error",
-                "unreadable files",
-                f"{len(broken)} of {len(paths)}; first: {broken[0][:160]}",
-                "copy them again or remove their rows",
-            )
+        found.add(
+            "error",
+            "unreadable files",
+            f"{len(broken)} of {len(paths)}; first: {broken[0][:160]}",
+            "copy them again or remove their rows",
         )
     else:
-        found.findings.append(Finding("ok", "unreadable files", f"none of {len(paths)}"))
+        found.add("ok", "unreadable files", f"none of {len(paths)}")
     return seen
 
 
@@ -141,24 +143,20 @@ def _check_classes(folder: LabelledFolder, found: Examination) -> None:
     training = [row for row in folder.rows if row.split in TRAINING_SPLITS]
     labels = {row.label > 0 for row in training}
     if len(labels) < 2:
-        found.findings.append(
-            Finding("error", "classes", "training rows are of one class only", "add normal and diseased images")
-        )
+        found.add("error", "classes", "training rows are of one class only", "add normal and diseased images")
     else:
         balance = np.mean([row.label > 0 for row in training])
-        found.findings.append(Finding("ok", "classes", f"{balance:.0%} of the training rows are diseased"))
+        found.add("ok", "classes", f"{balance:.0%} of the training rows are diseased")
     patients = len({row.patient_id for row in training})
     if patients < _FEW_PATIENTS:
-        found.findings.append(
-            Finding(
-                "warning",
-                "patients",
-                f"only {patients} to learn from",
-                "the model will overfit to these patients; add more",
-            )
+        found.add(
+            "warning",
+            "patients",
+            f"only {patients} to learn from",
+            "the model will overfit to these patients; add more",
         )
     else:
-        found.findings.append(Finding("ok", "patients", f"{patients} to learn from"))
+        found.add("ok", "patients", f"{patients} to learn from")
 
 
 def _check_duplicates(folder: LabelledFolder, seen: dict[Path, _Seen], found: Examination) -> None:
@@ -170,34 +168,28 @@ def _check_duplicates(folder: LabelledFolder, seen: dict[Path, _Seen], found: Ex
     leaking = [rows for rows in copies if len({r.split for r in rows}) > 1]
     contrary = [rows for rows in copies if len({r.label for r in rows}) > 1]
     if leaking:
-        found.findings.append(
-            Finding(
-                "error",
-                "leakage",
-                f"{len(leaking)} images stand in two splits, e.g. {leaking[0][0].relative_path}",
-                "keep each image in one split",
-            )
+        found.add(
+            "error",
+            "leakage",
+            f"{len(leaking)} images stand in two splits, e.g. {leaking[0][0].relative_path}",
+            "keep each image in one split",
         )
     elif contrary:
-        found.findings.append(
-            Finding(
-                "error",
-                "contrary labels",
-                f"{len(contrary)} identical images have different labels, e.g. {contrary[0][0].relative_path}",
-                "keep one",
-            )
+        found.add(
+            "error",
+            "contrary labels",
+            f"{len(contrary)} identical images have different labels, e.g. {contrary[0][0].relative_path}",
+            "keep one",
         )
     elif copies:
-        found.findings.append(
-            Finding(
-                "warning",
-                "duplicates",
-                f"{len(copies)} images are stored twice, e.g. {copies[0][0].relative_path}",
-                "remove the copies",
-            )
+        found.add(
+            "warning",
+            "duplicates",
+            f"{len(copies)} images are stored twice, e.g. {copies[0][0].relative_path}",
+            "remove the copies",
         )
     else:
-        found.findings.append(Finding("ok", "duplicates", "none"))
+        found.add("ok", "duplicates", "none")
     _check_near_duplicates(folder, seen, found)
 
 
@@ -221,13 +213,11 @@ def _check_near_duplicates(folder: LabelledFolder, seen: dict[Path, _Seen], foun
                     near += 1
                     example = example or f"{names[first][i].relative_path} and {names[second][j].relative_path}"
     if near:
-        found.findings.append(
-            Finding(
-                "warning",
-                "almost equal images",
-                f"{near} pairs in different splits, e.g. {example}",
-                "check that no patient has two names",
-            )
+        found.add(
+            "warning",
+            "almost equal images",
+            f"{near} pairs in different splits, e.g. {example}",
+            "check that no patient has two names",
         )
 
 
@@ -261,16 +251,14 @@ def _check_position(folder: LabelledFolder, found: Examination) -> None:
         return
     words = f"the height of a slice alone predicts its label with AUC {auc:.2f}"
     if auc > _SOME_BIAS:
-        found.findings.append(
-            Finding(
-                "warning",
-                "slice position",
-                words,
-                "training pairs slices of the same height; add normal slices from the middle of the organ",
-            )
+        found.add(
+            "warning",
+            "slice position",
+            words,
+            "training pairs slices of the same height; add normal slices from the middle of the organ",
         )
     else:
-        found.findings.append(Finding("ok", "slice position", words))
+        found.add("ok", "slice position", words)
 
 
 def _check_shortcuts(folder: LabelledFolder, seen: dict[Path, _Seen], found: Examination) -> None:
@@ -287,7 +275,7 @@ def _check_shortcuts(folder: LabelledFolder, seen: dict[Path, _Seen], found: Exa
         words = f"{name} alone predicts the label with AUC {auc:.2f}"
         severity = "warning" if auc > _SOME_BIAS else "ok"
         advice = "classes may come from different machines or views; balance them" if severity == "warning" else ""
-        found.findings.append(Finding(severity, name, words, advice))
+        found.add(severity, name, words, advice)
 
 
 def _check_images(seen: dict[Path, _Seen], found: Examination) -> None:
@@ -302,12 +290,10 @@ def _check_images(seen: dict[Path, _Seen], found: Examination) -> None:
         listed = ", ".join(f"{value} ({count})" for value, count in values.most_common(4))
         severity = "warning" if name == "value types" and len(values) > 1 else "ok"
         advice = "images of different depth were exported differently" if severity == "warning" else ""
-        found.findings.append(Finding(severity, name, listed + (" ..." if len(values) > 4 else ""), advice))
+        found.add(severity, name, listed + (" ..." if len(values) > 4 else ""), advice)
     flat = [path.name for path, s in seen.items() if s.spread == 0]
     if flat:
-        found.findings.append(
-            Finding("warning", "empty images", f"{len(flat)} have one value everywhere, e.g. {flat[0]}", "remove them")
-        )
+        found.add("warning", "empty images", f"{len(flat)} have one value everywhere, e.g. {flat[0]}", "remove them")
 
 
 def _check_masks(folder: LabelledFolder, found: Examination) -> None:
@@ -315,7 +301,5 @@ def _check_masks(folder: LabelledFolder, found: Examination) -> None:
     kinds = Counter(row.lesion_mask_kind or "none" for row in diseased)
     organ = sum(row.organ_mask_path is not None for row in folder.rows)
     listed = ", ".join(f"{name} ({count})" for name, count in kinds.most_common())
-    found.findings.append(Finding("ok", "lesion masks of diseased rows", listed or "none"))
-    found.findings.append(
-        Finding("ok", "organ masks", f"{organ} of {len(folder.rows)} rows; the others use the model's organ step")
-    )
+    found.add("ok", "lesion masks of diseased rows", listed or "none")
+    found.add("ok", "organ masks", f"{organ} of {len(folder.rows)} rows; the others use the model's organ step")

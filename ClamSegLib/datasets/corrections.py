@@ -21,7 +21,7 @@ from ClamSegLib.imaging.volume import Volume, canonical_orientation
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import InputError, OutputError
 
-MARKS = ("normal", "diseased", "unsure")
+SLICE_LABELS = ("normal", "diseased", "unsure")
 _COLUMNS = (
     "image_path", "label", "patient_id", "split", "eta", "slice_index", "n_slices",
     "organ_mask_path", "lesion_mask_path", "lesion_mask_kind", "correction", "model", "mark",
@@ -38,7 +38,7 @@ class ReviewedCase:
         standing: per condition the lesions the reader let stand: accepted, edited, added.
         rejected: lesions the reader took away, or None.
         organ: the organ, or None.
-        marks: canonical slice along `plane` -> 'normal', 'diseased' or 'unsure'.
+        slice_labels: canonical slice along `plane` -> 'normal', 'diseased' or 'unsure'.
         plane: of the model.
         model: its name.
     """
@@ -47,7 +47,7 @@ class ReviewedCase:
     standing: Mapping[str, NDArray[np.bool_]]
     rejected: NDArray[np.bool_] | None = None
     organ: NDArray[np.bool_] | None = None
-    marks: Mapping[int, str] = field(default_factory=dict)
+    slice_labels: Mapping[int, str] = field(default_factory=dict)
     plane: str = "axial"
     model: str = ""
 
@@ -73,19 +73,19 @@ def case_id_of(image: Volume) -> str:
 def save_corrections(root: Path, case: ReviewedCase) -> SavedCorrections:
     """Writes images, masks and rows of one case below `root`, and keeps all other rows.
 
-    Slices with a standing lesion carry its mask. Slices marked normal, and those where everything was rejected, are
-    known to be empty. Slices marked diseased or unsure carry the label and no mask. All others are left out, because
+    Slices with a standing lesion carry its mask. Slices labelled normal, and those where everything was rejected, are
+    known to be empty. Slices labelled diseased or unsure carry the label and no mask. All others are left out, because
     nobody looked at them.
 
     Raises:
-        InputError: nothing was decided, or a slice is marked normal and has a lesion that stands.
+        InputError: nothing was decided, or a slice is labelled normal and has a lesion that stands.
         OutputError: not writable, disk full.
     """
     root = Path(root)
     case_id = case_id_of(case.image)
     slices = _slices(case)
     if not slices:
-        raise InputError("Nothing was decided yet: accept, reject, edit or add a lesion, or mark a slice, then save.")
+        raise InputError("Nothing was decided yet: accept, reject, edit or add a lesion, or label a slice, then save.")
     ending = ".tif" if case.image.is_picture else ".nrrd"
     try:
         for name in ("images", "masks", "organs"):
@@ -109,19 +109,23 @@ def _slices(case: ReviewedCase) -> dict[int, tuple[str, float, str, bool]]:
     """Canonical slice -> condition or 'normal', eta, mark, whether its mask is used."""
     turn = canonical_orientation(case.image, case.plane).apply
     names = list(case.standing)
-    unknown = sorted(set(case.marks.values()) - set(MARKS))
+    unknown = sorted(set(case.slice_labels.values()) - set(SLICE_LABELS))
     if unknown:
-        raise InputError(f"A slice is marked '{unknown[0]}'; allowed are {', '.join(MARKS)}.")
+        raise InputError(f"A slice is labelled '{unknown[0]}'; allowed are {', '.join(SLICE_LABELS)}.")
     standing = {name: _slices_with(turn(mask)) for name, mask in case.standing.items()}
     rejected = None if case.rejected is None else _slices_with(turn(case.rejected))
     n_slices = turn(case.image.array).shape[0]
-    against = [n for n, mark in case.marks.items() if mark == "normal" and any(s[n] for s in standing.values())]
+    against = [
+        n for n, label in case.slice_labels.items() if label == "normal" and any(s[n] for s in standing.values())
+    ]
     if against:
         told = ", ".join(str(n + 1) for n in sorted(against))
-        raise InputError(f"Slice {told} is marked normal and has a lesion that stands; reject it, or mark it diseased.")
+        raise InputError(
+            f"Slice {told} is labelled normal but has a lesion that stands; reject the lesion, or label the slice diseased."
+        )
     found: dict[int, tuple[str, float, str, bool]] = {}
     for index in range(n_slices):
-        mark = case.marks.get(index, "")
+        mark = case.slice_labels.get(index, "")
         here = [name for name in names if standing[name][index]]
         if mark == "unsure":
             found[index] = ((here or names)[0], _UNSURE_ETA, mark, False)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.datasets.cases import UNKNOWN, Case, CaseRows, group_rows, organ_of, read_group
+from ClamSegLib.datasets.cases import UNKNOWN, Case, CaseRows, group_rows, read_group, searched
 from ClamSegLib.datasets.labelled_folder import LabelledFolder, Row
 from ClamSegLib.datasets.superpixels import superpixels
 from ClamSegLib.model.config import ModelConfig
@@ -239,7 +239,7 @@ def _cached(path: Path, kind: np.dtype[np.void]) -> Records | None:
 
 
 def _crops_of(folder: LabelledFolder, case: Case, group: CaseRows, config: ModelConfig, reporter: Reporter) -> Records:
-    volume, organ = organ_of(folder, case, config, reporter)
+    volume, organ = searched(folder, case, config, reporter)
     preparation = prepare(volume, organ, config)
     records = np.zeros(len(case.slice_rows), record_type(config.image_size))
     positions = _positions(case, preparation)

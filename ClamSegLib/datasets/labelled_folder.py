@@ -51,7 +51,7 @@ def read_labelled_folder(root: Path, *, normal_class: str | None = None, both_cl
 
 
 def keep_rows(folder: LabelledFolder, wanted: list[str]) -> LabelledFolder:
-    """Only the rows whose columns match, e.g. 'view=PA' or 'image_license=CC BY [0-9]*' (branch patterns).
+    """Only the rows whose columns match, e.g. 'view=PA' or 'image_license=CC BY [0-9]*' (patterns with * and ?).
 
     Raises:
         InputError: no '=', a column the table does not have, or no row left.

@@ -18,7 +18,7 @@ _BESIDE = np.float32(0.25)
 _MOST_CERTAIN = np.float32(1 - 1 / 512)  # a probability in 1/255 steps says no more
 
 
-def have_neighbours(volume: Volume) -> bool:
+def slices_are_close(volume: Volume) -> bool:
     """Whether the slices of a canonical volume lie close enough to be smoothed; an unknown distance counts so."""
     close = not volume.spacing_known or volume.spacing_mm[2] <= FARTHEST_MM
     return volume.array.shape[0] > 1 and close

@@ -1,49 +1,21 @@
-"""What a machine measured of its engines, remembered in the cache folder; whatever is damaged or outdated is forgotten.
-
-One JSON file per question: which model, level, device, engine asked for, threads allowed, versions, processor. Networks
-converted for other engines lie beside it, with the SHA-256 of every file, so that they are converted once.
-"""
+"""Networks converted for other engines, kept in the cache folder with the SHA-256 of every file, so that each is converted once."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
 import json
-import os
-import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from ClamSegLib import __version__
-from ClamSegLib.engines.engine import EngineChoice
 from ClamSegLib.model.config import ModelConfig
-from ClamSegLib.model.config_json import from_json
-from ClamSegLib.system.atomic_output import whole_file, whole_folder
-from ClamSegLib.system.errors import ClamSegError
+from ClamSegLib.system.atomic_output import whole_folder
 from ClamSegLib.system.paths import cache_folder
 
-_PACKAGES = ("torch", "openvino", "onnxruntime", "MNN")
+_PACKAGES = ("torch", "openvino", "MNN")
 _CHECKSUMS = "files.json"
-
-
-@dataclass(frozen=True)
-class Remembered:
-    """A choice, and how far its masks agreed with the reference when it was made."""
-
-    choice: EngineChoice
-    agreement: float
-
-
-def processor_name() -> str:
-    """The processor as the system calls it."""
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def versions_of_engines() -> dict[str, str]:
@@ -55,82 +27,19 @@ def versions_of_engines() -> dict[str, str]:
     return found
 
 
-def network_of(config: ModelConfig) -> str:
-    """What a converted network depends on: its weights, and the size of the crops that it was converted for."""
-    return f"{config.weights_sha256}-{config.image_size}"
-
-
-def identity_of(config: ModelConfig) -> str:
-    """What the masks of a model depend on: its network, and how its answers are decoded."""
-    names = ("threshold", "odds_normal", "head_weights", "level_scales", "refinement")
-    decoding = repr([getattr(config, name) for name in names])
-    return f"{network_of(config)}-{hashlib.sha256(decoding.encode()).hexdigest()[:20]}"
-
-
-def question(identity: str, level: int | Sequence[int], device: str, asked: str, threads: int) -> dict[str, Any]:
-    """All that the answer depends on.
-
-    Args:
-        identity: `identity_of` the model.
-        level: of the network; several, where it runs in steps.
-    """
-    return {
-        "model": identity,
-        "level": level if isinstance(level, int) else list(level),
-        "device": device,
-        "engine": asked,
-        "threads": threads,
-        "versions": versions_of_engines(),
-        "processor": f"{processor_name()}, {os.cpu_count()} cores",
-    }
-
-
-def _place(asked: dict[str, Any]) -> Path:
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:20]
-    return cache_folder() / "engines" / f"{digest}.json"
-
-
-def recall(asked: dict[str, Any]) -> Remembered | None:
-    """The answer to a question, or None; a damaged file is removed."""
-    path = _place(asked)
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        if told["question"] != asked:
-            raise ValueError("another question")
-        return Remembered(from_json(EngineChoice, told["choice"]), float(told["agreement"]))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, ClamSegError):
-        forget(asked)
-        return None
-
-
-def remember(asked: dict[str, Any], answer: Remembered, measured: list[dict[str, Any]]) -> None:
-    """Writes an answer with all that was measured; a cache that cannot be written is no reason to stop."""
-    told = {"question": asked, "choice": asdict(answer.choice), "agreement": answer.agreement, "measured": measured}
-    with suppress(ClamSegError, OSError), whole_file(_place(asked)) as path:
-        path.write_text(json.dumps(told, indent=1), encoding="utf-8")
-
-
-def forget(asked: dict[str, Any]) -> None:
-    """Removes an answer."""
-    with suppress(OSError):
-        _place(asked).unlink()
-
-
-def converted_file(network: str, part: Sequence[int], kind: str, write: Callable[[Path], Path]) -> Path:
+def converted_file(config: ModelConfig, level: int, kind: str, write: Callable[[Path], Path]) -> Path:
     """A network converted for `kind`, from the cache where every byte is still as written, else written anew.
 
     Args:
-        network: `network_of` its model.
-        part: of the network that was converted, in numbers.
+        config: of the model: its weights, and the size of the crops that it is converted for.
+        level: of the network.
         write: writes into a folder and returns the path of the file to load.
 
     Raises:
         OutputError: the cache cannot be written.
     """
-    asked = json.dumps([network, list(part), kind, versions_of_engines()], sort_keys=True)
-    folder = cache_folder() / "engines" / f"{kind}-{hashlib.sha256(asked.encode()).hexdigest()[:20]}"
+    depends_on = json.dumps([config.weights_sha256, config.image_size, level, kind, versions_of_engines()])
+    folder = cache_folder() / "engines" / f"{kind}-{hashlib.sha256(depends_on.encode()).hexdigest()[:20]}"
     known = _intact(folder)
     if known is not None:
         return known

@@ -1,289 +1,189 @@
-"""Which engine runs a model here: measured once, checked against the reference, remembered.
+"""Which engine runs a model here: a short rule by device and processor, each checked against the reference.
 
-The reference is the network as trained, in float32. Any other engine must mark at least 99.9 % of the organ's pixels
-of real crops as the reference does, or it is not taken. Measuring costs a few seconds, so `auto` runs the reference
-where the work ahead is shorter than that.
+| where | `auto` takes |
+|---|---|
+| little work, on any device | the reference: opening another engine would cost more than it saves |
+| CUDA GPU | torch in float16 |
+| ARM processor | MNN in float16, else torch |
+| processor that is faster with bfloat16 | OpenVINO in bfloat16, else torch in bfloat16 |
+| any other processor | MNN, else OpenVINO, else torch, in float32 |
+
+An engine that is not installed is passed over (figures: docs/performance.md). The reference is the network as trained, in
+float32. Any other engine must mark at least 99.9 % of the organ's pixels of real crops as the reference does, or the next
+one of the rule is tried, in the end the reference. How much work is little depends on the scan alone, so that a scan
+has the same result by itself and among others.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+import platform
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ClamSegLib.decoding.refinement import refined
-from ClamSegLib.engines.build import open_engine, open_steps
-from ClamSegLib.engines.cache import Remembered, forget, identity_of, question, recall, remember
-from ClamSegLib.engines.candidates import by_promise, engines_to_try
+from ClamSegLib.engines.build import network_at, open_engine
 from ClamSegLib.engines.engine import Engine, EngineChoice
-from ClamSegLib.engines.torch_folded import can_fold
-from ClamSegLib.level_steps import LevelSteps
 from ClamSegLib.model.checkpoint import LoadedModel
-from ClamSegLib.system.errors import ClamSegError
+from ClamSegLib.organ.crop_and_normalise import Preparation
+from ClamSegLib.system.device import is_bfloat16_fast
+from ClamSegLib.system.errors import ClamSegError, InputError, OutputError
+from ClamSegLib.system.installation import ENGINE_PACKAGES, installed_engines
 from ClamSegLib.system.progress import Reporter
 
 SMALLEST_AGREEMENT = 0.999
 SAMPLE_SLICES = 4
 DEFAULT_BATCH = 8
-_WORTH_MEASURING_S = 5.0
-_MEASURING_BUDGET_S = 20.0
-_RUNS, _RUNS_BUDGET_S = 3, 1.5
-# A later candidate must be clearly faster, or noise decides.
-_CLEARLY_FASTER = 0.95
+# About five seconds of an ordinary processor.
+_LITTLE_WORK_GFLOP = 400.0
 _LARGEST_MAPS_BYTES = 512 * 2**20
-# A second run settles nothing where the first took so much longer than the best.
-_HOPELESS = 1.5
+_ARM = ("arm64", "aarch64")
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be run: a model at a level, on a device, with crops of the very case to try engines on.
+    """What is to be run: the slices of a case through a model at a level, on a device.
 
     Attributes:
-        asked: of `engine.ENGINES`.
-        sample: (B,1,S,S) crops, a few.
-        organ: (B,S,S) their organ.
-        slices_ahead: how many slices will be run.
+        engine: asked for, of `engine.ENGINES`.
         batch_size: asked for, or None.
     """
 
+    preparation: Preparation
     model: LoadedModel
     level: int
     device: torch.device
-    asked: str
-    sample: NDArray[np.float32]
-    organ: NDArray[np.bool_]
-    slices_ahead: int
+    engine: str
     batch_size: int | None = None
+
+    def sample(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Crops (B,1,S,S) from the middle of the organ, where lesions and edges are, and their organ (B,S,S)."""
+        with_organ = np.flatnonzero(self.preparation.mask.any(axis=(1, 2)))
+        some = with_organ if len(with_organ) else np.arange(self.preparation.n_slices)
+        places = np.linspace(0, len(some) - 1, min(SAMPLE_SLICES, len(some)) + 2)[1:-1].round().astype(int)
+        index = np.unique(some[places])
+        return self.preparation.network_input(index), self.preparation.organ_input(index)
+
+
+def gflop_of(work: Work) -> float:
+    """Arithmetic of all convolutions, in 1e9 operations."""
+    side, products = work.model.config.image_size, 0
+    for name, weights in network_at(work.model, work.level).named_parameters():
+        if weights.dim() == 4:  # a convolution of node x_i_j, whose maps are halved i times
+            row = next((int(part.split("_")[1]) for part in name.split(".") if part.startswith("x_")), 0)
+            products += weights.numel() * (side >> row) ** 2
+    return 2e-9 * products * work.preparation.n_slices
 
 
 @dataclass(frozen=True)
 class OpenEngine:
-    """An engine ready to run, and how it came to be chosen.
-
-    Attributes:
-        agreement: share of the organ's pixels marked as by the reference; 1 for the reference.
-        reason: 'reference', 'measured', or 'remembered'.
-    """
+    """An engine ready to run, and which share of the organ's pixels of the sample it marks as the reference does."""
 
     engine: Engine
-    agreement: float
-    reason: str
+    agreement: float = 1.0
 
 
-@dataclass(frozen=True)
-class OpenSteps:
-    """The steps to several levels, ready to run; the rest as for `OpenEngine`, agreement the smallest of the levels."""
+def require_engine(asked: str, device: torch.device) -> None:
+    """Refuses an engine that is not installed, or does not run on the device.
 
-    steps: LevelSteps
-    agreement: float
-    reason: str
+    Raises:
+        InputError: said with what to do.
+    """
+    if asked in ENGINE_PACKAGES and asked not in installed_engines():
+        raise InputError(f"Engine '{asked}' is not installed; install it with pip install 'clamseg[{asked}]'.")
+    if asked in ENGINE_PACKAGES and device.type != "cpu":
+        raise InputError(f"Engine '{asked}' computes on the CPU here, not on {device}; add --device cpu.")
+
+
+def precisions_here(device: torch.device) -> tuple[str, ...]:
+    """float32, and bfloat16 where the device is not slower with it: elsewhere one pass would take minutes."""
+    return ("float32", "bfloat16") if is_bfloat16_fast(device.type) else ("float32",)
+
+
+def engines_by_rule(asked: str, device: torch.device) -> list[tuple[str, str]]:
+    """Engine and precision, the one to take first; those after it where it does not agree or open."""
+    if device.type != "cpu":
+        return [("torch", "float16"), ("torch", "float32")]
+    rule = [("mnn", "float32"), ("openvino", "float32"), ("torch", "float32")]
+    if platform.machine().lower() in _ARM:
+        rule = [("mnn", "float16"), ("torch", "float32"), ("openvino", "float32"), ("mnn", "float32")]
+    elif "bfloat16" in precisions_here(device):
+        rule = [("openvino", "bfloat16"), ("torch", "bfloat16"), *rule]
+    kinds = ["torch", *installed_engines()] if asked == "auto" else [asked]
+    return [(kind, precision) for kind, precision in rule if kind in kinds]
 
 
 def choose_engine(work: Work, reporter: Reporter | None = None) -> OpenEngine:
-    """The engine for some work: remembered, or measured now, or the reference where measuring is not worth it.
+    """The engine for some work, kept with the model for the next case.
 
     Raises:
-        InputError: an engine was asked for that is unknown, not installed, or does not run on the device.
+        InputError: an engine was asked for that is not installed, or does not run on the device.
     """
-    reporter = reporter or Reporter()
-    kinds = engines_to_try(work.asked, work.device)
-    if work.asked == "reference":
+    require_engine(work.engine, work.device)
+    if work.engine == "reference" or (work.engine == "auto" and gflop_of(work) < _LITTLE_WORK_GFLOP):
         return _reference(work)
-    asked = question(identity_of(work.model.config), work.level, str(work.device), work.asked, torch.get_num_threads())
-    known = recall(asked)
-    if known is not None:
-        try:
-            choice = replace(known.choice, batch_size=work.batch_size or known.choice.batch_size)
-            return OpenEngine(open_engine(work.model, work.level, work.device, choice), known.agreement, "remembered")
-        except Exception:  # a library that was damaged since; what it raises is its own affair
-            forget(asked)
-    if work.asked == "auto" and not _worth_measuring(work):
-        return _reference(work)
-    reporter.progress(0, 1, "choosing an engine (once per model)")
-    trial = _Trial(work, reporter)
-    fastest = trial.fastest(kinds)
-    reporter.progress(1, 1, "choosing an engine (once per model)")
-    if fastest is None:
-        return _reference(work)
-    agreement = trial.agreement[fastest]
-    remember(asked, Remembered(fastest, agreement), trial.table())
-    choice = replace(fastest, batch_size=work.batch_size or fastest.batch_size)
-    return OpenEngine(open_engine(work.model, work.level, work.device, choice), agreement, "measured")
+    key = (work.level, str(work.device), work.engine, work.batch_size, torch.get_num_threads())
+    kept: OpenEngine | None = work.model.engines.get(key)
+    if kept is None:
+        kept = work.model.engines[key] = _first_that_agrees(work, reporter or Reporter())
+    return kept
 
 
 def _reference(work: Work) -> OpenEngine:
     choice = EngineChoice(batch_size=work.batch_size or DEFAULT_BATCH)
-    return OpenEngine(open_engine(work.model, work.level, work.device, choice), 1.0, "reference")
+    return OpenEngine(open_engine(work.model, work.level, work.device, choice))
 
 
-def checked_steps(work: Work, levels: Sequence[int], opened: OpenEngine, reporter: Reporter) -> OpenSteps:
-    """The steps by which a chosen engine reaches `levels`; those of the reference where its masks differ at one of them.
-
-    Args:
-        work: what `opened` was chosen for.
-        levels: shallow first, the last that of `work`.
-    """
-    choice = opened.engine.choice
-
-    def reference() -> LevelSteps:
-        return open_steps(work.model, levels, work.device, EngineChoice(batch_size=choice.batch_size))
-
-    if choice.engine == "reference":
-        return OpenSteps(reference(), 1.0, opened.reason)
-    asked = question(
-        identity_of(work.model.config), levels, str(work.device), choice.in_words(), torch.get_num_threads()
-    )
-    known = recall(asked)
-    try:
-        steps = open_steps(work.model, levels, work.device, choice)
-        if known is not None:
-            return OpenSteps(steps, known.agreement, opened.reason)
-        agreement = min(
-            _agreement(work, found, _marked(work, expected))
-            for found, expected in zip(_at_levels(steps, work), _at_levels(reference(), work), strict=True)
-        )
-        if agreement >= SMALLEST_AGREEMENT:
-            remember(asked, Remembered(choice, agreement), [])
-            return OpenSteps(steps, agreement, opened.reason)
-        why = f"its masks agree with the reference on {agreement:.3%} of the organ"
-    except ClamSegError as error:
-        why = str(error)
-    except Exception as error:  # engines are foreign libraries; one that fails is only not taken
-        why = f"it failed ({type(error).__name__})"
-    reporter.note(f"Engine {choice.in_words()} is not taken level by level: {why.rstrip('.')}.")
-    return OpenSteps(reference(), 1.0, "reference")
-
-
-def _at_levels(steps: LevelSteps, work: Work) -> list[NDArray[np.float32]]:
-    """P_L (B,K,S,S) of the sample at every level."""
-    halfway = steps.begin(np.arange(len(work.sample)), work.sample)
-    found = [steps.maps(halfway)[0]]
-    for step in range(1, len(steps.levels)):
-        halfway = steps.go_on(step, halfway)
-        found.append(steps.maps(halfway)[0])
-    return found
-
-
-def _worth_measuring(work: Work) -> bool:
-    if work.slices_ahead < 2 * SAMPLE_SLICES:
-        return False
-    engine = _reference(work).engine
-    engine.run(work.sample[:1])
-    started = time.perf_counter()
-    engine.run(work.sample[:1])
-    return (time.perf_counter() - started) * work.slices_ahead > _WORTH_MEASURING_S
-
-
-class _Trial:
-    """Tries engines on the crops of a case, each best so far against the next."""
-
-    def __init__(self, work: Work, reporter: Reporter) -> None:
-        self.work, self.reporter = work, reporter
-        self.until = time.perf_counter() + _MEASURING_BUDGET_S
-        self.seconds: dict[EngineChoice, float] = {}
-        self.agreement: dict[EngineChoice, float] = {}
-        self.refused: dict[EngineChoice, str] = {}
-        self.expected = _marked(work, _reference(work).engine.run(work.sample)[0])
-
-    def fastest(self, kinds: list[str]) -> EngineChoice | None:
-        """Times candidates: threads, then engines and precision, the order of the branches, the batch.
-
-        None where no candidate agrees with the reference.
-        """
-        limit = torch.get_num_threads()
-        first = EngineChoice(kinds[0], "float32", limit, min(4, self._largest_batch()))
-        best = self._try(first, first, in_any_case=True)
-        if self.work.device.type == "cpu":
-            for threads in sorted({1, limit // 2} - {0, limit}):
-                best = self._try(replace(best, threads=threads), best)
-        plain = best
-        tried = {first.engine}
-        for kind, precision in by_promise(kinds, self.work.device):
-            # What each engine does best is tried however long those before took.
-            best = self._try(replace(plain, engine=kind, precision=precision), best, in_any_case=kind not in tried)
-            tried.add(kind)
-        if best.engine == "torch" and len(self.work.model.twin.branches) > 1 and can_fold(self.work.model.twin):
-            best = self._try(replace(best, branches="together"), best)
-        # MNN runs slices one at a time whatever the batch.
-        for batch in () if best.engine == "mnn" else (1, 2, 8, 16):
-            if batch <= self._largest_batch() and self.work.batch_size is None:
-                best = self._try(replace(best, batch_size=batch), best)
-        return best if best in self.seconds else None
-
-    def table(self) -> list[dict[str, object]]:
-        """What was measured, for the file that remembers it."""
-        rows: list[dict[str, object]] = [
-            {**asdict(c), "seconds_per_slice": s, "refused": self.refused.get(c, "")} for c, s in self.seconds.items()
-        ]
-        return rows + [{**asdict(c), "refused": why} for c, why in self.refused.items() if c not in self.seconds]
-
-    def _try(self, choice: EngineChoice, best: EngineChoice, in_any_case: bool = False) -> EngineChoice:
-        """The better of two choices, once `choice` was timed and compared with the reference."""
-        if choice in self.seconds or choice in self.refused:
-            return best
-        if not in_any_case and time.perf_counter() > self.until:
-            return best
+def _first_that_agrees(work: Work, reporter: Reporter) -> OpenEngine:
+    sample, organ = work.sample()
+    reference = _reference(work)
+    expected = reference.engine.run(sample)[0]
+    for kind, precision in engines_by_rule(work.engine, work.device):
+        threads = torch.get_num_threads() if work.device.type == "cpu" else 0
+        choice = EngineChoice(kind, precision, threads, work.batch_size or min(DEFAULT_BATCH, _largest_batch(work)))
         try:
-            engine = open_engine(self.work.model, self.work.level, self.work.device, choice)
-            self.agreement[choice] = _agreement(self.work, engine.run(self.work.sample)[0], self.expected)
-            if self.agreement[choice] < SMALLEST_AGREEMENT:
-                self._refuse(choice, f"its masks agree with the reference on {self.agreement[choice]:.3%} of the organ")
-                return best
-            self.seconds[choice] = self._seconds(engine, self.seconds.get(best))
+            engine = open_engine(work.model, work.level, work.device, choice)
+            agreement = _agreement(work, engine.run(sample)[0], expected, sample, organ)
+            if agreement >= SMALLEST_AGREEMENT:
+                return OpenEngine(engine, agreement)
+            why = f"its masks agree with the reference on {agreement:.3%} of the organ"
+        except OutputError as error:
+            why = f"{str(error).rstrip('.')} (a converted network is kept there)"
         except ClamSegError as error:
-            self._refuse(choice, str(error))
-            return best
+            why = str(error)
         except Exception as error:  # engines are foreign libraries; one that fails is only not taken
-            self._refuse(choice, f"it failed ({type(error).__name__})")
-            return best
-        known = self.seconds.get(best)
-        return choice if known is None or self.seconds[choice] < _CLEARLY_FASTER * known else best
-
-    def _refuse(self, choice: EngineChoice, why: str) -> None:
-        self.refused[choice] = why
-        self.reporter.note(f"Engine {choice.in_words()} is not taken: {why.rstrip('.')}.")
-
-    def _seconds(self, engine: Engine, best: float | None) -> float:
-        """Seconds a slice, the fastest of a few runs: other work on the machine only ever adds to them."""
-        batch = engine.choice.batch_size
-        image = self.work.sample[np.arange(batch) % len(self.work.sample)]
-        if batch != len(self.work.sample):
-            engine.run(image)  # warm for this size; for the sample's the comparison with the reference was that
-        until = time.perf_counter() + _RUNS_BUDGET_S
-        runs: list[float] = []
-        while not runs or (len(runs) < _RUNS and time.perf_counter() < until):
-            started = time.perf_counter()
-            engine.run(image)
-            runs.append(time.perf_counter() - started)
-            if best is not None and runs[-1] / batch > _HOPELESS * best:
-                break
-        return min(runs) / batch
-
-    def _largest_batch(self) -> int:
-        """So many slices that the widest maps of a branch stay in half a gigabyte."""
-        network, side = self.work.model.config.network, self.work.model.config.image_size
-        per_slice = side * side * 4 * network.features[0] * 2 * (self.work.level + 1)
-        return max(1, _LARGEST_MAPS_BYTES // per_slice)
+            why = f"it failed ({type(error).__name__})"
+        reporter.note(f"Engine {choice.describe()} is not taken: {why.rstrip('.')}.")
+    return reference
 
 
-def _marked(work: Work, found: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Pixels of the sample above the threshold, as stored: in steps of 1/255."""
-    refinement = work.model.config.refinement
-    if refinement is not None:
-        found = refined(found, work.sample, work.organ, refinement)
-    steps = np.round(np.clip(found, 0, 1) * 255)
-    return np.asarray(steps > 255 * work.model.config.threshold)
+def _largest_batch(work: Work) -> int:
+    """So many slices that the widest maps of a branch stay in half a gigabyte."""
+    network, side = work.model.config.network, work.model.config.image_size
+    per_slice = side * side * 4 * network.features[0] * 2 * (work.level + 1)
+    return max(1, _LARGEST_MAPS_BYTES // per_slice)
 
 
-def _agreement(work: Work, found: NDArray[np.float32], expected: NDArray[np.bool_]) -> float:
-    """Smallest share, over the conditions, of the organ's pixels that are marked as expected."""
+def _agreement(
+    work: Work,
+    found: NDArray[np.float32],
+    expected: NDArray[np.float32],
+    sample: NDArray[np.float32],
+    organ: NDArray[np.bool_],
+) -> float:
+    """Smallest share, over the conditions, of the organ's pixels that a user sees marked alike."""
     if not np.isfinite(found).all():
         raise ClamSegError("its maps hold values that are no numbers")
-    same = _marked(work, found) == expected
-    inside = work.organ if work.organ.any() else np.ones_like(work.organ)
+    config = work.model.config
+
+    def marked(maps: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Pixels above the threshold, as stored: in steps of 1/255."""
+        if config.refinement is not None:
+            maps = refined(maps, sample, organ, config.refinement)
+        return np.asarray(np.round(np.clip(maps, 0, 1) * 255) > 255 * config.threshold)
+
+    same = marked(found) == marked(expected)
+    inside = organ if organ.any() else np.ones_like(organ)
     return min(float(same[:, k][inside].mean()) for k in range(same.shape[1]))

@@ -1,4 +1,4 @@
-"""A network, or a step between two of its levels, written for other programs: ONNX, OpenVINO and MNN."""
+"""A network written for other programs: ONNX, OpenVINO and MNN."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ClamSegLib.level_steps import NextNodes, shapes_of_step
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.twin import TwinUNet, decode
 from ClamSegLib.system.errors import ClamSegError, InputError
-from ClamSegLib.system.silence_c_output import printf_unheard
+from ClamSegLib.system.silence_c_output import suppress_c_stdout
 
 _CONVERTER = """
 import sys
@@ -75,18 +74,23 @@ def decoded_graph(twin: TwinUNet, config: ModelConfig) -> Graph:
     )
 
 
-def step_graph(twin: TwinUNet, config: ModelConfig, first: int, last: int, ends: bool) -> Graph:
-    """The step from the nodes with i + j < `first` (0: from the image) to level `last`; see `level_steps.NextNodes`."""
-    inputs, outputs = shapes_of_step(config, first, last, ends)
-    network: nn.Module = NextNodes(twin.branches, first, last, ends)
-    if config.network.kind != "unetplusplus":
-        network = _AllHeads(twin)
-    return Graph(network.eval(), inputs, outputs)
+def shapes_of_logits(config: ModelConfig, level: int) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
+    """Names and shapes (C,H,W) of what `logits_graph` takes and gives."""
+    network, side = config.network, config.image_size
+    heads: dict[str, tuple[int, ...]] = {
+        f"branch_{k}_head_{j}": (network.classes, side, side)
+        for k in range(network.branches)
+        for j in range(level, 0, -1)
+    }
+    return {"image": (network.in_channels, side, side)}, heads
+
+
+def logits_graph(twin: TwinUNet, config: ModelConfig, level: int) -> Graph:
+    """Image to the logits of all heads of `level`, branch by branch, deepest first."""
+    return Graph(_AllHeads(twin).eval(), *shapes_of_logits(config, level))
 
 
 class _AllHeads(nn.Module):
-    """Image (B,1,S,S) -> the logits of all heads of networks that have no levels."""
-
     def __init__(self, twin: TwinUNet) -> None:
         super().__init__()
         self.twin = twin
@@ -134,7 +138,7 @@ def import_mnn() -> Any:
         InputError: MNN is missing.
     """
     try:
-        with printf_unheard():
+        with suppress_c_stdout():
             import MNN
     except ImportError as error:
         raise InputError("MNN is missing; install it with pip install 'clamseg[mnn]'.") from error

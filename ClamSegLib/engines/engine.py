@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from ClamSegLib.system.errors import InputError
 
-ENGINES = ("auto", "reference", "torch", "openvino", "onnx", "mnn")
+ENGINES = ("auto", "reference", "torch", "openvino", "mnn")
 PRECISIONS = ("float32", "bfloat16", "float16")
-BRANCH_ORDERS = ("in turn", "together")
 
 Maps = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -22,35 +21,31 @@ class EngineChoice:
     """How the network runs; with the same choice a machine gives the same result.
 
     Attributes:
-        engine: 'reference' (as trained, float32), 'torch', 'openvino', 'onnx' or 'mnn'.
+        engine: 'reference' (as trained, float32), 'torch', 'openvino' or 'mnn'.
         precision: of the convolutions.
         threads: CPU threads; 0 as many as torch was told.
         batch_size: slices at once.
-        branches: 'in turn', or 'together' as groups of one network; engines other than torch decide themselves.
     """
 
     engine: str = "reference"
     precision: str = "float32"
     threads: int = 0
     batch_size: int = 8
-    branches: str = "in turn"
 
     def __post_init__(self) -> None:
-        allowed = {"engine": ENGINES[1:], "precision": PRECISIONS, "branches": BRANCH_ORDERS}
+        allowed = {"engine": ENGINES[1:], "precision": PRECISIONS}
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise InputError(f"{name} {getattr(self, name)!r} must be one of {', '.join(values)}.")
         if self.threads < 0 or self.batch_size < 1:
             raise InputError("threads must be at least 0 and batch_size at least 1.")
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """For people: 'torch, bfloat16, 2 threads, 8 slices at once'."""
         words = [self.engine, self.precision]
         if self.threads:
             words.append(f"{self.threads} thread{'s' if self.threads > 1 else ''}")
         words.append(f"{self.batch_size} slice{'s' if self.batch_size > 1 else ''} at once")
-        if self.branches == "together":
-            words.append("branches together")
         return ", ".join(words)
 
 
@@ -60,6 +55,7 @@ class Engine(ABC):
     def __init__(self, choice: EngineChoice) -> None:
         self.choice = choice
 
+    @abstractmethod
     def run(self, image: NDArray[np.float32]) -> Maps:
         """Probability and disagreement of crops.
 
@@ -68,8 +64,7 @@ class Engine(ABC):
 
         Returns:
             (B, K, S, S) float32 in 0..1 each.
-        """
-        return self._run(image)
 
-    @abstractmethod
-    def _run(self, image: NDArray[np.float32]) -> Maps: ...
+        Raises:
+            EngineError: the engine failed, or answered with values that are no numbers.
+        """

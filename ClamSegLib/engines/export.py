@@ -40,16 +40,13 @@ def export_model(
     Args:
         kind: 'onnx' or 'openvino'.
         folder: becomes visible when complete and compared.
-        level: 1..depth; None for the deepest.
+        level: 1..depth; None for the model's own.
 
     Raises:
-        InputError: the level is not there, a package is missing, or the folder exists.
+        InputError: the level does not exist, a package is missing, or the folder exists.
         ClamSegError: the exported network answers differently.
     """
-    depth = model.config.network.heads
-    level = depth if level is None else level
-    if not 1 <= level <= depth:
-        raise InputError(f"Level {level} is not there; model '{model.config.name}' has the levels 1 to {depth}.")
+    level = model.config.level_of(level)
     graph = decoded_graph(model.twin.pruned(level), model.config)
     with whole_folder(folder, overwrite) as part:
         if kind == "onnx":

@@ -1,4 +1,4 @@
-"""A network, or a step of one, in MNN on the CPU, which computes kernels of 3 by Winograd's method.
+"""A network in MNN on the CPU, which computes kernels of 3 by Winograd's method.
 
 Winograd's method needs 2.25 to 5 times fewer multiplications than a convolution has, for sums that round by about a
 thousandth of a logit. Slices run one at a time: MNN chooses its method by the number of slices, so a slice's

@@ -1,4 +1,4 @@
-"""A network, or a step of one, in OpenVINO on the CPU; bfloat16 is a hint that OpenVINO follows where the processor has it."""
+"""A network in OpenVINO on the CPU; bfloat16 is a hint that OpenVINO follows where the processor has it."""
 
 from __future__ import annotations
 

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from ClamSegLib.engines.build import open_engine
-from ClamSegLib.engines.candidates import engines_to_try
+from ClamSegLib.engines.choose import require_engine
 from ClamSegLib.engines.engine import EngineChoice
 from ClamSegLib.model.checkpoint import LoadedModel
-from ClamSegLib.system.engine_packages import ENGINE_PACKAGES
 from ClamSegLib.system.errors import ClamSegError, InputError
+from ClamSegLib.system.installation import ENGINE_PACKAGES
 
 LARGEST_DIFFERENCE = 0.01
 
@@ -35,7 +35,7 @@ def try_engine(model: LoadedModel, kind: str) -> float:
     if kind not in ENGINE_PACKAGES:
         raise InputError(f"Engine '{kind}' cannot be tried; allowed are {', '.join(ENGINE_PACKAGES)}.")
     cpu = torch.device("cpu")
-    engines_to_try(kind, cpu)
+    require_engine(kind, cpu)
     level = model.config.network.heads
     size = (2, model.config.network.in_channels, model.config.image_size, model.config.image_size)
     image = np.random.default_rng(0).standard_normal(size).astype(np.float32)

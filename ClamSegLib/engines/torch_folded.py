@@ -1,9 +1,7 @@
-"""The network in torch, made for running only: normalisation folded into the convolutions, channels last, both branches.
+"""The network in torch, made for running only: normalisation folded into the convolutions, channels last.
 
 Folding: in evaluation mode batch normalisation is a fixed scale and shift per channel, so it disappears in the
-weights of the convolution before it. `together` runs both branches as one network of grouped convolutions, which
-halves the number of calls and pays for narrow networks; `in turn` runs one after the other. Heads and decoding
-compute in float32 whatever the precision.
+weights of the convolution before it. Heads and decoding compute in float32 whatever the precision.
 """
 
 from __future__ import annotations
@@ -17,14 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, conv_transpose2d
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ClamSegLib.engines.engine import Engine, EngineChoice
-from ClamSegLib.level_steps import LevelSteps, NextNodes, bounds, require_numbers
+from ClamSegLib.engines.engine import Engine, EngineChoice, Maps
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.twin import TwinUNet, decode
 from ClamSegLib.model.unetplusplus import Node, UNetPlusPlus
+from ClamSegLib.system.errors import EngineError
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -43,22 +40,29 @@ def torch_threads(count: int) -> Iterator[None]:
 
 
 def folded(twin: TwinUNet) -> TwinUNet:
-    """A copy in evaluation mode whose batch normalisations stand in the weights; instance normalisation stays."""
+    """A copy in evaluation mode whose batch normalisations stand in the weights."""
     copied = copy.deepcopy(twin).eval()
     for node in copied.modules():
-        if not isinstance(node, Node):
-            continue
-        for conv, norm in (("conv1", "norm1"), ("conv2", "norm2")):
-            old = getattr(node, norm)
-            if isinstance(old, nn.BatchNorm2d):
-                setattr(node, conv, fuse_conv_bn_eval(getattr(node, conv), old))
+        if isinstance(node, Node):
+            for conv, norm in (("conv1", "norm1"), ("conv2", "norm2")):
+                setattr(node, conv, fuse_conv_bn_eval(getattr(node, conv), getattr(node, norm)))
                 setattr(node, norm, nn.Identity())
     return copied
 
 
-def can_fold(twin: TwinUNet) -> bool:
-    """Whether every branch is a UNet++ with batch normalisation, which `FoldedBranches` computes."""
-    return twin.network.normalisation == "batch" and all(isinstance(s, UNetPlusPlus) for s in twin.branches)
+def maps_of(logits: Sequence[Sequence[Tensor]], config: ModelConfig, choice: EngineChoice) -> Maps:
+    """Probability and disagreement (B,K,S,S) float32 of logits as `TwinUNet.forward` gives them.
+
+    Raises:
+        EngineError: a logit is infinite or no number; decoded, it would mark nothing, or everything, without a word.
+    """
+    if not all(bool(head.isfinite().all()) for heads in logits for head in heads):
+        raise EngineError(
+            f"The engine '{choice.engine}' answered with values that are no numbers; "
+            + ("the model is damaged." if choice.engine == "reference" else "run again with --engine reference.")
+        )
+    found, differs = decode(logits, config)
+    return found.float().cpu().numpy(), differs.float().cpu().numpy()
 
 
 class JoinedMaps:
@@ -72,100 +76,50 @@ class JoinedMaps:
         self._memory = torch.empty(0)
 
     def of(self, parts: Sequence[Tensor]) -> Tensor:
-        """`parts` (B, H, W, branch, channel) one after the other along the channels; valid until the next call."""
-        shape = (*parts[0].shape[:4], sum(p.shape[4] for p in parts))
+        """`parts` (B,C,H,W), channels last, one after the other along the channels; valid until the next call."""
+        batch, _, height, width = parts[0].shape
+        shape = (batch, height, width, sum(part.shape[1] for part in parts))
         numbers = math.prod(shape)
         kept = self._memory
         if kept.numel() < numbers or kept.dtype != parts[0].dtype or kept.device != parts[0].device:
             self._memory = torch.empty(0)  # the old is given back before the new is asked for
             self._memory = torch.empty(numbers, dtype=parts[0].dtype, device=parts[0].device)
-        return torch.cat(list(parts), dim=4, out=self._memory[:numbers].view(shape))
+        joined = self._memory[:numbers].view(shape)
+        return torch.cat([part.permute(0, 2, 3, 1) for part in parts], dim=3, out=joined).permute(0, 3, 1, 2)
 
 
-class FoldedBranches(nn.Module):
-    """One or two folded UNet++ branches as one network; two run as groups of the same convolutions.
-
-    Maps lie in memory as (B, H, W, branch, channel), so that what a node joins is copied once, into its place.
+class FoldedBranch(nn.Module):
+    """A folded UNet++ whose joined maps lie in memory that is kept.
 
     Args:
-        branches: with folded normalisation, of one architecture and level.
+        branch: with folded normalisation; taken over, not copied.
         dtype: of maps and weights; heads stay in float32.
-        joined: shared by the branches that run in turn.
+        joined: shared by the branches, which run in turn.
     """
 
-    def __init__(self, branches: Sequence[UNetPlusPlus], dtype: torch.dtype, joined: JoinedMaps) -> None:
+    def __init__(self, branch: UNetPlusPlus, dtype: torch.dtype, joined: JoinedMaps) -> None:
         super().__init__()
-        self._memory = joined
-        self.n, self.level, self.dtype = len(branches), branches[0].level, dtype
-        self.weights = nn.ParameterDict()
-        self.layout: dict[str, tuple[int, int]] = {}
-        for name, first in branches[0].named_modules():
-            if not isinstance(first, nn.Conv2d | nn.ConvTranspose2d):
-                continue
-            twins = [branch.get_submodule(name) for branch in branches]
-            kind = torch.float32 if name.startswith("heads") else dtype
-            weight = torch.cat([t.weight.detach() for t in twins]).to(kind)  # type: ignore[operator]
-            bias = torch.cat([t.bias.detach() for t in twins]).to(kind)  # type: ignore[operator]
-            key = name.replace(".", "/")
-            self.weights[f"{key}/weight"] = nn.Parameter(weight.contiguous(memory_format=torch.channels_last), False)
-            self.weights[f"{key}/bias"] = nn.Parameter(bias, False)
-            self.layout[key] = (first.stride[0], int(first.padding[0]))
+        self._branch, self._dtype, self._joined = branch.to(dtype), dtype, joined
+        self._branch.heads.float()
 
-    def _conv(self, name: str, x: Tensor, groups: int) -> Tensor:
-        stride, padding = self.layout[name]
-        weight, bias = self.weights[f"{name}/weight"], self.weights[f"{name}/bias"]
-        return conv2d(x, weight, bias, stride, padding, groups=groups)
-
-    def _node(self, name: str, x: Tensor, groups: int) -> Tensor:
-        x = self._conv(f"{name}/conv1", x, groups).relu_()
-        return self._conv(f"{name}/conv2", x, self.n).relu_()
-
-    def _joined(self, parts: list[Tensor]) -> Tensor:
-        """Branch by branch the channels of all parts."""
-        b, _, h, w = parts[0].shape
-        split = [p.permute(0, 2, 3, 1).reshape(b, h, w, self.n, -1) for p in parts]
-        return self._memory.of(split).view(b, h, w, -1).permute(0, 3, 1, 2)
-
-    def forward(self, image: Tensor) -> list[list[Tensor]]:
-        """As `TwinUNet.forward`: per branch the logits of its heads, deepest first, float32."""
-        x: dict[tuple[int, int], Tensor] = {}
-        self.go_on(x, image, 0, self.level)
-        return self.heads_of(x, 1, self.level)
-
-    def go_on(self, x: dict[tuple[int, int], Tensor], image: Tensor | None, first: int, last: int) -> None:
-        """As `UNetPlusPlus.go_on`; a map holds the channels of all branches one after the other."""
-        for i in range(first, last + 1):
-            if i == 0:
-                assert image is not None
-                # All branches see the same image, so their first convolutions are one without groups.
-                x[0, 0] = self._node("nodes/x_0_0", image.to(self.dtype), 1)
-            else:
-                x[i, 0] = self._node(f"nodes/x_{i}_0", x[i - 1, 0], self.n)
-            if f"repeats/x_{i}_0/conv1" in self.layout:
-                x[i, 0] = self._node(f"repeats/x_{i}_0", x[i, 0], self.n)
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """As `UNetPlusPlus.forward` at the branch's own level."""
+        own, x = self._branch, dict[tuple[int, int], Tensor]()
+        for i in range(own.level + 1):
+            x[i, 0] = self._node(own.nodes[f"x_{i}_0"], x[i - 1, 0] if i else image.to(self._dtype))
+            if f"x_{i}_0" in own.repeats:
+                x[i, 0] = self._node(own.repeats[f"x_{i}_0"], x[i, 0])
             for j in range(1, i + 1):
                 row = i - j
-                up = f"ups/x_{row}_{j}"
-                above = conv_transpose2d(
-                    x[row + 1, j - 1], self.weights[f"{up}/weight"], self.weights[f"{up}/bias"], 2, groups=self.n
-                )
-                joined = self._joined([*(x[row, k] for k in range(j)), above])
-                x[row, j] = self._node(f"nodes/x_{row}_{j}", joined, self.n)
+                up = own.ups[f"x_{row}_{j}"](x[row + 1, j - 1])
+                x[row, j] = self._node(own.nodes[f"x_{row}_{j}"], self._joined.of([*(x[row, k] for k in range(j)), up]))
+        return [own.heads[f"x_0_{j}"](x[0, j].float()) for j in range(own.level, 0, -1)]
 
-    def heads_of(self, x: dict[tuple[int, int], Tensor], first: int, last: int) -> list[list[Tensor]]:
-        """Per branch the logits of the heads `last` .. `first` from the nodes, float32."""
-        heads = [self._conv(f"heads/x_0_{j}", x[0, j].float(), self.n) for j in range(last, first - 1, -1)]
-        return [[head.chunk(self.n, 1)[k] for head in heads] for k in range(self.n)]
-
-
-def _folded_branches(
-    twin: TwinUNet, dtype: torch.dtype, choice: EngineChoice, device: torch.device
-) -> list[FoldedBranches]:
-    """The branches of a folded twin one by one, or as one group."""
-    branches = [branch for branch in twin.branches if isinstance(branch, UNetPlusPlus)]
-    groups = [branches] if choice.branches == "together" else [[branch] for branch in branches]
-    joined = JoinedMaps()
-    return [FoldedBranches(group, dtype, joined).to(device) for group in groups]
+    @staticmethod
+    def _node(node: nn.Module, x: Tensor) -> Tensor:
+        x = node.conv1(x).relu_()  # type: ignore[operator]
+        found: Tensor = node.conv2(x).relu_()  # type: ignore[operator]
+        return found
 
 
 class ReferenceEngine(Engine):
@@ -176,13 +130,11 @@ class ReferenceEngine(Engine):
         self._config, self._device = config, device
         self._network = twin.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def _run(self, image: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def run(self, image: NDArray[np.float32]) -> Maps:
+        """As `Engine.run`."""
         given = torch.from_numpy(image).to(self._device).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), torch_threads(self.choice.threads if self._device.type == "cpu" else 0):
-            logits = self._logits(given)
-            require_numbers([head for heads in logits for head in heads], self.choice)
-            found, differs = decode(logits, self._config)
-        return found.float().cpu().numpy(), differs.float().cpu().numpy()
+            return maps_of(self._logits(given), self._config, self.choice)
 
     def _logits(self, image: Tensor) -> list[list[Tensor]]:
         logits: list[list[Tensor]] = self._network(image)
@@ -190,52 +142,15 @@ class ReferenceEngine(Engine):
 
 
 class TorchEngine(ReferenceEngine):
-    """The folded network with the precision, threads and order of the branches of its choice."""
+    """The folded network with the precision and threads of its choice."""
 
     def __init__(self, twin: TwinUNet, config: ModelConfig, choice: EngineChoice, device: torch.device) -> None:
         super().__init__(folded(twin), config, choice, device)
-        self._dtype = _DTYPES[choice.precision]
-        self._branches: list[FoldedBranches] = []
-        if can_fold(twin):
-            self._branches = _folded_branches(self._network, self._dtype, choice, device)
-            del self._network
-        else:
-            self._network = self._network.to(self._dtype)
+        self._dtype, joined = _DTYPES[choice.precision], JoinedMaps()
+        self._branches = [
+            FoldedBranch(branch, self._dtype, joined) if isinstance(branch, UNetPlusPlus) else branch.to(self._dtype)
+            for branch in self._network.branches
+        ]
 
     def _logits(self, image: Tensor) -> list[list[Tensor]]:
-        if self._branches:
-            return [heads for group in self._branches for heads in group(image)]
-        return super()._logits(image.to(self._dtype))
-
-
-class _TorchStep:
-    """A step on a device, in a precision, with a number of threads."""
-
-    def __init__(self, nodes: NextNodes, dtype: torch.dtype, choice: EngineChoice, device: torch.device) -> None:
-        self._nodes, self._dtype, self._device = nodes, dtype, device
-        self._threads = choice.threads if device.type == "cpu" else 0
-
-    def __call__(self, given: Sequence[Tensor]) -> Sequence[Tensor]:
-        moved = [maps.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last) for maps in given]
-        with torch.inference_mode(), torch_threads(self._threads):
-            found: Sequence[Tensor] = self._nodes(*moved)
-        return found
-
-
-def torch_steps(
-    twin: TwinUNet, config: ModelConfig, levels: Sequence[int], choice: EngineChoice, device: torch.device
-) -> LevelSteps:
-    """The network in steps to `levels`, by the engine 'reference' or 'torch'; of UNet++ only."""
-    branches: Sequence[nn.Module]
-    if choice.engine == "reference":
-        dtype = torch.float32
-        branches = list(twin.to(device, memory_format=torch.channels_last).branches)  # type: ignore[call-overload]
-    else:
-        dtype = _DTYPES[choice.precision]
-        own = folded(twin)
-        if can_fold(twin):
-            branches = _folded_branches(own, dtype, choice, device)
-        else:
-            branches = list(own.to(device, dtype, memory_format=torch.channels_last).branches)  # type: ignore[call-overload]
-    steps = [_TorchStep(NextNodes(branches, *bound), dtype, choice, device) for bound in bounds(levels)]
-    return LevelSteps(config, levels, choice, steps)
+        return [branch(image.to(self._dtype)) for branch in self._branches]

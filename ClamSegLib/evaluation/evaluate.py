@@ -6,7 +6,6 @@ import csv
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib import RESEARCH_ONLY, __version__
-from ClamSegLib.datasets.cases import UNKNOWN, Case, mask_plane, organ_of, read_cases
+from ClamSegLib.datasets.cases import UNKNOWN, Case, mask_plane, read_cases, searched
 from ClamSegLib.datasets.labelled_folder import LabelledFolder
-from ClamSegLib.evaluation.baselines import GradCam, intensity_map, values_map
+from ClamSegLib.evaluation.baselines import GradCam, intensity_map
 from ClamSegLib.evaluation.montage import Example, example_of, write_montage
 from ClamSegLib.evaluation.reliability import Reliability
 from ClamSegLib.evaluation.reliability_picture import write_reliability
@@ -24,6 +23,7 @@ from ClamSegLib.evaluation.scoreboard import Scoreboard
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.organ.crop_and_normalise import Preparation, normalise, prepare
 from ClamSegLib.segmentation.lesions import above_threshold
+from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.run_network import run_network
 from ClamSegLib.system.atomic_output import whole_folder
 from ClamSegLib.system.errors import InputError
@@ -35,7 +35,7 @@ Maps = Callable[[Preparation], tuple[NDArray[np.uint8], NDArray[np.uint8] | None
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """How to evaluate; `split` '' takes all rows, `neighbours` None does as each model says."""
+    """How to evaluate; `split` '' takes all rows, `level` and `slice_smoothing` None do as each model says."""
 
     split: str = ""
     baselines: bool = False
@@ -43,7 +43,7 @@ class EvaluationOptions:
     level: int | None = None
     batch_size: int = 8
     seed: int = 0
-    neighbours: bool | None = None
+    slice_smoothing: bool | None = None
 
 
 @dataclass
@@ -123,16 +123,17 @@ def _reliability(methods: Sequence[_Method]) -> dict[str, Any]:
 
 
 def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[_Method]:
+    wanted = SegmentOptions(
+        device=options.device,
+        level=options.level,
+        batch_size=options.batch_size,
+        engine="reference",
+        slice_smoothing=options.slice_smoothing,
+    )
+
     def of(model: LoadedModel) -> Maps:
         def maps(preparation: Preparation) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-            run = run_network(
-                preparation,
-                model,
-                device=options.device,
-                level=options.level,
-                batch_size=options.batch_size,
-                neighbours=options.neighbours,
-            )
+            run = run_network(preparation, model, wanted)
             return np.asarray(run.probability.max(axis=0)), np.asarray(run.disagreement.max(axis=0))
 
         return maps
@@ -151,10 +152,6 @@ def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[
     ]
     if options.baselines and models[0].config.task == "lesion":
         methods.append(_Method(Scoreboard("intensity threshold", None), models[0], alone(intensity_map)))
-        if models[0].config.refinement is not None:
-            for name, by_height in (("values alone", False), ("values alone, by height", True)):
-                maps = partial(values_map, by_height=by_height)
-                methods.append(_Method(Scoreboard(name, None), models[0], alone(maps)))
         methods.append(_Method(Scoreboard("Grad-CAM", None), models[0], alone(GradCam(models[0].twin).maps)))
     return methods
 
@@ -168,7 +165,7 @@ def _run(folder: LabelledFolder, rows: list[int], methods: list[_Method], report
         for number, method in enumerate(methods):
             key, config = id(method.model), method.model.config
             if key not in prepared:
-                prepared[key] = prepare(*organ_of(folder, case, config, reporter), config)
+                prepared[key] = prepare(*searched(folder, case, config, reporter), config)
             shown, disagreement = method.maps(prepared[key])
             found = _score_case(folder, case, method, prepared[key], shown, disagreement)
             if number == 0:

@@ -1,7 +1,7 @@
 """How far the maps of a model can be trusted: which sign of doubt tells errors, and what P_L is worth as a chance.
 
-Two signs of doubt are compared: the disagreement of the branches, and, for nothing, how undecided P_L itself is,
-1 - |2 P_L - 1|. Pixels are kept as counts per step of P_L and of disagreement, from which every figure follows.
+Two signs of doubt are compared: the disagreement of the branches and, at no cost, the doubt 1 - |2 P_L - 1| of
+P_L itself. Pixels are kept as counts per step of P_L and of disagreement, from which every figure follows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ClamSegLib.evaluation.calibration import STEPS, calibration_error, chance_by_labels, squared_error
 from ClamSegLib.metrics import rank_correlation
 
-DISAGREEMENT, UNDECIDED = "disagreement", "undecided"
+DISAGREEMENT, DOUBT = "disagreement", "doubt"
 FEWEST_PATIENTS = 5
 _COVERAGE = 0.9
 _P_L = np.arange(STEPS) / (STEPS - 1)
@@ -75,14 +75,14 @@ class Reliability:
         counts: (2, 256, 256) organ pixels without and with lesion by step of P_L and of disagreement.
         by_label: per patient (2, 256): organ pixels of normal and of diseased slices by step of P_L.
         by_outline: per patient (2, 256): organ pixels without and with lesion, where outlines are known.
-        marked: Dice, mean disagreement and mean undecidedness of the marks of each slice with a lesion and marks.
+        predicted: Dice, mean disagreement and mean doubt of the predicted pixels of each slice with a lesion.
     """
 
     threshold: float
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros((2, STEPS, STEPS), np.int64))
     by_label: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     by_outline: dict[str, NDArray[np.int64]] = field(default_factory=dict)
-    marked: list[tuple[float, float, float]] = field(default_factory=list)
+    predicted: list[tuple[float, float, float]] = field(default_factory=list)
 
     def add_slice(
         self,
@@ -107,20 +107,20 @@ class Reliability:
             pairs = np.bincount(steps[own] * STEPS + apart[own], minlength=STEPS * STEPS).reshape(STEPS, STEPS)
             self.counts[number] += pairs
             known[number] += pairs.sum(axis=1)
-        marks = steps > self.threshold * (STEPS - 1)
-        if dice is not None and marks.any():
-            undecided = 1 - np.abs(2 * _P_L[steps[marks]] - 1)
-            self.marked.append((dice, float(apart[marks].mean()) / (STEPS - 1), float(undecided.mean())))
+        predicted = steps > self.threshold * (STEPS - 1)
+        if dice is not None and predicted.any():
+            doubt = 1 - np.abs(2 * _P_L[steps[predicted]] - 1)
+            self.predicted.append((dice, float(apart[predicted].mean()) / (STEPS - 1), float(doubt.mean())))
 
-    def curves(self, marks_only: bool) -> dict[str, Curve]:
-        """The curve of each sign of doubt, over all organ pixels or over the marked ones; none for a single branch."""
+    def curves(self, predicted_only: bool) -> dict[str, Curve]:
+        """The curve of each sign of doubt, over all organ pixels or over the predicted ones; none for a single branch."""
         step, apart = np.meshgrid(np.arange(STEPS), np.arange(STEPS), indexing="ij")
-        is_marked = step > self.threshold * (STEPS - 1)
-        wrong = np.where(is_marked, self.counts[0], self.counts[1])
+        is_predicted = step > self.threshold * (STEPS - 1)
+        wrong = np.where(is_predicted, self.counts[0], self.counts[1])
         every = self.counts.sum(axis=0)
-        if marks_only:
-            wrong, every = np.where(is_marked, wrong, 0), np.where(is_marked, every, 0)
-        signs = {UNDECIDED: STEPS - 1 - np.abs(2 * step - (STEPS - 1))}
+        if predicted_only:
+            wrong, every = np.where(is_predicted, wrong, 0), np.where(is_predicted, every, 0)
+        signs = {DOUBT: STEPS - 1 - np.abs(2 * step - (STEPS - 1))}
         if self.counts[:, :, 1:].any():
             signs[DISAGREEMENT] = apart
         found = {name: risk_coverage(sign.ravel(), wrong.ravel(), every.ravel()) for name, sign in signs.items()}
@@ -156,9 +156,9 @@ class Reliability:
         if not self.counts[1].any():
             return None
         row: dict[str, Any] = {"pixels": every, "patients": len(self.by_outline)}
-        for place, marks_only in (("organ", False), ("marks", True)):
-            row[place] = {name: curve.figures() for name, curve in self.curves(marks_only).items()}
-            row[place]["wrong"] = self._wrong(marks_only)
+        for place, predicted_only in (("organ", False), ("predicted", True)):
+            row[place] = {name: curve.figures() for name, curve in self.curves(predicted_only).items()}
+            row[place]["wrong"] = self._wrong(predicted_only)
         row["slices"] = self._slices()
         for name, calibrated in (("as_it_is", False), ("by_image_labels", True)):
             told = self.predicted_and_observed(calibrated)
@@ -169,21 +169,21 @@ class Reliability:
             )
         return row
 
-    def _wrong(self, marks_only: bool) -> float | None:
-        """Share of wrong pixels, of the organ or of the marks."""
+    def _wrong(self, predicted_only: bool) -> float | None:
+        """Share of wrong pixels, of the organ or of the prediction."""
         above = np.greater(_P_L, self.threshold)
         free, lesion = self.counts.sum(axis=2)
         wrong, every = free[above].sum(), free[above].sum() + lesion[above].sum()
-        if not marks_only:
+        if not predicted_only:
             wrong, every = wrong + lesion[~above].sum(), self.counts.sum()
         return float(wrong / every) if every else None
 
     def _slices(self) -> dict[str, Any]:
-        """Rank correlation of 1 - Dice with the mean of each sign over the marks of a slice."""
-        row: dict[str, Any] = {"n": len(self.marked)}
-        if len(self.marked) >= FEWEST_PATIENTS:
-            dice, apart, undecided = zip(*self.marked, strict=True)
+        """Rank correlation of 1 - Dice with the mean of each sign over the predicted pixels of a slice."""
+        row: dict[str, Any] = {"n": len(self.predicted)}
+        if len(self.predicted) >= FEWEST_PATIENTS:
+            dice, apart, doubt = zip(*self.predicted, strict=True)
             worse = [1 - value for value in dice]
             row[DISAGREEMENT] = rank_correlation(worse, apart)
-            row[UNDECIDED] = rank_correlation(worse, undecided)
+            row[DOUBT] = rank_correlation(worse, doubt)
         return row

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ClamSegLib import RESEARCH_ONLY
-from ClamSegLib.evaluation.reliability import DISAGREEMENT, UNDECIDED, Reliability
+from ClamSegLib.evaluation.reliability import DISAGREEMENT, DOUBT, Reliability
 
-_COLOURS = {UNDECIDED: "#0072b2", DISAGREEMENT: "#d55e00"}
-_WORDS = {UNDECIDED: "P_L near 0.5 first", DISAGREEMENT: "disagreement of the branches first"}
+_COLOURS = {DOUBT: "#0072b2", DISAGREEMENT: "#d55e00"}
+_WORDS = {DOUBT: "P_L near 0.5 first", DISAGREEMENT: "disagreement of the branches first"}
 _BINS = 10
 
 
@@ -21,9 +21,12 @@ def write_reliability(path: Path, reliability: Reliability, name: str) -> None:
     """Writes the picture of one model; its pixels must have known outlines."""
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
-    whole, marks, chance = figure.subplots(1, 3)
-    for axes, marks_only, words in ((whole, False, "all pixels of the organ"), (marks, True, "marked pixels")):
-        for sign, curve in reliability.curves(marks_only).items():
+    whole, predicted, chance = figure.subplots(1, 3)
+    for axes, predicted_only, words in (
+        (whole, False, "all pixels of the organ"),
+        (predicted, True, "predicted pixels"),
+    ):
+        for sign, curve in reliability.curves(predicted_only).items():
             axes.plot(curve.coverage, curve.risk, color=_COLOURS[sign], label=_WORDS[sign])
         axes.set_title(f"given away: {words}", fontsize=10)
         axes.set_xlabel("share kept")

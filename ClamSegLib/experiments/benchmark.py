@@ -14,13 +14,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ClamSegLib import __version__
-from ClamSegLib.engines.cache import processor_name, versions_of_engines
+from ClamSegLib.engines.cache import versions_of_engines
 from ClamSegLib.experiments.benchmark_picture import draw, table
 from ClamSegLib.experiments.peers import DeepestHead
 from ClamSegLib.experiments.speed_side_by_side import rounds, spread
@@ -42,7 +43,6 @@ class BenchmarkOptions:
     repetitions: int = 3
     quick: bool = False
     networks_only: bool = False
-    study: Path | None = None
 
 
 def repeated(work: Callable[[], Any], repetitions: int) -> dict[str, float]:
@@ -65,6 +65,15 @@ def enlarged(volume: Volume, side: int, slices: int) -> Volume:
     array = zoom(volume.array, factors, order=1)
     x, y, z = volume.spacing_mm
     return replace(volume, array=array, spacing_mm=(x / factors[2], y / factors[1], z / factors[0]))
+
+
+def processor_name() -> str:
+    """The processor as the system calls it."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def run_benchmark(options: BenchmarkOptions, folder: Path, reporter: Reporter) -> dict[str, Any]:
@@ -90,11 +99,6 @@ def run_benchmark(options: BenchmarkOptions, folder: Path, reporter: Reporter) -
             "device": options.device,
         },
     }
-    if options.study is not None:
-        from ClamSegLib.experiments.speed_by_level import levels_of_study, levels_table
-
-        result["levels"] = levels_of_study(options.study, options.repetitions)
-        return _written(result, folder, levels_table(result["levels"]))
     if options.networks_only:
         result["peers"] = peers(options, reporter)
         return _written(result, folder, table(result))
@@ -190,7 +194,7 @@ def network_per_level(options: BenchmarkOptions) -> dict[str, Any]:
     import torch
 
     from ClamSegLib.engines.build import open_engine
-    from ClamSegLib.engines.candidates import precisions_here
+    from ClamSegLib.engines.choose import precisions_here
     from ClamSegLib.engines.engine import EngineChoice
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.model.registry import find_model
@@ -232,6 +236,7 @@ def against_slice_loop(options: BenchmarkOptions) -> dict[str, Any]:
     from ClamSegLib.model.config import IntensityConfig
     from ClamSegLib.model.registry import find_model
     from ClamSegLib.organ.crop_and_normalise import prepare
+    from ClamSegLib.segmentation.options import SegmentOptions
     from ClamSegLib.segmentation.run_network import run_network
 
     model = load_model(find_model(options.model))
@@ -242,7 +247,7 @@ def against_slice_loop(options: BenchmarkOptions) -> dict[str, Any]:
     window = IntensityConfig("window_hu", -1000.0, 400.0)
 
     def ours() -> None:
-        run_network(prepare(volume, everything, model.config), model, device="cpu", engine="auto")
+        run_network(prepare(volume, everything, model.config), model, SegmentOptions(device="cpu"))
 
     def loop() -> None:
         slice_loop(volume.array, branch, model.config.image_size, window.low, window.high)

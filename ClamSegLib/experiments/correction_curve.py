@@ -33,7 +33,7 @@ def correction_curves(study: Study, lines: Sequence[dict[str, Any]]) -> dict[str
 
 
 def _title(study: Study, row: StudyRow) -> str:
-    return f"{_setting(study, row)}, judged on {row.judged_on}"
+    return f"{_setting(study, row)}, judged on {row.eval_split}"
 
 
 def _setting(study: Study, row: StudyRow) -> str:
@@ -41,7 +41,7 @@ def _setting(study: Study, row: StudyRow) -> str:
     trained = study.trained(row)
     own = "".join(f", {name} {value}" for name, value in trained.training.items())
     maps = "" if row.refined else ", maps not sharpened"
-    return f"{trained.start} fine-tuned on {trained.learns_from or 'all'}{own}{maps}"
+    return f"{trained.start} fine-tuned on {trained.train_group or 'all'}{own}{maps}"
 
 
 def write_correction_curves(study: Study, lines: Sequence[dict[str, Any]], output: Path) -> None:
@@ -55,7 +55,7 @@ def write_correction_curves(study: Study, lines: Sequence[dict[str, Any]], outpu
     curves = correction_curves(study, lines)
     if not curves:
         return
-    groups = list(dict.fromkeys(points[0][1]["judged_on"] for points in curves.values()))
+    groups = list(dict.fromkeys(points[0][1]["eval_split"] for points in curves.values()))
     settings = list(dict.fromkeys(_setting(study, study.row(points[0][1]["name"])) for points in curves.values()))
     colours = {name: _COLOURS[k % len(_COLOURS)] for k, name in enumerate(settings)}
     figure = Figure(figsize=(3.4 * len(groups) + 1, 5.6 + 0.2 * len(settings)), layout="constrained")
@@ -65,14 +65,16 @@ def write_correction_curves(study: Study, lines: Sequence[dict[str, Any]], outpu
     ):
         for axes, group in zip(places, groups, strict=True):
             here = {
-                _setting(study, study.row(p[0][1]["name"])): p for p in curves.values() if p[0][1]["judged_on"] == group
+                _setting(study, study.row(p[0][1]["name"])): p
+                for p in curves.values()
+                if p[0][1]["eval_split"] == group
             }
             for name, points in here.items():
                 _draw_curve(axes, points, key, colours[name], name)
             starts: dict[str, str] = {}
             for name, points in here.items():
                 starts.setdefault(study.trained(study.row(points[0][1]["name"])).start, colours[name])
-            _draw_levels(axes, study, [line for line in lines if line["judged_on"] == group], key, starts)
+            _draw_levels(axes, study, [line for line in lines if line["eval_split"] == group], key, starts)
             axes.set_title(f"judged on {group}", fontsize=9)
             axes.grid(alpha=0.3)
         places[0].set_ylabel(title)

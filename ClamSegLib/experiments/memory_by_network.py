@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from ClamSegLib.engines.build import engine_of_file, written_file
-from ClamSegLib.engines.candidates import precisions_here
+from ClamSegLib.engines.choose import precisions_here
 from ClamSegLib.engines.conversion import FILES
 from ClamSegLib.engines.engine import Engine, EngineChoice
 from ClamSegLib.engines.torch_folded import TorchEngine

@@ -18,8 +18,7 @@ import torch
 from torch import nn
 
 from ClamSegLib.engines.build import engine_of_file, written_file
-from ClamSegLib.engines.candidates import precisions_here
-from ClamSegLib.engines.choose import DEFAULT_BATCH
+from ClamSegLib.engines.choose import DEFAULT_BATCH, precisions_here
 from ClamSegLib.engines.engine import Engine, EngineChoice
 from ClamSegLib.engines.torch_folded import ReferenceEngine, TorchEngine
 from ClamSegLib.experiments.peers import MONAI, PEERS, PLAIN, Peer, peer
@@ -167,7 +166,6 @@ class Contest:
     def _add_converted(self, twin: TwinUNet, folder: Path, threads: int) -> None:
         depth = self.config.network.depth
         wanted = [("openvino", precision, depth) for precision in precisions_here(self.device)]
-        wanted += [("onnx", "float32", depth)]
         wanted += [("mnn", "float32", level) for level in range(depth, 0, -1)]
         for kind, precision, level in wanted:
             place = folder / f"{kind}-{precision}-{level}"

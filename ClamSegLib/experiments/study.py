@@ -34,6 +34,8 @@ from ClamSegLib.training.run import run_training
 from ClamSegLib.training.setup import fine_tuning_config, new_model_config
 
 ROWS, RUNS = "rows", "runs"
+# Keys of rows that earlier versions wrote.
+_FORMERLY = {"shows": "description", "judged_on": "eval_split", "learns_from": "train_group"}
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ def run_study(request: StudyRequest, reporter: Reporter) -> list[ClamSegError]:
 def finished_rows(output: Path, rows: Sequence[StudyRow]) -> list[dict[str, Any]]:
     """What the files of finished rows hold, in the order of the study."""
     paths = [output / ROWS / f"{row.name}.json" for row in rows]
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
+    return [{_FORMERLY.get(key, key): value for key, value in row.items()} for row in found]
 
 
 def _ignore_models(runs: Path) -> None:
@@ -123,18 +126,24 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
         model = replace(model, config=replace(model.config, head_weights=row.head_weights))
     if not row.refined:
         model = replace(model, config=replace(model.config, refinement=None))
-    options = EvaluationOptions(row.judged_on, row.baselines, str(request.device), row.level, neighbours=row.neighbours)
+    options = EvaluationOptions(
+        row.eval_split,
+        row.baselines,
+        str(request.device),
+        row.level or model.config.network.heads,
+        slice_smoothing=row.slice_smoothing,
+    )
     judged = request.output / RUNS / trained.name / f"judged-{row.name}"
     metrics = evaluate(folder, [model], options, judged, reporter, overwrite=True)
     run = json.loads((model.folder / RUN).read_text(encoding="utf-8"))
     finished = {
         "name": row.name,
-        "shows": row.shows,
+        "description": row.description,
         "of": row.of,
         "fingerprint": study.fingerprint(row),
         "model": trained.model,
         "training": trained.training,
-        "judged_on": row.judged_on,
+        "eval_split": row.eval_split,
         "level": row.level,
         "head_weights": list(row.head_weights),
         "refined": row.refined and model.config.refinement is not None,
@@ -151,10 +160,10 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
         "command": list(request.command),
         "versions": {"clamseg": __version__, "torch": torch.__version__, "device": str(request.device)},
     }
-    told = {"start": trained.start, "learns_from": trained.learns_from, "corrected": trained.corrected}
-    finished |= told if trained.learns_from or trained.start or trained.corrected else {}
+    told = {"start": trained.start, "train_group": trained.train_group, "corrected": trained.corrected}
+    finished |= told if trained.train_group or trained.start or trained.corrected else {}
     finished |= {"tuned_eta": run["training"]["eta"]} if trained.tune_eta else {}
-    finished |= {"neighbours": True} if row.neighbours else {}
+    finished |= {"slice_smoothing": True} if row.slice_smoothing else {}
     with whole_file(request.output / ROWS / f"{row.name}.json") as path:
         path.write_text(json.dumps(finished, indent=1) + "\n", encoding="utf-8")
 
@@ -163,8 +172,8 @@ def _folder_of(request: StudyRequest, trained: StudyRow) -> LabelledFolder:
     """The data as the row's training may see them, and with the splits that it is judged on."""
     study, folder = request.study, request.folder
     if study.groups:
-        folder = with_groups(folder, study.groups, trained.learns_from, study.choice_seed)
-    elif trained.judged_on == CHOICE:
+        folder = with_groups(folder, study.groups, trained.train_group, study.choice_seed)
+    elif trained.eval_split == CHOICE:
         folder = with_choice(folder, study.choice_patients, study.choice_seed)
     if trained.corrected:
         training = from_json(TrainingConfig, study.recipe(trained).training, f"row {trained.name}, training")

@@ -6,7 +6,7 @@ import hashlib
 import json
 import random
 import re
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,17 @@ class PatientGroup:
 
     Attributes:
         name: rows name it to learn from its patients, and to be judged on those that are kept.
-        patients: branch patterns of patient_id, e.g. 'TCGA_DU_*'.
-        judged: how many of them are kept from every training, to judge on.
+        patients: patterns with * and ? of patient_id, e.g. 'TCGA_DU_*'.
+        eval_patients: how many of them are kept from every training, to evaluate on.
     """
 
     name: str
     patients: tuple[str, ...]
-    judged: int
+    eval_patients: int = field(metadata={"formerly": "judged"})
+
+    def decides(self) -> dict[str, Any]:
+        """What fingerprints hold of it, under the names that finished rows were made with."""
+        return {"name": self.name, "patients": self.patients, "judged": self.eval_patients}
 
 
 @dataclass(frozen=True)
@@ -47,38 +51,38 @@ class StudyRow:
 
     Attributes:
         name: of the row's files; letters, digits, '.', '_', '+' and '-'.
-        shows: what is to be learned from it, for the table.
+        description: what is to be learned from it, for the table.
         of: name of the row whose model is judged here in another way, without a training of its own.
         model: changes of the base's model configuration.
         training: changes of the base's training configuration.
         start: name of the row above whose model is fine-tuned; '' trains from scratch.
-        learns_from: name of the group whose patients are learned from; '' for all of the training split.
+        train_group: name of the group whose patients are learned from; '' for all of the training split.
         corrected: diseased slices whose lesion masks are taught as a reader's corrections.
         tune_eta: find eta by short trainings first, without masks, as `--eta tune` does.
-        judged_on: 'choice' (patients kept out of the training split for choices), a group (those of its patients that
+        eval_split: 'choice' (patients kept out of the training split for choices), a group (those of its patients that
             are kept), or a split of the data.
         level: judge the network pruned to this level; None for the deepest.
         head_weights: judge with these weights of the heads, level 1 first; empty for the model's own.
         refined: false judges the network's maps as they are, not sharpened by the image.
-        neighbours: true smooths evidence over neighbouring slices, as `segment` does; rows are judged slice by slice unless they say so, so that they can be compared.
+        slice_smoothing: true smooths evidence over neighbouring slices, as `segment` does; rows are judged slice by slice unless they say so, so that they can be compared.
         baselines: also judge the best intensity threshold and Grad-CAM.
     """
 
     name: str
-    shows: str = ""
+    description: str = field(default="", metadata={"formerly": "shows"})
     of: str = ""
     model: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     start: str = ""
-    learns_from: str = ""
+    train_group: str = field(default="", metadata={"formerly": "learns_from"})
     corrected: int = 0
     tune_eta: bool = False
-    judged_on: str = CHOICE
+    eval_split: str = field(default=CHOICE, metadata={"formerly": "judged_on"})
     level: int | None = None
     head_weights: tuple[float, ...] = ()
     baselines: bool = False
     refined: bool = True
-    neighbours: bool = False
+    slice_smoothing: bool = field(default=False, metadata={"formerly": "neighbours"})
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -86,7 +90,7 @@ class StudyRow:
                 f"Row name '{self.name}' cannot name a file; use letters, digits, '.', '_', '+' and '-', at most 64."
             )
         if self.of and (
-            self.model or self.training or self.start or self.learns_from or self.corrected or self.tune_eta
+            self.model or self.training or self.start or self.train_group or self.corrected or self.tune_eta
         ):
             raise InputError(f"Row '{self.name}' judges the model of '{self.of}', so it cannot change its training.")
         if self.start and self.model:
@@ -136,14 +140,14 @@ class Study:
         for row in self.rows:
             if row.start and row.start not in above & own:
                 raise InputError(f"Row '{row.name}' starts from '{row.start}', which is no trained row above it.")
-            if row.learns_from and not self.group(row.learns_from):
-                raise InputError(f"Row '{row.name}' learns from '{row.learns_from}', which is no group of the study.")
+            if row.train_group and not self.group(row.train_group):
+                raise InputError(f"Row '{row.name}' learns from '{row.train_group}', which is no group of the study.")
             above.add(row.name)
             if row.of and row.of not in own:
                 raise InputError(f"Row '{row.name}' judges '{row.of}', which is no row with a training of its own.")
-            if row.of and row.judged_on == CHOICE != self.row(row.of).judged_on:
+            if row.of and row.eval_split == CHOICE != self.row(row.of).eval_split:
                 raise InputError(f"Row '{row.name}': the model of '{row.of}' has learned from the choice patients.")
-            if row.judged_on == CHOICE and self.choice_patients < 1 and not self.group(CHOICE):
+            if row.eval_split == CHOICE and self.choice_patients < 1 and not self.group(CHOICE):
                 raise InputError(f"Row '{row.name}' is judged on 'choice', but choice_patients is not given.")
         if self.ceiling and self.ceiling not in names:
             raise InputError(f"The ceiling '{self.ceiling}' is no row; rows are {', '.join(names)}.")
@@ -152,10 +156,10 @@ class Study:
         names = [group.name for group in self.groups]
         if len(set(names)) < len(names) or self.choice_patients:
             raise InputError("A study has groups of different names and no choice_patients, or no groups at all.")
-        lost = [row.name for row in self.rows if not row.of and not row.learns_from]
+        lost = [row.name for row in self.rows if not row.of and not row.train_group]
         if lost:
             raise InputError(
-                f"Row '{lost[0]}' must say which group it learns from (learns_from: {', '.join(names)}); "
+                f"Row '{lost[0]}' must say which group it learns from (train_group: {', '.join(names)}); "
                 "otherwise it would see the patients that are kept."
             )
 
@@ -186,12 +190,12 @@ class Study:
     def training_fingerprint(self, row: StudyRow) -> str:
         """Changes when anything that decides the weights of the row's model changes."""
         recipe, trained = self.recipe(row), self.trained(row)
-        keeps = trained.judged_on == CHOICE and not self.groups
+        keeps = trained.eval_split == CHOICE and not self.groups
         decides: list[Any] = [recipe.model, recipe.training]
         decides += [[self.choice_patients, self.choice_seed] if keeps else None]
-        learned = self.group(trained.learns_from)
+        learned = self.group(trained.train_group)
         if learned is not None:
-            decides += [asdict(learned), self.choice_seed]
+            decides += [learned.decides(), self.choice_seed]
         if trained.corrected:
             decides += ["corrected", trained.corrected]
         if trained.tune_eta:
@@ -202,11 +206,11 @@ class Study:
 
     def fingerprint(self, row: StudyRow) -> str:
         """Changes when anything that decides the row's figures changes; words for the reader do not."""
-        judging: list[Any] = [row.judged_on, row.level, list(row.head_weights), row.baselines]
+        judging: list[Any] = [row.eval_split, row.level, list(row.head_weights), row.baselines]
         judging += [] if row.refined else ["as they are"]
-        judged = self.group(row.judged_on)
-        judging += [] if judged is None else [asdict(judged), self.choice_seed]
-        judging += ["neighbours"] if row.neighbours else []
+        judged = self.group(row.eval_split)
+        judging += [] if judged is None else [judged.decides(), self.choice_seed]
+        judging += ["neighbours"] if row.slice_smoothing else []
         return _digest([self.training_fingerprint(row), judging])
 
 

@@ -16,11 +16,11 @@ from ClamSegLib.system.errors import InputError
 _UNUSED = "unused"
 
 
-def with_groups(folder: LabelledFolder, groups: Sequence[PatientGroup], learns_from: str, seed: int) -> LabelledFolder:
+def with_groups(folder: LabelledFolder, groups: Sequence[PatientGroup], train_group: str, seed: int) -> LabelledFolder:
     """The folder with the kept patients of each group as a split of the group's name.
 
     Args:
-        learns_from: the group whose other patients stay in the training split; all others leave it.
+        train_group: the group whose other patients stay in the training split; all others leave it.
         seed: decides which patients are kept.
 
     Raises:
@@ -33,17 +33,17 @@ def with_groups(folder: LabelledFolder, groups: Sequence[PatientGroup], learns_f
     split: dict[str, str] = dict.fromkeys(trained, _UNUSED)
     for group in groups:
         members = [name for name in trained if any(fnmatchcase(name, pattern) for pattern in group.patients)]
-        if not 0 < group.judged < len(members):
+        if not 0 < group.eval_patients < len(members):
             raise InputError(
-                f"Group '{group.name}' keeps {group.judged} of {len(members)} patients; at least one must be kept, "
+                f"Group '{group.name}' keeps {group.eval_patients} of {len(members)} patients; at least one must be kept, "
                 "and at least one must be left to learn from."
             )
         twice = [name for name in members if split[name] != _UNUSED]
         if twice:
             raise InputError(f"Patient '{twice[0]}' belongs to the group '{group.name}' and to another one.")
-        kept = set(random.Random(seed).sample(members, group.judged))
+        kept = set(random.Random(seed).sample(members, group.eval_patients))
         split |= {name: group.name if name in kept else f"{group.name} learns" for name in members}
-    split = {name: "train" if word == f"{learns_from} learns" else word for name, word in split.items()}
+    split = {name: "train" if word == f"{train_group} learns" else word for name, word in split.items()}
     rows = tuple(
         replace(row, split=split[row.patient_id]) if row.split in TRAINING_SPLITS else row for row in folder.rows
     )

@@ -17,8 +17,8 @@ _FEWEST_FOR_A_RANK = 5
 # Key of the CSV, title in Markdown.
 _COLUMNS = {
     "name": "row",
-    "shows": "what it shows",
-    "judged_on": "judged on",
+    "description": "what it shows",
+    "eval_split": "judged on",
     "dice": "Dice",
     "dice_low": "",
     "dice_high": "",
@@ -47,28 +47,34 @@ def table_lines(study: Study, finished: Sequence[dict[str, Any]]) -> list[dict[s
     """One dictionary of `_COLUMNS` per finished row and per baseline; None where there is no figure."""
     lines = []
     for row in finished:
-        lines.append(_line(row, row["figures"], row["name"], row["shows"]))
+        lines.append(_line(row, row["figures"], row["name"], row["description"]))
         for baseline in row["baselines"]:
             line = _line(row, baseline, baseline["name"], f"baseline beside {row['name']}")
             lines.append({**line, "criterion": None, "seed": None, "minutes": None})
     # The ceiling's own figures on each split it is judged on, by itself or by rows 'of' it.
-    otherwise = ("level", "head_weights", "neighbours")
+    otherwise = ("level", "head_weights", "neighbours", "slice_smoothing")
     whole = [r for r in finished if study.ceiling in (r["name"], r["of"]) and not any(r.get(way) for way in otherwise)]
     names = {row["name"] for row in whole} if study.ceiling else set()
-    ceiling = {line["judged_on"]: line for line in lines if line["name"] in names}
+    ceiling = {line["eval_split"]: line for line in lines if line["name"] in names}
     for line in lines:
-        top = ceiling.get(line["judged_on"])
+        top = ceiling.get(line["eval_split"])
         for share, figure in (("dice_of_ceiling", "dice"), ("ap_of_ceiling", "pixel_ap")):
             known = top is not None and top[figure] and line[figure] is not None
             line[share] = line[figure] / top[figure] if known and top is not None else None
     return lines
 
 
-def _line(row: dict[str, Any], figures: dict[str, Any], name: str, shows: str) -> dict[str, Any]:
+def _line(row: dict[str, Any], figures: dict[str, Any], name: str, description: str) -> dict[str, Any]:
     line: dict[str, Any] = dict.fromkeys(_COLUMNS)
     line |= {key: _value(figures.get(key)) for key in _COLUMNS if key in figures}
     interval = (figures.get("dice") or {}).get("interval_95") or (None, None)
-    line |= {"name": name, "shows": shows, "judged_on": row["judged_on"], "date": row["date"], "seed": row["seed"]}
+    line |= {
+        "name": name,
+        "description": description,
+        "eval_split": row["eval_split"],
+        "date": row["date"],
+        "seed": row["seed"],
+    }
     # A training with masks chooses by Dice: its criterion is another thing.
     by_labels = row["supervision"] == "labels" and not row["of"]
     line |= {"criterion": row["criterion"] if by_labels else None, "minutes": row["minutes"]["training"]}
@@ -76,7 +82,7 @@ def _line(row: dict[str, Any], figures: dict[str, Any], name: str, shows: str) -
 
 
 def criterion_correlation(
-    lines: Sequence[dict[str, Any]], judged_on: str, figure: str = "dice"
+    lines: Sequence[dict[str, Any]], eval_split: str, figure: str = "dice"
 ) -> tuple[float, int] | None:
     """Spearman's correlation of the mask-free criterion and a figure over rows, and the number of rows.
 
@@ -85,7 +91,7 @@ def criterion_correlation(
     pairs = [
         (line["criterion"], line[figure])
         for line in lines
-        if line["judged_on"] == judged_on and line["criterion"] is not None and line[figure] is not None
+        if line["eval_split"] == eval_split and line["criterion"] is not None and line[figure] is not None
     ]
     if len(pairs) < _FEWEST_FOR_A_RANK:
         return None
@@ -115,11 +121,13 @@ def _markdown(study: Study, finished: Sequence[dict[str, Any]], lines: Sequence[
     missing = [row.name for row in study.rows if row.name not in {f["name"] for f in finished}]
     words = [f"# {study.name}", "", RESEARCH_ONLY, "", study.about, "", *shown, ""]
     words += ["Brackets: 95 % interval over patients. The criterion reads no mask; Dice at the mask-free threshold."]
-    for judged_on in dict.fromkeys(line["judged_on"] for line in lines):
+    for eval_split in dict.fromkeys(line["eval_split"] for line in lines):
         for figure, name in (("dice", "Dice"), ("pixel_ap", "pixel AP")):
-            rank = criterion_correlation(lines, judged_on, figure)
+            rank = criterion_correlation(lines, eval_split, figure)
             if rank is not None:
-                words += [f"Rank correlation of criterion and {name} on '{judged_on}': {rank[0]:.2f} ({rank[1]} rows)."]
+                words += [
+                    f"Rank correlation of criterion and {name} on '{eval_split}': {rank[0]:.2f} ({rank[1]} rows)."
+                ]
     if missing:
         words += ["", f"Not run yet: {', '.join(missing)}."]
     return "\n".join(words) + "\n"
@@ -156,7 +164,7 @@ def _write_plots(lines: Sequence[dict[str, Any]], output: Path) -> None:
         points = [(line[key], place) for place, line in enumerate(lines) if line[key] is not None]
         if points:
             axes.plot(*zip(*points, strict=True), mark, color=colour, label=_COLUMNS[key])
-    axes.set_yticks(range(len(lines)), [f"{line['name']} ({line['judged_on']})" for line in lines], fontsize=8)
+    axes.set_yticks(range(len(lines)), [f"{line['name']} ({line['eval_split']})" for line in lines], fontsize=8)
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
     axes.grid(axis="x", alpha=0.3)
@@ -173,14 +181,14 @@ def _write_criterion(lines: Sequence[dict[str, Any]], output: Path) -> None:
     figure = Figure(figsize=(5, 4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    for judged_on in dict.fromkeys(line["judged_on"] for line in lines):
+    for eval_split in dict.fromkeys(line["eval_split"] for line in lines):
         own = [
             line
             for line in lines
-            if line["judged_on"] == judged_on and line["criterion"] is not None and line["dice"] is not None
+            if line["eval_split"] == eval_split and line["criterion"] is not None and line["dice"] is not None
         ]
         if own:
-            axes.plot([line["criterion"] for line in own], [line["dice"] for line in own], "o", label=judged_on)
+            axes.plot([line["criterion"] for line in own], [line["dice"] for line in own], "o", label=eval_split)
     axes.set_xlabel("mask-free criterion, on patients held out of the training")
     axes.set_ylabel("Dice at the mask-free threshold")
     if axes.lines:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ class Plane:
         pixel_mm: distance of rows, of columns; None where the header does not tell.
         thickness_mm: as the header says, for a plane that stands alone.
         slope, intercept: stored value -> value of the modality.
+        acquisition: its number, None where the header does not tell.
     """
 
     file: Path
@@ -50,6 +52,7 @@ class Plane:
     thickness_mm: float
     slope: float = 1.0
     intercept: float = 0.0
+    acquisition: int | None = None
 
 
 @dataclass(frozen=True)
@@ -101,11 +104,22 @@ def _plane(path: Path, frame: int, header: Any, place: Any, turn: Any, measures:
     return Plane(
         path, frame, shape, None if position is None else np.asarray(position), _orientation(turn, path),
         None if spacing is None else positive_mm(path, spacing), abs(thickness[0]) if thickness else 1.0, slope, intercept,
+        _acquisition(header),
     )  # fmt: skip
 
 
+def _acquisition(header: Any) -> int | None:
+    try:
+        return int(header.get("AcquisitionNumber"))
+    except (TypeError, ValueError):
+        return None
+
+
 def rescale_of(header: Any, path: Path) -> tuple[float, float]:
-    """Slope and intercept; a slope of 0, which would erase the image, counts as 1."""
+    """Slope and intercept; a slope of 0, which would erase the image, counts as 1.
+
+    Where the header has a Modality LUT Sequence, `dicom_pixels.modality_values` goes by that.
+    """
     slope, intercept = (numbers(header, name, path, 1) for name in ("RescaleSlope", "RescaleIntercept"))
     return (slope[0] if slope else 0.0) or 1.0, intercept[0] if intercept else 0.0
 
@@ -163,6 +177,7 @@ def stack_geometry(planes: Sequence[Plane], where: Path, notes: list[str]) -> St
         positions = positions[order]
         distance = _distance(positions, normal, where, [planes[k] for k in order], notes)
         _check_straight(positions, normal, max(_DRIFT_MM, *pixel_mm), where)
+        notes += _interleaved([planes[k] for k in order])
     direction = np.stack([first.orientation[0], first.orientation[1], normal], axis=1)
     x, y, z = (float(v) for v in positions[0])
     return StackGeometry(
@@ -222,6 +237,25 @@ def _distance(positions: Floats, normal: Floats, where: Path, planes: Sequence[P
         "differ): some may be missing; volumes in ml and positions along the stack are approximate."
     )
     return float(along[-1] - along[0]) / (len(along) - 1)
+
+
+def _interleaved(planes: Sequence[Plane]) -> list[str]:
+    """Says when slices of several acquisitions lie between each other: two scans of one series, or one taken in turns.
+
+    Args:
+        planes: in the order of their positions.
+    """
+    numbers_in_order = [plane.acquisition for plane in planes if plane.acquisition is not None]
+    found = sorted(set(numbers_in_order))
+    # One acquisition after the other, or a number for each slice, is how one scan is told.
+    changes = sum(a != b for a, b in pairwise(numbers_in_order))
+    if not 2 <= len(found) <= len(planes) // 2 or changes <= len(found) - 1:
+        return []
+    listed = ", ".join(f"number {number} with {numbers_in_order.count(number)} slices" for number in found[:4])
+    return [
+        f"The series holds {len(found)} acquisitions whose slices lie between each other ({listed}); they are read as one "
+        "stack. If they are scans of their own (another phase, a repetition), export one of them and read that."
+    ]
 
 
 def _check_straight(positions: Floats, normal: Floats, allowed_mm: float, where: Path) -> None:

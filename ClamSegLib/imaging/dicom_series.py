@@ -22,13 +22,18 @@ from ClamSegLib.system.errors import InputError
 _MODALITIES = {"CT": "CT", "MR": "MR", "CR": "XR", "DX": "XR", "RG": "XR", "XA": "XR", "RF": "XR", "PX": "XR"}
 # Objects that carry rows and columns but are no scans.
 NO_SCANS = ("SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "PR", "SR", "KO", "REG", "FID", "DOC")
+# Of the first element of a file: a length of its group, a character set, a UID.
+_LONGEST_FIRST_BYTES = 256
 _ENDINGS = (".dcm", ".dicom", ".ima")
+# Images of other kinds that lie beside slices: previews of viewers, conversions.
+_OTHER_IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 _HEADER_TAGS = [
     "SOPClassUID", "Modality", "SeriesInstanceUID", "SeriesDescription", "ProtocolName", "SeriesNumber", "InstanceNumber",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing", "PixelSpacingCalibrationType",
     "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "ImageType", "SliceThickness", "SpacingBetweenSlices",
     "PhotometricInterpretation", "RescaleSlope", "RescaleIntercept", "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence", "EstimatedRadiographicMagnificationFactor", "PixelRepresentation", "BitsStored",
+    "AcquisitionNumber", "ViewPosition", "ViewCodeSequence", "PatientOrientation", "BodyPartExamined",
 ]  # fmt: skip
 
 
@@ -41,6 +46,7 @@ class Series:
     description: str
     files: tuple[Path, ...]
     headers: tuple[Any, ...]
+    body_part: str = ""
 
     @property
     def n_slices(self) -> int:
@@ -49,29 +55,99 @@ class Series:
 
     @property
     def is_scan(self) -> bool:
-        """Whether it can be segmented, unlike a segmentation, a dose or a report."""
-        return str(self.headers[0].get("Modality", "")) not in NO_SCANS
+        """Whether it can be segmented, unlike a segmentation, a dose, a rendering in colour or a localiser."""
+        return str(self.headers[0].get("Modality", "")) not in NO_SCANS and not self.odd_kind
+
+    @property
+    def odd_kind(self) -> str:
+        """What makes it no scan although it is a picture, in a word; '' where nothing does."""
+        first = self.headers[0]
+        if (
+            first.get("SamplesPerPixel") not in (None, "", 1)
+            or first.get("PhotometricInterpretation") == "PALETTE COLOR"
+        ):
+            return "colour"
+        kinds = image_type(first)
+        return next((kind.lower() for kind in ("LOCALIZER", "MOSAIC") if kind in kinds), "")
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Files of a folder that belong to no series.
+
+    Attributes:
+        damaged: too damaged to be placed, or not to be read.
+        others: images of other kinds, such as a preview beside the slices.
+    """
+
+    damaged: tuple[Path, ...]
+    others: tuple[Path, ...]
+
+    def in_words(self) -> list[str]:
+        """Sentences for the user, none where nothing was left out."""
+        words = []
+        if self.damaged:
+            words.append(
+                f"Files that could not be read (damaged, or you lack the permission) were left out: {_named(self.damaged)}; "
+                "slices may be missing."
+            )
+        if self.others:
+            words.append(f"Images that are no DICOM were left out: {_named(self.others)}.")
+        return words
+
+
+def _named(paths: tuple[Path, ...]) -> str:
+    return ", ".join(p.name for p in paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+
+
+def image_type(header: Any) -> tuple[str, ...]:
+    """The words of ImageType in capitals."""
+    value = header.get("ImageType") or ()
+    return tuple(str(word).upper() for word in ([value] if isinstance(value, str) else value))
 
 
 def is_dicom_file(path: Path) -> bool:
-    """Whether the file carries the DICOM preamble."""
+    """Whether the file carries the DICOM preamble, or begins as a DICOM data set without one does."""
     try:
         with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
+            head = file.read(132)
     except OSError:
         return False
+    return head[128:] == b"DICM" or _begins_as_data_set(head)
+
+
+def _begins_as_data_set(head: bytes) -> bool:
+    """Whether the first element is one of group 2 or 8 with a plausible length, as older scanners write without preamble."""
+    if len(head) < 12:
+        return False
+    for order in ("little", "big"):
+        group, element = (int.from_bytes(head[k : k + 2], order) for k in (0, 2))
+        if group not in (2, 8) or element > 0x0100:
+            continue
+        if head[4:6].isalpha() and head[4:6].isupper():
+            return int.from_bytes(head[6:8], order) <= _LONGEST_FIRST_BYTES
+        if order == "little" and int.from_bytes(head[4:8], order) <= _LONGEST_FIRST_BYTES:
+            return True
+    return False
 
 
 def read_header(path: Path) -> Any | None:
     """The header without pixels, or None when the file is no DICOM image."""
     import pydicom
+    from pydicom.errors import InvalidDicomError
 
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings may quote header values
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_HEADER_TAGS), force=False)
+            wanted: dict[str, Any] = {"stop_before_pixels": True, "specific_tags": list(_HEADER_TAGS)}
+            try:
+                header = pydicom.dcmread(path, **wanted)
+            except InvalidDicomError:
+                if not is_dicom_file(path):
+                    return None
+                header = pydicom.dcmread(path, force=True, **wanted)
             for _ in header.iterall():
                 pass  # values are parsed when first touched: what is damaged shows here and nowhere later
             return header if int(header.get("Rows") or 0) > 0 and int(header.get("Columns") or 0) > 0 else None
@@ -118,20 +194,27 @@ def list_series(folder: Path) -> list[Series]:
     return scan_folder(folder)[0]
 
 
-def scan_folder(folder: Path) -> tuple[list[Series], list[Path]]:
-    """The series as `list_series` gives them, and files that are too damaged to belong to one, or may not be read."""
+def scan_folder(folder: Path) -> tuple[list[Series], LeftOut]:
+    """The series as `list_series` gives them, and the files that belong to none of them."""
     found: dict[str, list[tuple[Path, Any]]] = defaultdict(list)
-    damaged = []
+    damaged, others = [], []
+    seen: set[Path] = set()
     for path in sorted(p for p in Path(folder).rglob("*") if p.is_file() and not p.name.startswith(".")):
+        if path.is_symlink():  # a slice and a link to it are one slice
+            if (target := path.resolve()).is_relative_to(Path(folder).resolve()) or target in seen:
+                continue
+            seen.add(target)
         if (header := read_header(path)) is not None:
             found[str(header.get("SeriesInstanceUID", ""))].append((path, header))
+        elif path.name.lower().endswith(_OTHER_IMAGES):
+            others.append(path)
         elif _is_damaged(path):
             damaged.append(path)
     if not found:
         also = f" ({len(damaged)} damaged ones)" if damaged else ""
         raise InputError(f"{folder} holds no DICOM images{also}; name a file, or a folder with a DICOM series.")
     series = [make_series(uid, members) for uid, members in found.items()]
-    return sorted(series, key=lambda s: (not s.is_scan, -s.n_slices, s.uid)), damaged
+    return sorted(series, key=lambda s: (not s.is_scan, -s.n_slices, s.uid)), LeftOut(tuple(damaged), tuple(others))
 
 
 def _is_damaged(path: Path) -> bool:
@@ -143,10 +226,24 @@ def _is_damaged(path: Path) -> bool:
     if not is_dicom_file(path):
         return path.suffix.lower() in _ENDINGS
     try:
-        meta = pydicom.filereader.read_file_meta_info(path)
-        return "Image Storage" in str(meta.MediaStorageSOPClassUID.name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            header = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=["SOPClassUID"])
+        kind = header.file_meta.get("MediaStorageSOPClassUID") or header.SOPClassUID
+        return "Image Storage" in str(kind.name)
     except Exception:  # pydicom raises many kinds for damaged files
         return True
+
+
+def without_localisers(chosen: Series, notes: list[str]) -> Series:
+    """The series without the localisers that lie among its slices; which were left out is said."""
+    flags = ["LOCALIZER" in image_type(header) for header in chosen.headers]
+    if all(flags) or not any(flags):
+        return chosen
+    members = list(zip(chosen.files, chosen.headers, strict=True))
+    out = tuple(file for (file, _), flag in zip(members, flags, strict=True) if flag)
+    notes.append(f"Localisers among the slices were left out: {_named(out)}.")
+    return make_series(chosen.uid, [member for member, flag in zip(members, flags, strict=True) if not flag])
 
 
 def make_series(uid: str, members: list[tuple[Path, Any]]) -> Series:
@@ -165,7 +262,8 @@ def make_series(uid: str, members: list[tuple[Path, Any]]) -> Series:
     first = ordered[0][1]
     words = str(first.get("SeriesDescription", "") or first.get("ProtocolName", ""))
     modality = _MODALITIES.get(str(first.get("Modality", "")), "")
-    return Series(uid, modality, words, tuple(p for p, _ in ordered), tuple(h for _, h in ordered))
+    part = str(first.get("BodyPartExamined", "") or "").lower()
+    return Series(uid, modality, words, tuple(p for p, _ in ordered), tuple(h for _, h in ordered), part)
 
 
 def slice_normal(header: Any) -> NDArray[np.float64] | None:
@@ -179,7 +277,7 @@ def slice_normal(header: Any) -> NDArray[np.float64] | None:
 
 def choose_series(found: list[Series], wanted: str | None, folder: Path) -> tuple[Series, list[str]]:
     """The wanted series (number from 1, or UID), else the largest with a note that names the others."""
-    listing = "; ".join(f"{n}: {s.modality or 'other'} {s.description} ({s.n_slices})" for n, s in enumerate(found, 1))
+    listing = "; ".join(f"{n}: {_entry(series)}" for n, series in enumerate(found, 1))
     if wanted is not None:
         for number, series in enumerate(found, 1):
             if wanted in (str(number), series.uid):
@@ -187,6 +285,12 @@ def choose_series(found: list[Series], wanted: str | None, folder: Path) -> tupl
         raise InputError(f"Series '{wanted}' is not in {folder}; there are {listing}. Choose by number or UID.")
     if len(found) == 1:
         return found[0], []
+    largest = "The largest" if found[0].n_slices == max(s.n_slices for s in found) else "The largest scan"
     return found[0], [
-        f"{len(found)} series in {folder.name}: {listing}. The largest, number 1, is read; choose with --series."
+        f"{len(found)} series in {folder.name}: {listing}. {largest}, number 1, is read; choose with --series."
     ]
+
+
+def _entry(series: Series) -> str:
+    odd = f", {series.odd_kind}" if series.odd_kind else ""
+    return f"{series.modality or 'other'} {series.description} ({series.n_slices}{odd})"

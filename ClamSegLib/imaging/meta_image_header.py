@@ -11,6 +11,7 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
+from ClamSegLib.imaging.frames import unknown_frame
 from ClamSegLib.system.errors import InputError
 
 _LONGEST_HEADER_BYTES = 1 << 20
@@ -24,11 +25,14 @@ _PER_DIMENSION = ("DimSize", "ElementSpacing", "ElementSize", "Offset", "Positio
 _PER_DIMENSION_SQUARED = ("TransformMatrix", "Rotation", "Orientation")
 
 
-def check_meta_image(path: Path) -> None:
+def check_meta_image(path: Path) -> list[str]:
     """Reads the header, and a compressed stream to its end.
 
     Args:
         path: .mha, or .mhd with its data file beside it.
+
+    Returns:
+        What the user should know: that the header states no frame.
 
     Raises:
         InputError: no MetaImage header, lists of another length than the dimensions, or fewer bytes than promised.
@@ -36,11 +40,13 @@ def check_meta_image(path: Path) -> None:
     with path.open("rb") as file:
         fields = _fields(file, path)
         promised = _promised_bytes(fields, path)
+        states_frame = fields["NDims"] != "3" or any(name in fields for name in _PER_DIMENSION_SQUARED)
+        doubts = [] if states_frame else [unknown_frame("it has no field 'TransformMatrix'")]
         name = fields["ElementDataFile"]
         binary = fields.get("BinaryData", "True").lower().startswith("t")
         compressed = fields.get("CompressedData", "False").lower().startswith("t")
         if name == "LIST" or "%" in name or not binary:
-            return  # one file a slice, or numbers in words: MetaIO itself compares those
+            return doubts  # one file a slice, or numbers in words: MetaIO itself compares those
         if name == "LOCAL":
             held = _unpacked(file, promised) if compressed else path.stat().st_size - file.tell()
         else:
@@ -50,6 +56,7 @@ def check_meta_image(path: Path) -> None:
             f"{path} is truncated or damaged: it holds {max(held, 0)} bytes of the {promised} its header promises; "
             "copy or export it again."
         )
+    return doubts
 
 
 def _damaged(path: Path, what: str) -> InputError:
@@ -61,7 +68,8 @@ def _fields(file: BinaryIO, path: Path) -> dict[str, str]:
     fields: dict[str, str] = {}
     while file.tell() < _LONGEST_HEADER_BYTES and (line := file.readline(_LONGEST_HEADER_BYTES)):
         key, equals, value = line.decode("latin-1").partition("=")
-        if not equals or not key.strip().isidentifier():
+        # Whoever writes may add fields of any name: DICOM tags ("0008|0060"), words with blanks.
+        if not equals or not key.strip().isprintable() or not key.strip():
             break
         if key.strip() in fields:
             raise _damaged(path, f"{key.strip()} stands there twice")

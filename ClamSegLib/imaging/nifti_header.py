@@ -10,15 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ClamSegLib.system.errors import InputError
 
 _CHUNK_BYTES = 1 << 22
-# Bytes of the value types that may hold what is no number.
-_FLOATS = {16: 4, 64: 8}
-_NIFTI_1_BYTES, _NIFTI_2_BYTES = 348, 540
+NIFTI_1_BYTES, _NIFTI_2_BYTES = 348, 540
 # Bits a voxel of the value types scans have, by NIfTI's number of the type.
 _BITS = {2: 8, 4: 16, 8: 32, 16: 32, 32: 64, 64: 64, 128: 24, 256: 8, 512: 16, 768: 32, 1024: 64, 1280: 64}
 
@@ -27,10 +22,10 @@ def check_nifti(path: Path) -> None:
     """Reads the header, and a compressed stream to its end.
 
     Args:
-        path: .nii or .nii.gz, NIfTI-1 or NIfTI-2 (nifti.nimh.nih.gov), either byte order.
+        path: .nii or .nii.gz (nifti.nimh.nih.gov), either byte order.
 
     Raises:
-        InputError: no NIfTI header, sizes or spacings that cannot be, a damaged stream, or fewer bytes than the header promises.
+        InputError: no NIfTI-1 header, sizes or spacings that cannot be, a damaged stream, or fewer bytes than the header promises.
     """
     try:
         with path.open("rb") as file:
@@ -47,25 +42,12 @@ def check_nifti(path: Path) -> None:
         )
 
 
-def missing_numbers(path: Path) -> NDArray[np.bool_] | None:
-    """Which voxels of a file that `check_nifti` passed are no numbers, in its own order; None where all are.
-
-    The library that reads the file puts zeros in their place: in a CT water, and nobody would know.
-    """
+def stored_header(path: Path) -> Header:
+    """The header of a file that `check_nifti` passed."""
     with path.open("rb") as file:
         compressed = file.read(2) == b"\x1f\x8b"
     with gzip.open(path) if compressed else path.open("rb") as stream:
-        header = _header(stream.read(_NIFTI_2_BYTES), path)
-        if header.kind not in _FLOATS:
-            return None
-        size = _FLOATS[header.kind]
-        stream.seek(int(header.offset))
-        parts = []
-        while part := stream.read(_CHUNK_BYTES):
-            values = np.frombuffer(part[: len(part) // size * size], f"{header.order}f{size}")
-            parts.append(~np.isfinite(values))
-    missing = np.concatenate(parts)
-    return missing if missing.any() else None
+        return read_header(stream.read(NIFTI_1_BYTES), path)
 
 
 def _rest(read: Callable[[int], bytes]) -> int:
@@ -75,7 +57,9 @@ def _rest(read: Callable[[int], bytes]) -> int:
     return total
 
 
-class _Header(NamedTuple):
+class Header(NamedTuple):
+    """What decides where the voxels of a file lie and how they are stored."""
+
     order: str
     dimensions: tuple[int, ...]
     spacing: tuple[float, ...]
@@ -84,24 +68,25 @@ class _Header(NamedTuple):
     offset: float
 
 
-def _header(head: bytes, path: Path) -> _Header:
+def read_header(head: bytes, path: Path) -> Header:
+    """The header of a NIfTI-1 file from its first bytes; raises InputError where there is none."""
     for order in "<>":
-        if len(head) >= _NIFTI_1_BYTES and struct.unpack(f"{order}i", head[:4])[0] == _NIFTI_1_BYTES:
+        if len(head) >= NIFTI_1_BYTES and struct.unpack(f"{order}i", head[:4])[0] == NIFTI_1_BYTES:
             dimensions = struct.unpack(f"{order}8h", head[40:56])
             spacing = struct.unpack(f"{order}8f", head[76:108])
             kind, bits = struct.unpack(f"{order}2h", head[70:74])
-            return _Header(order, dimensions, spacing, kind, bits, struct.unpack(f"{order}f", head[108:112])[0])
-        if len(head) >= _NIFTI_2_BYTES and struct.unpack(f"{order}i", head[:4])[0] == _NIFTI_2_BYTES:
-            kind, bits = struct.unpack(f"{order}2h", head[12:16])
-            dimensions = struct.unpack(f"{order}8q", head[16:80])
-            spacing = struct.unpack(f"{order}8d", head[104:168])
-            return _Header(order, dimensions, spacing, kind, bits, struct.unpack(f"{order}q", head[168:176])[0])
+            return Header(order, dimensions, spacing, kind, bits, struct.unpack(f"{order}f", head[108:112])[0])
+        if len(head) >= 4 and struct.unpack(f"{order}i", head[:4])[0] == _NIFTI_2_BYTES:
+            raise InputError(
+                f"{path} is a NIfTI-2 file, a kind that is not read; save it as NIfTI-1 (with nibabel: "
+                "nibabel.Nifti1Image.from_image(nibabel.load(FILE)).to_filename(NEW)) or as NRRD."
+            )
     raise InputError(f"{path} is not a NIfTI file; it is damaged or another kind of file under that name.")
 
 
 def _promised_bytes(head: bytes, path: Path) -> int:
     """Offset of the voxels plus their number times their size."""
-    _order, dimensions, spacing, kind, bits, offset = _header(head, path)
+    _order, dimensions, spacing, kind, bits, offset = read_header(head, path)
     rank, sizes = dimensions[0], dimensions[1:]
     if _BITS.get(kind, bits) != bits:  # ITK would go by the kind and fill what is missing with zeros
         raise InputError(f"{path} has a damaged header ({bits} bits a voxel of kind {kind}); copy or export it again.")

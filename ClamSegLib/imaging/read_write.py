@@ -7,22 +7,27 @@ damaged or hostile header ends in one clear line instead of an exhausted machine
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ClamSegLib.imaging.frames import frame_doubts, leaning_nifti_allowed, nifti_axes, straightened
 from ClamSegLib.imaging.meta_image_header import check_meta_image
-from ClamSegLib.imaging.nifti_header import check_nifti, missing_numbers
+from ClamSegLib.imaging.nifti_header import check_nifti
+from ClamSegLib.imaging.nifti_values import with_true_values
+from ClamSegLib.imaging.picture_files import read_picture
 from ClamSegLib.imaging.volume import Array, Volume, from_sitk, to_sitk
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.system.itk_messages import silenced
+from ClamSegLib.system.silence_c_output import one_line, suppress_itk_output
 
 if TYPE_CHECKING:
     import SimpleITK
 
-VOLUME_ENDINGS = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+NIFTI_ENDINGS = (".nii", ".nii.gz")
+VOLUME_ENDINGS = (*NIFTI_ENDINGS, ".nrrd", ".nhdr", ".mha", ".mhd")
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 DICOM_ENDINGS = (".dcm", ".dicom", ".ima")
 ALLOWED = "NIfTI (.nii, .nii.gz), NRRD, MHA, DICOM, PNG, JPEG or TIFF"
@@ -71,7 +76,7 @@ def read_volume(path: Path, *, series: str | None = None) -> Volume:
     if ending in VOLUME_ENDINGS:
         return replace(_read_scan(path), source=path)
     if ending in PICTURE_ENDINGS:
-        return replace(_read_picture(path), source=path)
+        return replace(read_picture(path), source=path)
     if ending in DICOM_ENDINGS or is_dicom_file(path):
         return read_dicom(path, series=series)
     raise InputError(f"{path} is not an image ClamSeg reads; allowed are {ALLOWED}.")
@@ -103,13 +108,6 @@ def _check_file(path: Path) -> None:
         raise InputError(f"{path} is empty (0 bytes); copy or export it again.")
 
 
-def _one_line(error: Exception) -> str:
-    """The part of an ITK message a person can use."""
-    lines = [line.strip().removeprefix("sitk::ERROR: ") for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith("Exception thrown") and "/" not in line[:4]]
-    return (telling or lines or ["unknown error"])[-1].split("): ")[-1][:160]
-
-
 def _image_io(path: Path) -> str:
     return {
         ".nii": "NiftiImageIO", ".nii.gz": "NiftiImageIO", ".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO",
@@ -120,37 +118,69 @@ def _image_io(path: Path) -> str:
 def _read_scan(path: Path) -> Volume:
     import SimpleITK as sitk
 
-    if ending_of(path) in (".nii", ".nii.gz"):
+    ending = ending_of(path)
+    if ending in NIFTI_ENDINGS:
         check_nifti(path)
-    if ending_of(path) in (".mha", ".mhd"):
-        check_meta_image(path)
+    notes = check_meta_image(path) if ending in (".mha", ".mhd") else []
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetImageIO(_image_io(path))
-    try:
-        with silenced():
-            reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise InputError(
-            f"{path} cannot be read as {ending_of(path)} ({_one_line(error)}); it is damaged or another kind of file."
-        ) from error
+    leans = _read_information(reader, path)
     _check_header(path, reader)
     dimension = reader.GetDimension()
     size = list(reader.GetSize())
     if dimension == 4 and size[3] == 1:
         reader.SetExtractSize([*size[:3], 0])  # a single time point stored as 4-D
     try:
-        with silenced():
+        with suppress_itk_output(), leaning_nifti_allowed() if leans else nullcontext():
             image = reader.Execute()
     except RuntimeError as error:
-        raise InputError(f"{path} is truncated or damaged ({_one_line(error)}); copy or export it again.") from error
-    volume = from_sitk(image)
-    missing = missing_numbers(path) if ending_of(path) in (".nii", ".nii.gz") else None
-    if missing is None or missing.size < volume.array.size:
-        return volume
-    array = volume.array.astype(np.float32 if volume.array.dtype.kind != "f" else volume.array.dtype)
-    array.ravel()[missing[: array.size]] = np.nan
-    return volume.with_array(array)
+        raise _why_unreadable(path, error) from error
+    volume = straightened(from_sitk(image), path, nifti_axes(reader) if leans else None)
+    notes += frame_doubts(reader, volume, path)
+    if ending in NIFTI_ENDINGS:
+        volume = with_true_values(volume, reader, path)
+    return replace(volume, warnings=(*volume.warnings, *notes))
+
+
+def _read_information(reader: SimpleITK.ImageFileReader, path: Path) -> bool:
+    """Reads the header; true where it is a NIfTI whose axes are not exactly at right angles, which ITK must be asked for.
+
+    Raises:
+        InputError: no such file inside.
+    """
+    try:
+        with suppress_itk_output():
+            reader.ReadImageInformation()
+        return False
+    except RuntimeError as error:
+        if "orthonormal" not in str(error):
+            raise _why_unreadable(path, error) from error
+    try:
+        with suppress_itk_output(), leaning_nifti_allowed():
+            reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise _why_unreadable(path, error) from error
+    return True
+
+
+def _why_unreadable(path: Path, error: Exception) -> InputError:
+    """The reason in words, damage only where nothing else is known."""
+    words = str(error)
+    if "determinant is 0" in words:
+        return InputError(
+            f"{path} is a single slice stored with two dimensions that lies along another plane than its two axes can say; "
+            "save it as a volume of one slice (three dimensions)."
+        )
+    if "orthonormal" in words:
+        return InputError(
+            f"{path} is a tilted (sheared) stack: its axes are not at right angles; resample it to straight ones in Slicer."
+        )
+    if "allocate" in words or "bad alloc" in words.lower():
+        return InputError(f"{path} does not fit into the memory that is free; close other programs, or crop the scan.")
+    return InputError(
+        f"{path} cannot be read as {ending_of(path)} ({one_line(error)}); it is truncated, damaged or another kind of file."
+    )
 
 
 def _check_header(path: Path, reader: SimpleITK.ImageFileReader) -> None:
@@ -199,63 +229,6 @@ def _memory_bytes() -> int | None:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # Windows
         return None
-
-
-def _read_picture(path: Path) -> Volume:
-    import SimpleITK as sitk
-
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        with silenced():
-            reader.ReadImageInformation()
-            size = list(reader.GetSize())
-            if np.prod([float(s) for s in size]) > _LARGEST_VOXELS / 8:
-                raise InputError(f"{path} claims {' x '.join(map(str, size))} pixels; its header is damaged.")
-            image = reader.Execute()
-    except RuntimeError as error:
-        if "Unknown PixelType" in str(error):
-            raise InputError(
-                f"{path} has grey values with transparency, which are not read; save it as plain grey."
-            ) from error
-        raise InputError(
-            f"{path} cannot be read as a picture ({_one_line(error)}); it is damaged or another kind of file."
-        ) from error
-    _check_picture_is_whole(path)
-    if image.GetDimension() == 3 and image.GetSize()[2] == 1:
-        image = image[:, :, 0]
-    if image.GetDimension() != 2:
-        raise InputError(
-            f"{path} holds {image.GetSize()[2]} pictures; save each as a file of its own, or a volume as NRRD or NIfTI."
-        )
-    return picture_volume(_grey(path, sitk.GetArrayFromImage(image), image.GetNumberOfComponentsPerPixel()))
-
-
-def _check_picture_is_whole(path: Path) -> None:
-    """PNG and JPEG say where they end; their libraries fill what is missing with grey and only warn."""
-    ends = {".png": b"IEND", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
-    mark = ends.get(ending_of(path))
-    if mark is None:
-        return
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 4096))
-        if mark not in file.read():
-            raise InputError(f"{path} is truncated; copy or export it again.")
-
-
-def _grey(path: Path, array: Array, components: int) -> Array:
-    """One channel; colour pictures whose channels agree are grey in truth."""
-    if components == 1:
-        return array
-    if components in (3, 4) and all(np.array_equal(array[..., 0], array[..., k]) for k in (1, 2)):
-        return np.ascontiguousarray(array[..., 0])
-    raise InputError(f"{path} is a colour picture; ClamSeg needs grey values (an X-ray saved in grey).")
-
-
-def picture_volume(array: Array) -> Volume:
-    """A single picture (row, column) as a one-slice volume without known spacing."""
-    windowed = array.dtype == np.uint8
-    return Volume(array[np.newaxis], spacing_known=False, already_windowed=windowed, is_picture=True)
 
 
 def write_volume(array: Array, volume: Volume, path: Path, *, compress: bool = True) -> None:

@@ -30,6 +30,8 @@ _CANONICAL_AXES = {
 MAXIMUM_IN_PLANE_ANISOTROPY = 3.0
 # Scanners write -3072 or so outside their field of view, and up to 32767 in metal.
 _LOWEST_OF_CT_HU, _HIGHEST_OF_CT_HU = -3100, 33000
+# Shares of the borders, and of all voxels, that a constant around a scan fills at least.
+_BORDER_SHARE, _CONSTANT_SHARE = 0.95, 0.30
 # The longest side of a scan lies between that of a finger joint and that of a person with room around.
 _SMALLEST_SCAN_MM, _LARGEST_SCAN_MM = 10.0, 3000.0
 
@@ -51,6 +53,7 @@ class Volume:
         slice_files: DICOM files in the order of the slices of `array`, empty otherwise.
         warnings: what the user should know about the reading.
         description: harmless words from the header for choosing a model (series description, protocol); no names.
+        body_part: as the header calls it, in small letters; '' where it does not tell.
     """
 
     array: Array
@@ -65,6 +68,7 @@ class Volume:
     slice_files: tuple[Path, ...] = ()
     warnings: tuple[str, ...] = ()
     description: str = ""
+    body_part: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -213,6 +217,21 @@ def looks_like_hu(lowest: float, highest: float) -> bool:
     return _LOWEST_OF_CT_HU <= lowest <= -500 and 0 < highest <= _HIGHEST_OF_CT_HU
 
 
+def lies_around(mask: NDArray[np.bool_]) -> bool:
+    """Whether a mask fills the borders of the slices and more than 30 % of a scan, as what surrounds a stripped brain."""
+    borders = (mask[:, 0], mask[:, -1], mask[:, :, 0], mask[:, :, -1])
+    return all(float(border.mean()) > _BORDER_SHARE for border in borders) and float(mask.mean()) > _CONSTANT_SHARE
+
+
+def constant_around(array: Array) -> float | None:
+    """The value that surrounds a scan (`lies_around`), None where no single one does."""
+    candidate = array[len(array) // 2, 0, 0]
+    # Most scans fail at their first border, before the whole is compared.
+    if float((array[:, 0] == candidate).mean()) <= _BORDER_SHARE or not lies_around(array == candidate):
+        return None
+    return float(candidate)
+
+
 def size_doubt(volume: Volume) -> str:
     """What is odd about the size of a scan in a sentence, '' where it could be a part of a patient.
 
@@ -229,6 +248,14 @@ def size_doubt(volume: Volume) -> str:
         f"The scan measures {size} mm by its header, which no part of a patient does; its voxel spacing may be in another "
         "unit. Lengths and volumes are as wrong, and lesions may be dropped as too small."
     )
+
+
+def inverted(array: Array) -> Array:
+    """A picture whose white means little, mirrored inside the range it fills, so that bone is bright everywhere."""
+    if array.dtype.kind not in "iu":
+        mirrored: Array = array.max() + array.min() - array
+        return mirrored
+    return (int(array.max()) + int(array.min()) - array.astype(np.int64)).astype(array.dtype)
 
 
 def from_sitk(image: SimpleITK.Image) -> Volume:

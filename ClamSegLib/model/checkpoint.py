@@ -16,7 +16,7 @@ import torch
 
 from ClamSegLib.model.config import FORMAT_VERSION, ModelConfig
 from ClamSegLib.model.config_json import to_json
-from ClamSegLib.model.model_folder import CARD, CONFIG, RUN, WEIGHTS, read_config, sha256_of
+from ClamSegLib.model.model_folder import CARD, CONFIG, RUN, WEIGHTS, read_config_and_warnings, sha256_of
 from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import InputError
@@ -26,12 +26,14 @@ from ClamSegLib.system.errors import InputError
 class LoadedModel:
     """A model ready to run: its configuration, the network in evaluation mode on the CPU, and its folder.
 
-    `engines` keeps what was built of it for the next case.
+    `warnings` say what of an older configuration is no longer followed. `engines` keeps what was built of it for the
+    next case.
     """
 
     config: ModelConfig
     twin: TwinUNet
     folder: Path
+    warnings: tuple[str, ...] = ()
     engines: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -67,7 +69,7 @@ def load_model(folder: Path) -> LoadedModel:
     from safetensors.torch import load_file
 
     folder = Path(folder)
-    config = read_config(folder)
+    config, warnings = read_config_and_warnings(folder)
     path = folder / WEIGHTS
     if not path.is_file():
         raise InputError(f"{folder} holds no {WEIGHTS}; copy the whole model folder again.")
@@ -81,7 +83,7 @@ def load_model(folder: Path) -> LoadedModel:
         raise InputError(f"{path} holds values that are not finite; the model is damaged.")
     # The tensors of the file become the network's own: nothing is drawn or copied that would be thrown away.
     twin.load_state_dict({_name_today(name): _as_trained(tensor) for name, tensor in state.items()}, assign=True)
-    return LoadedModel(config, twin.eval(), folder)
+    return LoadedModel(config, twin.eval(), folder, warnings)
 
 
 def _as_trained(tensor: torch.Tensor) -> torch.Tensor:

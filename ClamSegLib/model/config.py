@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 from ClamSegLib.system.errors import InputError
@@ -11,7 +10,7 @@ from ClamSegLib.system.errors import InputError
 FORMAT_VERSION = 2
 PLANES = ("axial", "coronal", "sagittal")
 MODALITIES = ("CT", "MR", "XR")
-NETWORKS = ("unetplusplus", "unet", "fcn")
+NETWORKS = ("unetplusplus",)
 
 
 def _require(condition: bool, message: str) -> None:
@@ -25,16 +24,15 @@ def _require_colour(colour: tuple[int, int, int]) -> None:
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """A twin of UNet++ networks (METHOD: docs/explanation.md).
+    """A twin of UNet++ networks (docs/explanation.md).
 
     Attributes:
-        kind: 'unetplusplus'; 'unet' and 'fcn' have one head and are there to be compared with.
+        kind: 'unetplusplus'.
         features: channels of the backbone per level, shallow to deep; depth = len(features) - 1.
         kernel_sizes: odd kernel size of the convolutions per level, same length as features.
         repeat_levels: levels whose backbone node is followed by a second block of the same map size.
         in_channels: channels of the image.
         classes: background and conditions, at least 2.
-        normalisation: 'batch' or 'instance' (instance normalisation leaks context; for ablation only).
         branches: networks trained together; 2 for the twin, 1 for an organ network.
     """
 
@@ -43,14 +41,12 @@ class NetworkConfig:
     repeat_levels: tuple[int, ...] = ()
     in_channels: int = 1
     classes: int = 2
-    normalisation: str = "batch"
     branches: int = field(default=2, metadata={"formerly": "shells"})
     kind: str = "unetplusplus"
 
     def __post_init__(self) -> None:
         depth = len(self.features) - 1
         _require(self.kind in NETWORKS, f"network kind '{self.kind}' must be one of {', '.join(NETWORKS)}.")
-        _require(self.kind == "unetplusplus" or not self.repeat_levels, "repeat_levels belong to the UNet++ only.")
         _require(depth >= 1, f"features {self.features} gives no level; name at least two numbers.")
         _require(all(1 <= f <= 4096 for f in self.features), f"features {self.features} must lie in 1..4096.")
         _require(
@@ -64,10 +60,6 @@ class NetworkConfig:
         )
         _require(2 <= self.classes <= 64, f"classes {self.classes} must be 2 to 64: background and conditions.")
         _require(
-            self.normalisation in ("batch", "instance"),
-            f"normalisation '{self.normalisation}' must be batch or instance.",
-        )
-        _require(
             self.branches in (1, 2) and self.in_channels >= 1, "branches must be 1 or 2 and in_channels at least 1."
         )
 
@@ -79,16 +71,19 @@ class NetworkConfig:
     @property
     def heads(self) -> int:
         """Number of heads; they are levels 1..heads, as many as the UNet++ is deep."""
-        return self.depth if self.kind == "unetplusplus" else 1
+        return self.depth
 
 
 @dataclass(frozen=True)
 class IntensityConfig:
     """How values become network input.
 
-    kind 'window_hu': low..high HU become 0..1 in 256 steps, so that a CT and its windowed 8-bit slices are
-    the same input. kind 'organ_robust': minus the median inside the organ, divided by the spread inside the
-    organ (1.4826 x median absolute deviation), both per volume, clipped to low..high of that unit.
+    Attributes:
+        kind: 'window_hu': low..high HU become 0..1 in 256 steps, so that a CT and its windowed 8-bit slices are the
+            same input; 'organ_robust': minus the median inside the organ, divided by the spread inside the organ
+            (1.4826 x median absolute deviation), both per volume, clipped to low..high of that unit.
+        low: lower end, in HU or in spreads.
+        high: upper end.
     """
 
     kind: str = "organ_robust"
@@ -111,7 +106,9 @@ class OrganConfig:
         name: what the organ is called in reports and segments.
         margin_mm: margin around the organ's box where spacing is known.
         margin_fraction: margin as a share of the box's side where it is not.
-        keep_background: false sets pixels outside the organ to the background value (METHOD section 7 says why not).
+        keep_background: false sets pixels outside the organ to the background value (docs/explanation.md says why not).
+        terminology: Slicer's segment tag of the organ, as for a condition.
+        colour: of the organ's segment, red, green, blue of 0 to 255.
     """
 
     method: str = "body"
@@ -136,7 +133,7 @@ class OrganConfig:
 
 @dataclass(frozen=True)
 class RefinementConfig:
-    """How the maps of the network are sharpened by the image itself (map_refinement.py), learned without masks.
+    """How the maps of the network are sharpened by the image itself (decoding/refinement.py), learned without masks.
 
     Attributes:
         low: network input at the lower end of the table.
@@ -166,36 +163,25 @@ class RefinementConfig:
 class Condition:
     """One thing the model outlines: a lesion class, or the organ of an organ model.
 
-    terminology is Slicer's segment tag, e.g.
-    'SCT^49755003^Morphologically Altered Structure~SCT^4147007^Mass~^^'.
+    Attributes:
+        name: its id in folders, segments and tables.
+        colour: of its segment, red, green, blue of 0 to 255.
+        terminology: Slicer's segment tag, e.g. 'SCT^49755003^Morphologically Altered Structure~SCT^4147007^Mass~^^'.
+        display_name: what people read; '' shows the name.
     """
 
     name: str = "lesion"
     colour: tuple[int, int, int] = (230, 90, 30)
     terminology: str = ""
+    display_name: str = ""
 
     def __post_init__(self) -> None:
         _require_colour(self.colour)
 
-
-@dataclass(frozen=True)
-class EarlyExit:
-    """Slices whose outline a shallow level has decided need no deeper one (early_exit.py).
-
-    Attributes:
-        level: the shallow level.
-        undecided: slices of whose outline at most this share is undecided leave there.
-        share_leaving: share of the held-out slices that left there.
-    """
-
-    level: int
-    undecided: float
-    share_leaving: float
-
-    def __post_init__(self) -> None:
-        _require(self.level >= 1, f"early_exit level {self.level} must be at least 1.")
-        shares = (self.undecided, self.share_leaving)
-        _require(all(0 <= share <= 1 for share in shares), "early_exit undecided and share_leaving must be 0..1.")
+    @property
+    def shown_name(self) -> str:
+        """What people read."""
+        return self.display_name or self.name
 
 
 @dataclass(frozen=True)
@@ -203,21 +189,31 @@ class ModelConfig:
     """All that is needed to rebuild and run a model; stands as config.json in its folder.
 
     Attributes:
-        plane: slices run along it; 'axial' unless said.
+        name: its id: folder, command line, reports.
+        display_name: what people read in lists; '' shows the name.
+        task: 'lesion' or 'organ'.
+        modality: 'CT', 'MR' or 'XR'.
+        sequence: of an MR, e.g. 'FLAIR'; '' where it does not matter.
+        body_part: for people who choose a model, e.g. 'chest'.
+        plane: 'axial', 'coronal' or 'sagittal'; slices run along it.
+        image_size: side of the crop in pixels.
+        network: architecture, see below.
+        intensity: how values become network input, see below.
+        organ: how the organ is found and cropped, see below.
+        conditions: what is outlined, one per class but the background, see below.
         odds_normal: o_N per branch, head (level 1 first) and condition: the median odds lesion : background on
             normal validation pixels. Empty for organ models.
         head_weights: weight of each head, level 1 first, in the mean of log odds ratios; running at level L
             uses the first L, renormalised.
-        slice_score_normal: 95th percentile of the top-k score on normal validation slices; None if not measured.
-        level_scales: per level but the deepest, branch and condition the factor and offset that bring the level's log odds
-            ratios to the scale of the deepest's (level_scales.py); empty leaves them.
-        early_exits: when a slice leaves at a shallow level, shallow first; empty: every slice goes on to the deepest.
+        threshold: cut on P_L that makes the mask.
+        minimum_volume_ml: smaller lesions are left out.
         refinement: how maps are sharpened by the image; None leaves them as the network gives them.
-        default_level: the shallowest level whose outlines hold on held-out slices, which `segment` takes unless told
-            otherwise; None: the deepest.
-        neighbours: slices of a volume are heard together with those beside them (neighbours.py), because held-out
+        slice_smoothing: evidence is averaged over neighbouring slices (decoding/slice_smoothing.py), because held-out
             image labels said that it helps.
-        weights_sha256: of weights.safetensors.
+        default_level: the level that runs where none is asked for: the shallowest whose outlines hold; None: the deepest.
+        licence: of the model.
+        weights_sha256: of weights.safetensors; written by the training.
+        format_version: of the model folder; written by the training.
     """
 
     name: str
@@ -235,13 +231,11 @@ class ModelConfig:
     head_weights: tuple[float, ...] = ()
     threshold: float = 0.5
     minimum_volume_ml: float = 0.0
-    slice_score_normal: float | None = None
     refinement: RefinementConfig | None = None
-    level_scales: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = ()
-    early_exits: tuple[EarlyExit, ...] = ()
-    neighbours: bool = False
+    slice_smoothing: bool = field(default=False, metadata={"formerly": "neighbours"})
     default_level: int | None = None
     licence: str = ""
+    display_name: str = ""
     weights_sha256: str = ""
     format_version: int = FORMAT_VERSION
 
@@ -262,27 +256,9 @@ class ModelConfig:
             len(self.conditions) == self.network.classes - 1,
             f"{len(self.conditions)} conditions do not fit {self.network.classes} classes (background is one).",
         )
-        branches = [branch for level in self.level_scales for branch in level]
-        _require(
-            all(0 < factor < math.inf and math.isfinite(offset) for branch in branches for factor, offset in branch),
-            "level_scales must hold factors above 0 and offsets that are numbers.",
-        )
-        _require(
-            not self.level_scales
-            or (
-                {len(branch) for branch in branches} == {len(self.conditions)}
-                and [len(level) for level in self.level_scales] == [self.network.branches] * (self.network.heads - 1)
-            ),
-            "level_scales must hold every level but the deepest, every branch and every condition.",
-        )
-        levels = [leaves.level for leaves in self.early_exits]
-        _require(
-            levels == sorted(set(levels)) and all(level < self.network.heads for level in levels),
-            f"early_exits must go from shallow to deep and lie above level {self.network.heads}, the deepest.",
-        )
         _require(
             self.default_level is None or 1 <= self.default_level <= self.network.heads,
-            f"default_level {self.default_level} must be 1 to {self.network.heads}.",
+            f"default_level {self.default_level} must be null or 1 to {self.network.heads}.",
         )
         _require(0 < self.threshold < 1, f"threshold {self.threshold} must lie between 0 and 1.")
         _require(self.minimum_volume_ml >= 0, f"minimum_volume_ml {self.minimum_volume_ml} must be at least 0.")
@@ -307,3 +283,25 @@ class ModelConfig:
             ),
             f"head_weights must hold {self.network.heads} numbers, one per head, not below 0 and not all 0.",
         )
+
+    def level_of(self, asked: int | None) -> int:
+        """The level that runs: the one asked for, else the model's default, else the deepest.
+
+        Raises:
+            InputError: the model has no such level, or none of its heads counts at it.
+        """
+        deepest = self.network.heads
+        level = asked or self.default_level or deepest
+        _require(1 <= level <= deepest, f"Level {level} does not exist; model '{self.name}' has levels 1 to {deepest}.")
+        weights = self.head_weights
+        _require(
+            self.task == "organ" or not weights or any(weights[:level]),
+            f"Model '{self.name}' gives every head of level {level} the weight 0, so nothing can be told there; "
+            f"its head_weights are {list(weights)}. Choose a deeper level.",
+        )
+        return level
+
+    @property
+    def shown_name(self) -> str:
+        """What people read."""
+        return self.display_name or self.name

@@ -89,16 +89,20 @@ def to_json(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def read_json(kind: type[_Config], path: Path) -> _Config:
-    """Reads `kind` from a JSON file.
+def read_values(path: Path) -> Any:
+    """What a JSON file holds.
 
     Raises:
-        InputError: unreadable, not JSON, or what `from_json` refuses.
+        InputError: unreadable, or not JSON.
     """
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a JSON file ({error}).") from error
-    return from_json(kind, values, Path(path).name)
+
+
+def read_json(kind: type[_Config], path: Path) -> _Config:
+    """Reads `kind` from a JSON file; errors as for `read_values` and `from_json`."""
+    return from_json(kind, read_values(path), Path(path).name)

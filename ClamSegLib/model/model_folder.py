@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
+from typing import Any
 
-from ClamSegLib.model.config import ModelConfig
-from ClamSegLib.model.config_json import read_json
+from ClamSegLib.model.config import FORMAT_VERSION, ModelConfig
+from ClamSegLib.model.config_json import from_json, read_values
 from ClamSegLib.system.errors import InputError
 
 CONFIG, WEIGHTS, CARD, RUN = "config.json", "weights.safetensors", "card.md", "run.json"
@@ -33,10 +33,16 @@ def sha256_of(path: Path) -> str:
 
 
 def read_config(folder: Path) -> ModelConfig:
-    """The configuration of a model folder, without touching the weights.
+    """The configuration of a model folder, without touching the weights; errors as for `read_config_and_warnings`."""
+    return read_config_and_warnings(folder)[0]
+
+
+def read_config_and_warnings(folder: Path) -> tuple[ModelConfig, tuple[str, ...]]:
+    """The configuration, and what of an older one is no longer followed although it changes results.
 
     Raises:
-        InputError: no folder, no config.json, unreadable, unknown keys, newer format version.
+        InputError: no folder, no config.json, unreadable, unknown keys, newer format version, or a network that this
+            version does not compute.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -46,21 +52,40 @@ def read_config(folder: Path) -> ModelConfig:
         raise InputError(f"{folder} holds no {CONFIG}, so it is not a model folder of ClamSeg.")
     if path.stat().st_size > _LARGEST_JSON_BYTES:
         raise InputError(f"{path} is larger than any configuration of a model; the folder is damaged or not a model.")
-    _refuse_newer_format(path)
-    return read_json(ModelConfig, path)
+    values = read_values(path)
+    warnings: list[str] = []
+    version = values.get("format_version", 0) if isinstance(values, dict) else 0
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        # A newer format may have keys that this version does not know: say that, not 'unknown key'.
+        raise InputError(
+            f"The model in {folder} has format version {version}, this ClamSeg reads up to {FORMAT_VERSION}; update ClamSeg."
+        )
+    if isinstance(values, dict) and version == 1:
+        values, warnings = _of_version_1(values, folder)
+    return from_json(ModelConfig, values, path.name), tuple(warnings)
 
 
-def _refuse_newer_format(path: Path) -> None:
-    """A newer format may have keys that this version does not know: say that, not 'unknown key'."""
-    try:
-        version = json.loads(path.read_text(encoding="utf-8")).get("format_version", 0)
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return  # read_json says what is wrong
-    if isinstance(version, int):
-        from ClamSegLib.model.config import FORMAT_VERSION
+def _of_version_1(values: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """A configuration of format version 1 without the keys that went since, and sentences where results change.
 
-        if version > FORMAT_VERSION:
+    Raises:
+        InputError: instance normalisation, which is no longer computed.
+    """
+    kept = {key: value for key, value in values.items() if key not in ("slice_score_normal",)}
+    warnings = []
+    if kept.pop("early_exits", None):
+        warnings.append("The model's early_exits are no longer used: every slice runs at the same level.")
+    if kept.pop("level_scales", None):
+        warnings.append(
+            "The model's level_scales are no longer used: outlines of levels above the deepest may differ from before; "
+            "choose the deepest, or train the model again."
+        )
+    network = kept.get("network")
+    if isinstance(network, dict):
+        if network.get("normalisation", "batch") != "batch":
             raise InputError(
-                f"The model in {path.parent} has format version {version}, this ClamSeg reads up to {FORMAT_VERSION}; "
-                "update ClamSeg."
+                f"The model in {folder} has the normalisation '{network['normalisation']}', which this ClamSeg does not "
+                "compute; train it again."
             )
+        kept["network"] = {key: value for key, value in network.items() if key != "normalisation"}
+    return kept, warnings

@@ -54,13 +54,16 @@ def list_models() -> list[dict[str, Any]]:
         try:
             config = read_config(folder)
             entry |= {
+                "display_name": config.shown_name,
                 "task": config.task,
                 "modality": config.modality,
                 "sequence": config.sequence,
                 "body_part": config.body_part,
                 "plane": config.plane,
                 "conditions": [c.name for c in config.conditions],
+                "condition_names": [c.shown_name for c in config.conditions],
                 "levels": config.network.heads,
+                "default_level": config.default_level,
                 "threshold": config.threshold,
                 "organ": config.organ.method,
                 "licence": config.licence,
@@ -72,6 +75,7 @@ def list_models() -> list[dict[str, Any]]:
                 "task": "",
                 "modality": "",
                 "conditions": [],
+                "condition_names": [],
                 "licence": "",
                 "size_mb": 0.0,
                 "problem": str(error),

@@ -2,8 +2,7 @@
 
 Decoding (docs/explanation.md): o = p_c / p_0 are the odds of condition c against background, o_N their median on
 normal tissue; lesion posterior P_L = max(0, 1 - o_N / o). Heads are combined by the weighted mean of their
-log odds ratios (of a shallow level brought to the scale of the deepest, level_scales.py), branches by the mean of their
-posteriors; the branches' difference is the disagreement.
+log odds ratios, branches by the mean of their posteriors; the branches' difference is the disagreement.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from ClamSegLib.model.config import ModelConfig, NetworkConfig
-from ClamSegLib.model.plain_networks import PLAIN_NETWORKS
 from ClamSegLib.model.unetplusplus import UNetPlusPlus
 from ClamSegLib.system.errors import InputError
 
@@ -34,12 +32,11 @@ class TwinUNet(nn.Module):
     def __init__(self, network: NetworkConfig, seed: int = 0, level: int | None = None) -> None:
         super().__init__()
         self.network = network
-        kind = PLAIN_NETWORKS.get(network.kind, UNetPlusPlus)
         branches = []
         with torch.random.fork_rng(devices=[]):
             for number in range(network.branches):
                 torch.manual_seed(seed * 7919 + number)
-                branches.append(kind(network, level))
+                branches.append(UNetPlusPlus(network, level))
         self.branches = nn.ModuleList(branches)
 
     def forward(self, image: Tensor, level: int | None = None) -> list[list[Tensor]]:
@@ -79,20 +76,9 @@ def log_odds_ratio(logits: Sequence[Tensor], odds_normal: Tensor, head_weights: 
     return log_ratio
 
 
-def lesion_posterior(
-    logits: Sequence[Tensor], odds_normal: Tensor, head_weights: Tensor, scale: Tensor | None = None
-) -> Tensor:
-    """P_L of one branch; the first arguments as for `log_odds_ratio`.
-
-    Args:
-        scale: (K, 2) factor and offset of the log odds ratio (level_scales.py); None leaves it.
-
-    Returns:
-        (B, K, H, W) float32 in 0..1.
-    """
+def lesion_posterior(logits: Sequence[Tensor], odds_normal: Tensor, head_weights: Tensor) -> Tensor:
+    """P_L (B, K, H, W) float32 in 0..1 of one branch; arguments as for `log_odds_ratio`."""
     log_ratio = log_odds_ratio(logits, odds_normal, head_weights)
-    if scale is not None:
-        log_ratio = log_ratio * scale[None, :, 0, None, None] + scale[None, :, 1, None, None]
     return -torch.expm1(-log_ratio.clamp(0.0, _LARGEST_LOG_RATIO))
 
 
@@ -118,11 +104,7 @@ def decode(twin_logits: Sequence[Sequence[Tensor]], config: ModelConfig) -> tupl
                 "copy the model again."
             )
         weights = torch.tensor(config.head_weights or (1.0,) * config.network.heads, device=device)
-        level = len(twin_logits[0])
-        scales: list[Tensor | None] = [None] * len(twin_logits)
-        if level <= len(config.level_scales):
-            scales = list(torch.tensor(config.level_scales[level - 1], dtype=torch.float32, device=device))
-        maps = [lesion_posterior(heads, odds[n], weights, scales[n]) for n, heads in enumerate(twin_logits)]
+        maps = [lesion_posterior(heads, odds[n], weights) for n, heads in enumerate(twin_logits)]
     if len(maps) == 1:
         return maps[0], torch.zeros_like(maps[0])
     return (maps[0] + maps[1]) / 2, (maps[0] - maps[1]).abs()

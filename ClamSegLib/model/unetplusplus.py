@@ -8,8 +8,7 @@ Sources: the paper ClamSeg is built on (section 3.1); UNet++, arXiv 1807.10165 a
             \\     /
              X^{2,0} -- ...
 
-Running at level L computes only the nodes with i + j <= L; `pruned(L)` drops the others for good, and `go_on` takes
-what a shallow level has computed deeper.
+Running at level L computes only the nodes with i + j <= L; `pruned(L)` drops the others for good.
 """
 
 from __future__ import annotations
@@ -20,25 +19,16 @@ from torch import Tensor, nn
 from ClamSegLib.model.config import NetworkConfig
 
 
-def nodes_of(level: int) -> list[tuple[int, int]]:
-    """The nodes (i, j) of a level, in the order in which they are computed."""
-    return [(i - j, j) for i in range(level + 1) for j in range(i + 1)]
-
-
-def _norm(kind: str, channels: int) -> nn.Module:
-    return nn.BatchNorm2d(channels) if kind == "batch" else nn.InstanceNorm2d(channels, affine=True)
-
-
 class Node(nn.Module):
-    """Two convolutions, each with normalisation and ReLU; the second has `stride` 2 in the backbone."""
+    """Two convolutions, each with batch normalisation and ReLU; the second has `stride` 2 in the backbone."""
 
-    def __init__(self, in_channels: int, channels: int, kernel_size: int, stride: int, normalisation: str) -> None:
+    def __init__(self, in_channels: int, channels: int, kernel_size: int, stride: int) -> None:
         super().__init__()
         padding = kernel_size // 2
         self.conv1 = nn.Conv2d(in_channels, channels, kernel_size, 1, padding, bias=False)
-        self.norm1 = _norm(normalisation, channels)
+        self.norm1 = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, kernel_size, stride, padding, bias=False)
-        self.norm2 = _norm(normalisation, channels)
+        self.norm2 = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,channels,H/stride,W/stride)."""
@@ -83,13 +73,13 @@ class UNetPlusPlus(nn.Module):
         self.heads = nn.ModuleDict()
         for i in range(self.level + 1):
             in_channels = network.in_channels if i == 0 else f[i - 1]
-            self.nodes[f"x_{i}_0"] = Node(in_channels, f[i], k[i], 1 if i == 0 else 2, network.normalisation)
+            self.nodes[f"x_{i}_0"] = Node(in_channels, f[i], k[i], 1 if i == 0 else 2)
             if i in network.repeat_levels:
-                self.repeats[f"x_{i}_0"] = Node(f[i], f[i], k[i], 1, network.normalisation)
+                self.repeats[f"x_{i}_0"] = Node(f[i], f[i], k[i], 1)
         for j in range(1, self.level + 1):
             for i in range(self.level + 1 - j):
                 self.ups[f"x_{i}_{j}"] = nn.ConvTranspose2d(f[i + 1], f[i], 2, 2)
-                self.nodes[f"x_{i}_{j}"] = Node(f[i] * (j + 1), f[i], k[i], 1, network.normalisation)
+                self.nodes[f"x_{i}_{j}"] = Node(f[i] * (j + 1), f[i], k[i], 1)
             self.heads[f"x_0_{j}"] = nn.Conv2d(f[0], network.classes, 1)
         initialise(self)
 
@@ -117,23 +107,8 @@ class UNetPlusPlus(nn.Module):
         if height % 2**level or width % 2**level:
             raise ValueError(f"image {height}x{width} must be a multiple of {2**level} in both sides for level {level}")
         x: dict[tuple[int, int], Tensor] = {}
-        self.go_on(x, image, 0, level)
-        return self.heads_of(x, 1, level)
-
-    def heads_of(self, x: dict[tuple[int, int], Tensor], first: int, last: int) -> list[Tensor]:
-        """Logits (B, classes, H, W) of the heads `last` .. `first` from the nodes."""
-        return [self.heads[f"x_0_{j}"](x[0, j]) for j in range(last, first - 1, -1)]
-
-    def go_on(self, x: dict[tuple[int, int], Tensor], image: Tensor | None, first: int, last: int) -> None:
-        """Adds the nodes with first <= i + j <= last to `x`, which holds those with i + j < first.
-
-        Args:
-            x: by (i, j), each (B, features[i], H / 2**i, W / 2**i).
-            image: (B, in_channels, H, W), needed for `first` 0 only.
-        """
-        for i in range(first, last + 1):
-            below = image if i == 0 else x[i - 1, 0]
-            x[i, 0] = self.nodes[f"x_{i}_0"](below)
+        for i in range(level + 1):
+            x[i, 0] = self.nodes[f"x_{i}_0"](x[i - 1, 0] if i else image)
             if f"x_{i}_0" in self.repeats:
                 x[i, 0] = self.repeats[f"x_{i}_0"](x[i, 0])
             # Each new backbone node lets one more diagonal of fusing nodes run.
@@ -142,6 +117,7 @@ class UNetPlusPlus(nn.Module):
                 name = f"x_{row}_{j}"
                 up = self.ups[name](x[row + 1, j - 1])
                 x[row, j] = self.nodes[name](torch.cat([*(x[row, n] for n in range(j)), up], dim=1))
+        return [self.heads[f"x_0_{j}"](x[0, j]) for j in range(level, 0, -1)]
 
     def pruned(self, level: int) -> UNetPlusPlus:
         """A copy without the nodes that `level` does not need; its outputs equal `forward(image, level)` to the bit."""

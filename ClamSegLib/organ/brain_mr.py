@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ClamSegLib.imaging.volume import Array, Volume, box_of
+from ClamSegLib.imaging.volume import Array, Volume, box_of, constant_around
 from ClamSegLib.organ.morphology import (
     close,
     dilate,
@@ -18,7 +18,6 @@ from ClamSegLib.organ.morphology import (
 )
 
 NAME = "brain_mr"
-_STRIPPED_ZERO_SHARE = 0.30
 _OPENING_MM, _CLOSING_MM, _GROWTH_MM = 6.0, 14.0, 4.0
 _SMALLEST_L, _LARGEST_L = 0.6, 2.4
 
@@ -29,8 +28,9 @@ def find_brain(volume: Volume) -> tuple[Array, float, str]:
     Returns:
         mask (slice, row, column) bool, quality 0..1 (1 plausible, 0.5 doubtful, 0 nothing), and what is wrong.
     """
-    if is_stripped(volume.array):
-        mask = _filled(largest_parts(volume.array != 0))
+    outside = constant_around(volume.array)
+    if outside is not None:  # the skull was removed
+        mask = _filled(largest_parts(volume.array != outside))
     else:
         grid = working_grid(volume, 2.0, "MR")
         small = grid.subsample(volume.array).astype(np.float32)
@@ -46,15 +46,6 @@ def find_brain(volume: Volume) -> tuple[Array, float, str]:
             f"the brain found is doubtful: its volume is {litres:.2f} l ({_SMALLEST_L} to {_LARGEST_L} expected)",
         )
     return mask, 1.0, ""
-
-
-def is_stripped(array: Array) -> bool:
-    """Whether the skull was removed: more than 30 % exact zeros, which reach every border of the picture."""
-    zero = array == 0
-    if zero.mean() <= _STRIPPED_ZERO_SHARE:
-        return False
-    borders = (zero[:, 0], zero[:, -1], zero[:, :, 0], zero[:, :, -1])
-    return all(bool(border.mean() > 0.95) for border in borders)
 
 
 def largest_parts(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

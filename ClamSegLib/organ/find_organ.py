@@ -6,13 +6,13 @@ model says so, because classical masks miss consolidations.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from ClamSegLib.imaging.volume import Array, Volume, canonical
-from ClamSegLib.model.config import IntensityConfig, OrganConfig
+from ClamSegLib.imaging.volume import Array, Volume
+from ClamSegLib.model.config import IntensityConfig, ModelConfig, OrganConfig
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
@@ -20,7 +20,7 @@ METHODS = ("lungs_ct", "brain_mr", "body", "whole")
 PLUGINS = ("totalsegmentator", "lungmask", "hd-bet")
 _GOOD_ENOUGH = 0.5
 # What serves where no organ was found, or where the user asked for none, in words.
-_STAND_INS = {"body": "body", "whole": "whole image"}
+_STAND_INS = {"body": "body", "whole": "whole image", "central box": "central box"}
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class OrganResult:
     def label(self, organ: OrganConfig) -> tuple[str, str]:
         """Name and terminology of the mask: the organ's only where the mask is the organ.
 
-        The body or the whole image that served in its place must not be called lungs in a result that others read.
+        What served in its place (the body, a box, the whole image) must not be called lungs in a result that others read.
         """
-        if self.method in _STAND_INS and self.method != organ.method:
-            return f"searched: {_STAND_INS[self.method]}", ""
+        if self.fell_back or (self.method in _STAND_INS and self.method != organ.method):
+            return f"searched: {_STAND_INS.get(self.method, self.method)}", ""
         return organ.name, organ.terminology
 
 
@@ -79,13 +79,49 @@ def find_organ(
     if method == "whole":
         return OrganResult(np.ones(volume.array.shape, bool), "whole", 1.0)
     if _is_file(method):
-        return OrganResult(_mask_from_file(Path(method), volume), "mask file", 1.0)
+        return OrganResult(_mask_from_file(Path(method), volume, reporter), "mask file", 1.0)
     found = _by_method(method, volume, device, intensity)
     if found.quality >= _GOOD_ENOUGH and found.mask.any():
         if found.problem:
             reporter.warning(f"Organ step: {found.problem}.")
         return found
     return _fall_back(volume, found, reporter)
+
+
+def organ_of(
+    volume: Volume,
+    config: ModelConfig,
+    *,
+    request: str = "auto",
+    given: Array | None = None,
+    device: str = "cpu",
+    reporter: Reporter | None = None,
+) -> OrganResult:
+    """Where a model looks: everywhere for an organ model, inside a mask that was drawn, else where the organ is found.
+
+    Args:
+        volume: canonical.
+        config: of the model.
+        request: as for `find_organ`.
+        given: (slice, row, column) mask that the table of a labelled folder names; an empty one counts as none.
+        device: for organ networks.
+        reporter: told about doubts and fall-backs.
+
+    Raises:
+        InputError: as for `find_organ`.
+    """
+    if request == "auto" and config.task == "organ":
+        return OrganResult(np.ones(volume.array.shape, bool), "whole", 1.0)
+    if given is not None and given.any():
+        return OrganResult(given, "mask file", 1.0)
+    return find_organ(
+        replace(volume, modality=volume.modality or config.modality),
+        config.organ,
+        request=request,
+        device=device,
+        reporter=reporter,
+        intensity=config.intensity,
+    )
 
 
 def _is_file(method: str) -> bool:
@@ -151,33 +187,20 @@ def body_mask(volume: Volume) -> Array:
     return upsampled(body, grid, volume.array.shape)
 
 
-def _mask_from_file(path: Path, volume: Volume) -> Array:
-    """A mask on the grid of the input, in any axis order; any value above 0 is organ."""
-    from ClamSegLib.imaging.read_write import read_volume
+def _mask_from_file(path: Path, volume: Volume, reporter: Reporter) -> Array:
+    """A mask on the grid of the input, in any axis order."""
+    from ClamSegLib.imaging.mask_files import read_mask
 
     if not path.exists():
         raise InputError(
             f"Organ method '{path}' is neither a file nor known; allowed are auto, none, {', '.join(METHODS + PLUGINS)}, "
             "model:NAME or the path of a mask."
         )
-    given = read_volume(path)
-    turned = given if volume.is_picture else canonical(given, _plane_of(volume))[0]
-    mask = turned.array > 0
-    same_grid = mask.shape == volume.array.shape and (
-        volume.is_picture
-        or (
-            np.allclose(turned.spacing_mm, volume.spacing_mm, atol=1e-3)
-            and np.allclose(turned.origin, volume.origin, atol=1e-2)
-            and np.allclose(turned.direction, volume.direction, atol=1e-4)
-        )
-    )
-    if not same_grid:
-        raise InputError(
-            f"The organ mask {path} has another grid ({mask.shape}, spacing {turned.spacing_mm} mm) than the image "
-            f"({volume.array.shape}, {volume.spacing_mm} mm); give a mask drawn on this image."
-        )
+    mask, words = read_mask(path, volume, _plane_of(volume))
     if not mask.any():
         raise InputError(f"The organ mask {path} is empty; draw the organ, or use --organ auto.")
+    if words:
+        reporter.warning(words)
     return mask
 
 

@@ -10,14 +10,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ClamSegLib.imaging.read_write import read_volume
-from ClamSegLib.imaging.volume import Volume, looks_like_hu
+from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.model.checkpoint import LoadedModel
+from ClamSegLib.segmentation.inspection import Inspection, inspect
+from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.report import write_case
-from ClamSegLib.segmentation.segment_volume import CaseResult, FirstLook, SegmentOptions, look_at, segment_volume
+from ClamSegLib.segmentation.segment_volume import CaseResult, segment_volume
 from ClamSegLib.system.atomic_output import refuse_existing
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.installation import cpu_memory_mb, drawing_problem
@@ -56,7 +58,7 @@ class Shares:
 @dataclass(frozen=True)
 class _Read:
     volume: Volume
-    look: FirstLook | None
+    inspection: Inspection | None
     seconds: float
 
 
@@ -99,7 +101,7 @@ class CasePipeline:
                     overlaps = number + 1 < len(cases) and _room_for_three(read.volume)
                     if overlaps:
                         ahead = reader.submit(self._read, cases[number + 1])
-                    result = self._segment(read, len(cases) - number)
+                    result = self._segment(read)
                     del read
                     self._finish_writing()
                     self._writing = (case, result, writer.submit(self._write, result, case))
@@ -113,28 +115,22 @@ class CasePipeline:
         return self.shares
 
     def _read(self, case: CaseWork) -> _Read:
-        """Volume and, where it needs no network, the organ; the warnings wait in the look."""
+        """Volume and, where it needs no network, the organ; the warnings wait in the inspection."""
         started = time.perf_counter()
         refuse_existing(case.folder, self.options.overwrite)
         volume = read_volume(case.path, series=self.options.series)
-        config = self.model.config
-        if not volume.modality and config.modality == "MR" and _is_ct(volume):
-            # The panel and the page ask, before the run; here nobody is asked.
-            doubt = f"The volume looks like CT, model {config.name} was made for MRI; the result means little."
-            volume = replace(volume, warnings=(*volume.warnings, doubt))
         seconds = time.perf_counter() - started
         if self.options.dicom_seg and not volume.slice_files:
             raise InputError(f"--dicom-seg needs a DICOM series, but {case.path.name} is none; leave the option out.")
         segment, organ = self.options.segment, self.model.config.organ.method
         by_network = segment.organ.startswith("model:") or (segment.organ == "auto" and organ.startswith("model:"))
-        look = None if by_network else look_at(volume, self.model, segment)
-        return _Read(volume, look, seconds)
+        inspection = None if by_network else inspect(volume, self.model, segment)
+        return _Read(volume, inspection, seconds)
 
-    def _segment(self, read: _Read, cases_ahead: int) -> CaseResult:
-        for message in read.look.warnings if read.look else ():
+    def _segment(self, read: _Read) -> CaseResult:
+        for message in read.inspection.warnings if read.inspection else ():
             self.reporter.warning(message)
-        options = replace(self.options.segment, cases_ahead=cases_ahead)
-        result = segment_volume(read.volume, self.model, options, self.reporter, read.look)
+        result = segment_volume(read.volume, self.model, self.options.segment, self.reporter, read.inspection)
         result.seconds["read"] = read.seconds
         self.shares.network_s += result.seconds["network"]
         return result
@@ -170,8 +166,3 @@ def _room_for_three(volume: Volume) -> bool:
     """Whether three cases of this size fit into half of the machine's memory."""
     _, total_mb = cpu_memory_mb()
     return 3 * volume.array.size * _BYTES_PER_VOXEL < (total_mb or 8192) * 2**20 / 2
-
-
-def _is_ct(volume: Volume) -> bool:
-    """Whether the values are those of a CT, which its file does not tell."""
-    return not volume.is_picture and looks_like_hu(float(volume.array.min()), float(volume.array.max()))

@@ -7,12 +7,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from ClamSegLib.imaging.volume import Volume, box_of
+from ClamSegLib.model.config_json import from_json
 
 _FULL = np.ones((3, 3, 3), dtype=bool)  # 26-connected
 
@@ -27,7 +29,7 @@ class Lesion:
         volume_ml: None where spacing is unknown; then `area_px` counts pixels.
         longest_diameter_mm: largest distance of two of its pixel centres plus one pixel in any slice; None likewise.
         mean_probability: over its pixels.
-        mean_disagreement: over its pixels.
+        mean_doubt: over its pixels, of `doubt_of`.
         centre_lps_mm: patient coordinates of its centre of mass; None for pictures.
         centre_index: (slice, row, column), canonical.
     """
@@ -42,7 +44,7 @@ class Lesion:
     longest_diameter_mm: float | None
     mean_probability: float
     peak_probability: float
-    mean_disagreement: float
+    mean_doubt: float
     centre_lps_mm: tuple[float, float, float] | None
     centre_index: tuple[float, float, float]
 
@@ -52,6 +54,12 @@ def above_threshold(probability: NDArray[np.uint8], threshold: float) -> NDArray
     # For whole numbers, v > t * 255 is the same as v > floor(t * 255); this needs no wider copy of the map.
     above: NDArray[np.bool_] = probability > np.uint8(min(255, math.floor(threshold * 255)))
     return above
+
+
+def doubt_of(probability: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """1 - |2 P_L - 1| in steps of 1/255, any shape: 0 where P_L is 0 or 1, highest at one half."""
+    doubt: NDArray[np.uint8] = 2 * np.minimum(probability, 255 - probability)
+    return doubt
 
 
 def lesion_mask(
@@ -144,7 +152,6 @@ def measure_lesions(
     labels: NDArray[np.uint8],
     components: NDArray[np.int32],
     probability: NDArray[np.uint8],
-    disagreement: NDArray[np.uint8],
     volume: Volume,
     conditions: Sequence[str],
 ) -> list[Lesion]:
@@ -182,7 +189,7 @@ def measure_lesions(
                 longest_diameter_mm=_longest_diameter_mm(part, volume.pixel_mm) if known else None,
                 mean_probability=float(values.mean()) / 255,
                 peak_probability=float(values.max()) / 255,
-                mean_disagreement=float(disagreement[condition - 1][place][part].mean()) / 255,
+                mean_doubt=float(doubt_of(values).mean()) / 255,
                 centre_lps_mm=None if volume.is_picture else (float(lps[0]), float(lps[1]), float(lps[2])),
                 centre_index=(float(centre[0]), float(centre[1]), float(centre[2])),
             )
@@ -192,7 +199,7 @@ def measure_lesions(
 
 COLUMNS = (
     "id", "condition", "first_index", "last_index", "first_slice", "last_slice", "n_slices", "volume_ml", "area_px", "longest_diameter_mm",
-    "mean_probability", "peak_probability", "mean_disagreement", "centre_l_mm", "centre_p_mm", "centre_s_mm",
+    "mean_probability", "peak_probability", "mean_doubt", "centre_l_mm", "centre_p_mm", "centre_s_mm",
     "centre_slice", "centre_row", "centre_column",
 )  # fmt: skip
 
@@ -210,6 +217,17 @@ def slice_columns(first: int, last: int) -> dict[str, int]:
     return {"first_index": first, "last_index": last, "first_slice": first + 1, "last_slice": last + 1}
 
 
+def lesions_of_report(entries: Sequence[dict[str, Any]]) -> list[Lesion]:
+    """The lesions of report.json.
+
+    Raises:
+        InputError: a key or value that is none of a lesion's.
+    """
+    kept = [{k: v for k, v in entry.items() if k not in ("first_index", "last_index")} for entry in entries]
+    indices = [{"first_slice": entry["first_index"], "last_slice": entry["last_index"]} for entry in entries]
+    return [from_json(Lesion, own | index, "lesion") for own, index in zip(kept, indices, strict=True)]
+
+
 def write_lesions(path: Path, lesions: Sequence[Lesion]) -> None:
     """Writes lesions.csv: empty cells where a figure is not known; indices are canonical voxel indices."""
 
@@ -225,7 +243,7 @@ def write_lesions(path: Path, lesions: Sequence[Lesion]) -> None:
                 [
                     lesion.number, lesion.condition, *slice_columns(lesion.first_slice, lesion.last_slice).values(), lesion.n_slices,
                     text(lesion.volume_ml, 3), lesion.area_px, text(lesion.longest_diameter_mm, 1),
-                    text(lesion.mean_probability, 3), text(lesion.peak_probability, 3), text(lesion.mean_disagreement, 3),
+                    text(lesion.mean_probability, 3), text(lesion.peak_probability, 3), text(lesion.mean_doubt, 3),
                     *(text(v, 2) for v in lps), *(text(v, 1) for v in lesion.centre_index),
                 ]
             )  # fmt: skip

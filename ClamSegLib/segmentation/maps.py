@@ -1,7 +1,7 @@
 """The maps of a case while they are filled: what engines find in crops becomes P_L of every slice in its place.
 
-A model that hears slices together, or whose outlines depend on the strongest evidence of the volume, keeps the evidence of
-every slice until all are known.
+With slice smoothing, or where outlines depend on the strongest evidence of the volume, the evidence of every slice is kept
+until all are known.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ class CaseMaps:
 
     Attributes:
         analysed: which slices have been through their last engine.
-        together: slices are heard with those beside them.
-        kept: (N,K,S,S) evidence of every slice, sharpened or still to be heard together; None where each slice stands
-            for itself.
+        smooths: evidence is averaged over neighbouring slices.
+        kept: (N,K,S,S) evidence of every slice, sharpened or still to be smoothed; None where each slice stands for itself.
     """
 
     preparation: Preparation
@@ -37,20 +36,20 @@ class CaseMaps:
     probability: NDArray[np.uint8]
     disagreement: NDArray[np.uint8]
     analysed: NDArray[np.bool_]
-    together: bool
+    smooths: bool
     kept: NDArray[np.float16] | None
 
     @staticmethod
-    def of(preparation: Preparation, reporter: Reporter, together: bool) -> CaseMaps:
+    def empty_for(preparation: Preparation, reporter: Reporter, smooths: bool) -> CaseMaps:
         """Empty maps of a case."""
         config = preparation.config
         shape = (len(config.conditions), *preparation.volume.array.shape)
-        waits = together or (config.refinement is not None and config.refinement.volume_peak_share > 0)
+        waits = smooths or (config.refinement is not None and config.refinement.volume_peak_share > 0)
         side = config.image_size
         kept = np.zeros((shape[1], shape[0], side, side), np.float16) if waits else None
         reporter.progress(0, preparation.n_slices, _STAGE)
         empty = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
-        return CaseMaps(preparation, reporter, *empty, np.zeros(shape[1], bool), together, kept)
+        return CaseMaps(preparation, reporter, *empty, np.zeros(shape[1], bool), smooths, kept)
 
     def run(self, engine: Engine, batch_size: int) -> None:
         """Takes every slice through an engine."""
@@ -77,7 +76,7 @@ class CaseMaps:
             found: (B,K,S,S) P_L; `differs` likewise, of its branches.
         """
         refinement = self.preparation.config.refinement
-        if self.together:
+        if self.smooths:
             assert self.kept is not None
             self.kept[indices] = evidence(found)  # sharpened when all are known
         elif refinement is None:
@@ -112,12 +111,12 @@ class CaseMaps:
                 found = smooth_across_slices(self.kept, indices[0], indices[-1] + 1)
                 paste_steps(self.preparation, found, indices, self.probability)
             return
-        if self.together:
-            heard = np.empty_like(self.kept)
+        if self.smooths:
+            smoothed = np.empty_like(self.kept)
             for indices in batches:
                 found = smooth_across_slices(self.kept, indices[0], indices[-1] + 1)
-                heard[indices] = sharpened(found, self.preparation.network_input(indices), refinement)
-            self.kept = heard
+                smoothed[indices] = sharpened(found, self.preparation.network_input(indices), refinement)
+            self.kept = smoothed
         strongest = np.concatenate([peaks(self.kept[i], self.preparation.organ_input(i)) for i in batches])
         for indices in batches:
             found = to_probability(self.kept[indices], strongest[indices], refinement, strongest.max(axis=0))

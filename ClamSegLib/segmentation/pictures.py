@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ClamSegLib import RESEARCH_ONLY
 from ClamSegLib.imaging.volume import box_of
 from ClamSegLib.organ.crop_and_normalise import Box
+from ClamSegLib.segmentation.lesions import doubt_of
 from ClamSegLib.segmentation.segment_volume import CaseResult
 
 _BACKGROUND, _WORDS, _FAINT = "#101214", "#e8e8e8", "#9aa0a6"
@@ -174,7 +175,7 @@ def _legend(figure: Figure, result: CaseResult) -> None:
         lines.append(
             (Line2D([], [], color=_rgb(config.organ.colour), linewidth=2), result.organ.label(config.organ)[0])
         )
-    lines += [(Line2D([], [], color=_rgb(c.colour), linewidth=2), c.name) for c in config.conditions]
+    lines += [(Line2D([], [], color=_rgb(c.colour), linewidth=2), c.shown_name) for c in config.conditions]
     legend = figure.legend(
         [line for line, _ in lines],
         [name for _, name in lines],
@@ -224,7 +225,7 @@ def write_overlay(path: Path, result: CaseResult, title: str) -> None:
 
 
 def write_stages(path: Path, result: CaseResult) -> None:
-    """Writes stages.png: input, organ, crop, probability, disagreement, mask of the most telling slice."""
+    """Writes stages.png: input, organ, crop, probability, doubt, mask of the most telling slice."""
     k = _stage_slice(result)
     config, box = result.model.config, result.preparation.box
     side, organ = config.image_size, result.organ.label(config.organ)[0]
@@ -244,9 +245,9 @@ def write_stages(path: Path, result: CaseResult) -> None:
     low, high = (0.0, 1.0) if result.preparation.scale.kind == "window_hu" else (-2.5, 4.0)
     axes[2].imshow(crop, cmap="gray", interpolation="bilinear", vmin=low, vmax=high)
     window = (slice(box.row_start, box.row_stop), slice(box.column_start, box.column_stop))
-    for place, maps, colours in ((3, result.probability, "inferno"), (4, result.disagreement, "cividis")):
-        shown = maps[:, k][(slice(None), *window)].max(axis=0) / 255
-        axes[place].imshow(shown, cmap=colours, vmin=0, vmax=1, aspect=_aspect(result))
+    strongest = result.probability[:, k][(slice(None), *window)].max(axis=0)
+    for place, shown, colours in ((3, strongest, "inferno"), (4, doubt_of(strongest), "cividis")):
+        axes[place].imshow(shown / 255, cmap=colours, vmin=0, vmax=1, aspect=_aspect(result))
         _colour_bar(_panel(figure, lefts[place] + 3.07, 0.35, 0.1, 3.0), colours)
     _overlay(axes[5], result, k)
     names = (
@@ -254,7 +255,7 @@ def write_stages(path: Path, result: CaseResult) -> None:
         f"{organ}: {result.organ.method}" if organ == config.organ.name else organ,
         f"crop, {side} x {side}",
         "probability",
-        "disagreement of the branches",
+        "doubt",
         "outline",
     )
     for axis, name in zip(axes, names, strict=True):

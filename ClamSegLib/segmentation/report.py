@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from ClamSegLib import RESEARCH_ONLY, __version__
 from ClamSegLib.imaging.read_write import write_volume
 from ClamSegLib.imaging.seg_nrrd import Segment, write_segmentation
-from ClamSegLib.imaging.volume import box_of
+from ClamSegLib.imaging.volume import Array, box_of
 from ClamSegLib.segmentation.lesions import slice_columns, write_lesions
 from ClamSegLib.segmentation.segment_volume import CaseResult
 from ClamSegLib.system.atomic_output import whole_folder
 from ClamSegLib.system.installation import drawing_problem
 
-SEGMENTATION, PROBABILITY, DISAGREEMENT = "segmentation.seg.nrrd", "probability.nrrd", "disagreement.nrrd"
+SEGMENTATION, PROBABILITY = "segmentation.seg.nrrd", "probability.nrrd"
 LESIONS, OVERLAY, STAGES, REPORT, DICOM_SEG = (
     "lesions.csv",
     "overlay.png",
@@ -44,7 +44,9 @@ def segments_of(result: CaseResult) -> list[Segment]:
     prefix = "lesion-" if config.task == "lesion" else "organ-"
     for number, condition in enumerate(config.conditions, 1):
         mask = result.in_own_frame(result.labels == number)
-        segments.append(Segment(prefix + condition.name, condition.name, mask, condition.colour, condition.terminology))
+        segments.append(
+            Segment(prefix + condition.name, condition.shown_name, mask, condition.colour, condition.terminology)
+        )
     return segments
 
 
@@ -78,6 +80,7 @@ def report_of(result: CaseResult, accepted: Sequence[str] = ()) -> dict[str, Any
         "input": volume.source.name if volume.source else "",
         "model": {
             "name": config.name,
+            "display_name": config.shown_name,
             "weights_sha256": config.weights_sha256,
             "level": result.level,
             "levels": config.network.heads,
@@ -107,8 +110,7 @@ def report_of(result: CaseResult, accepted: Sequence[str] = ()) -> dict[str, Any
         "slices": {
             "total": int(result.canonical_volume.array.shape[0]),
             "analysed": result.n_slices,
-            "by_level": {str(level): count for level, count in result.slices_by_level.items()},
-            "with_neighbours": result.neighbours,
+            "smoothed": result.slice_smoothing,
         },
         "lesions": [asdict(lesion) | slice_columns(lesion.first_slice, lesion.last_slice) for lesion in result.lesions],
         "warnings": list(result.warnings),
@@ -126,8 +128,9 @@ def _strongest(maps: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def write_arrays(result: CaseResult, folder: Path) -> None:
     """Writes the arrays as .npy in the frame of the input, for a front that shows them at once.
 
-    labels.npy: 0 none, 1 organ, 2.. condition number + 1 (organ models: condition number). probability.npy and
-    disagreement.npy: steps of 1/255, the strongest condition. strongest.npy: its number from 1, where several are.
+    labels.npy: 0 none, 1 organ, 2.. condition number + 1 (organ models: condition number). probability.npy: steps of 1/255,
+    the strongest condition. strongest.npy: its number from 1, where several are. components.npy: int32 numbers of the
+    lesions in report.json, 0 none (lesion models).
     """
     labels = result.labels
     if result.model.config.task == "lesion":
@@ -136,12 +139,13 @@ def write_arrays(result: CaseResult, folder: Path) -> None:
         if box is not None:
             lesions = result.labels[box]
             labels[box] = np.where(lesions > 0, lesions + 1, labels[box])
-    arrays = {"labels": labels, "probability": _strongest(result.probability)}
-    arrays["disagreement"] = _strongest(result.disagreement)
+    arrays: dict[str, Array] = {"labels": labels, "probability": _strongest(result.probability)}
     if len(result.probability) > 1:
-        arrays["strongest"] = result.probability.argmax(axis=0) + 1
+        arrays["strongest"] = (result.probability.argmax(axis=0) + 1).astype(np.uint8)
+    if result.model.config.task == "lesion":
+        arrays["components"] = result.components
     for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", np.ascontiguousarray(result.in_own_frame(array), np.uint8), allow_pickle=False)
+        np.save(folder / f"{name}.npy", np.ascontiguousarray(result.in_own_frame(array)), allow_pickle=False)
 
 
 def write_case(
@@ -174,10 +178,9 @@ def write_case(
             write_arrays(result, part)
         else:
             write_segmentation(part / SEGMENTATION, segments, result.volume)
-            for name, maps in ((PROBABILITY, result.probability), (DISAGREEMENT, result.disagreement)):
-                # Several conditions: the larger value of each voxel; the condition stands in the segmentation.
-                strongest = np.ascontiguousarray(result.in_own_frame(_strongest(maps)))
-                write_volume(strongest, result.volume, part / name)
+            # Several conditions: the larger value of each voxel; the condition stands in the segmentation.
+            strongest = np.ascontiguousarray(result.in_own_frame(_strongest(result.probability)))
+            write_volume(strongest, result.volume, part / PROBABILITY)
         write_lesions(part / LESIONS, result.lesions)
         if dicom_seg and any(s.mask.any() for s in segments):
             from ClamSegLib.imaging.dicom_seg import write_dicom_seg

@@ -9,12 +9,14 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from ClamSegLib.system.engine_packages import engine_versions
 from ClamSegLib.system.errors import ClamSegError
 
 PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "safetensors", "pydicom", "highdicom")
 _MEMINFO = Path("/proc/meminfo")
 _NEEDED = ("numpy", "scipy", "SimpleITK", "safetensors", "pydicom")
+# What each further engine needs beyond PyTorch, by the names that both Python and pip know; the first one computes, the
+# others convert networks for it.
+ENGINE_PACKAGES = {"openvino": ("openvino",), "mnn": ("MNN", "onnx", "onnxscript")}
 
 
 class InstallationError(ClamSegError):
@@ -31,6 +33,22 @@ def versions() -> dict[str, str | None]:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             found[name] = None
+    return found
+
+
+def installed_engines() -> list[str]:
+    """Engines of `ENGINE_PACKAGES` all of whose packages can be found; nothing is imported."""
+    return [kind for kind, names in ENGINE_PACKAGES.items() if all(map(importlib.util.find_spec, names))]
+
+
+def engine_versions() -> dict[str, str | None]:
+    """Version of what computes in each engine, None where the engine is not installed or only in part."""
+    found: dict[str, str | None] = dict.fromkeys(ENGINE_PACKAGES)
+    for kind in installed_engines():
+        try:
+            found[kind] = importlib.metadata.version(ENGINE_PACKAGES[kind][0])
+        except importlib.metadata.PackageNotFoundError:  # its files without pip's record of them
+            continue
     return found
 
 

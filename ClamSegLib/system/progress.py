@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 
@@ -31,6 +33,39 @@ class Reporter:
 
     def error(self, message: str, **values: Any) -> None:
         """The work, or one case of a batch, failed."""
+
+
+class KeepWarnings(Reporter):
+    """Passes everything on and keeps the warnings for the report; begins with those said before."""
+
+    def __init__(self, shown: Reporter, before: Sequence[str] = ()) -> None:
+        self.shown, self.warnings = shown, list(before)
+
+    def progress(self, done: int, total: int, stage: str) -> None:
+        self.shown.progress(done, total, stage)
+
+    def warning(self, message: str) -> None:
+        self.warnings.append(message)
+        self.shown.warning(message)
+
+    def note(self, message: str) -> None:
+        self.shown.note(message)
+
+
+class Stopwatch:
+    """Seconds of each stage, added up: `with stage("crop"): ...`."""
+
+    def __init__(self, seconds: Mapping[str, float] | None = None) -> None:
+        self.seconds = dict(seconds or {})
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Adds the time of the block to that of the stage."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
 
 class _TimeLeft:

@@ -1,4 +1,4 @@
-"""Keeps what a library prints by C's printf out of the user's terminal and out of the JSON lines of a process."""
+"""Keeps what libraries print past Python out of the user's terminal and out of the JSON lines of a process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _lock = threading.RLock()
 
 
 @contextmanager
-def printf_unheard() -> Iterator[None]:
+def suppress_c_stdout() -> Iterator[None]:
     """While the block runs, nothing written by C's printf is shown; what Python writes is. One thread at a time holds it.
 
     Where C's standard output is a variable (glibc, macOS), that is all that changes: Python writes past it. Elsewhere the
@@ -23,7 +23,7 @@ def printf_unheard() -> Iterator[None]:
     with _lock:
         variable = _stdout_variable()
         if variable is None:
-            with descriptor_unheard(1):
+            with suppress_fd(1):
                 yield
             return
         shown, variable.value = variable.value, _nowhere()
@@ -54,7 +54,7 @@ def _nowhere() -> int:
 
 
 @contextmanager
-def descriptor_unheard(descriptor: int) -> Iterator[None]:
+def suppress_fd(descriptor: int) -> Iterator[None]:
     """While the block runs, what libraries write to file descriptor 1 or 2 is not shown; what Python writes there is.
 
     Callers hold a lock: two threads at a time would give each other's descriptor back.
@@ -85,7 +85,28 @@ def descriptor_unheard(descriptor: int) -> Iterator[None]:
         os.close(kept)
 
 
+@contextmanager
+def suppress_itk_output() -> Iterator[None]:
+    """While the block runs, nothing that ITK's libraries write to the process's standard error is shown.
+
+    libpng, libtiff, MetaIO and nifti_clib write there themselves, past Python and past ITK's own switch; what they
+    say of a damaged file stands in the InputError that follows. One thread at a time holds it.
+    """
+    import SimpleITK as sitk
+
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    with _lock, suppress_fd(2):
+        yield
+
+
 def _write_what_c_holds() -> None:
     """C keeps what it prints; it goes to where descriptor 1 leads now."""
     with suppress(OSError):
         (ctypes.CDLL("ucrtbase") if os.name == "nt" else ctypes.CDLL(None)).fflush(None)
+
+
+def one_line(error: Exception) -> str:
+    """The part of an ITK message a person can use."""
+    lines = [line.strip().removeprefix("sitk::ERROR: ") for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith("Exception thrown") and "/" not in line[:4]]
+    return (telling or lines or ["unknown error"])[-1].split("): ")[-1][:160]

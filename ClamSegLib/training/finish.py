@@ -78,7 +78,7 @@ def finished_config(learner: Learner, twin: TwinUNet, config: ModelConfig, repor
     config = replace(
         config,
         refinement=fit_refinement(config, held_out, learner.source),
-        neighbours=slice_smoothing_helps(config, held_out),
+        slice_smoothing=slice_smoothing_helps(config, held_out),
     )
     config = replace(config, threshold=threshold_of_corrections(twin, learner.source, config))
     # Last: it compares outlines, which refinement and threshold draw.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -73,3 +74,8 @@ class TrainingRequest:
                 f"{', '.join(changed)} differ; repeat the first command with --resume added, or start anew with "
                 "another --output."
             )
+
+
+def words_for_card(words: Sequence[str]) -> list[str]:
+    """The command for the card, without the folders of this machine; sentences with a slash stay as they are."""
+    return [Path(word).name if Path(word).is_absolute() or Path(word).exists() else word for word in words]

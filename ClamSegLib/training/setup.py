@@ -171,15 +171,19 @@ def fine_tuning_config(initial: ModelConfig, folder: LabelledFolder, name: str, 
         )
     conditions = initial.conditions
     if task == "lesion":
-        conditions = tuple(replace(old, name=new) for old, new in zip(conditions, folder.conditions, strict=True))
+        conditions = tuple(
+            old if old.name == new else replace(old, name=new, display_name="")
+            for old, new in zip(conditions, folder.conditions, strict=True)
+        )
     return replace(
         initial,
         name=name,
+        display_name="",
         conditions=conditions,
         odds_normal=(),
         threshold=ModelConfig.threshold,
         refinement=None,
-        neighbours=False,
+        slice_smoothing=False,
         default_level=None,
         weights_sha256="",
     )

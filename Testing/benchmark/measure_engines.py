@@ -17,6 +17,7 @@ import time
 import numpy as np
 import torch
 
+from ClamSegLib.engines import choose
 from ClamSegLib.engines.build import open_engine
 from ClamSegLib.engines.choose import SAMPLE_SLICES, Work, choose_engine
 from ClamSegLib.engines.engine import Engine, EngineChoice
@@ -24,7 +25,8 @@ from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.registry import find_model
 from ClamSegLib.organ.crop_and_normalise import prepare
-from ClamSegLib.segmentation.segment_volume import SegmentOptions, look_at
+from ClamSegLib.segmentation.inspection import inspect
+from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.system.malloc_tuning import kept_memory
 from ClamSegLib.system.paths import resources_folder
 
@@ -46,14 +48,11 @@ BATCH = 8
 
 
 def work_of(model: LoadedModel, sample: str, level: int) -> Work:
-    """Crops from the middle of the organ, with so many slices ahead that measuring is worth it."""
-    look = look_at(read_volume(resources_folder() / "Samples" / sample), model, SegmentOptions(device="cpu"))
-    preparation = prepare(look.turned, look.organ.mask, model.config)
-    with_organ = np.flatnonzero(preparation.mask.any(axis=(1, 2)))
-    places = np.linspace(0, len(with_organ) - 1, min(SAMPLE_SLICES, len(with_organ)) + 2)[1:-1].round().astype(int)
-    index = np.unique(with_organ[places])
-    crops, organ = preparation.network_input(index), preparation.organ_input(index)
-    return Work(model, level, CPU, "auto", crops, organ, 100_000)
+    """The shipped sample, for which `auto` may take any engine."""
+    options = SegmentOptions(device="cpu")
+    found = inspect(read_volume(resources_folder() / "Samples" / sample), model, options)
+    choose._LITTLE_WORK_GFLOP = 0.0
+    return Work(prepare(found.turned, found.organ.mask, model.config), model, level, CPU, "auto")
 
 
 def in_rounds(engines: dict[str, Engine], image: np.ndarray, rounds: int) -> dict[str, list[float]]:
@@ -81,9 +80,9 @@ def main() -> int:
                 work = work_of(model, sample, level)
                 chosen = choose_engine(work)
                 sys.stdout.write(
-                    f"{name}, level {level}: auto takes {chosen.engine.choice.in_words()}, agreement {chosen.agreement:.6f}\n"
+                    f"{name}, level {level}: auto takes {chosen.engine.choice.describe()}, agreement {chosen.agreement:.6f}\n"
                 )
-                image = work.sample[np.arange(BATCH) % len(work.sample)]
+                image = work.sample()[0][np.arange(BATCH) % SAMPLE_SLICES]
                 engines = {
                     f"{kind} {precision}": open_engine(model, level, CPU, EngineChoice(kind, precision, 1, BATCH))
                     for kind, precision in ENGINES

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,11 @@ def main() -> int:
     from fakes import CONFIG
     from volumes_in_scene import add_volume
 
+    from ClamSegLib.imaging.volume import canonical
+    from ClamSegLib.segmentation.lesions import lesion_mask, measure_lesions, slice_columns
     from ClamSegWorkflow.case.lesion_row import Decision
     from ClamSegWorkflow.case.provenance import provenance_of
-    from ClamSegWorkflow.case.result_import import import_result
+    from ClamSegWorkflow.case.result_import import grid_of, import_result
     from ClamSegWorkflow.scene.geometry import record_geometry
 
     scene = slicer.vtkMRMLScene()
@@ -81,9 +84,19 @@ def main() -> int:
         times.setdefault(name, []).append(time.perf_counter() - started)
         return value
 
+    grid = replace(grid_of(record_geometry(volume), volume, is_projection=False), array=probability)
+    turned, orientation = canonical(grid, CONFIG["plane"])
+    labels, components = lesion_mask(turned.array[None], 0.5, turned, 0.0)
+    found = measure_lesions(labels, components, turned.array[None], turned, [CONFIG["conditions"][0]["name"]])
+    report |= {
+        "geometry": {"spacing_known": grid.spacing_known},
+        "lesions": [asdict(x) | slice_columns(x.first_slice, x.last_slice) for x in found],
+    }
     with tempfile.TemporaryDirectory() as folder:
+        np.save(Path(folder) / "components.npy", np.ascontiguousarray(orientation.undo(components)))
+        (Path(folder) / "report.json").write_text(json.dumps(report), encoding="utf-8")
         for name, array in (
-            ("labels", np.where(probability > 127, 2, organ)), ("probability", probability), ("disagreement", probability // 4),
+            ("labels", np.where(probability > 127, 2, organ)), ("probability", probability),
         ):  # fmt: skip
             np.save(Path(folder) / f"{name}.npy", array.astype(np.uint8))
         for _ in range(arguments.repetitions):

@@ -13,7 +13,8 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,12 @@ from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.config import NetworkConfig
 from ClamSegLib.model.registry import find_model
 from ClamSegLib.model.twin import TwinUNet
-from ClamSegLib.segmentation import pictures
+from ClamSegLib.segmentation import inspection, pictures
 from ClamSegLib.segmentation import segment_volume as inference
+from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.report import write_case
 from ClamSegLib.system.paths import resources_folder
+from ClamSegLib.system.progress import Stopwatch
 
 
 def seconds_of(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -39,16 +42,14 @@ def seconds_of(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.process_time() - started, result
 
 
-class ProcessorWatch:
+class ProcessorWatch(Stopwatch):
     """In place of the stopwatch of `inference`."""
 
-    def __init__(self, seconds: dict[str, float]) -> None:
-        self._seconds = seconds
-
-    def __call__(self, name: str, work: Callable[[], Any]) -> Any:
-        seconds, result = seconds_of(work)
-        self._seconds[name] = self._seconds.get(name, 0.0) + seconds
-        return result
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        started = time.process_time()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - started
 
 
 def untrained(model: LoadedModel) -> LoadedModel:
@@ -61,8 +62,6 @@ def untrained(model: LoadedModel) -> LoadedModel:
         image_size=256,
         odds_normal=odds,
         head_weights=(),
-        level_scales=(),
-        early_exits=(),
     )
     config = replace(config, weights_sha256="untrained network of the default size")
     return LoadedModel(config, TwinUNet(network, seed=0).eval(), model.folder)
@@ -81,7 +80,7 @@ def one_round(scan: Path, model: Any, options: Any, folder: Path) -> tuple[dict[
     stages["pictures"] = seconds_of(lambda: pictures.write_overlay(drawn, result, "case"))[0]
     stages["pictures"] += seconds_of(lambda: pictures.write_stages(drawn, result))[0]
     digest = hashlib.sha256()
-    for array in (result.probability, result.disagreement, result.labels, result.components, result.organ.mask):
+    for array in (result.probability, result.labels, result.components, result.organ.mask):
         digest.update(array.tobytes())
     digest.update((folder / "case" / "lesions.csv").read_bytes())
     return stages, digest.hexdigest()[:12]
@@ -96,8 +95,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    inference._Stopwatch = ProcessorWatch
-    options = inference.SegmentOptions(
+    inference.Stopwatch = inspection.Stopwatch = ProcessorWatch
+    options = SegmentOptions(
         device="cpu", engine=arguments.engine, threshold=arguments.threshold, minimum_volume_ml=0.001
     )
     loading, model = seconds_of(lambda: load_model(find_model(arguments.model)))

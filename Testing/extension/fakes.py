@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ClamSegLib.imaging.read_write import read_volume
-from ClamSegLib.imaging.volume import Volume
+from ClamSegLib.imaging.volume import Volume, canonical
+from ClamSegLib.segmentation.lesions import lesion_mask, measure_lesions, slice_columns
 
 CONFIG: dict[str, Any] = {
     "name": "mr-toy",
@@ -32,18 +34,16 @@ MODEL = {"name": "mr-toy", "folder": "mr-toy", "task": "lesion", "modality": "MR
 class FakeWorker:
     """Keeps requests until `answer` is called; writes a result with what `probability_of` makes of the input."""
 
+    find = staticmethod(lesion_mask)
+
     def __init__(self, probability_of: Callable[[Volume], np.ndarray] | None = None) -> None:
         self.requests: list[tuple[str, dict[str, Any], Callable[[dict[str, Any]], None]]] = []
         self.killed = 0
-        self.levels: list[tuple[dict[str, Any], Callable[[dict[str, Any]], None]]] = []
         self.organ = {"method": "body", "quality": 1.0, "fell_back": False, "problem": ""}
         self.probability_of = probability_of or (lambda volume: np.zeros(volume.array.shape, np.uint8))
         self.seen: list[Volume] = []
 
     def request(self, command: str, on_event: Callable[[dict[str, Any]], None], **values: Any) -> int:
-        if command == "levels":  # asked for by the way, and answered whenever the test says so
-            self.levels.append((values, on_event))
-            return 0
         self.requests.append((command, values, on_event))
         return len(self.requests)
 
@@ -68,13 +68,22 @@ class FakeWorker:
         folder.mkdir()
         probability = self.probability_of(volume)
         np.save(folder / "probability.npy", probability)
-        np.save(folder / "disagreement.npy", probability // 3)
         np.save(folder / "labels.npy", np.where(probability > 127, 2, 1).astype(np.uint8))
+        turned, orientation = canonical(replace(volume, array=probability), "axial")
+        labels, components = self.find(turned.array[None], 0.5, turned, 0.0)
+        path = Path(values["model"]) / "config.json"
+        config = json.loads(path.read_text()) if path.is_file() else CONFIG
+        names = [condition["name"] for condition in config["conditions"]]
+        lesions = measure_lesions(labels, components, turned.array[None], turned, names)
+        np.save(folder / "components.npy", np.ascontiguousarray(orientation.undo(components)))
         report = {
             "summary": "summary of the worker", "notice": "For research, not for diagnosis.", "clamseg": "0.1.0",
             "model": {"name": "mr-toy", "weights_sha256": "ab" * 32, "level": 2, "levels": 2, "threshold": 0.5},
             "device": "cpu", "organ": {"method": "body", "quality": 1.0}, "warnings": [],
             "slices": {"total": 9, "analysed": 9}, "seconds": {"network": 0.9},
+            "geometry": {"spacing_known": volume.spacing_known}, "lesions": [
+                asdict(lesion) | slice_columns(lesion.first_slice, lesion.last_slice) for lesion in lesions
+            ],
         }  # fmt: skip
         (folder / "report.json").write_text(json.dumps(report))
         return folder

@@ -35,7 +35,7 @@ NOT_SHOWN = {
     "The ClamSeg authors", " cannot follow ", "DICOM SEG", "looking at the organ", "ClamSeg region",
     "Segmentation category and type - DICOM master list", "Anatomic codes - DICOM master list", "space directions: ",
     "kinds: domain domain domain", "encoding: raw", "space origin: (", "finding the organ", "segmenting slices",
-    "choosing an engine (once per model)",
+    "choosing an engine (once per model)", r"error: \[.*\] exit abnormally - Report the problem\.?",
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ClamSegLib.model.registry import list_models
+from ClamSegWorkflow.case.display_names import model_titles, shown_name
 from ClamSegWorkflow.case.model_fit import body_part, describe, mismatches, suggest_model
 from ClamSegWorkflow.scene.volume_facts import VolumeFacts
 
@@ -76,3 +77,18 @@ def test_a_model_of_ones_own_is_suggested_only_where_no_shipped_one_fits_as_well
     assert suggest_model([*list_models(), own], facts) == "mr-flair-lesion"
     t1 = {**own, "name": "own-t1", "sequence": "T1"}
     assert suggest_model([*list_models(), t1], VolumeFacts("MR", True, "t1 head", 46, False)) == "own-t1"
+
+
+def test_models_are_listed_by_names_for_people_and_twins_of_a_name_are_told_apart() -> None:
+    entries = [entry for entry in list_models() if entry["task"] == "lesion"]
+    assert model_titles(entries) == [
+        "Infection in chest CT",
+        "MS lesions in brain FLAIR MRI",
+        "Pneumonia in chest X-ray",
+    ]
+    copied = {**entries[0], "name": "copied", "origin": "user"}
+    assert model_titles([copied, entries[0]]) == [
+        "Infection in chest CT (copied)",
+        "Infection in chest CT (ct-infection)",
+    ]
+    assert shown_name({"name": "my-model-2", "display_name": ""}) == "my-model-2"

@@ -64,7 +64,9 @@ def installed(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def test_every_file_that_belongs_into_the_extension_is_listed_and_every_listed_file_is_there(repository: Path) -> None:
     names = set(listed(repository))
-    present = {name for name in tracked(repository) if name.endswith(CARRIED)}
+    for_developers = "ClamSegLib/experiments/"
+    assert not [name for name in names if name.startswith(for_developers)], "studies are not installed in Slicer"
+    present = {n for n in tracked(repository) if n.endswith(CARRIED) and not n.startswith(for_developers)}
     assert present - names == set(), f"not listed, so missing once installed; {WRITE}"
     assert {name for name in names if not (repository / name).is_file()} == set(), f"listed but gone; {WRITE}"
     assert names - present == set(), f"listed but not in git; {WRITE}"
@@ -300,7 +302,9 @@ def test_the_address_of_the_repository_stands_in_one_place_and_all_others_follow
     )
     if told.returncode == 128:
         pytest.skip("not a git checkout")
-    assert set(told.stdout.split()) <= {"ClamSeg.json", "CMakeLists.txt"}
+    assert set(told.stdout.split()) <= {"ClamSeg.json", "CMakeLists.txt", "CITATION.cff", "CONTRIBUTING.md"}
+    citation = (repository / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"repository-code: {entry['scm_url'].removesuffix('.git')}\n" in citation
     top = (repository / "CMakeLists.txt").read_text(encoding="utf-8")
     values = dict(re.findall(r'set\((EXTENSION_\w+) "([^"]*)"\)', top))
     assert values["EXTENSION_HOMEPAGE"] == entry["scm_url"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
-from fakes import CONFIG, MODEL
+from fakes import CONFIG, MODEL, FakeWorker
 from run_bench import SHAPE, Bench, ids, mr, two_lesions
 from volumes_in_scene import GEOMETRIES, grid_transform, linear_transform, matrix, plain
 
+from ClamSegLib.segmentation.lesions import lesion_mask
 from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.result_import import open_result
 from ClamSegWorkflow.case.run_request import RunOptions
@@ -20,7 +22,7 @@ from ClamSegWorkflow.case.run_state import Job, State
 from ClamSegWorkflow.case.segmentation_run import with_found_organ
 from ClamSegWorkflow.scene.certificate import certify
 from ClamSegWorkflow.scene.geometry import to_world
-from ClamSegWorkflow.scene.overlays import DISAGREEMENT, PROBABILITY, map_array, map_of
+from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY, map_array, map_of
 from ClamSegWorkflow.scene.segments import SegmentLook, add_segmentation, put_segment, segment_mask
 
 
@@ -47,7 +49,9 @@ def test_a_run_ends_with_segments_maps_and_lesions_where_the_scan_lies(
     assert np.array_equal(segment_mask(result.segmentation, "lesion-glioma", SHAPE), probability > 127)
     assert segment_mask(result.segmentation, "organ", SHAPE).all()
     assert np.array_equal(map_array(map_of(result.segmentation, PROBABILITY)), probability)
-    assert np.array_equal(map_array(map_of(result.segmentation, DISAGREEMENT)), probability // 3)
+    doubt = np.round((1 - np.abs(2 * (probability / 255) - 1)) * 255)
+    assert np.array_equal(map_array(result.map_node(DOUBT)), doubt)
+    assert result.map_node(DOUBT) is map_of(result.segmentation, DOUBT)
     rows = result.lesions.rows()
     assert [row.area_px for row in rows] == [40, 24]
     assert np.allclose(result.world_of(rows[1]), to_world(volume, (5.5, 4, 2.5)))
@@ -57,6 +61,49 @@ def test_a_run_ends_with_segments_maps_and_lesions_where_the_scan_lies(
     assert "research" in result.provenance["notice"]
     assert bench.told.states == [State.STARTING, State.RUNNING, State.IMPORTING, State.IDLE]
     assert bench.told.speeds == [("mr-toy", "cpu", 2, pytest.approx(0.1))]
+
+
+def test_lesions_are_not_looked_for_again_and_are_those_that_would_be_found(bench: Bench) -> None:
+    bench.start(mr(bench.scene, "oblique"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ClamSegLib.segmentation.lesions.lesion_mask", None)
+        patch.setattr(FakeWorker, "find", staticmethod(lesion_mask))
+        patch.setattr("ClamSegWorkflow.case.lesion_list.measure_undecided", None)
+        result = bench.finish()
+        given = result.lesions.rows()
+    masks = [result.lesions.lesion_mask(row.number) for row in given]
+    result.lesions.set_threshold(0.5)
+    assert result.lesions.rows() == given
+    for row, (mask, start) in zip(given, masks, strict=True):
+        again, own_start = result.lesions.lesion_mask(row.number)
+        assert np.array_equal(mask, again)
+        assert start == own_start
+
+
+def test_a_lesion_decided_first_leaves_the_others_as_the_worker_measured_them(bench: Bench) -> None:
+    bench.start(mr(bench.scene))
+    result = bench.finish()
+    first, second = result.lesions.rows()
+    result.decide(first.number, Decision.REJECTED)
+    assert result.lesions.row(second.number) == second
+    result.lesions.set_threshold(0.5)
+    assert result.lesions.row(second.number) == second
+
+
+def test_lesions_that_do_not_fit_the_map_are_not_shown(bench: Bench) -> None:
+    bench.start(mr(bench.scene))
+    real = bench.worker.write
+
+    def without_one(values: dict[str, Any]) -> Path:
+        folder = real(values)
+        report = json.loads((folder / "report.json").read_text())
+        (folder / "report.json").write_text(json.dumps({**report, "lesions": report["lesions"][1:]}))
+        return folder
+
+    bench.worker.write = without_one
+    bench.finish()
+    assert "the lesions do not fit the map" in bench.told.failures[0]
+    assert bench.scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
 
 
 def test_no_file_of_a_case_is_left_behind(bench: Bench, tmp_path: Path) -> None:

@@ -179,14 +179,14 @@ def test_an_answer_that_is_no_answer_is_told() -> None:
 # -- events to what is shown -----------------------------------------------------------------------------------
 
 
-def metric(number: int, step: int, **values: float) -> dict[str, Any]:
-    return {"event": "metric", "round": number, "step": step, **values}
+def metric(step: int, **values: float) -> dict[str, Any]:
+    return {"event": "metric", "step": step, **values}
 
 
-def test_curves_go_on_over_the_rounds_and_a_repeated_step_counts_once() -> None:
+def test_curves_grow_with_the_steps_and_a_repeated_step_counts_once() -> None:
     progress = TrainingProgress("m")
-    progress.feed([metric(0, 50, loss=2.0), metric(0, 100, loss=1.5, criterion=0.9, slice_auc=0.8)])
-    progress.feed([metric(1, 50, loss=1.0), metric(1, 50, loss=0.5), metric(1, 100, loss=0.7, criterion=1.2)])
+    progress.feed([metric(50, loss=2.0), metric(100, loss=1.5, criterion=0.9, slice_auc=0.8)])
+    progress.feed([metric(150, loss=1.0), metric(150, loss=0.5), metric(200, loss=0.7, criterion=1.2)])
     assert progress.curves[LOSS].x == [50, 100, 150, 200]
     assert progress.curves[LOSS].y["loss"] == [2.0, 1.5, 0.5, 0.7]
     assert progress.curves[FIGURES].x == [100, 200]

@@ -197,7 +197,7 @@ def ended(models: Path, name: str, *last: dict[str, object]) -> None:
     folder = models / name
     folder.mkdir(parents=True)
     progress = {"event": "progress", "stage": "training", "done": 20, "total": 20, "seconds_left": 1.0}
-    metric = {"event": "metric", "round": 0, "step": 20, "criterion": 0.8}
+    metric = {"event": "metric", "step": 20, "criterion": 0.8}
     many = [json.dumps(metric) + " " * 1000] * 1200
     lines = [*many, *(json.dumps(each) for each in (progress, *last))]
     (folder / "events.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")

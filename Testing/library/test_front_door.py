@@ -54,7 +54,8 @@ def test_every_promised_name_is_there_and_the_package_says_that_it_is_typed(repo
 
 def test_a_file_comes_back_in_its_own_frame(model: Path, turned_scan: Path, values: np.ndarray) -> None:
     from ClamSegLib.model.checkpoint import load_model
-    from ClamSegLib.segmentation.segment_volume import SegmentOptions, segment_volume
+    from ClamSegLib.segmentation.options import SegmentOptions
+    from ClamSegLib.segmentation.segment_volume import segment_volume
 
     result = cs.segment(turned_scan, model, threshold=0.4)
     np.testing.assert_array_equal(result.volume.array, values)

@@ -168,7 +168,11 @@ def test_no_tracked_text_names_the_folders_of_one_machine(repository: Path) -> N
 
 
 def test_importing_the_package_the_command_line_and_the_verbs_loads_nothing_heavy(repository: Path) -> None:
-    verbs = [module_name(repository, path) for path in sources(repository) if "commands" in path.parts]
+    verbs = [
+        module_name(repository, path)
+        for path in sources(repository)
+        if "commands" in path.parts or path.stem.endswith("_verb")
+    ]
     modules = ["ClamSegLib", "ClamSegLib.cli", *verbs]
     code = f"import sys, importlib; [importlib.import_module(m) for m in {modules!r}]; "
     code += f"print(sorted(set({HEAVY!r}) & set(sys.modules)))"
@@ -205,7 +209,9 @@ def installed_extension(repository: Path, tmp_path_factory: pytest.TempPathFacto
     """A folder as Slicer installs scripted modules: ClamSegLib beside the module, Resources inside ClamSegLib."""
     folder = tmp_path_factory.mktemp("extension") / "lib" / "Slicer-5.12" / "qt-scripted-modules"
     ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(repository / "ClamSegLib", folder / "ClamSegLib", ignore=ignore)
+    # As its list says: without the room for developers.
+    without = shutil.ignore_patterns("__pycache__", "experiments")
+    shutil.copytree(repository / "ClamSegLib", folder / "ClamSegLib", ignore=without)
     shutil.copytree(repository / "Resources", folder / "ClamSegLib" / "Resources", ignore=ignore)
     # The module's own icons and panels lie in a folder of the same name beside the library.
     (folder / "Resources" / "Icons").mkdir(parents=True)
@@ -253,6 +259,16 @@ def test_an_installed_copy_carries_every_resource_of_the_checkout(
     carried = request.getfixturevalue(layout) / "ClamSegLib" / "Resources"
     names = {str(p.relative_to(repository / "Resources")) for p in (repository / "Resources").rglob("*") if p.is_file()}
     assert {str(p.relative_to(carried)) for p in carried.rglob("*") if p.is_file()} == names
+
+
+def test_slicers_copy_has_no_verbs_for_developers_and_the_wheel_has(
+    installed_wheel: Path, installed_extension: Path, tmp_path: Path
+) -> None:
+    for library, offered in ((installed_wheel, True), (installed_extension, False)):
+        told = call(library, ["--help"], tmp_path)
+        assert told.returncode == 0, told.stderr
+        assert ("study" in told.stdout) == ("benchmark" in told.stdout) == offered
+        assert "segment" in told.stdout
 
 
 def test_an_installed_copy_lists_the_shipped_models(installed_wheel: Path, repository: Path, tmp_path: Path) -> None:
@@ -366,6 +382,12 @@ def test_the_reference_names_every_verb_and_every_option(repository: Path) -> No
         named = set(re.findall(r"--[a-z][a-z-]*", section[1]))
         assert options - {"--help", "--progress"} <= named, f"{verb} lacks {sorted(options - named)}"
         assert named <= options, f"{verb} has no {sorted(named - options)}"
+
+
+def test_every_key_of_a_configuration_file_is_described_as_its_docstring_says(repository: Path) -> None:
+    script = [sys.executable, str(repository / "Packaging" / "write_configuration.py"), "--check"]
+    told = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, f"{told.stdout}{told.stderr}; run: python Packaging/write_configuration.py"
 
 
 def test_links_in_the_documents_lead_to_files_that_are_there(repository: Path) -> None:

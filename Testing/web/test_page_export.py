@@ -84,8 +84,9 @@ def test_the_segmentation_lies_on_the_grid_of_the_scan_and_holds_what_the_librar
 ) -> None:
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.model.registry import find_model
+    from ClamSegLib.segmentation.options import SegmentOptions
     from ClamSegLib.segmentation.report import write_case
-    from ClamSegLib.segmentation.segment_volume import SegmentOptions, segment_volume
+    from ClamSegLib.segmentation.segment_volume import segment_volume
 
     scan = read_volume(scans / "turned brain.nii.gz")
     result = segment_volume(scan, load_model(find_model("mr-flair-lesion")), SegmentOptions(device="cpu"))

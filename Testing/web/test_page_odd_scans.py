@@ -23,7 +23,8 @@ from ClamSegLib.imaging.read_write import write_volume
 from ClamSegLib.imaging.volume import to_sitk
 from ClamSegLib.model.checkpoint import load_model
 from ClamSegLib.model.registry import find_model
-from ClamSegLib.segmentation.segment_volume import SegmentOptions, segment_volume
+from ClamSegLib.segmentation.options import SegmentOptions
+from ClamSegLib.segmentation.segment_volume import segment_volume
 
 
 @pytest.fixture(scope="module")

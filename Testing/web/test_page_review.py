@@ -157,7 +157,7 @@ def test_maps_are_shown_over_the_slices_one_at_a_time(review: PageReader) -> Non
 
     plain = review.still("Red")
     shown = []
-    for kind in ("probability", "disagreement"):
+    for kind in ("probability", "doubt"):
         review.click(f"map-{kind}")
         review.holds("overlay", kind)
         shown.append(review.picture_until("Red", lambda picture: differ(picture, plain)))

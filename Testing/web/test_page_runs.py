@@ -47,10 +47,11 @@ def whole(reader: PageReader) -> PageReader:
 
 
 def choose_model(reader: PageReader, name: str) -> None:
-    """Takes a model from the list."""
+    """Takes a model from the list, where it stands under its display name."""
     if reader.value("model") != name:
+        titles = {entry["value"]: entry["title"] for entry in reader.value("models")}
         reader.tab.locator(".v-select:has(#model)").click()
-        reader.tab.locator(".v-overlay--active .v-list-item", has_text=name).click()
+        reader.tab.locator(".v-overlay--active .v-list-item", has_text=titles[name]).click()
         reader.holds("model", name)
 
 

@@ -80,4 +80,4 @@ def test_a_training_shows_its_curves_live_survives_a_reload_and_stops_with_a_mod
     )
     assert trainer.notices() == []
     assert (models / "second" / "config.json").is_file()
-    assert "second" in trainer.value("models"), "the new model can be used at once"
+    assert "second" in [entry["value"] for entry in trainer.value("models")], "the new model can be used at once"

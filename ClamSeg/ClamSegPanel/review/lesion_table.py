@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import qt
@@ -41,28 +41,33 @@ class LesionTable:
             shortcut.connect("activated()", action)
             self._shortcuts.append(shortcut)
 
-    def fill(self, rows: Sequence[LesionRow], several_conditions: bool) -> None:
-        """Shows the lesions; the chosen one stays chosen where it is still there."""
+    def fill(self, rows: Sequence[LesionRow], names: Mapping[str, str]) -> None:
+        """Shows the lesions; the chosen one stays chosen where it is still there.
+
+        Args:
+            names: of every condition of the model, by its id; a single one is not repeated in each line.
+        """
         chosen = self.chosen()
         self._filling = True
         try:
             self._rows = list(rows)
             self._widget.setRowCount(len(self._rows))
             for line, row in enumerate(self._rows):
-                self._fill_line(line, row, several_conditions)
+                self._fill_line(line, row, names)
             fit_columns(self._widget)
         finally:
             self._filling = False
         self.choose(chosen)
 
-    def _fill_line(self, line: int, row: LesionRow, several_conditions: bool) -> None:
-        name = f"{row.number} {row.condition}" if several_conditions else str(row.number)
+    def _fill_line(self, line: int, row: LesionRow, names: Mapping[str, str]) -> None:
+        condition = names[row.condition]
+        name = f"{row.number} {condition}" if len(names) > 1 else str(row.number)
         texts = (
             name, slices_words(row), size_words(row), f"{row.mean_probability:.2f}",
-            f"{row.mean_disagreement:.2f}", decision_words(row.decision),
+            f"{row.mean_doubt:.2f}", decision_words(row.decision),
         )  # fmt: skip
         told = _("Lesion {number}, {condition}, slices {slices}, {size}, {state}").format(
-            number=row.number, condition=row.condition, slices=slices_words(row), size=size_words(row),
+            number=row.number, condition=condition, slices=slices_words(row), size=size_words(row),
             state=row.decision.value,
         )  # fmt: skip
         for column, text in enumerate(texts):

@@ -17,10 +17,10 @@ from ClamSegPanel.user_action import user_action
 from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.result_views import jump_to_lesion, show_result
 from ClamSegWorkflow.case.review_text import sizes_words, statistics_words
-from ClamSegWorkflow.scene.overlays import DISAGREEMENT, PROBABILITY, map_of, show_overlay
+from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY, show_overlay
 from ClamSegWorkflow.scene.views import outline_opacity, show_crosshair, show_segments
 
-_OVERLAYS = (None, PROBABILITY, DISAGREEMENT)
+_OVERLAYS = (None, PROBABILITY, DOUBT)
 _DECIDING = ("acceptButton", "rejectButton", "editButton", "resetButton")
 
 
@@ -36,7 +36,7 @@ class ReviewSection:
         self.result: Any = None
         self._filling = False
         ui = self._ui
-        ui.overlaySelector.addItems([_("no map"), _("probability"), _("disagreement")])
+        ui.overlaySelector.addItems([_("no map"), _("probability"), _("doubt")])
         keys = {"A": self._accept, "R": self._reject, "E": self._edit, "U": self._undo, "H": self._toggle_hidden}
         self._table = LesionTable(ui.lesionTable, self._jump, keys)
         self._marks = SliceMarks(panel, self)
@@ -199,7 +199,7 @@ class ReviewSection:
         if lesions is None:
             return
         rows = lesions.rows()
-        self._table.fill(rows, len(lesions.conditions) > 1)
+        self._table.fill(rows, self.result.condition_names())
         told = (statistics_words(rows), sizes_words(result.volume) if rows else "")
         ui.statisticsLabel.text = "\n".join(words for words in told if words)
         self._filling = True
@@ -237,7 +237,7 @@ class ReviewSection:
             self._show_map(_OVERLAYS[max(0, index)])
 
     def _show_map(self, kind: str | None) -> None:
-        node = map_of(self.result.segmentation, kind) if kind else None
+        node = self.result.map_node(kind) if kind else None
         show_overlay(slicer.mrmlScene, node)
 
     def _opacity_changed(self, opacity: float) -> None:
@@ -322,11 +322,12 @@ class ReviewSection:
         dialog = qt.QInputDialog()
         dialog.windowTitle = _("Add lesion")
         dialog.setLabelText(_("Condition:"))
-        dialog.setComboBoxItems(conditions)
+        names = self.result.condition_names()
+        dialog.setComboBoxItems([names[condition] for condition in conditions])
         if dialog.exec_() != qt.QDialog.Accepted:
             return None
         chosen = str(dialog.textValue())
-        return chosen if chosen in conditions else None
+        return next((condition for condition in conditions if names[condition] == chosen), None)
 
     @user_action(_("The last step could not be taken back."))
     def _undo(self, checked: bool = False) -> None:

@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 from ClamSegPanel.colours import paint
 from ClamSegPanel.columns import fit_columns
 from ClamSegPanel.user_action import user_action
+from ClamSegWorkflow.case.display_names import shown_name
 
 
 class ModelsView:
@@ -52,12 +53,14 @@ class ModelsView:
         if entry["problem"]:
             return entry["name"], _("damaged"), entry["problem"]
         origin = _("{modality}, shipped") if entry["origin"] == "shipped" else _("{modality}, own")
-        return entry["name"], origin.format(modality=entry["modality"]), ", ".join(entry["conditions"])
+        return shown_name(entry), origin.format(modality=entry["modality"]), ", ".join(entry["condition_names"])
 
     @staticmethod
     def _tip(entry: dict[str, Any]) -> str:
         """Licence, and the limits that the card names."""
-        licence = _("Licence: {licence}").format(licence=entry["licence"] or _("not stated"))
+        licence = _("{name}. Licence: {licence}").format(
+            name=entry["name"], licence=entry["licence"] or _("not stated")
+        )
         try:
             card = (Path(entry["folder"]) / "card.md").read_text(encoding="utf-8")
         except OSError:

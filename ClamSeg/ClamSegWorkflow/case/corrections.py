@@ -44,7 +44,7 @@ def reviewed_case(result: Any) -> Any:
         lesions.standing_masks(),
         rejected=rejected if rejected.any() else None,
         organ=organ if organ is not None and organ.any() else None,
-        marks=dict(result.marks),
+        slice_labels=dict(result.marks),
         plane=lesions.plane,
         model=result.provenance.get("model", ""),
     )

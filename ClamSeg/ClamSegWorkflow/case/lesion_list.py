@@ -19,6 +19,21 @@ from ClamSegWorkflow.case.lesion_measure import measure_kept, measure_undecided,
 from ClamSegWorkflow.case.lesion_row import FROZEN, Decision, LesionRow
 from ClamSegWorkflow.words import tr as _
 
+_WHOLE = (slice(0, None),) * 3
+
+
+@dataclass(frozen=True)
+class WorkerLesions:
+    """What the worker found.
+
+    Attributes:
+        components: (k, j, i) lesion numbers from 1, own frame.
+        lesions: ClamSegLib lesions by number.
+    """
+
+    components: np.ndarray
+    lesions: Sequence[Any]
+
 
 @dataclass(frozen=True)
 class _Memory:
@@ -34,16 +49,18 @@ class LesionList:
 
     Args:
         probability: (k, j, i) uint8, steps of 1/255, own frame.
-        disagreement: likewise.
         strongest: (k, j, i) uint8, number of the strongest condition from 1, or None for a single condition.
         geometry: ClamSegLib Volume of the scan's grid (its array is not looked at).
         conditions: their names.
+        found: the lesions at this threshold as the worker found and measured them; None looks for them.
+
+    Raises:
+        ValueError: what was found does not lie in the map.
     """
 
     def __init__(
         self,
         probability: np.ndarray,
-        disagreement: np.ndarray,
         strongest: np.ndarray | None,
         geometry: Any,
         conditions: Sequence[str],
@@ -51,18 +68,26 @@ class LesionList:
         plane: str,
         threshold: float,
         minimum_volume_ml: float = 0.0,
+        found: WorkerLesions | None = None,
     ) -> None:
         self.conditions = tuple(conditions)
         self.plane = plane
         self.threshold = threshold
         self.minimum_volume_ml = minimum_volume_ml
-        self._map = LesionMap(probability, disagreement, strongest, geometry, len(self.conditions), plane)
+        self._map = LesionMap(probability, strongest, geometry, len(self.conditions), plane)
         self._kept: dict[int, KeptLesion] = {}
         self._numbers: dict[tuple[int, int, int], int] = {}
         self._undo: list[_Memory] = []
         self._rows: list[LesionRow] | None = None
         self._place: dict[int, int] = {}
-        self._find()
+        # Measured by the worker, in the order of their places; None once they were looked for here.
+        self._given: list[Any] | None = None
+        if found is None:
+            self._find()
+            return
+        self._given = list(found.lesions)
+        if not self._map.take_lesions(found.components, [self.conditions.index(x.condition) + 1 for x in self._given]):
+            raise ValueError(_("the lesions do not fit the map"))
 
     # What is shown
 
@@ -154,6 +179,8 @@ class LesionList:
             self._kept[number] = KeptLesion(number, condition, decision, where, mask, peak, self.threshold)
             # The whole lesion is decided, so nothing of it is left to be found again.
             self._map.remove(place)
+            if self._given is not None:
+                del self._given[place - 1]
             self._rows = None
             return
         self._find()
@@ -312,6 +339,7 @@ class LesionList:
     # How it is computed
 
     def _find(self) -> None:
+        self._given = None
         self._map.find_lesions(self._kept.values(), self.threshold, self.minimum_volume_ml)
         self._rows = None
 
@@ -321,11 +349,13 @@ class LesionList:
 
     def _measured(self) -> list[LesionRow]:
         self._place, rows = {}, []
-        for place, lesion in enumerate(measure_undecided(self._map, self.conditions), 1):
+        box = _WHOLE if self._given is not None else self._map.box
+        undecided = measure_undecided(self._map, self.conditions) if self._given is None else self._given
+        for place, lesion in enumerate(undecided, 1):
             peak = self._map.peak_of(place)
             number = self._numbers.setdefault(peak, max([0, *self._numbers.values(), *self._kept]) + 1)
             self._place[number] = place
-            rows.append(row_of(self._map, lesion, number, Decision.UNDECIDED, peak, self._map.box))
+            rows.append(row_of(self._map, lesion, number, Decision.UNDECIDED, peak, box))
         for kept in self._kept.values():
             lesion = measure_kept(self._map, kept, self.conditions)
             rows.append(row_of(self._map, lesion, kept.number, kept.decision, kept.peak_index, kept.box))

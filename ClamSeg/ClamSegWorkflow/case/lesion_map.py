@@ -44,11 +44,10 @@ class KeptLesion:
 
 
 class LesionMap:
-    """Probability and disagreement of one result with the components of its undecided lesions.
+    """The probability of one result with the components of its undecided lesions.
 
     Args:
         probability: (k, j, i) uint8, steps of 1/255, own frame.
-        disagreement: likewise.
         strongest: (k, j, i) uint8, number of the strongest condition from 1, or None for a single condition.
         geometry: ClamSegLib Volume of the scan's grid (its array is not looked at).
         n_conditions: how many there are.
@@ -58,7 +57,6 @@ class LesionMap:
     def __init__(
         self,
         probability: np.ndarray,
-        disagreement: np.ndarray,
         strongest: np.ndarray | None,
         geometry: Any,
         n_conditions: int,
@@ -72,7 +70,6 @@ class LesionMap:
         turned = self.grid.array
         self.box: Box = _support(turned)
         self.values = np.ascontiguousarray(turned[self.box])
-        self.differs = np.ascontiguousarray(self.orientation.apply(disagreement)[self.box])
         self._which = None if strongest is None else np.ascontiguousarray(self.orientation.apply(strongest)[self.box])
         self.labels = np.zeros(self.values.shape, np.uint8)
         self.components = np.zeros(self.values.shape, np.int32)
@@ -94,6 +91,23 @@ class LesionMap:
         self.labels, self.components = lesion_mask(maps_of_each, threshold, self.grid, minimum_volume_ml)
         self.objects = ndimage.find_objects(self.components)
         self._drop_rims(kept_lesions)
+
+    def take_lesions(self, components: np.ndarray, conditions: Sequence[int]) -> bool:
+        """Undecided lesions as the worker found them; False, and nothing changed, where they do not lie in the map.
+
+        Args:
+            components: (k, j, i) lesion numbers from 1, own frame.
+            conditions: of each lesion, from 1.
+        """
+        from scipy import ndimage
+
+        inside = np.array(self.orientation.apply(components)[self.box], np.int32)
+        count = int(inside.max(initial=0))
+        if count != len(conditions) or np.count_nonzero(inside) != np.count_nonzero(components):
+            return False
+        self.components, self.labels = inside, np.array([0, *conditions], np.uint8)[inside]
+        self.objects = ndimage.find_objects(self.components)
+        return True
 
     def remove(self, place: int) -> None:
         """Takes one undecided lesion out of labels and components; the others move up by one number."""

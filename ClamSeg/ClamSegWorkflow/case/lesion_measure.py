@@ -16,9 +16,8 @@ def measure_undecided(lesions: LesionMap, conditions: Sequence[str]) -> list[Any
     from ClamSegLib.segmentation.lesions import measure_lesions
 
     strong = lesions.values[None] if len(conditions) == 1 else lesions.stacked(lesions.values)
-    differs = np.broadcast_to(lesions.differs, strong.shape)
     volume = lesions.box_volume(lesions.box)
-    return measure_lesions(lesions.labels, lesions.components, strong, differs, volume, conditions)
+    return measure_lesions(lesions.labels, lesions.components, strong, volume, conditions)
 
 
 def measure_kept(lesions: LesionMap, kept: KeptLesion, conditions: Sequence[str]) -> Any:
@@ -26,18 +25,10 @@ def measure_kept(lesions: LesionMap, kept: KeptLesion, conditions: Sequence[str]
     from ClamSegLib.segmentation.lesions import measure_lesions
 
     probability = np.array(lesions.grid.array[kept.box])[None]
-    differs = np.zeros_like(probability)
-    for inside, _mask in lesions.in_box(kept.box, kept.mask):
-        target = tuple(
-            slice(s.start + b.start - k.start, s.stop + b.start - k.start)
-            for s, b, k in zip(inside, lesions.box, kept.box, strict=True)
-        )
-        differs[0][target] = lesions.differs[inside]
     labels = kept.mask.astype(np.uint8) * kept.condition
     stack = np.repeat(probability, len(conditions), axis=0)
     (lesion,) = measure_lesions(
-        labels, kept.mask.astype(np.int32), stack, np.repeat(differs, len(conditions), axis=0),
-        lesions.box_volume(kept.box), conditions,
+        labels, kept.mask.astype(np.int32), stack, lesions.box_volume(kept.box), conditions,
     )  # fmt: skip
     return lesion
 
@@ -45,10 +36,10 @@ def measure_kept(lesions: LesionMap, kept: KeptLesion, conditions: Sequence[str]
 def row_of(
     lesions: LesionMap, lesion: Any, number: int, decision: Decision, peak: tuple[int, int, int], box: Box
 ) -> LesionRow:
-    """The line of a lesion measured in `box`: slices counted in the whole scan, the centre in the volume's own frame."""
+    """The line of a lesion measured in `box` of the scan: slices counted in the whole scan, the centre in the volume's own frame."""
     centre = [value + s.start for value, s in zip(lesion.centre_index, box, strict=True)]
     return LesionRow(
         number, lesion.condition, decision, lesion.first_slice + box[0].start, lesion.last_slice + box[0].start,
         lesion.n_slices, lesion.volume_ml, lesion.area_px, lesion.longest_diameter_mm, lesion.mean_probability,
-        lesion.mean_disagreement, lesions.own_position(centre), peak,
+        lesion.mean_doubt, lesions.own_position(centre), peak,
     )  # fmt: skip

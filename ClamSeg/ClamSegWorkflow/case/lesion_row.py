@@ -41,6 +41,6 @@ class LesionRow:
     area_px: int
     longest_diameter_mm: float | None
     mean_probability: float
-    mean_disagreement: float
+    mean_doubt: float
     centre_ijk: tuple[float, float, float]
     peak_index: tuple[int, int, int]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ClamSegWorkflow.case.display_names import shown_name
 from ClamSegWorkflow.scene.volume_facts import VolumeFacts
 from ClamSegWorkflow.words import tr as _
 
@@ -76,28 +77,28 @@ def mismatches(config: dict[str, Any], facts: VolumeFacts, ijk_to_ras: np.ndarra
         facts: of the volume.
         ijk_to_ras: 4 x 4 of the volume.
     """
-    name = config["name"]
+    name = shown_name(config)
     found = []
     modality = config.get("modality", "")
     if facts.modality and modality and facts.modality != modality:
         words = (
-            _("The volume is {seen}, model {name} was made for {wanted}; the result means little.")
+            _("The volume is {seen}, the model '{name}' was made for {wanted}; the result means little.")
             if facts.certain
-            else _("The volume looks like {seen}, model {name} was made for {wanted}; the result means little.")
+            else _("The volume looks like {seen}, the model '{name}' was made for {wanted}; the result means little.")
         )
         seen, made_for = (_MODALITY_NAMES.get(each, each) for each in (facts.modality, modality))
         found.append(words.format(seen=seen, name=name, wanted=made_for))
     wanted, there = str(config.get("sequence", "")).lower(), sequence(facts)
     if facts.modality == "MR" and wanted and there and wanted not in facts.words:
         found.append(
-            _("Model {name} was made for {wanted}, the series is named {there}.").format(
+            _("The model '{name}' was made for {wanted}, the series is named {there}.").format(
                 name=name, wanted=wanted.upper(), there=there.upper()
             )
         )
     part = config.get("body_part", "")
     if part and body_part(facts) and part != body_part(facts):
         found.append(
-            _("Model {name} was made for the {part}, the volume is named like {body_part}.").format(
+            _("The model '{name}' was made for the {part}, the volume is named like {body_part}.").format(
                 name=name, part=part, body_part=body_part(facts)
             )
         )

@@ -11,6 +11,7 @@ def provenance_of(report: dict[str, Any], accepted: list[str]) -> dict[str, str]
     model = report["model"]
     return {
         "model": model["name"],
+        "model_name": model.get("display_name") or model["name"],
         "weights_sha256": model["weights_sha256"],
         "level": f"{model['level']} of {model['levels']}",
         "threshold": f"{model['threshold']:.4g}",

@@ -16,7 +16,7 @@ from ClamSegWorkflow.case.lesion_row import FROZEN, Decision, LesionRow
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.certificate import Certificate, certify
 from ClamSegWorkflow.scene.geometry import GeometryRecord, record_geometry, to_world, unchanged
-from ClamSegWorkflow.scene.overlays import MAPS, PROBABILITY, map_of, set_shown_threshold
+from ClamSegWorkflow.scene.overlays import DOUBT, MAPS, PROBABILITY, add_map, map_array, map_of, set_shown_threshold
 from ClamSegWorkflow.scene.segments import (
     SegmentLook,
     put_segment,
@@ -74,6 +74,15 @@ class Result:
         for node in (*(map_of(self.segmentation, kind) for kind in MAPS), self.segmentation):
             if node is not None:
                 self.scene.RemoveNode(node)
+
+    def map_node(self, kind: str) -> Any:
+        """The volume of a map, None where it is gone; that of doubt is made from the probability when first wanted."""
+        node, probability = map_of(self.segmentation, kind), map_of(self.segmentation, PROBABILITY)
+        if node is None and kind == DOUBT and probability is not None:
+            from ClamSegLib.segmentation.lesions import doubt_of
+
+            node = add_map(self.scene, self.volume, self.segmentation, doubt_of(map_array(probability)), DOUBT)
+        return node
 
     def certificate(self) -> Certificate:
         """Where the segments lie against the volume, now."""
@@ -233,6 +242,10 @@ class Result:
         # What is being drawn is not said to be decided.
         name = f"{base.name} {number}" if number == self.editing else f"{base.name} {number} ({decision.value})"
         return SegmentLook(self._id_of(number, condition), name, base.colour, base.terminology)
+
+    def condition_names(self) -> dict[str, str]:
+        """What people read of each condition, by its id."""
+        return {condition: self._looks[f"lesion-{condition}"].name for condition in self._list().conditions}
 
     def _own_segments(self) -> list[tuple[int, str, str]]:
         """(number, condition, id) of the segments that hold one lesion each."""

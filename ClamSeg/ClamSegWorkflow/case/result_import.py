@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ClamSegWorkflow.case.lesion_list import LesionList
+from ClamSegWorkflow.case.display_names import shown_name
+from ClamSegWorkflow.case.lesion_list import LesionList, WorkerLesions
 from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.result import REVIEW, VOLUME, Result
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.certificate import Certificate
 from ClamSegWorkflow.scene.geometry import GeometryRecord, record_geometry, unchanged
-from ClamSegWorkflow.scene.overlays import DISAGREEMENT, PROBABILITY, STRONGEST, add_map, map_array, map_of
+from ClamSegWorkflow.scene.overlays import PROBABILITY, STRONGEST, add_map, map_array, map_of
 from ClamSegWorkflow.scene.regrid import count_as_volume
 from ClamSegWorkflow.scene.scan_facts import reading_of
 from ClamSegWorkflow.scene.segments import SegmentLook, add_segmentation, put_segment, segment_mask, write_provenance
@@ -28,7 +29,7 @@ def looks_of(config: Mapping[str, Any]) -> list[SegmentLook]:
     organ = config["organ"]
     prefix = "lesion-" if config["task"] == "lesion" else "organ-"
     looks = [
-        SegmentLook(prefix + c["name"], c["name"], tuple(c["colour"]), c.get("terminology", ""))
+        SegmentLook(prefix + c["name"], shown_name(c), tuple(c["colour"]), c.get("terminology", ""))
         for c in config["conditions"]
     ]
     if config["task"] == "lesion":
@@ -49,7 +50,7 @@ def import_result(
     Args:
         volume: the node the run began with.
         record: its grid when the run began.
-        folder: holds labels.npy, probability.npy, disagreement.npy and report.json, own frame.
+        folder: holds labels.npy, probability.npy, components.npy and report.json, own frame.
         config: the model's config.json.
 
     Raises:
@@ -63,9 +64,9 @@ def import_result(
                 volume=volume.GetName()
             )
         )
-    labels, probability, disagreement, strongest = _arrays(folder, record)
+    labels, probability, strongest = (_array(folder, name, record) for name in ("labels", "probability", "strongest"))
     looks = looks_of(config)
-    segmentation = add_segmentation(scene, volume, f"{volume.GetName()} {config['name']}")
+    segmentation = add_segmentation(scene, volume, f"{volume.GetName()} {shown_name(config)}")
     added = [segmentation]
     try:
         segmentation.SetNodeReferenceID(VOLUME, volume.GetID())
@@ -79,13 +80,13 @@ def import_result(
                 put_segment(segmentation, volume, looks[0], labels > 0)
                 organ_behind_lesions(segmentation, "organ")
             added.append(add_map(scene, volume, segmentation, probability, PROBABILITY))
-            added.append(add_map(scene, volume, segmentation, disagreement, DISAGREEMENT))
             if strongest is not None:
                 added.append(add_map(scene, volume, segmentation, strongest, STRONGEST))
+            grid = grid_of(record, volume, config["modality"] == "XR")
             lesions = LesionList(
-                probability, disagreement, strongest, grid_of(record, volume, config["modality"] == "XR"), [c["name"] for c in config["conditions"]],
+                probability, strongest, grid, [c["name"] for c in config["conditions"]],
                 plane=config["plane"], threshold=float(provenance["threshold"]),
-                minimum_volume_ml=float(config.get("minimum_volume_ml", 0.0)),
+                minimum_volume_ml=float(config.get("minimum_volume_ml", 0.0)), found=_found(folder, record, grid),
             )  # fmt: skip
             result.lesions = lesions
             result.write()
@@ -105,27 +106,35 @@ def import_result(
     return result, certificate
 
 
-def _arrays(folder: Path, record: GeometryRecord) -> tuple[Any, Any, Any, Any]:
-    found: list[Any] = []
-    for name in ("labels", "probability", "disagreement", "strongest"):
-        path = folder / f"{name}.npy"
-        if name == "strongest" and not path.is_file():
-            found.append(None)
-            continue
-        try:
-            array = np.load(path, allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise SceneError(
-                _("The worker's result {name} cannot be read ({error}); run again.").format(name=path.name, error=error)
-            ) from error
-        if array.shape != record.shape or array.dtype != np.uint8:
-            raise SceneError(
-                _("The result has {shape} voxels, the volume {shape2}; it is not shown.").format(
-                    shape=array.shape, shape2=record.shape
-                )
+def _array(folder: Path, name: str, record: GeometryRecord, kind: type = np.uint8) -> Any:
+    """An array of the worker's folder; None for the strongest condition where there is one only."""
+    path = folder / f"{name}.npy"
+    if name == "strongest" and not path.is_file():
+        return None
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise SceneError(
+            _("The worker's result {name} cannot be read ({error}); run again.").format(name=path.name, error=error)
+        ) from error
+    if array.shape != record.shape or array.dtype != kind:
+        raise SceneError(
+            _("The result has {shape} voxels, the volume {shape2}; it is not shown.").format(
+                shape=array.shape, shape2=record.shape
             )
-        found.append(array)
-    return found[0], found[1], found[2], found[3]
+        )
+    return array
+
+
+def _found(folder: Path, record: GeometryRecord, grid: Any) -> WorkerLesions | None:
+    """The worker's lesions; None where it took the spacing for known and the scene does not, or the other way round."""
+    from ClamSegLib.segmentation.lesions import lesions_of_report
+
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    if report["geometry"]["spacing_known"] != grid.spacing_known:
+        return None
+    components = _array(folder, "components", record, np.int32)
+    return WorkerLesions(components, lesions_of_report(report["lesions"]))
 
 
 def grid_of(record: GeometryRecord, volume: Any, is_projection: bool) -> Any:
@@ -156,8 +165,8 @@ def open_result(scene: Any, segmentation: Any) -> Result | None:
     """The review of a saved scene goes on; None for a segmentation that is not ours or lost its parts."""
     text = segmentation.GetAttribute(REVIEW) if segmentation is not None else None
     volume = segmentation.GetNodeReference(VOLUME) if text else None
-    probability, disagreement = (map_of(segmentation, kind) if text else None for kind in (PROBABILITY, DISAGREEMENT))
-    if not text or volume is None or probability is None or disagreement is None:
+    probability = map_of(segmentation, PROBABILITY) if text else None
+    if not text or volume is None or probability is None:
         return None
     if not count_as_volume(segmentation, volume):
         return None  # the volume was resampled or cropped since; what was reviewed lies on another grid
@@ -166,7 +175,7 @@ def open_result(scene: Any, segmentation: Any) -> Result | None:
     strongest = map_of(segmentation, STRONGEST)
     record = record_geometry(volume)
     lesions = LesionList(
-        map_array(probability), map_array(disagreement), None if strongest is None else map_array(strongest),
+        map_array(probability), None if strongest is None else map_array(strongest),
         grid_of(record, volume, memory["is_picture"]), memory["conditions"], plane=memory["plane"], threshold=memory["threshold"],
         minimum_volume_ml=memory["minimum_volume_ml"],
     )  # fmt: skip

@@ -29,7 +29,7 @@ KINDS: dict[str, tuple[str, str]] = {
 }
 _TABLE_COLUMNS = (
     "id", "condition", "decision", "first_index", "last_index", "first_slice", "last_slice", "n_slices", "volume_ml",
-    "area_px", "longest_diameter_mm", "mean_probability", "mean_disagreement", "centre_l_mm", "centre_p_mm", "centre_s_mm",
+    "area_px", "longest_diameter_mm", "mean_probability", "mean_doubt", "centre_l_mm", "centre_p_mm", "centre_s_mm",
 )  # fmt: skip
 _REPORT_FACTS = (
     "model", "weights_sha256", "level", "threshold", "version", "device", "organ", "warnings", "accepted_warnings",
@@ -130,7 +130,7 @@ def _write_table(result: Any, path: Path) -> None:
                     row.number, row.condition, row.decision.value,
                     *slice_columns(row.first_slice, row.last_slice).values(), row.n_slices,
                     text(row.volume_ml, 3), row.area_px, text(row.longest_diameter_mm, 1),
-                    text(row.mean_probability, 3), text(row.mean_disagreement, 3), *centre,
+                    text(row.mean_probability, 3), text(row.mean_doubt, 3), *centre,
                 ]
             )  # fmt: skip
 
@@ -150,13 +150,14 @@ def _write_report(result: Any, path: Path) -> None:
     rows = table_rows(result)
     if rows:
         heads = (
-            _("No."), _("condition"), _("slices"), _("size"), _("probability"), _("twins differ"), _("decision"),
+            _("No."), _("condition"), _("slices"), _("size"), _("probability"), _("doubt"), _("decision"),
         )  # fmt: skip
         lines.append("<table><tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>")
+        names = result.condition_names()
         for row in rows:
             cells = (
-                str(row.number), row.condition, slices_words(row), size_words(row), f"{row.mean_probability:.2f}",
-                f"{row.mean_disagreement:.2f}", decision_words(row.decision),
+                str(row.number), names[row.condition], slices_words(row), size_words(row), f"{row.mean_probability:.2f}",
+                f"{row.mean_doubt:.2f}", decision_words(row.decision),
             )  # fmt: skip
             lines.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
         lines.append("</table>")
@@ -166,6 +167,9 @@ def _write_report(result: Any, path: Path) -> None:
         marks = ", ".join(f"{index + 1} {word}" for index, word in sorted(result.marks.items()))
         lines.append("<p>" + _("Slices marked by the reader: {marks}.").format(marks=html.escape(marks)) + "</p>")
     lines.append("<table>")
+    named = facts.get("model_name", "")
+    if named and named != facts.get("model"):
+        facts = {**facts, "model": f"{named} ({facts['model']})"}
     for fact in _REPORT_FACTS:
         if facts.get(fact):
             words = fact.replace("_", " ")

@@ -17,7 +17,7 @@ class RunOptions:
         model: entry of the worker's model list.
         config: its config.json.
         device: 'auto', 'cpu', 'cuda:N'.
-        level: 1..depth, None for the deepest.
+        level: 1..depth, None for the model's own.
         organ: 'auto', 'none', 'segment' or 'roi'.
         organ_node: segmentation or ROI for the last two.
         organ_segment: segment id for 'segment'.
@@ -32,6 +32,11 @@ class RunOptions:
     organ_node: Any = None
     organ_segment: str = ""
     threshold: float | None = None
+
+
+def own_level(model: dict[str, Any]) -> int:
+    """The level that a model, an entry of the worker's list, runs at where none is asked for."""
+    return int(model.get("default_level") or model["levels"])
 
 
 class RunListener:

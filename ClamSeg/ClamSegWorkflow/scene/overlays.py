@@ -1,4 +1,4 @@
-"""Probability and disagreement over the slices: volumes of their own, coloured, cut at a threshold while dragging."""
+"""Probability and doubt over the slices: volumes of their own, coloured, cut at a threshold while dragging."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from vtk.util import numpy_support
 from ClamSegWorkflow.scene.geometry import matrix_of
 from ClamSegWorkflow.scene.segments import follow, place_beside
 
-PROBABILITY, DISAGREEMENT, STRONGEST = "probability", "disagreement", "condition"
-MAPS = (PROBABILITY, DISAGREEMENT, STRONGEST)
+PROBABILITY, DOUBT, STRONGEST = "probability", "doubt", "condition"
+# The last stands in scenes saved before doubt took its place.
+MAPS = (PROBABILITY, DOUBT, STRONGEST, "disagreement")
 # Attribute of a map, saved with the scene: what is no scan is known by it, whatever its name.
 _MAP = "ClamSeg.map"
 # Start, middle and end of the colour ramps, readable for the colour-blind on grey: violet to pink, dark blue to white.
 # None comes near the orange of the marks, which lie over them.
 _RAMPS = {
     PROBABILITY: ((0.25, 0.0, 0.4), (0.8, 0.2, 0.75), (1.0, 0.85, 1.0)),
-    DISAGREEMENT: ((0.0, 0.1, 0.35), (0.0, 0.45, 0.7), (0.9, 0.98, 1.0)),
+    DOUBT: ((0.0, 0.1, 0.35), (0.0, 0.45, 0.7), (0.9, 0.98, 1.0)),
 }
 
 
@@ -30,7 +31,7 @@ def add_map(scene: Any, volume: Any, segmentation: Any, array: np.ndarray, kind:
     It is referenced by the segmentation, so that a saved scene finds it again.
 
     Args:
-        kind: PROBABILITY, DISAGREEMENT, or STRONGEST (number of the strongest condition).
+        kind: PROBABILITY, DOUBT, or STRONGEST (number of the strongest condition).
     """
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"{segmentation.GetName()} {kind}")
     image = vtk.vtkImageData()

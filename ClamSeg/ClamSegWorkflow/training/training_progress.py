@@ -62,7 +62,6 @@ class TrainingProgress:
         self.warnings: list[str] = []
         self.curves = {LOSS: Curve(), FIGURES: Curve()}
         self._finished: bool | None = None
-        self._round, self._rounds_before = 0, 0.0
         self._last_words = ""
 
     def feed(self, events: list[dict[str, Any]]) -> bool:
@@ -145,19 +144,13 @@ class TrainingProgress:
 
     def _add(self, event: dict[str, Any]) -> bool:
         """A point on each curve that the event has a value for; a validation also tells the loss since the last one."""
-        number = int(event.get("round", 0))
-        step = float(event.get("step", 0))
-        longest = max((curve.x[-1] for curve in self.curves.values() if curve.x), default=0.0)
-        if number > self._round:
-            self._round, self._rounds_before = number, longest
-        x = self._rounds_before + step
-        grew = False
+        step, grew = float(event.get("step", 0)), False
         for kind, names in _CURVES.items():
             values = {
                 label: float(event[key]) for key, label in names.items() if isinstance(event.get(key), int | float)
             }
             if values:
-                _put(self.curves[kind], x, values)
+                _put(self.curves[kind], step, values)
                 grew = True
         return grew
 

@@ -90,6 +90,7 @@ def test_bad_requests_never_end_the_worker_and_good_ones_are_answered(tmp_path, 
         ({"id": 5, "command": "segment", "input": "x", "model": "no-such", "output": str(tmp_path / "a")}, "no model"),
         ({"id": 6, "command": "segment", "input": "x", "model": str(model), "output": str(tmp_path / "a"), "options": {"speed": 3}}, "speed"),
         ({"id": 7, "command": "segment", "input": "x", "model": str(model), "output": str(tmp_path / "a"), "options": {"threshold": 7}}, "threshold"),
+        ({"id": 8, "command": "segment", "input": "x", "model": str(model), "output": str(tmp_path / "a"), "options": {"level": "2"}}, "options.level"),
     ):  # fmt: skip
         last = panel.ask(request)[-1]
         assert (last["event"], last["id"], last["code"]) == ("error", request["id"], 2)
@@ -119,7 +120,7 @@ def test_the_worker_says_what_it_has(panel, model, monkeypatch):
     assert told["devices"][0]["name"] == "cpu"
     assert told["torch"]
     assert isinstance(told["models"], list)
-    assert set(told["engines"]) == {"openvino", "onnx", "mnn"}
+    assert set(told["engines"]) == {"openvino", "mnn"}
 
 
 def test_a_scan_is_read_into_an_array_with_its_place_in_the_patient(tmp_path, panel):
@@ -260,7 +261,7 @@ def test_the_first_line_names_the_process_that_a_front_must_kill(panel):
     assert panel.started["protocol"] == 1
 
 
-def test_a_look_at_the_organ_comes_before_the_network_and_is_not_taken_twice(tmp_path, panel, model):
+def test_an_inspection_comes_before_the_network_and_is_not_done_twice(tmp_path, panel, model):
     request = {"input": str(scan(tmp_path)), "model": str(model), "options": {"device": "cpu", "organ": "none"}}
     told = panel.ask({"id": 1, "command": "inspect", **request})
     assert told[-1]["organ"] == {"method": "whole", "quality": 1.0, "fell_back": False, "problem": ""}
@@ -290,23 +291,19 @@ def test_arrays_for_a_front_equal_the_image_files(tmp_path, panel, model):
     wanted = {"arrays": True, "pictures": False, "accepted": accepted}
     panel.ask({"id": 2, "command": "segment", **request, "output": str(tmp_path / "arrays"), **wanted})
     names = sorted(path.name for path in (tmp_path / "arrays").iterdir())
-    assert names == ["disagreement.npy", "labels.npy", "lesions.csv", "probability.npy", "report.json"]
-    for name in ("probability", "disagreement"):
-        array = np.load(tmp_path / "arrays" / f"{name}.npy", allow_pickle=False)
-        assert np.array_equal(array, read_volume(tmp_path / "files" / f"{name}.nrrd").array)
+    assert names == ["components.npy", "labels.npy", "lesions.csv", "probability.npy", "report.json"]
+    array = np.load(tmp_path / "arrays" / "probability.npy", allow_pickle=False)
+    assert np.array_equal(array, read_volume(tmp_path / "files" / "probability.nrrd").array)
     labels = np.load(tmp_path / "arrays" / "labels.npy", allow_pickle=False)
     segments = read_segmentation(tmp_path / "files" / "segmentation.seg.nrrd", read_volume(scan(tmp_path)))
     masks = {segment.id: segment.mask for segment in segments}
     assert np.array_equal(labels > 0, masks["organ"])
     assert np.array_equal(labels == 2, masks["lesion-lesion"])
-    assert json.loads((tmp_path / "arrays" / "report.json").read_text())["accepted_warnings"] == accepted
-
-
-def test_the_time_of_each_level_is_measured(panel, model):
-    told = panel.ask({"id": 1, "command": "levels", "model": str(model), "options": {"device": "cpu"}})[-1]
-    assert told["device"] == "cpu"
-    assert set(told["seconds_per_slice"]) == {"1", "2"}
-    assert all(0 < seconds < 5 for seconds in told["seconds_per_slice"].values())
+    components = np.load(tmp_path / "arrays" / "components.npy", allow_pickle=False)
+    assert np.array_equal(components > 0, labels == 2)
+    told = json.loads((tmp_path / "arrays" / "report.json").read_text())
+    assert np.bincount(components[components > 0])[1:].tolist() == [lesion["area_px"] for lesion in told["lesions"]]
+    assert told["accepted_warnings"] == accepted
 
 
 def test_an_engine_that_was_just_installed_is_tried_on_a_model(panel, model):
@@ -316,7 +313,7 @@ def test_an_engine_that_was_just_installed_is_tried_on_a_model(panel, model):
     assert told["difference"] < 0.01
     error = panel.ask({"id": 2, "command": "try_engine", "engine": "faster", "model": str(model)})[-1]
     assert (error["event"], error["code"]) == ("error", 2)
-    assert "allowed are openvino, onnx, mnn" in error["message"]
+    assert "allowed are openvino, mnn" in error["message"]
 
 
 @pytest.mark.parametrize(

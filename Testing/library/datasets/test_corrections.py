@@ -40,7 +40,9 @@ def table(root: Path) -> list[dict[str, str]]:
 
 def test_each_slice_someone_looked_at_becomes_a_row_and_no_other(tmp_path):
     marks = {3: "normal", 0: "diseased", 1: "unsure"}
-    case = ReviewedCase(scan(), {"glioma": mask(0, 1)}, rejected=mask(3), organ=np.ones(SHAPE, bool), marks=marks)
+    case = ReviewedCase(
+        scan(), {"glioma": mask(0, 1)}, rejected=mask(3), organ=np.ones(SHAPE, bool), slice_labels=marks
+    )
     saved = save_corrections(tmp_path / "corrections", case)
     assert saved.rows == 6
     rows = {int(row["slice_index"]): row for row in table(saved.folder)}
@@ -88,13 +90,13 @@ def test_a_case_saved_again_replaces_its_rows_and_keeps_the_others(tmp_path):
 
 
 def test_a_contradiction_is_refused_and_leaves_nothing(tmp_path):
-    case = ReviewedCase(scan(), {"glioma": mask(2)}, marks={3: "normal"})
-    with pytest.raises(InputError, match="Slice 4 is marked normal and has a lesion"):
+    case = ReviewedCase(scan(), {"glioma": mask(2)}, slice_labels={3: "normal"})
+    with pytest.raises(InputError, match="Slice 4 is labelled normal but has a lesion"):
         save_corrections(tmp_path / "c", case)
     with pytest.raises(InputError, match="Nothing was decided"):
         save_corrections(tmp_path / "c", ReviewedCase(scan(), {"glioma": mask()}))
     with pytest.raises(InputError, match="allowed are normal, diseased, unsure"):
-        save_corrections(tmp_path / "c", ReviewedCase(scan(), {"glioma": mask()}, marks={1: "odd"}))
+        save_corrections(tmp_path / "c", ReviewedCase(scan(), {"glioma": mask()}, slice_labels={1: "odd"}))
     assert not (tmp_path / "c").exists()
 
 
@@ -112,7 +114,7 @@ def test_an_x_ray_is_one_row(tmp_path):
 def test_the_doctor_and_the_dataset_read_what_was_saved(tmp_path):
     marks = dict.fromkeys(range(3), "normal")
     for seed in range(2):
-        save_corrections(tmp_path, ReviewedCase(scan(seed), {"glioma": mask(0, 1)}, marks=marks))
+        save_corrections(tmp_path, ReviewedCase(scan(seed), {"glioma": mask(0, 1)}, slice_labels=marks))
     folder = read_labelled_folder(tmp_path)
     assert folder.conditions == ("glioma",)
     assert [row.correction for row in folder.rows] == [True] * 10

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 
@@ -114,24 +112,3 @@ def test_a_refinement_is_written_and_read_and_a_broken_one_refused():
         RefinementConfig(0.0, 1.0, ((0.0, 1.0),), (0.0,))
     with pytest.raises(InputError, match="low"):
         RefinementConfig(1.0, 1.0, ((0.0,) * 96,), (0.0,))
-
-
-def test_the_step_without_the_network_stands_beside_the_model_as_a_baseline(tmp_path):
-    from labelled_phantoms import write_phantoms
-
-    from ClamSegLib.cli import main
-
-    data = write_phantoms(tmp_path / "data", patients=10)
-    small = ["--features", "4,8,8", "--image-size", "32", "--batch-pairs", "4", "--organ", "whole"]
-    assert (
-        main(["train", str(data), "--output", str(tmp_path / "m"), "--steps", "4", *small, "--progress", "none"]) == 0
-    )
-    words = ["--model", str(tmp_path / "m"), "--split", "dev", "--baselines", "--output", str(tmp_path / "figures")]
-    assert main(["evaluate", str(data), *words, "--progress", "none"]) == 0
-    table = json.loads((tmp_path / "figures" / "metrics.json").read_text())["table"]
-    (alone,) = [row for row in table if row["name"] == "values alone"]
-    assert alone["pixel_ap"] > 0.5, "the phantoms' lesions are the brightest of all"
-    assert alone["dice"] is None, "no threshold without masks belongs to it"
-    (by_height,) = [row for row in table if row["name"] == "values alone, by height"]
-    assert by_height["best_dice_oracle"]["value"] > 0.5
-    assert by_height["best_dice_oracle"] != alone["best_dice_oracle"]

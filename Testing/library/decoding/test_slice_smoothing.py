@@ -6,14 +6,14 @@ from tiny_model import tiny_model
 
 from ClamSegLib.decoding.slice_smoothing import (
     evidence,
-    have_neighbours,
+    slices_are_close,
     smooth_across_slices,
 )
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
-from ClamSegLib.model.config import EarlyExit
+from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.report import report_of
-from ClamSegLib.segmentation.segment_volume import SegmentOptions, segment_volume
+from ClamSegLib.segmentation.segment_volume import segment_volume
 
 
 def maps(*values: float) -> np.ndarray:
@@ -55,16 +55,16 @@ def volume(slices: int, distance_mm: float = 2.0) -> Volume:
 
 
 def test_far_slices_and_single_pictures_are_judged_by_themselves():
-    assert have_neighbours(volume(3))
-    assert not have_neighbours(volume(3, 9.0))
-    assert not have_neighbours(volume(1))
-    assert have_neighbours(replace(volume(3, 9.0), spacing_known=False))
+    assert slices_are_close(volume(3))
+    assert not slices_are_close(volume(3, 9.0))
+    assert not slices_are_close(volume(1))
+    assert slices_are_close(replace(volume(3, 9.0), spacing_known=False))
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> LoadedModel:
     found = load_model(tiny_model(tmp_path_factory.mktemp("neighbours") / "tiny"))
-    return replace(found, config=replace(found.config, neighbours=True))
+    return replace(found, config=replace(found.config, slice_smoothing=True))
 
 
 def result_of(model: LoadedModel, scan: Volume, **options: object):
@@ -72,15 +72,10 @@ def result_of(model: LoadedModel, scan: Volume, **options: object):
 
 
 def test_a_model_that_wants_it_not_and_a_user_who_says_no_give_the_same_maps(model):
-    alone = replace(model, config=replace(model.config, neighbours=False))
-    by_user = result_of(model, volume(5), neighbours=False)
+    alone = replace(model, config=replace(model.config, slice_smoothing=False))
+    by_user = result_of(model, volume(5), slice_smoothing=False)
     assert np.array_equal(by_user.probability, result_of(alone, volume(5)).probability)
     assert not np.array_equal(by_user.probability, result_of(model, volume(5)).probability)
-
-
-def test_disagreement_stays_that_of_the_slice_itself(model):
-    together, alone = (result_of(model, volume(5), neighbours=wanted) for wanted in (True, False))
-    assert np.array_equal(together.disagreement, alone.disagreement)
 
 
 def test_the_batch_size_changes_nothing(model):
@@ -89,7 +84,7 @@ def test_the_batch_size_changes_nothing(model):
     )
 
 
-def test_engines_give_the_same_maps_with_neighbours(model, tmp_path, monkeypatch):
+def test_engines_give_the_same_smoothed_maps(model, tmp_path, monkeypatch):
     monkeypatch.setenv("CLAMSEG_CACHE", str(tmp_path))
     reference, other = (result_of(model, volume(9), engine=engine) for engine in ("reference", "torch"))
     assert other.engine["engine"] == "torch"
@@ -98,15 +93,6 @@ def test_engines_give_the_same_maps_with_neighbours(model, tmp_path, monkeypatch
     assert reference.probability.max() > 10
 
 
-def test_slices_that_left_early_are_heard_by_those_that_did_not(model):
-    early = replace(model, config=replace(model.config, early_exits=(EarlyExit(1, 0.2, 0.5),)), engines={})
-    scan = volume(9)
-    result = result_of(early, scan, level="auto")
-    assert sum(result.slices_by_level.values()) == 9
-    assert result.neighbours
-    assert result.probability.any(axis=(0, 2, 3)).all(), "every slice has a map"
-
-
-def test_the_report_says_whether_neighbours_were_heard(model):
+def test_the_report_says_whether_slices_were_smoothed(model):
     for scan, expected in ((volume(5), True), (volume(1), False), (volume(5, 9.0), False)):
-        assert report_of(result_of(model, scan))["slices"]["with_neighbours"] is expected
+        assert report_of(result_of(model, scan))["slices"]["smoothed"] is expected

@@ -223,13 +223,14 @@ def test_evaluation_takes_the_very_path_of_segment(data, model, tmp_path):
     from ClamSegLib.datasets.labelled_folder import read_labelled_folder
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.organ.crop_and_normalise import prepare
+    from ClamSegLib.segmentation.options import SegmentOptions
     from ClamSegLib.segmentation.run_network import run_network
-    from ClamSegLib.segmentation.segment_volume import SegmentOptions, segment_volume
+    from ClamSegLib.segmentation.segment_volume import segment_volume
 
     loaded = load_model(model)
     case = next(iter(read_cases(read_labelled_folder(data), list(range(4)))))
     organ = np.ones(case.volume.array.shape, bool)  # the tiny model's organ step takes the whole image
-    scored = run_network(prepare(case.volume, organ, loaded.config), loaded, device="cpu").probability
+    scored = run_network(prepare(case.volume, organ, loaded.config), loaded, SegmentOptions(device="cpu")).probability
     written = segment_volume(case.volume, loaded, SegmentOptions(device="cpu")).probability
     assert np.array_equal(scored, written)
 

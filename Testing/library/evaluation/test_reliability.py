@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ClamSegLib.evaluation.calibration import calibration_error, chance_by_labels, rising, squared_error
-from ClamSegLib.evaluation.reliability import DISAGREEMENT, UNDECIDED, Reliability, risk_coverage
+from ClamSegLib.evaluation.reliability import DISAGREEMENT, DOUBT, Reliability, risk_coverage
 from ClamSegLib.evaluation.scoreboard import SliceFigures
 
 ORGAN = np.ones((16, 16), bool)
@@ -79,21 +79,21 @@ def half(value: int) -> np.ndarray:
 def test_disagreement_that_lies_on_the_errors_is_told_from_one_that_does_not():
     knows, blind = Reliability(0.5), Reliability(0.5)
     shown, reference = half(200), half(1).astype(bool)
-    reference[:8] = False  # the upper half of the marks is wrong
+    reference[:8] = False  # the upper half of the prediction is wrong
     apart = np.zeros((16, 16), np.uint8)
     apart[:8, :8] = 90
     slice_of(knows, shown, apart, reference, "a")
     slice_of(blind, shown, half(90), reference, "a")
-    assert knows.curves(marks_only=True)[DISAGREEMENT].error_auc == 1
-    assert blind.curves(marks_only=True)[DISAGREEMENT].error_auc == 0.5
-    assert knows.figures()["marks"]["wrong"] == 0.5
+    assert knows.curves(predicted_only=True)[DISAGREEMENT].error_auc == 1
+    assert blind.curves(predicted_only=True)[DISAGREEMENT].error_auc == 0.5
+    assert knows.figures()["predicted"]["wrong"] == 0.5
     assert knows.figures()["organ"]["wrong"] == 0.25
 
 
 def test_a_single_branch_has_no_disagreement_to_judge():
     single = Reliability(0.5)
     slice_of(single, half(200), np.zeros((16, 16), np.uint8), half(1).astype(bool), "a")
-    assert list(single.curves(marks_only=False)) == [UNDECIDED]
+    assert list(single.curves(predicted_only=False)) == [DOUBT]
 
 
 def test_slices_without_outline_count_for_labels_and_not_for_errors():

@@ -10,7 +10,7 @@ from tiny_model import tiny_model
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ClamSegLib.cli import main
-from ClamSegLib.engines.candidates import precisions_here
+from ClamSegLib.engines.choose import precisions_here
 from ClamSegLib.experiments.benchmark_picture import table
 from ClamSegLib.experiments.peer_smp import import_without_operators, remark_on_torchvision
 from ClamSegLib.experiments.peers import MONAI, SMP_SAME, SMP_SHIPPED, PlainNestedUNet, peer, slice_loop
@@ -202,38 +202,3 @@ def test_a_remark_on_a_network_stands_below_the_table_with_its_name():
     words = table({"peers": {**told, "networks": networks, "left_out": {}, "remarks": remarks, "peak": {}}})
     assert "a net; a third: measured by candle." in words
     assert "| a net, 65.4 GFLOP |" in words
-
-
-def study_with_levels(folder, rows):
-    file = folder / "small.json"
-    network = {"features": [4, 8, 8], "branches": 1}
-    levels = [{"name": f"level-{n}", "of": "recipe", "level": n} for n in (1,)]
-    told = {"name": "small", "choice_patients": 1, "base": {"model": {"image_size": 32, "network": network}}}
-    file.write_text(json.dumps({**told, "rows": [{"name": "recipe"}, *levels, {"name": "other"}]}))
-    (folder / "small" / "rows").mkdir(parents=True)
-    figure = {"value": 0.5, "interval_95": [0.4, 0.6]}
-    figures = {"dice": figure, "volume_dice": figure, "false_positive_area": figure}
-    for name, level in rows.items():
-        row = {"name": name, "of": "" if name in ("recipe", "other") else "recipe", "level": level, "figures": figures}
-        row |= {"judged_on": "choice", "refined": True, "head_weights": []}
-        (folder / "small" / "rows" / f"{name}.json").write_text(json.dumps(row))
-    return file
-
-
-def test_the_levels_of_a_study_stand_beside_their_times(tmp_path):
-    file = study_with_levels(tmp_path, {"recipe": None, "level-1": 1, "other": None})
-    words = ["benchmark", "--study", str(file), "--output", str(tmp_path / "out"), "--repetitions", "2"]
-    assert main([*words, "--progress", "none"]) == 0
-    told = json.loads((tmp_path / "out" / "benchmark.json").read_text())["levels"]
-    assert set(told["levels"]) == {"1", "2"}
-    assert told["levels"]["2"]["times_as_fast"]["median"] == 1
-    assert told["levels"]["1"]["dice"]["value"] == 0.5
-    assert told["levels"]["1"]["slices_per_second"]["n"] == 2
-    assert "| 1 | 0.500 (0.400 to 0.600)" in (tmp_path / "out" / "benchmark.md").read_text()
-
-
-def test_a_study_without_judged_levels_is_refused_with_what_to_run(tmp_path, capsys):
-    file = study_with_levels(tmp_path, {"recipe": None})
-    assert main(["benchmark", "--study", str(file), "--output", str(tmp_path / "out"), "--progress", "none"]) == 2
-    assert "judge pruned to a level" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()

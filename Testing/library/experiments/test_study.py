@@ -16,9 +16,9 @@ BASE = {
     "training": {"steps": 4, "batch_pairs": 4},
 }
 ROWS = [
-    {"name": "labels", "shows": "the recipe"},
-    {"name": "masks", "shows": "the ceiling", "training": {"supervision": "masks"}},
-    {"name": "level-1", "shows": "the shallow head", "of": "labels", "level": 1},
+    {"name": "labels", "description": "the recipe"},
+    {"name": "masks", "description": "the ceiling", "training": {"supervision": "masks"}},
+    {"name": "level-1", "description": "the shallow head", "of": "labels", "level": 1},
 ]
 
 
@@ -75,8 +75,8 @@ def test_only_rows_that_learn_from_labels_have_a_criterion_that_read_no_mask(don
 
 
 def test_each_split_is_measured_against_the_ceiling_on_the_same_split(done, data, tmp_path):
-    rows = [ROWS[1], {"name": "labels", "judged_on": "choice"}, {"name": "top", "of": "masks", "judged_on": "dev"}]
-    file = write_study(tmp_path / "study.json", [*rows, {"name": "end", "of": "labels", "judged_on": "dev"}])
+    rows = [ROWS[1], {"name": "labels", "eval_split": "choice"}, {"name": "top", "of": "masks", "eval_split": "dev"}]
+    file = write_study(tmp_path / "study.json", [*rows, {"name": "end", "of": "labels", "eval_split": "dev"}])
     assert study(data, file, tmp_path / "out") == 0
     with (tmp_path / "out" / "table.csv").open(encoding="utf-8") as table:
         lines = {line["name"]: line for line in csv.DictReader(table)}
@@ -89,10 +89,10 @@ def test_slices_are_heard_together_only_in_rows_that_say_so_and_the_ceiling_stay
     from shutil import copytree
 
     copytree(done[1], tmp_path / "out")
-    rows = [*ROWS, {"name": "together", "of": "masks", "neighbours": True}]
+    rows = [*ROWS, {"name": "together", "of": "masks", "slice_smoothing": True}]
     assert study(data, write_study(tmp_path / "study.json", rows), tmp_path / "out") == 0
     alone, together = row_of(tmp_path / "out", "masks"), row_of(tmp_path / "out", "together")
-    assert together["neighbours"]
+    assert together["slice_smoothing"]
     assert together["figures"] != alone["figures"] | {"name": together["figures"]["name"]}
     with (tmp_path / "out" / "table.csv").open(encoding="utf-8") as table:
         lines = {line["name"]: line for line in csv.DictReader(table)}
@@ -191,17 +191,6 @@ def test_a_row_whose_settings_changed_is_refused_until_overwrite_is_said(done, d
     assert row_of(output, "labels")["seed"] == 5
 
 
-@pytest.mark.parametrize("kind", ["unet", "fcn"])
-def test_plain_networks_train_and_are_judged_in_the_same_table(kind, data, tmp_path):
-    row = {"name": kind, "model": {"network": {"kind": kind}}}
-    file = write_study(tmp_path / "study.json", [row], ceiling="")
-    assert study(data, file, tmp_path / "out") == 0
-    assert row_of(tmp_path / "out", kind)["figures"]["slice_auc"] is not None
-    config = json.loads((tmp_path / "out" / "runs" / kind / "config.json").read_text(encoding="utf-8"))
-    assert config["network"]["kind"] == kind
-    assert len(config["head_weights"]) == 1
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -211,7 +200,7 @@ def test_plain_networks_train_and_are_judged_in_the_same_table(kind, data, tmp_p
         ({"rows": [{"name": "a", "of": "b"}]}, "no row with a training of its own"),
         ({"rows": [ROWS[0], {"name": "a", "of": "labels", "training": {"seed": 2}}]}, "cannot change its training"),
         ({"choice_patients": 0}, "choice_patients is not given"),
-        ({"rows": [{**ROWS[0], "judged_on": "dev"}, ROWS[2]]}, "has learned from the choice patients"),
+        ({"rows": [{**ROWS[0], "eval_split": "dev"}, ROWS[2]]}, "has learned from the choice patients"),
         ({"ceiling": "sky"}, "'sky' is no row"),
         ({"rows": [{"name": "a", "colour": "red"}]}, "unknown keys colour"),
         ({"choice_patients": 9}, "at most half"),
@@ -241,7 +230,7 @@ def test_choice_patients_leave_training_only_and_the_seed_says_which(data):
 
 def test_the_rank_correlation_is_one_for_the_same_order_and_needs_five_rows():
     lines = [
-        {"judged_on": "choice", "criterion": c, "dice": d} for c, d in zip(range(6), [1, 4, 5, 7, 8, 11], strict=True)
+        {"eval_split": "choice", "criterion": c, "dice": d} for c, d in zip(range(6), [1, 4, 5, 7, 8, 11], strict=True)
     ]
     assert criterion_correlation(lines, "choice") == (pytest.approx(1.0), 6)
     swapped = [{**line, "dice": -line["dice"]} for line in lines]

@@ -23,14 +23,14 @@ BASE = {
     "training": {"steps": 4, "batch_pairs": 4, "validation_share": 0.5},
 }
 GROUPS = [
-    {"name": "old", "patients": ["p[0-3]"], "judged": 2},
-    {"name": "new", "patients": ["p[4-7]"], "judged": 2},
+    {"name": "old", "patients": ["p[0-3]"], "eval_patients": 2},
+    {"name": "new", "patients": ["p[4-7]"], "eval_patients": 2},
 ]
 ROWS = [
-    {"name": "start", "learns_from": "old", "judged_on": "old"},
-    {"name": "tuned-0", "start": "start", "learns_from": "new", "judged_on": "new"},
-    {"name": "tuned-2", "start": "start", "learns_from": "new", "corrected": 2, "judged_on": "new"},
-    {"name": "forgotten", "of": "tuned-2", "judged_on": "old"},
+    {"name": "start", "train_group": "old", "eval_split": "old"},
+    {"name": "tuned-0", "start": "start", "train_group": "new", "eval_split": "new"},
+    {"name": "tuned-2", "start": "start", "train_group": "new", "corrected": 2, "eval_split": "new"},
+    {"name": "forgotten", "of": "tuned-2", "eval_split": "old"},
 ]
 
 
@@ -62,9 +62,9 @@ def test_a_row_fine_tunes_the_model_of_a_row_above_it_and_its_file_says_so(done)
     run = json_of(output / "runs" / "tuned-2" / "run.json")
     assert run["initial_model"] == "start"
     row = json_of(output / "rows" / "tuned-2.json")
-    assert (row["start"], row["learns_from"], row["corrected"]) == ("start", "new", 2)
+    assert (row["start"], row["train_group"], row["corrected"]) == ("start", "new", 2)
     forgotten = json_of(output / "rows" / "forgotten.json")
-    assert forgotten["judged_on"] == "old"
+    assert forgotten["eval_split"] == "old"
     assert forgotten["patients"] == 2
 
 
@@ -146,12 +146,12 @@ def test_without_corrections_the_same_slices_are_drawn_as_ever():
     [
         ([{**ROWS[1]}], {}, "no trained row above it"),
         ([ROWS[0], {**ROWS[1], "model": {"image_size": 64}}], {}, "cannot change its model"),
-        ([ROWS[0], {**ROWS[1], "learns_from": "sky"}], {}, "no group of the study"),
-        ([{"name": "a", "judged_on": "old"}], {}, "must say which group"),
+        ([ROWS[0], {**ROWS[1], "train_group": "sky"}], {}, "no group of the study"),
+        ([{"name": "a", "eval_split": "old"}], {}, "must say which group"),
         ([{**ROWS[0], "corrected": -1}], {}, "must not be negative"),
         (ROWS[:1], {"choice_patients": 2}, "no choice_patients"),
         (ROWS[:1], {"groups": [*GROUPS, GROUPS[0]]}, "different names"),
-        (ROWS[:1], {"groups": [{**GROUPS[0], "judged": 4}]}, "keeps 4 of 4"),
+        (ROWS[:1], {"groups": [{**GROUPS[0], "eval_patients": 4}]}, "keeps 4 of 4"),
         (ROWS[:1], {"groups": [GROUPS[0], {**GROUPS[1], "patients": ["p*"]}]}, "to another one"),
         (ROWS[:1], {"groups": [GROUPS[0], {**GROUPS[1], "name": "dev"}]}, "split 'dev' of its own"),
     ],

@@ -15,8 +15,9 @@ from ClamSegLib.imaging.read_write import read_volume, write_volume
 from ClamSegLib.imaging.volume import Volume, canonical, canonical_orientation, check_plane
 from ClamSegLib.model.checkpoint import load_model
 from ClamSegLib.model.config import PLANES
+from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.report import write_case
-from ClamSegLib.segmentation.segment_volume import SegmentOptions, segment_volume
+from ClamSegLib.segmentation.segment_volume import segment_volume
 from ClamSegLib.system.errors import InputError
 
 OPTIONS = SegmentOptions(device="cpu", threshold=0.05)
@@ -79,7 +80,7 @@ def test_an_oblique_anisotropic_scan_comes_back_in_its_own_frame(tmp_path, model
     result = segment_volume(read_volume(path), model, OPTIONS)
     folder = write_case(result, tmp_path / "case")
     assert (result.labels > 0).any()
-    for name in ("segmentation.seg.nrrd", "probability.nrrd", "disagreement.nrrd"):
+    for name in ("segmentation.seg.nrrd", "probability.nrrd"):
         written = sitk.ReadImage(str(folder / name))
         assert written.GetSize() == stored.GetSize()
         for own, other in (
@@ -118,13 +119,13 @@ def test_a_lesion_is_measured_where_it_lies_in_the_patient(model):
     labels = np.zeros(volume.array.shape, np.uint8)
     labels[2:4, 5:9, 7:13] = 1
     maps = np.full((1, *labels.shape), 204, np.uint8)
-    (lesion,) = measure_lesions(labels, labels.astype(np.int32), maps, maps // 2, volume, ["x"])
+    (lesion,) = measure_lesions(labels, labels.astype(np.int32), maps, volume, ["x"])
     direction = np.asarray(volume.direction).reshape(3, 3)
     expected = np.asarray(volume.origin) + direction @ (np.array([9.5, 6.5, 2.5]) * volume.spacing_mm)
     assert np.allclose(lesion.centre_lps_mm, expected)
     assert lesion.volume_ml == pytest.approx(2 * 4 * 6 * 0.5 * 2.0 * 4.0 / 1000)
     assert lesion.longest_diameter_mm == pytest.approx(np.hypot(4 * 2.0, 6 * 0.5))
-    assert (lesion.mean_probability, lesion.mean_disagreement) == (pytest.approx(0.8), pytest.approx(0.4))
+    assert (lesion.mean_probability, lesion.mean_doubt) == (pytest.approx(0.8), pytest.approx(0.4))
     assert (lesion.first_slice, lesion.last_slice, lesion.n_slices) == (2, 3, 2)
 
 

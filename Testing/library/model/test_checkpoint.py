@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,14 +120,9 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
             "finite number, came nan",
         ),
         ({"conditions": [{"name": "lesion", "colour": [0, 0, 300]}]}, "0 to 255"),
-        (
-            {
-                "network": {"kind": "unet", "features": [4, 8, 8], "kernel_sizes": [3, 3, 3]},
-                "odds_normal": [[[1.0]], [[1.0]]],
-                "early_exits": [{"level": 1, "undecided": 0.1, "share_leaving": 0.5}],
-            },
-            "lie above level 1",
-        ),
+        ({"default_level": 3}, "default_level 3 must be null or 1 to 2"),
+        ({"early_exits": []}, "unknown keys early_exits"),
+        ({"format_version": 1, "network": {"normalisation": "instance"}}, "normalisation 'instance'"),
     ],
 )
 def test_a_configuration_that_does_not_fit_is_refused_in_words(tmp_path, change, words):
@@ -168,3 +164,45 @@ def test_whoever_may_read_the_folder_may_read_the_weights(tmp_path):
     finally:
         os.umask(before)
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}
+
+
+OF_VERSION_1 = {
+    "format_version": 1,
+    "network": {
+        "features": [4, 8, 8], "kernel_sizes": [3, 3, 3], "normalisation": "batch", "shells": 2, "kind": "unetplusplus",
+    },
+    "slice_score_normal": 0.4,
+    "early_exits": [],
+    "neighbours": True,
+}  # fmt: skip
+
+
+def of_version_1(folder, **changes):
+    """A folder as format version 1 had it."""
+    path = tiny_model(folder) / "config.json"
+    told = json.loads(path.read_text())
+    del told["slice_smoothing"], told["default_level"]
+    path.write_text(json.dumps({**told, **OF_VERSION_1, **changes}))
+    return folder
+
+
+def test_a_model_of_format_version_1_loads_without_a_word(tmp_path):
+    model = load_model(of_version_1(tmp_path / "old", level_scales=[]))
+    assert model.config.slice_smoothing
+    assert model.config.network.branches == 2
+    assert model.warnings == ()
+
+
+def test_what_an_old_model_asked_for_and_no_longer_gets_is_said(tmp_path):
+    exits = [{"level": 1, "undecided": 0.25, "share_leaving": 0.75}]
+    model = load_model(of_version_1(tmp_path / "old", early_exits=exits, level_scales=[[[[1.1, 0.0]], [[1.0, 0.0]]]]))
+    assert [words.split()[2] for words in model.warnings] == ["early_exits", "level_scales"]
+
+
+def test_the_level_that_runs_is_the_one_asked_for_else_the_models_else_the_deepest(tmp_path):
+    config = load_model(tiny_model(tmp_path / "m")).config
+    assert config.level_of(None) == 2
+    shallow = replace(config, default_level=1)
+    assert (shallow.level_of(None), shallow.level_of(2)) == (1, 2)
+    with pytest.raises(InputError, match=r"Level 3 does not exist; model 'm' has levels 1 to 2\."):
+        config.level_of(3)

@@ -101,7 +101,7 @@ def test_a_size_that_cannot_be_halved_is_refused_in_words():
     "wrong",
     [
         {"features": (8,)}, {"kernel_sizes": (3, 3)}, {"kernel_sizes": (3, 3, 3, 4, 3)}, {"classes": 1},
-        {"repeat_levels": (9,)}, {"normalisation": "group"}, {"branches": 3},
+        {"repeat_levels": (9,)}, {"branches": 3},
     ],
 )  # fmt: skip
 def test_a_network_that_cannot_be_is_refused(wrong):

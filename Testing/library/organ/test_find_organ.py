@@ -190,7 +190,7 @@ def fake_command(folder: Path, name: str, body: str) -> None:
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a fake program is a branch script")
+@pytest.mark.skipif(os.name == "nt", reason="a fake program is a shell script")
 @pytest.mark.parametrize(
     ("plugin", "command", "output"),
     [
@@ -209,7 +209,7 @@ def test_an_installed_program_serves_as_organ_step(tmp_path, monkeypatch, plugin
     assert found.method == plugin
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a fake program is a branch script")
+@pytest.mark.skipif(os.name == "nt", reason="a fake program is a shell script")
 def test_a_program_that_crashes_ends_in_one_line(tmp_path, monkeypatch):
     fake_command(tmp_path, "lungmask", "sys.exit('no weights found')")
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")

@@ -16,7 +16,7 @@ from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.model.checkpoint import load_model
 from ClamSegLib.segmentation import batch_of_cases as case_pipeline
 from ClamSegLib.segmentation.batch_of_cases import CasePipeline, CaseWork, PipelineOptions
-from ClamSegLib.segmentation.segment_volume import SegmentOptions
+from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.progress import Reporter
 
@@ -155,10 +155,10 @@ def test_cases_too_large_to_be_held_three_at_a_time_are_done_one_by_one(tmp_path
 def test_what_is_said_while_a_file_is_read_is_seen_and_what_c_libraries_print_is_not():
     code = (
         "import os, sys\n"
-        "from ClamSegLib.system.itk_messages import silenced\n"
+        "from ClamSegLib.system.silence_c_output import suppress_itk_output\n"
         "from ClamSegLib.system.progress import TerminalReporter\n"
         "teller = TerminalReporter()\n"
-        "with silenced():\n"
+        "with suppress_itk_output():\n"
         "    os.write(2, b'libpng says\\n')\n"
         "    teller.note('case 2 of 3')\n"
         "teller.note('after')\n"

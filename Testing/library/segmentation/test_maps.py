@@ -10,10 +10,11 @@ from tiny_model import tiny_model
 from ClamSegLib.decoding.refinement import peaks, sharpened, to_probability
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
-from ClamSegLib.model.config import EarlyExit, RefinementConfig
+from ClamSegLib.model.config import RefinementConfig
 from ClamSegLib.model.twin import decode
 from ClamSegLib.segmentation.maps import CaseMaps, paste_steps
-from ClamSegLib.segmentation.segment_volume import SegmentOptions, segment_volume
+from ClamSegLib.segmentation.options import SegmentOptions
+from ClamSegLib.segmentation.segment_volume import segment_volume
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.progress import Reporter
 
@@ -55,17 +56,9 @@ def test_every_slice_is_cut_by_its_own_height_and_that_of_the_whole_volume(model
     assert (of_slices > result.probability.astype(int) + 1).any(), "the volume's height raises the cut somewhere"
 
 
-def test_slices_that_leave_early_are_cut_by_the_same_volume(model, scan):
-    early = replace(model, config=replace(model.config, early_exits=(EarlyExit(1, 1.0, 1.0),)), engines={})
-    left = segmented(early, scan, level="auto")
-    assert left.slices_by_level == {1: left.n_slices}
-    shallow = segmented(model, scan, level=1)
-    assert np.abs(left.probability.astype(int) - shallow.probability).max() <= 1
-
-
 def test_a_case_with_a_slice_that_no_engine_saw_gives_nothing_out(model, scan):
     preparation = segmented(model, scan).preparation
-    maps = CaseMaps.of(preparation, Reporter(), together=False)
+    maps = CaseMaps.empty_for(preparation, Reporter(), smooths=False)
     maps.analysed[1:] = True
     with pytest.raises(ClamSegError, match="slices were analysed"):
         maps.finish(8)

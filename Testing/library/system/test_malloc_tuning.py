@@ -47,11 +47,10 @@ def test_where_the_c_library_is_another_one_nothing_happens(monkeypatch):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("branches", ["in turn", "together"])
-def test_memory_that_batches_of_different_sizes_share_leaves_no_trace_in_their_maps(precision, branches):
+def test_memory_that_batches_of_different_sizes_share_leaves_no_trace_in_their_maps(precision):
     config = comparison_config((4, 8, 16), 32)
     twin = TwinUNet(config.network, seed=3).eval()
-    choice = EngineChoice("torch", precision, branches=branches)
+    choice = EngineChoice("torch", precision)
     image = torch.randn(5, 1, 32, 32, generator=torch.Generator().manual_seed(1)).numpy()
     used = TorchEngine(twin, config, choice, torch.device("cpu"))
 

@@ -14,10 +14,10 @@ if {by_descriptor}:
 library = ctypes.CDLL(None)
 kept = os.dup(1)
 library.puts(b"C before")
-with c_messages.printf_unheard():
+with c_messages.suppress_c_stdout():
     library.puts(b"C inside")
     print("Python inside", flush=True)
-    with c_messages.printf_unheard():
+    with c_messages.suppress_c_stdout():
         library.puts(b"C deeper inside")
 library.puts(b"C after")
 print("Python after", flush=True)
@@ -41,7 +41,7 @@ def test_a_program_without_standard_output_goes_on(repository, by_descriptor):
     code = (
         "import os, sys; os.close(1); from ClamSegLib.system import silence_c_output as c_messages;"
         + ("c_messages._stdout_variable = lambda: None;" if by_descriptor else "")
-        + "manager = c_messages.printf_unheard(); manager.__enter__(); manager.__exit__(None, None, None);"
+        + "manager = c_messages.suppress_c_stdout(); manager.__enter__(); manager.__exit__(None, None, None);"
         "sys.stderr.write('done'); sys.stdout = None"
     )
     environment = {**os.environ, "PYTHONPATH": str(repository)}

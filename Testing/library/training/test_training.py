@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,10 @@ import torch
 from labelled_phantoms import write_phantoms
 
 from ClamSegLib.cli import main
+from ClamSegLib.datasets.labelled_folder import read_labelled_folder
 from ClamSegLib.model.checkpoint import load_model
+from ClamSegLib.model.config import Condition, ModelConfig
+from ClamSegLib.training.setup import fine_tuning_config
 
 SMALL = ["--features", "4,8,8", "--image-size", "32", "--batch-pairs", "4", "--organ", "whole", "--device", "cpu"]
 
@@ -215,6 +219,17 @@ def test_fine_tuning_starts_from_the_weights_of_the_model_it_names(phantoms, tmp
     learned = [name for name in before if name.endswith("weight")]
     assert max(float((before[n] - after[n]).abs().max()) for n in learned) < 1e-3
     assert json.loads((tmp_path / "tuned" / "run.json").read_text())["initial_model"] == "first"
+
+
+def test_a_model_learned_from_a_named_one_does_not_bear_its_name_but_that_of_the_same_condition(phantoms) -> None:
+    folder = read_labelled_folder(phantoms)
+    (condition,) = folder.conditions
+    shown = Condition(condition, display_name="MS lesion")
+    initial = ModelConfig("shipped", display_name="MS lesions in brain MRI", conditions=(shown,))
+    tuned = fine_tuning_config(initial, folder, "mine", "lesion")
+    assert (tuned.shown_name, tuned.conditions[0].shown_name) == ("mine", "MS lesion")
+    other = replace(initial, conditions=(replace(shown, name="tumour"),))
+    assert fine_tuning_config(other, folder, "mine", "lesion").conditions[0].shown_name == condition
 
 
 def test_an_organ_model_outlines_the_organ_and_serves_as_organ_step(phantoms, tmp_path):

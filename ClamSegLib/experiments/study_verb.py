@@ -28,11 +28,11 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Runs the missing rows; 0, or 1 if any row failed, else 2 if any was bad."""
     import torch
 
-    from ClamSegLib.commands.train import told_words
     from ClamSegLib.datasets.labelled_folder import read_labelled_folder
     from ClamSegLib.experiments.study import StudyRequest, run_study
     from ClamSegLib.experiments.study_file import read_study
     from ClamSegLib.system.device import choose_device
+    from ClamSegLib.training.request import words_for_card
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         choose_device(arguments.device),
         tuple(arguments.rows),
         arguments.overwrite,
-        ("clamseg", *told_words(sys.argv[1:])),
+        ("clamseg", *words_for_card(sys.argv[1:])),
     )
     errors = run_study(request, reporter)
     reporter.note(f"table: {arguments.output / 'table.md'}")

@@ -24,7 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all cores)")
     parser.add_argument("--networks-only", action="store_true", help="only the networks side by side")
-    parser.add_argument("--study", type=Path, help="only the levels of a study's network: its Dice beside the time")
     parser.add_argument("--quick", action="store_true", help="a small case, once: only to see that it runs")
     parser.add_argument("--overwrite", action="store_true")
 
@@ -54,7 +53,6 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         repetitions=arguments.repetitions,
         quick=arguments.quick,
         networks_only=arguments.networks_only,
-        study=arguments.study,
     )
     with whole_folder(arguments.output, arguments.overwrite) as part:
         result = run_benchmark(options, part, reporter)

@@ -1,0 +1,22 @@
+"""Names for people: a model or a condition is shown by its display name, and kept in files by its id."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def shown_name(named: Mapping[str, Any]) -> str:
+    """What people read of a model's entry, a config.json, or a condition in it: its display name, else its id."""
+    return str(named.get("display_name") or named["name"])
+
+
+def model_titles(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One title per model for a list to choose from; two of the same display name are told apart by their id."""
+    names = [shown_name(entry) for entry in entries]
+    often = Counter(names)
+    return [
+        f"{name} ({entry['name']})" if often[name] > 1 and name != entry["name"] else name
+        for name, entry in zip(names, entries, strict=True)
+    ]

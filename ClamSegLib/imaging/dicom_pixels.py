@@ -1,0 +1,179 @@
+"""The pixels of a DICOM file: decoded, and turned into the values that they stand for.
+
+pydicom decodes and applies look-up tables, GDCM inside SimpleITK decodes what pydicom has no decoder for.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ClamSegLib.imaging.dicom_series import frame_count
+from ClamSegLib.imaging.volume import Array, inverted
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.silence_c_output import suppress_itk_output
+
+_PIXEL_TAGS = (
+    "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "BitsAllocated", "BitsStored",
+    "HighBit", "PixelRepresentation",
+)  # fmt: skip
+
+
+def decoded(path: Path) -> tuple[Array, Any]:
+    """Stored values of a file, decompressed, (rows, columns) or with frames first, and its data set.
+
+    Raises:
+        InputError: truncated, damaged, or compressed in a way that nothing here decodes.
+    """
+    import pydicom
+
+    dataset = None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dataset = pydicom.dcmread(path, force=True)
+            _complete_meta(dataset)
+            pixels: Array = dataset.pixel_array
+            _check_frames_end(dataset)
+            return pixels, dataset
+    except Exception as error:  # pydicom raises many kinds for damaged files
+        # Where a decoder was there and failed, the pixels are damaged; GDCM might make up a part of them.
+        lacks_decoder = "missing dependencies" in str(error) or isinstance(error, NotImplementedError)
+        if dataset is None or not lacks_decoder:
+            words = " ".join(str(error).split())[:160] or type(error).__name__
+            raise InputError(f"{path} cannot be decoded ({words}); it is truncated or damaged.") from error
+    return _pixels_by_itk(path, dataset), dataset
+
+
+def _complete_meta(dataset: Any) -> None:
+    """A file without a meta group is not compressed; how it is stored shows while it is read."""
+    from pydicom import uid
+
+    if "TransferSyntaxUID" in dataset.file_meta:
+        return
+    implicit, little = dataset.original_encoding
+    plain = uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
+    dataset.file_meta.TransferSyntaxUID = uid.ImplicitVRLittleEndian if implicit else plain
+
+
+def _check_frames_end(dataset: Any) -> None:
+    """JPEG and JPEG-LS say where they end; decoders fill what is missing with grey and say nothing.
+
+    Raises:
+        ValueError: a frame is cut off.
+    """
+    from pydicom import encaps, uid
+
+    if dataset.file_meta.TransferSyntaxUID not in (*uid.JPEGTransferSyntaxes, *uid.JPEGLSTransferSyntaxes):
+        return
+    for number, frame in enumerate(encaps.generate_frames(dataset.PixelData, number_of_frames=frame_count(dataset)), 1):
+        if b"\xff\xd9" not in frame[-16:]:  # a byte or more of padding may follow
+            raise ValueError(f"the compressed frame {number} is cut off")
+
+
+def _pixels_by_itk(path: Path, dataset: Any) -> Array:
+    """Stored values as GDCM inside SimpleITK decodes them, for compressions pydicom has no decoder for.
+
+    GDCM gets the pixels alone: it scales CT and leaves MR, and nobody's name shall lie in a temporary folder.
+    """
+    import pydicom
+    import SimpleITK as sitk
+
+    bare = pydicom.Dataset()
+    bare.file_meta = pydicom.dataset.FileMetaDataset()
+    bare.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
+    try:
+        _check_frames_end(dataset)
+        for name in _PIXEL_TAGS:
+            if name in dataset:
+                setattr(bare, name, dataset[name].value)
+        bare["PixelData"] = dataset["PixelData"]
+        bare.PhotometricInterpretation = "MONOCHROME2"
+        kind = pydicom.uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage
+        bare.SOPClassUID = kind if frame_count(dataset) > 1 else pydicom.uid.SecondaryCaptureImageStorage
+        bare.SOPInstanceUID = pydicom.uid.generate_uid()
+        with tempfile.TemporaryDirectory() as folder, suppress_itk_output():
+            bare.save_as(Path(folder) / "pixels.dcm", enforce_file_format=True)
+            array: Array = sitk.GetArrayFromImage(sitk.ReadImage(str(Path(folder) / "pixels.dcm")))
+    except OSError:
+        raise
+    except Exception as error:  # pydicom raises many kinds for damaged files, ITK RuntimeError
+        raise InputError(
+            f"{path} cannot be decoded: it is damaged, or compressed in a way that needs more decoders "
+            "(pip install 'clamseg[dicom]')."
+        ) from error
+    return array[0] if array.ndim == 3 and array.shape[0] == 1 else array
+
+
+def modality_values(stored: Array, dataset: Any, slope: float, intercept: float, path: Path) -> Array:
+    """Values of the modality: by its look-up table where there is one (PS3.3 C.11.1), else by slope and intercept.
+
+    Padding that would be brighter than all of the image becomes its darkest value; what lies below it or among it stays.
+
+    Args:
+        stored: (row, column).
+    """
+    if "ModalityLUTSequence" in dataset:
+        from pydicom.pixels import apply_modality_lut
+
+        try:
+            values: Array = apply_modality_lut(stored, dataset)
+        except Exception as error:  # pydicom raises many kinds for damaged tables
+            raise InputError(f"{path} has a damaged Modality LUT Sequence; export it again.") from error
+    else:
+        values = _rescaled(stored, slope, intercept)
+    padded = padding_of(stored, dataset)
+    return values if padded is None else _padding_darkened(values, padded)
+
+
+def padding_of(stored: Array, dataset: Any) -> NDArray[np.bool_] | None:
+    """Which stored values are padding outside the image (PS3.3 C.7.5.1.1.2), None where none is or all are."""
+    try:
+        one = int(dataset.PixelPaddingValue)
+        other = int(dataset.get("PixelPaddingRangeLimit", one))
+    except (AttributeError, TypeError, ValueError):
+        return None
+    # The header may write the number signed where the pixels are unsigned, or the other way round.
+    low, high = sorted(int(np.asarray(value).astype(stored.dtype)) for value in (one, other))
+    padded = (stored == low) if low == high else (stored >= low) & (stored <= high)
+    share = np.count_nonzero(padded)
+    return padded if 0 < share < padded.size else None
+
+
+def _padding_darkened(values: Array, padded: NDArray[np.bool_]) -> Array:
+    darkest = values.min()
+    lowest_padding = values[padded].min()
+    if lowest_padding == darkest:
+        return values
+    image = values[~padded]
+    if lowest_padding <= image.max():
+        return values  # a number that tissue has as well is no padding, whatever the header says
+    filled = values.copy()
+    filled[padded] = image.min()
+    return filled
+
+
+def shown_bright(values: Array, padded: NDArray[np.bool_] | None) -> Array:
+    """MONOCHROME1 with white for much, inside the range that the image fills; its padding dark."""
+    if padded is None:
+        return inverted(values)
+    image = values[~padded]
+    turned = inverted(np.clip(values, image.min(), image.max()))
+    turned[padded] = image.min()
+    return turned
+
+
+def _rescaled(pixels: Array, slope: float, intercept: float) -> Array:
+    """Modality values; int16 where slope and intercept allow, else float32."""
+    if slope == 1 and intercept == 0:
+        return pixels
+    if slope == 1 and intercept == int(intercept) and pixels.dtype.kind in "iu":
+        low, high = int(pixels.min()) + int(intercept), int(pixels.max()) + int(intercept)
+        kind = np.int16 if low >= -32768 and high <= 32767 else np.int32
+        return (pixels.astype(np.int32) + int(intercept)).astype(kind)
+    return (pixels.astype(np.float32) * slope + intercept).astype(np.float32)

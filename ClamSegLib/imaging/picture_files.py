@@ -1,0 +1,181 @@
+"""Reading single pictures: PNG and JPEG by ITK, TIFF by Pillow, turned and toned as every viewer shows them.
+
+ITK's TIFF reader falls back to eight bits for tiles and does not look at the photometric interpretation; neither of its
+readers looks at the orientation that cameras and scanners write.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ClamSegLib.imaging.volume import Array, Volume, inverted
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.silence_c_output import one_line, suppress_itk_output
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+TIFF_ENDINGS = (".tif", ".tiff")
+# More pixels than any detector has belong to damaged headers.
+_LARGEST_PIXELS = 500_000_000
+_ORIENTATION = 274
+# Number of the tag that says which way a picture lies -> how its rows and columns are put upright.
+_UPRIGHT: dict[int, Callable[[Array], Array]] = {
+    2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1], 4: lambda a: a[::-1], 5: lambda a: np.swapaxes(a, 0, 1),
+    6: lambda a: np.rot90(a, -1), 7: lambda a: np.swapaxes(a[::-1, ::-1], 0, 1), 8: np.rot90,
+}  # fmt: skip
+_ENDS = {".png": b"IEND", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
+_BITS, _PHOTOMETRIC, _SAMPLES, _FORMAT, _TILES = 258, 262, 277, 339, 322
+_WHITE_IS_ZERO, _SIGNED = 0, 2
+
+
+def read_picture(path: Path) -> Volume:
+    """A single picture as a one-slice volume without known spacing.
+
+    Args:
+        path: PNG, JPEG or TIFF.
+
+    Raises:
+        InputError: damaged, several pictures in one file, colour, transparency, or a kind that would lose bits.
+    """
+    array = _read_tiff(path) if path.suffix.lower() in TIFF_ENDINGS else _read_upright(path)
+    return picture_volume(_grey(path, array))
+
+
+def picture_volume(array: Array) -> Volume:
+    """A single picture (row, column) as a one-slice volume without known spacing."""
+    windowed = array.dtype == np.uint8
+    return Volume(array[np.newaxis], spacing_known=False, already_windowed=windowed, is_picture=True)
+
+
+def _read_upright(path: Path) -> Array:
+    """PNG and JPEG, (row, column) or (row, column, channel), as its orientation tag says."""
+    array = _by_itk(path)
+    _check_whole(path)
+    turn = _UPRIGHT.get(_orientation(path))
+    return array if turn is None else np.ascontiguousarray(turn(array))
+
+
+def _orientation(path: Path) -> int:
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # a picture whose tags Pillow cannot read has none that any viewer follows
+        return 1
+
+
+def _by_itk(path: Path) -> Array:
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        with suppress_itk_output():
+            reader.ReadImageInformation()
+            size = list(reader.GetSize())
+            if np.prod([float(s) for s in size]) > _LARGEST_PIXELS:
+                raise InputError(f"{path} claims {' x '.join(map(str, size))} pixels; its header is damaged.")
+            image = reader.Execute()
+    except RuntimeError as error:
+        if "Unknown PixelType" in str(error):
+            raise InputError(
+                f"{path} has grey values with transparency, which are not read; save it as plain grey."
+            ) from error
+        raise _unreadable(path, one_line(error)) from error
+    if image.GetDimension() == 3 and image.GetSize()[2] == 1:
+        image = image[:, :, 0]
+    if image.GetDimension() != 2:
+        raise _several(path, image.GetSize()[2])
+    array: Array = sitk.GetArrayFromImage(image)
+    return array
+
+
+def _check_whole(path: Path) -> None:
+    """PNG and JPEG say where they end; their libraries fill what is missing with grey and only warn."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 4096))
+        if _ENDS[path.suffix.lower()] not in file.read():
+            raise InputError(f"{path} is truncated; copy or export it again.")
+
+
+def _read_tiff(path: Path) -> Array:
+    """(row, column) or (row, column, channel) with all bits the file has, white bright, upright."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # Not by its name: Pillow would map the file, and a picture that lies on its side comes out scrambled.
+            with suppress_itk_output(), path.open("rb") as file, Image.open(file, formats=["TIFF"]) as image:
+                count = int(getattr(image, "n_frames", 1))
+                if count > 1:
+                    raise _several(path, count)
+                return _tiff_values(path, image)
+    except InputError:
+        raise
+    except Exception as error:  # Pillow raises many kinds for damaged files
+        raise _unreadable(path, " ".join(str(error).replace(str(path), "").split())[:120]) from error
+
+
+def _tiff_values(path: Path, image: Image.Image) -> Array:
+    tags: Any = getattr(image, "tag_v2", {})
+    parts = [
+        (t.extents[2] - t.extents[0]) * (t.extents[3] - t.extents[1]) for t in getattr(image, "tile", ()) if t.extents
+    ]
+    if sum(parts) < image.size[0] * image.size[1]:
+        raise InputError(f"{path} lacks strips or tiles of its picture; copy or export it again.")
+    # Pillow gives the tag as it stands: one number for all channels, or one each.
+    bits, kind = (_first(tags.get(number), 1) for number in (_BITS, _FORMAT))
+    samples = int(tags.get(_SAMPLES, 1))
+    if samples > 1 and bits > 8:
+        # Pillow keeps eight bits of each channel, ITK all of them where there are no tiles.
+        if tags.get(_TILES) is not None or tags.get(_ORIENTATION, 1) != 1:
+            raise InputError(
+                f"{path} is a TIFF with {samples} channels of {bits} bits in tiles or turned, which loses bits when read; "
+                "save it as plain grey."
+            )
+        return _by_itk(path)
+    if image.mode in ("LA", "La"):
+        raise InputError(f"{path} has grey values with transparency, which are not read; save it as plain grey.")
+    if image.mode == "P":
+        image = image.convert("RGB")
+    array = np.asarray(image)
+    if image.mode == "1":
+        return np.where(array, np.uint8(255), np.uint8(0))
+    if bits in (8, 16) and kind == _SIGNED:
+        array = array.astype(np.uint8).view(np.int8) if bits == 8 else array.astype(np.int16)
+    if bits == 32 and kind not in (_SIGNED, 3):
+        array = array.view(np.uint32)
+    # Pillow turns eight bits of white-is-zero itself, and no others.
+    return inverted(array) if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO and bits > 8 else array
+
+
+def _first(value: Any, otherwise: int) -> int:
+    found = value[0] if isinstance(value, tuple) and value else value
+    return otherwise if found is None else int(found)
+
+
+def _grey(path: Path, array: Array) -> Array:
+    """One channel; colour pictures whose channels agree are grey in truth."""
+    if array.ndim == 2:
+        return array
+    if array.shape[-1] in (3, 4) and all(np.array_equal(array[..., 0], array[..., k]) for k in (1, 2)):
+        return np.ascontiguousarray(array[..., 0])
+    raise InputError(f"{path} is a colour picture; ClamSeg needs grey values (an X-ray saved in grey).")
+
+
+def _unreadable(path: Path, why: str) -> InputError:
+    return InputError(f"{path} cannot be read as a picture ({why}); it is damaged or another kind of file.")
+
+
+def _several(path: Path, count: int) -> InputError:
+    return InputError(f"{path} holds {count} pictures; save each as a file of its own, or a volume as NRRD or NIfTI.")

@@ -1,0 +1,68 @@
+"""What is known of a scan before the network runs: whether the model can work on it, what is doubtful, where the organ lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ClamSegLib.imaging.volume import Volume, canonical, check_plane, looks_like_hu, size_doubt
+from ClamSegLib.model.checkpoint import LoadedModel
+from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.organ.crop_and_normalise import check_intensity, clean_values
+from ClamSegLib.organ.find_organ import OrganResult, organ_of
+from ClamSegLib.segmentation.options import SegmentOptions
+from ClamSegLib.system.device import choose_device
+from ClamSegLib.system.progress import KeepWarnings, Reporter, Stopwatch
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A volume before the network runs.
+
+    Attributes:
+        volume: as read, in its own frame.
+        turned: canonical, values cleaned.
+        organ: canonical.
+        warnings: what the user should know.
+        seconds: time of the organ step.
+    """
+
+    volume: Volume
+    turned: Volume
+    organ: OrganResult
+    warnings: tuple[str, ...]
+    seconds: dict[str, float]
+
+
+def inspect(
+    volume: Volume, model: LoadedModel, options: SegmentOptions, reporter: Reporter | None = None
+) -> Inspection:
+    """Checks whether the model can work on the volume, and finds the organ.
+
+    Raises:
+        InputError: the volume cannot be worked on by this model.
+    """
+    told, stage = KeepWarnings(reporter or Reporter()), Stopwatch()
+    for note in (*model.warnings, *volume.warnings, size_doubt(volume), *_doubts_of_match(volume, model.config)):
+        if note:
+            told.warning(note)
+    check_plane(volume, model.config.plane)
+    turned, notes = clean_values(canonical(volume, model.config.plane)[0])
+    for note in notes:
+        told.warning(note)
+    check_intensity(turned, model.config)
+    with stage("organ"):
+        device = str(choose_device(options.device))
+        organ = organ_of(turned, model.config, request=options.organ, device=device, reporter=told)
+    return Inspection(volume, turned, organ, tuple(told.warnings), stage.seconds)
+
+
+def _doubts_of_match(volume: Volume, config: ModelConfig) -> Iterator[str]:
+    """What does not fit between image and model; HU and plane are refused elsewhere."""
+    if volume.modality and volume.modality != config.modality:
+        yield f"The image is {volume.modality}, model '{config.name}' was made for {config.modality}; the result means little."
+    untold = not volume.modality and not volume.is_picture  # the file does not tell what it shows
+    if config.modality == "MR" and untold and looks_like_hu(float(volume.array.min()), float(volume.array.max())):
+        yield f"The volume looks like CT, model {config.name} was made for MRI; the result means little."
+    if config.sequence and volume.description and config.sequence.lower() not in volume.description.lower():
+        yield f"Model '{config.name}' was made for {config.sequence}; the series is called '{volume.description}'."
