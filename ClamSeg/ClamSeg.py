@@ -45,12 +45,12 @@ class ClamSeg(ScriptedLoadableModule):
         self.parent.dependencies = ["Segmentations", "SegmentEditor", "Volumes"]
         self.parent.contributors = ["The ClamSeg authors"]
         self.parent.helpText = _(
-            "Outlines organ and lesions in CT, MRI and X-ray, slice by slice, on the GPU or the CPU. Models are taught "
-            "with images that are only labelled normal or diseased. For research, not for diagnosis."
+            "Outlines an organ and the lesions in it in CT, MRI and X-ray, slice by slice, on the GPU or the CPU. Models learn "
+            "from images that are only labelled normal or diseased. For research, not for diagnosis."
         )
         self.parent.acknowledgementText = _(
             "Two UNet++ networks trained together on pairs of organ-cropped slices. Licences of models and samples "
-            "stand in their cards."
+            "are given in their cards."
         )
         slicer.app.connect("startupCompleted()", register_sample_data)
 

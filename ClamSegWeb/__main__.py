@@ -41,7 +41,7 @@ def _serve(options: argparse.Namespace, files: list[Path], roots: Roots) -> int:
         from ClamSegWeb.serving import Serving
     except ImportError as error:
         raise InputError(
-            f"The page needs packages that are not here ({error.name}); install them with pip install 'clamseg[web]', "
+            f"The page needs packages that are not installed ({error.name}); install them with pip install 'clamseg[web]', "
             "or in a checkout run: python3 run.py web"
         ) from error
     serving = Serving(

@@ -73,6 +73,6 @@ def _own_files(section: Any) -> None:
                 html.Span("{{ entry.name }}")
         html.Div("{{ folder_rest }}", v_if=("folder_rest",), classes="text-caption", id="folder-rest")
     html.Div(
-        _("Folders of this computer can be listed after a start with --root FOLDER."), v_if=("!has_roots",),
+        _("To list folders of this computer, start the page with --root FOLDER."), v_if=("!has_roots",),
         classes="text-caption text-grey-lighten-1",
     )  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ClamSegLib.imaging.dicom_series import is_dicom_file
+from ClamSegLib.imaging.dicom_signature import is_dicom_file
 from ClamSegLib.imaging.read_write import readable_name
 from ClamSegWeb.opened_scan import OpenedScan, open_scan
 from ClamSegWeb.user_action import user_action
@@ -108,7 +108,7 @@ class InputSection:
     def open_path(self, path: Path, name: str = "") -> None:
         """Opens a file or a DICOM folder; what is open already is shown."""
         if self._page.is_busy:
-            self._page.failed(_("Wait for the end of the run, or cancel it, then open the next scan."))
+            self._page.failed(_("Wait for the run to finish, or cancel it, then open the next scan."))
             return
         for index, case in enumerate(self._cases):
             if case.scan.source == path:
@@ -146,7 +146,7 @@ class InputSection:
     def show(self, index: int) -> None:
         """One of the open scans before the reader's eyes."""
         if self._page.segment.run.job.is_busy and self.current is not self._cases[index]:
-            self._page.failed(_("A run is under way; cancel it first, or wait for its end."))
+            self._page.failed(_("A run is in progress; cancel it first, or wait for it to finish."))
             self._tell()
             return
         self.current = self._cases[index]
@@ -159,14 +159,16 @@ class InputSection:
         """Takes a scan and its result out of the scene; a reviewed one only after a question."""
         case = self._cases[index]
         if self._page.segment.run.job.is_busy:
-            self._page.failed(_("A run is under way; cancel it first, or wait for its end."))
+            self._page.failed(_("A run is in progress; cancel it first, or wait for it to finish."))
             return
         if case is self.current:
             self._page.review.stop_drawing()  # what is drawn just now counts as well
         if case.result is None or not case.result.is_reviewed():
             self._close(case)
             return
-        text = _("{name} holds decisions or marked slices. What was not exported or saved as corrections is lost.")
+        text = _(
+            "{name} has decisions or labelled slices. Whatever has not been exported or saved as corrections will be lost."
+        )
         self._page.ask(
             _("Close the review?"),
             text.format(name=case.scan.volume.GetName()),
@@ -249,7 +251,9 @@ class InputSection:
         listed = self._entries[:_LARGEST_LIST]
         self._state.folder_entries = [{"name": e.name, "folder": e.is_folder} for e in listed]
         rest = len(self._entries) - len(listed)
-        words = _("{n} more are not listed; name the file at the start, or choose a folder with fewer.")
+        words = _(
+            "{n} more are not listed; name the file when you start the page, or choose a folder with fewer files."
+        )
         self._state.folder_rest = words.format(n=rest) if rest else ""
 
     def list_parent(self) -> None:

@@ -103,7 +103,7 @@ class Page:
         """Puts a question; a second one takes the first one's place, which counts as No."""
         self.answer(False)
         self._on_answer = on_answer
-        self.state.question = {"title": title, "lines": text.split("\n"), "yes": yes or _("Go on")}
+        self.state.question = {"title": title, "lines": text.split("\n"), "yes": yes or _("Continue")}
 
     def answer(self, yes: bool) -> None:
         """The reader's answer."""

@@ -178,7 +178,7 @@ class ReviewSection:
 
     # Decisions
 
-    @user_action(_("The decision could not be kept."))
+    @user_action(_("The decision could not be saved."))
     def decide(self, word: str) -> None:
         """Accepts, rejects or frees the chosen lesion, and goes on to the next undecided one."""
         number = self._chosen()
@@ -202,14 +202,14 @@ class ReviewSection:
             return None
         return number
 
-    @user_action(_("The last step could not be taken back."))
+    @user_action(_("The last step could not be undone."))
     def undo(self) -> None:
         """Takes the last step of the review back."""
         if self.result is None or self.result.lesions is None:
             return
         self.stop_drawing()
         if not self.result.undo():
-            self._page.tell(_("There is no step to take back."))
+            self._page.tell(_("There is nothing to undo."))
         self.refresh()
 
     # Drawing
@@ -244,7 +244,7 @@ class ReviewSection:
         """'paint' or 'erase', while a lesion is open."""
         self._drawing.choose(tool)
 
-    @user_action(_("What was drawn could not be taken over."))
+    @user_action(_("Your drawing could not be read."))
     def stop_drawing(self) -> None:
         """What was drawn counts; a new lesion that was left empty goes."""
         if not self._drawing.is_active:
@@ -281,7 +281,7 @@ class ReviewSection:
         self._state.slice_mark = self.result.marks.get(index, "")
         self._state.marked_slices = len(self.result.marks)
 
-    @user_action(_("The slice could not be marked."))
+    @user_action(_("The slice could not be labelled."))
     def mark(self, word: str) -> None:
         """Marks the slice in view normal, diseased or unsure; the same word again takes the mark away."""
         index = slice_in_view(self.result)

@@ -41,10 +41,10 @@ class Roots:
         found = wanted.resolve()
         if not any(found == root or root in found.parents for root in self.folders):
             raise InputError(
-                f"{readable_name(wanted.name)} lies outside the folders that were chosen at the start; start again with --root FOLDER."
+                f"{readable_name(wanted.name)} lies outside the folders that were chosen when the page was started; start it again with --root FOLDER."
             )
         if not found.exists():
-            raise InputError(f"{readable_name(wanted.name)} is not there any more.")
+            raise InputError(f"{readable_name(wanted.name)} no longer exists.")
         return found
 
     def entries(self, folder: Path | None) -> list[Entry]:

@@ -28,8 +28,8 @@ def segment_panel(page: Any) -> None:
             show_ticks="always", tick_size=3, disabled=(_BUSY,), id="level",
         )  # fmt: skip
         html.Div(
-            "{{ level >= levels ? '" + _("accurate") + "' : level <= 1 ? '" + _("fast") + "' : '" + _("in between") + "' }}",
-            classes="text-caption", style="min-width: 62px",
+            "{{ level >= levels ? '" + _("accurate") + "' : level <= 1 ? '" + _("fast, finds less") + "' : '" + _("in between") + "' }}",
+            classes="text-caption", style="min-width: 62px; max-width: 90px",
         )  # fmt: skip
     v3.VSelect(
         v_model=("device",), items=("devices",), label=_("Device"), density="compact", hide_details=True, classes="mb-2",

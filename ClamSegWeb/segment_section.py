@@ -124,7 +124,7 @@ class SegmentSection(RunListener):
             self._page.ask(
                 _("Segment again?"),
                 _(
-                    "The review of this scan holds decisions or marked slices; a new result takes its place. Export first to keep it."
+                    "The review of this scan has decisions or labelled slices; a new result replaces it. Export it first to keep it."
                 ),
                 lambda yes: self._start(entry, current, level) if yes else None,
                 _("Segment again"),
@@ -170,7 +170,5 @@ class SegmentSection(RunListener):
 
     def confirms(self, volume: str, doubts: list[str]) -> bool | None:
         """Doubts are shown before the run; the answer comes later and stays in the result."""
-        self._page.ask(
-            _("Does this fit?"), f"{volume}:\n" + "\n".join(doubts), self.run.answer, _("Segment all the same")
-        )
+        self._page.ask(_("Does this fit?"), f"{volume}:\n" + "\n".join(doubts), self.run.answer, _("Segment anyway"))
         return None

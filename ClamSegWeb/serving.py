@@ -103,7 +103,7 @@ class Serving:
 
     def _ready(self, port: int) -> None:
         address = f"http://{HOST}:{port}/index.html?secret={self._key}"
-        print(f"ClamSeg is at {address}\nOnly this computer can open it. Ctrl-C ends it.", flush=True)
+        print(f"ClamSeg is at {address}\nOnly this computer can open it. Press Ctrl-C to stop it.", flush=True)
         # The scan first: the worker answers in order, and a look at the installation imports torch.
         if self._files:
             self._page.input.open_paths(self._files)

@@ -38,7 +38,9 @@ class Shell:
     async def _give(self, request: web.Request) -> web.Response:
         """The shell to whoever holds the key; a door to others, behind which the script may find the key."""
         if "secret" in request.query and not holds_key(request, self._key):
-            words = "This key is not, or no longer, that of the running ClamSeg; open the address that it printed."
+            words = (
+                "This key is not, or is no longer, the key of the running ClamSeg; open the address that it printed."
+            )
             raise web.HTTPForbidden(text=words)
         text = self._text if "secret" in request.query else _DOOR
         return web.Response(text=text, content_type="text/html", headers={"Cache-Control": "no-store"})

@@ -16,7 +16,7 @@ def training_panel(page: Any) -> None:
     """What to learn from, the buttons, the curves."""
     section = page.training
     html.Div(
-        _("Learns from a folder that says which images are normal and which diseased, and from saved corrections."),
+        _("Trains on a folder in which images are sorted into normal and diseased, and on saved corrections."),
         classes="text-caption text-grey-lighten-1 mb-1",
     )  # fmt: skip
     with html.Div(classes="d-flex align-center ga-2 mb-1"):
@@ -50,7 +50,7 @@ def training_panel(page: Any) -> None:
             _("Stop"), size="small", variant="tonal", click=section.stop, disabled=(f"!{_RUNS}",), id="training-stop"
         )
         v3.VBtn(
-            _("Go on"),
+            _("Resume"),
             size="small",
             variant="tonal",
             click=section.go_on,

@@ -90,7 +90,7 @@ class TrainingSection:
         shipped = tuple(entry["name"] for entry in list_models() if entry["origin"] == "shipped")
         valid, reason = plan.is_valid(shipped=shipped)
         if valid and running_trainings(started.models_folder):
-            valid, reason = False, _("A training runs already; stop it first, or wait for its end.")
+            valid, reason = False, _("A training is already running; stop it first, or wait for it to finish.")
         if not valid:
             self._page.failed(reason)
             return
@@ -98,7 +98,7 @@ class TrainingSection:
         if not exists and not started.can_go_on(plan.name):
             self._begin(plan, overwrite=False)
             return
-        question = _("A model or a training '{name}' is there already. Replace it? It cannot be brought back.")
+        question = _("A model or a training named '{name}' already exists. Replace it? This cannot be undone.")
         self._page.ask(
             _("Replace?"),
             question.format(name=plan.name),
@@ -112,7 +112,7 @@ class TrainingSection:
         started.begin(plan.name, plan.words(started.models_folder, overwrite=overwrite))
         self._follow(started.models_folder / plan.name)
 
-    @user_action(_("The training could not be gone on with."))
+    @user_action(_("The training could not be resumed."))
     def go_on(self) -> None:
         """Takes a stopped or killed training up where it was."""
         if self._progress is not None:

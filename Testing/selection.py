@@ -1,7 +1,7 @@
 """Which tests are slow: those that start a process or a browser, or train. Nobody has to remember a marker.
 
 A test is judged by its own text, that of its fixtures, and that of the helpers of its file which these name. What the
-text does not show (seconds of computing) is marked by hand: `@pytest.mark.slow`, or `pytestmark` for a whole file.
+text does not show (seconds of computing) is marked by hand: `@pytest.mark.slow`, or the file's name below.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ _STARTS = re.compile(
     r"\bsubprocess\.\w+\(|\bPopen\(|sys\.executable|\bmultiprocessing\b"  # a process
     r"|\bWorkerProcess\(|\bPageServer\(|\bsync_playwright\b"  # a worker, the page, a browser
     r"|\"(?:checkFolder|startTraining)Button\""  # the panel's check and training, processes of their own
-    r"|\brun_training\(|\bTrainer\(|\btune_eta\(|\bcs\.train\(|[\[(]\s*\"(?:train|study|benchmark)\""  # a training
+    r"|\bstart_training\b|\brun_training\(|\bTrainer\(|\btune_eta\(|\bcs\.train\(|[\[(]\s*\"(?:train|study|benchmark)\""  # a training
 )
+# Files whose tests convert or measure networks, seconds each.
+_COMPUTING = {"test_engine.py", "test_engine_mnn.py", "test_early_exit.py", "test_export.py"}
 _BROWSER_OR_WORKER = {"browser", "reader", "serve", "server", "real_window"}
 
 
@@ -31,7 +33,7 @@ def mark_slow_tests(items: list[pytest.Item]) -> None:
 
 
 def _is_slow(item: pytest.Function) -> bool:
-    if _BROWSER_OR_WORKER & set(item.fixturenames):
+    if item.path.name in _COMPUTING or _BROWSER_OR_WORKER & set(item.fixturenames):
         return True
     definitions = item._fixtureinfo.name2fixturedefs.values()  # pytest has no public way to a test's fixtures
     fixtures = [definition[-1].func for definition in definitions]

@@ -8,6 +8,7 @@ import qt
 from slicer.i18n import tr as _
 
 from ClamSegPanel.colours import paint, say
+from ClamSegPanel.columns import let_give_way
 from ClamSegPanel.training_choices import TrainingChoices
 from ClamSegPanel.user_action import user_action
 from ClamSegWorkflow.training.doctor_table import DoctorTable, read_doctor
@@ -20,9 +21,11 @@ class DoctorView:
         self._panel, self._ui, self._choices = panel, panel.ui, choices
         self._command: Any = None
         table = self._ui.doctorTable
-        table.setHorizontalHeaderLabels(["", _("Check"), _("Found")])
+        table.setHorizontalHeaderLabels(["", _("Found")])
         table.wordWrap = True
-        table.horizontalHeader().setStretchLastSection(True)
+        let_give_way(table, 1)
+        # Lines grow where the panel is narrow: the advice is read, not scrolled.
+        table.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         table.verticalHeader().visible = False
         self._ui.checkFolderButton.connect("clicked(bool)", self._clicked)
 
@@ -45,7 +48,7 @@ class DoctorView:
             return
         self._ui.doctorTable.rowCount = 0
         self._ui.checkFolderButton.text = _("Cancel check")
-        self.say(_("The folder is being looked at."))
+        self.say(_("The folder is being checked."))
         self._command = SingleCommand(plan.check_words(), self._ended, self._event)
 
     def say(self, text: str, severity: str = "ok") -> None:
@@ -63,7 +66,7 @@ class DoctorView:
             words = _("{stage}: {done} of {total}")
             self.say(words.format(stage=_(event["stage"]), done=event["done"], total=event["total"]))
 
-    @user_action(_("The doctor's answer could not be shown."))
+    @user_action(_("The result of the check could not be shown."))
     def _ended(self, exit_code: int, output: str, error: str) -> None:
         self._command = None
         self._ui.checkFolderButton.text = _("Check folder")
@@ -75,12 +78,10 @@ class DoctorView:
         table = self._ui.doctorTable
         table.rowCount = len(found.lines)
         for row, line in enumerate(found.lines):
-            advice = _("{found}. To do: {advice}.").format(found=line.found, advice=line.advice)
-            for column, text in enumerate((_(line.severity), line.check, advice if line.advice else line.found)):
+            words = _("{check}: {found}. What to do: {advice}.") if line.advice else _("{check}: {found}")
+            told = words.format(check=line.check, found=line.found, advice=line.advice)
+            for column, text in enumerate((_(line.severity), told)):
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(text)
                 paint(item, line.severity, table)
                 table.setItem(row, column, item)
-        table.resizeColumnToContents(0)
-        table.resizeColumnToContents(1)
-        table.resizeRowsToContents()

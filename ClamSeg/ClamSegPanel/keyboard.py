@@ -10,10 +10,10 @@ import qt
 def order_tabs(ui: Any) -> None:
     """Makes every part of the panel reachable without a mouse.
 
-    In a table the arrows move between the cells; Tab, which would walk through them for ever, leaves it.
+    In a table the arrows move between the cells; Tab, which would walk through them for ever, leaves it. Our own tables
+    say so in the .ui; the one inside Slicer's view of segments can be told only here.
     """
-    for table in (ui.lesionTable, ui.doctorTable, ui.packageTable, ui.modelTable, ui.segmentsTable.tableWidget()):
-        table.tabKeyNavigation = False
+    ui.segmentsTable.tableWidget().tabKeyNavigation = False
     volume, more = (_list_of(selector) for selector in (ui.volumeSelector, ui.batchSelector))
     if volume is not None and more is not None:
         more.setFocusPolicy(qt.Qt.StrongFocus)

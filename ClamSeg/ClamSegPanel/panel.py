@@ -37,6 +37,10 @@ class Panel:
         self.training = TrainingSection(self)
         self.setup = SetupSection(self)
         self._looked = False
+        self._soon = qt.QTimer()
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(0)
+        self._soon.connect("timeout()", self._show_decisions)
         order_tabs(ui)
 
     # What the widget tells
@@ -73,6 +77,7 @@ class Panel:
 
     def close(self) -> None:
         """The window goes: timers and shortcuts end; a training goes on."""
+        self._soon.stop()
         for section in (self.setup, self.segment, self.review, self.training):
             section.close()
 
@@ -93,6 +98,15 @@ class Panel:
         """A run brought a result."""
         self.logic.keep_result(result)
         self.review.show_new(result, certificate)
+        self._soon.start()  # when the opened section has its height
+
+    def _show_decisions(self) -> None:
+        """Scrolls so far that a lesion can be decided on, where the screen is too low for the whole panel."""
+        area = self.widget.parent()
+        while area is not None and not area.inherits("QScrollArea"):
+            area = area.parent()
+        if area is not None:
+            area.ensureWidgetVisible(self.ui.acceptButton)
 
     def run_changed(self, state: State) -> None:
         """A run begins, ends, or is cancelled, which ends the worker and whatever else it does."""

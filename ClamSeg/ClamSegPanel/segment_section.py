@@ -38,6 +38,9 @@ class SegmentSection(RunListener):
         self._ui.organSelector.addItems(
             [_("found by the model"), _("an existing segment"), _("an ROI"), _("whole image")]
         )
+        for part in self._ui.organSegmentSelector.children():
+            if part.isWidgetType():
+                part.toolTip = self._ui.organSegmentSelector.toolTip
         self._ui.modelSelector.connect("currentIndexChanged(int)", self._model_changed)
         self._ui.organSelector.connect("currentIndexChanged(int)", self._organ_changed)
         self._ui.organSegmentSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._organ_segment_changed)
@@ -230,7 +233,7 @@ class SegmentSection(RunListener):
             self._ui.levelTimeLabel.text = ""
             return
         level, deepest = int(self._ui.levelSlider.value), entry["levels"]
-        name = _("accurate") if level >= deepest else _("fast") if level == 1 else _("in between")
+        name = _("accurate") if level >= deepest else _("fast, finds less") if level == 1 else _("in between")
         seconds = self.level_seconds(level)
         if seconds is None:
             self._ui.levelTimeLabel.text = _("{name} ({level} of {deepest})").format(
@@ -320,5 +323,5 @@ class SegmentSection(RunListener):
 
     def confirms(self, volume: str, doubts: list[str]) -> bool:
         """Doubts are shown before the run; the answer stays in the result."""
-        question = _("{volume}:\n\n{doubts}\n\nSegment all the same? Your answer is kept with the result.")
+        question = _("{volume}:\n\n{doubts}\n\nSegment anyway? Your answer is kept with the result.")
         return self._panel.ask(_("Does this fit?"), question.format(volume=volume, doubts="\n".join(doubts)))

@@ -81,21 +81,21 @@ class TrainingSection:
         plan, started = self._choices.plan(), self._started
         problem = self._installation_problem() or self._choices.problem(plan)
         if not problem and running_trainings(started.models_folder):
-            problem = _("A training runs already; stop it first, or wait for its end.")
+            problem = _("A training is already running; stop it first, or wait for it to finish.")
         if problem:
             self._panel.failed(problem)
             return
         folder = started.models_folder / plan.name
         exists = (folder / "config.json").is_file()
         if exists or started.can_go_on(plan.name):
-            question = _("A model or a training '{name}' is there already. Replace it? It cannot be brought back.")
+            question = _("A model or a training named '{name}' already exists. Replace it? This cannot be undone.")
             if not self._panel.ask(_("Replace?"), question.format(name=plan.name)):
                 return
         started.begin(plan.name, plan.words(started.models_folder, overwrite=exists))
         self._choices.remember(plan)
         self._follow(folder, just_started=True)
 
-    @user_action(_("The training could not be gone on with."))
+    @user_action(_("The training could not be resumed."))
     def _go_on(self, checked: bool = False) -> None:
         problem = self._installation_problem()
         if problem:
@@ -156,7 +156,7 @@ class TrainingSection:
             self._poll()
         except Exception as error:  # said once, not every second
             self._timer.stop()
-            self._panel.failed(_("The training cannot be followed any more: {error}").format(error=error))
+            self._panel.failed(_("The training can no longer be followed: {error}").format(error=error))
 
     def _poll(self) -> None:
         """Reads what is new; cheap, called every second."""
@@ -178,10 +178,10 @@ class TrainingSection:
         )
         self._show()
         if grew and chart_of(slicer.mrmlScene) is not None:
-            self._draw()
+            self._draw(progress)
         if progress.state.is_over and self._timer.isActive():
             self._timer.stop()
-            self._panel.log(progress.sentence())
+            self._panel.log(progress.sentence(can_go_on=self._started.can_go_on(progress.name)))
             self._panel.models_changed()
 
     # Show
@@ -239,15 +239,15 @@ class TrainingSection:
 
     @user_action(_("The curves could not be shown."))
     def _show_curves(self, checked: bool = False) -> None:
-        if self.progress is None:
-            return
-        if not any(curve.x for curve in self.progress.curves.values()):
-            self._panel.failed(_("There are no figures yet; they come with the first validation."))
-            return
-        slicer.modules.plots.logic().ShowChartInLayout(self._draw())
-
-    def _draw(self) -> Any:
         progress = self.progress
+        if progress is None:
+            return
+        if not any(curve.x for curve in progress.curves.values()):
+            self._panel.failed(_("There are no figures yet; the first ones come with the first validation."))
+            return
+        slicer.modules.plots.logic().ShowChartInLayout(self._draw(progress))
+
+    def _draw(self, progress: TrainingProgress) -> Any:
         curves = {name: (curve.x, curve.y) for name, curve in progress.curves.items()}
         return show_curves(slicer.mrmlScene, _("Training of {name}").format(name=progress.name), curves)
 

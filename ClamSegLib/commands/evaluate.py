@@ -50,6 +50,8 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         torch.set_num_threads(arguments.threads)
     models = [load_model(find_model(name)) for name in (arguments.model, *arguments.compare)]
     folder = read_labelled_folder(arguments.data, normal_class=arguments.normal_class, both_classes=False)
+    for warning in folder.warnings:
+        reporter.warning(warning)
     options = EvaluationOptions(
         split=arguments.split,
         baselines=arguments.baselines,

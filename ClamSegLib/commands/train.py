@@ -133,6 +133,8 @@ def train(arguments: argparse.Namespace, words: Sequence[str], reporter: Reporte
     folder = read_labelled_folder(
         arguments.data, normal_class=arguments.normal_class, both_classes=training.task == "lesion"
     )
+    for warning in folder.warnings:
+        reporter.warning(warning)
     folder = keep_rows(folder, arguments.only)
     if arguments.corrections:
         folder = add_corrections(folder, arguments.corrections)

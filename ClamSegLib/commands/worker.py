@@ -184,14 +184,9 @@ class Worker:
         _need(request, "input", "model")
         model = self._load(request["model"])
         found = self._inspection_of(request, model, _options(request), reporter)
-        organ = found.organ
+        told = {name: getattr(found.organ, name) for name in ("method", "fell_back", "problem")}
         return {
-            "organ": {
-                "method": organ.method,
-                "quality": round(organ.quality, 3),
-                "fell_back": organ.fell_back,
-                "problem": organ.problem,
-            },
+            "organ": {**told, "quality": round(found.organ.quality, 3)},
             "warnings": list(found.warnings),
             "slices": int(found.turned.array.shape[0]),
             "plane": model.config.plane,

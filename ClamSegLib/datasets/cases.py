@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from ClamSegLib.datasets.labelled_folder import LabelledFolder, Row
+from ClamSegLib.imaging.mask_files import read_mask, read_mask_plane
 from ClamSegLib.imaging.read_write import PICTURE_ENDINGS, ending_of, read_volume
 from ClamSegLib.imaging.volume import Array, Volume, canonical, check_plane
 from ClamSegLib.model.config import ModelConfig
@@ -73,7 +73,7 @@ def read_cases(folder: LabelledFolder, row_indices: Sequence[int], *, plane: str
     A volume gives the slices its rows name, or all of them.
 
     Raises:
-        InputError: an unreadable file, or masks of another size than their image.
+        InputError: an unreadable file, or masks of another size or in another place than their image.
     """
     for group in group_rows(folder, row_indices):
         yield from read_group(folder, group, plane)
@@ -101,16 +101,6 @@ def _modality(row: Row, volume: Volume) -> str:
     return volume.modality or _MODALITIES.get(row.extra.get("modality", "")[:2].upper(), "")
 
 
-def mask_plane(path: Path, shape: tuple[int, ...], image: Path) -> Array:
-    """The mask picture of a picture, (row, column) bool; refused when its size differs from `shape`."""
-    mask = read_volume(path).array
-    if mask.shape[1:] != tuple(shape):
-        raise InputError(
-            f"{path} is {mask.shape[1]} x {mask.shape[2]} pixels, its image {image.name} {shape[0]} x {shape[1]}."
-        )
-    return np.asarray(mask[0] > 0)
-
-
 def _picture_cases(folder: LabelledFolder, numbers: list[int]) -> Iterator[Case]:
     """Stacks of one patient's pictures; pictures of another size start another stack."""
     by_size: dict[tuple[int, ...], list[tuple[int, Volume]]] = {}
@@ -129,7 +119,7 @@ def _picture_cases(folder: LabelledFolder, numbers: list[int]) -> Iterator[Case]
         organ = None
         if all(row.organ_mask_path is not None for row in rows):
             organ = np.stack(
-                [mask_plane(row.organ_mask_path, size, row.image_path) for row in rows if row.organ_mask_path]
+                [read_mask_plane(row.organ_mask_path, size, row.image_path)[0] for row in rows if row.organ_mask_path]
             )
         yield Case(
             rows[0].patient_id,
@@ -167,7 +157,8 @@ def _lesion_plane(row: Row, size: tuple[int, ...]) -> Array:
     """Condition numbers of a picture: known empty when normal, unknown without an outline."""
     plane = np.full(size, 0 if row.label == 0 else UNKNOWN, np.uint8)
     if row.lesion_mask_path is not None and row.lesion_mask_kind == "mask":
-        plane = np.where(mask_plane(row.lesion_mask_path, size, row.image_path), max(row.label, 1), 0).astype(np.uint8)
+        inside, _ = read_mask_plane(row.lesion_mask_path, size, row.image_path)
+        plane = np.where(inside, max(row.label, 1), 0).astype(np.uint8)
     return plane
 
 
@@ -184,27 +175,15 @@ def _volume_case(folder: LabelledFolder, numbers: list[int], plane: str) -> Case
         if index is not None and index >= n:
             raise InputError(f"{first.image_path} has {n} slices, but slice_index {index} is asked for.")
         used += [(k, number) for k in (range(n) if index is None else [index])]
-    organ = _mask_volume(first.organ_mask_path, volume, plane)
+    organ = None if first.organ_mask_path is None else read_mask(first.organ_mask_path, volume, plane)[0]
     return Case(
         first.patient_id,
         volume,
         tuple(sorted(used)),
-        None if organ is None else organ > 0,
+        organ,
         _lesion_volume(folder, numbers, volume, plane),
         (None,) * len(used),
     )
-
-
-def _mask_volume(path: Path | None, volume: Volume, plane: str) -> Array | None:
-    if path is None:
-        return None
-    mask = read_volume(path)
-    turned = mask if volume.is_picture else canonical(mask, plane)[0]
-    if turned.array.shape != volume.array.shape:
-        raise InputError(
-            f"{path} has the shape {turned.array.shape}, its image {volume.array.shape}; masks must be drawn on the image."
-        )
-    return turned.array
 
 
 def _lesion_volume(folder: LabelledFolder, numbers: list[int], volume: Volume, plane: str) -> Array:
@@ -215,7 +194,6 @@ def _lesion_volume(folder: LabelledFolder, numbers: list[int], volume: Volume, p
         if row.label == 0:
             lesion[place] = 0
         if row.lesion_mask_path is not None and row.lesion_mask_kind == "mask":
-            mask = _mask_volume(row.lesion_mask_path, volume, plane)
-            if mask is not None:
-                lesion[place] = np.where(mask[place] > 0, max(row.label, 1), 0)
+            inside, _ = read_mask(row.lesion_mask_path, volume, plane)
+            lesion[place] = np.where(inside[place], max(row.label, 1), 0)
     return lesion

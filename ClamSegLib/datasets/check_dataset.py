@@ -6,24 +6,20 @@ Every image is decoded once. Findings are 'ok', 'warning' (training runs, its re
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ClamSegLib.datasets.check_images import THUMBNAIL, Seen, read_all, rows_by_path
 from ClamSegLib.datasets.rows import TRAINING_SPLITS, LabelledFolder, Row
-from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.metrics import roc_auc
-from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
 _STRONG_BIAS, _SOME_BIAS = 0.80, 0.65
 _FEW_PATIENTS = 5
-_THUMBNAIL = 16
 
 
 @dataclass(frozen=True)
@@ -63,25 +59,14 @@ class Examination:
         return {**asdict(self), "refused": self.refused}
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """What one image file showed."""
-
-    digest: str
-    thumbnail: NDArray[np.float32]
-    shape: tuple[int, ...]
-    kind: str
-    mean: float
-    spacing_mm: tuple[float, float, float] | None
-    spread: float
-
-
 def examine(folder: LabelledFolder, reporter: Reporter | None = None) -> Examination:
     """Examines a labelled folder; reads every image once."""
     reporter = reporter or Reporter()
     found = Examination(folder.root.name, [folder.normal_class, *folder.conditions])
     _count(folder, found)
-    seen = _read_all(folder, found, reporter)
+    for warning in folder.warnings:
+        found.add("warning", "names", warning)
+    seen = read_all(folder, found, reporter)
     _check_classes(folder, found)
     _check_duplicates(folder, seen, found)
     _check_position(folder, found)
@@ -101,42 +86,6 @@ def _count(folder: LabelledFolder, found: Examination) -> None:
         patients[row.split or "all"].add(row.patient_id)
     for place, names in patients.items():
         found.counts[place]["patients"] = len(names)
-
-
-def _read_all(folder: LabelledFolder, found: Examination, reporter: Reporter) -> dict[Path, _Seen]:
-    from ClamSegLib.imaging.read_write import read_volume
-
-    seen: dict[Path, _Seen] = {}
-    broken: list[str] = []
-    paths = list(dict.fromkeys(row.image_path for row in folder.rows))
-    for number, path in enumerate(paths, 1):
-        try:
-            seen[path] = _look(read_volume(path))
-        except InputError as error:
-            broken.append(f"{path.name}: {error}")
-        reporter.progress(number, len(paths), "reading images")
-    if broken:
-        found.add(
-            "error",
-            "unreadable files",
-            f"{len(broken)} of {len(paths)}; first: {broken[0][:160]}",
-            "copy them again or remove their rows",
-        )
-    else:
-        found.add("ok", "unreadable files", f"none of {len(paths)}")
-    return seen
-
-
-def _look(volume: Volume) -> _Seen:
-    array = volume.array
-    middle = array[array.shape[0] // 2].astype(np.float32)
-    rows = np.linspace(0, middle.shape[0] - 1, _THUMBNAIL).round().astype(int)
-    columns = np.linspace(0, middle.shape[1] - 1, _THUMBNAIL).round().astype(int)
-    small = middle[np.ix_(rows, columns)]
-    small = (small - small.mean()) / max(float(small.std()), 1e-6)
-    digest = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
-    spacing = volume.spacing_mm if volume.spacing_known else None
-    return _Seen(digest, small, array.shape, str(array.dtype), float(middle.mean()), spacing, float(middle.std()))
 
 
 def _check_classes(folder: LabelledFolder, found: Examination) -> None:
@@ -159,9 +108,9 @@ def _check_classes(folder: LabelledFolder, found: Examination) -> None:
         found.add("ok", "patients", f"{patients} to learn from")
 
 
-def _check_duplicates(folder: LabelledFolder, seen: dict[Path, _Seen], found: Examination) -> None:
+def _check_duplicates(folder: LabelledFolder, seen: dict[Path, Seen], found: Examination) -> None:
     by_digest: dict[str, list[Row]] = defaultdict(list)
-    for path, rows in _rows_by_path(folder).items():
+    for path, rows in rows_by_path(folder).items():
         if path in seen and seen[path].spread > 0:
             by_digest[seen[path].digest].append(rows[0])
     copies = [rows for rows in by_digest.values() if len(rows) > 1]
@@ -193,7 +142,7 @@ def _check_duplicates(folder: LabelledFolder, seen: dict[Path, _Seen], found: Ex
     _check_near_duplicates(folder, seen, found)
 
 
-def _check_near_duplicates(folder: LabelledFolder, seen: dict[Path, _Seen], found: Examination) -> None:
+def _check_near_duplicates(folder: LabelledFolder, seen: dict[Path, Seen], found: Examination) -> None:
     """Almost equal pictures of different splits: a patient under two names, most likely."""
     rows = [
         (row, seen[row.image_path]) for row in folder.rows if row.image_path in seen and seen[row.image_path].spread > 0
@@ -207,7 +156,7 @@ def _check_near_duplicates(folder: LabelledFolder, seen: dict[Path, _Seen], foun
     example = ""
     for a, first in enumerate(splits):
         for second in splits[a + 1 :]:
-            alike = vectors[first] @ vectors[second].T / _THUMBNAIL**2
+            alike = vectors[first] @ vectors[second].T / THUMBNAIL**2
             for i, j in np.argwhere(alike > 0.999):
                 if names[first][i].patient_id != names[second][j].patient_id:
                     near += 1
@@ -219,13 +168,6 @@ def _check_near_duplicates(folder: LabelledFolder, seen: dict[Path, _Seen], foun
             f"{near} pairs in different splits, e.g. {example}",
             "check that no patient has two names",
         )
-
-
-def _rows_by_path(folder: LabelledFolder) -> dict[Path, list[Row]]:
-    rows: dict[Path, list[Row]] = defaultdict(list)
-    for row in folder.rows:
-        rows[row.image_path].append(row)
-    return rows
 
 
 def _bias(score: list[float], label: list[bool]) -> float | None:
@@ -261,7 +203,7 @@ def _check_position(folder: LabelledFolder, found: Examination) -> None:
         found.add("ok", "slice position", words)
 
 
-def _check_shortcuts(folder: LabelledFolder, seen: dict[Path, _Seen], found: Examination) -> None:
+def _check_shortcuts(folder: LabelledFolder, seen: dict[Path, Seen], found: Examination) -> None:
     rows = [row for row in folder.rows if row.image_path in seen]
     label = [row.label > 0 for row in rows]
     scores = {
@@ -278,7 +220,7 @@ def _check_shortcuts(folder: LabelledFolder, seen: dict[Path, _Seen], found: Exa
         found.add(severity, name, words, advice)
 
 
-def _check_images(seen: dict[Path, _Seen], found: Examination) -> None:
+def _check_images(seen: dict[Path, Seen], found: Examination) -> None:
     for name, values in (
         ("image sizes", Counter(" x ".join(map(str, s.shape[1:])) for s in seen.values())),
         ("value types", Counter(s.kind for s in seen.values())),

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 
+from ClamSegLib.datasets.patients import patients_by_path, same_word
 from ClamSegLib.datasets.rows import LabelledFolder, Row, normal_and_conditions
 from ClamSegLib.system.errors import InputError
 
 TABLE = "labels.csv"
 _KINDS = ("", "mask", "box")
+# How spreadsheets and pandas write 0 and 1.
+_BINARY = {"0": "0", "1": "1", "0.0": "0", "1.0": "1", "false": "0", "true": "1"}
 _KNOWN_COLUMNS = (
     "image_path", "label", "label_name", "patient_id", "split", "eta", "slice_index", "n_slices",
     "organ_mask_path", "lesion_mask_path", "lesion_mask_kind", "correction",
@@ -24,12 +28,21 @@ def _table_lines(root: Path) -> list[dict[str, str]]:
         raise InputError(f"{path} is not UTF-8 text; save it as CSV in UTF-8.") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}).") from error
-    head = text.partition("\n")[0]
-    delimiter = ";" if head.count(";") > head.count(",") else "\t" if head.count("\t") > head.count(",") else ","
-    reader = csv.DictReader(text.splitlines(), delimiter=delimiter)
+    lines_of_text = text.splitlines()
+    head = lines_of_text[0].strip() if lines_of_text else ""
+    if head.lower().startswith("sep=") and len(head) == 5:  # Excel's word for its delimiter
+        delimiter = head[4]
+        lines_of_text = lines_of_text[1:]
+    else:
+        delimiter = ";" if head.count(";") > head.count(",") else "\t" if head.count("\t") > head.count(",") else ","
+    reader = csv.DictReader(lines_of_text, delimiter=delimiter, skipinitialspace=True)
+    reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
     missing = [name for name in ("image_path", "label") if name not in (reader.fieldnames or ())]
     if missing:
-        raise InputError(f"{path} lacks the column {' and '.join(missing)}; it needs image_path and label.")
+        came = ", ".join(reader.fieldnames)[:120] or "nothing"
+        raise InputError(
+            f"{path} lacks the column {' and '.join(missing)}; it needs image_path and label, its first line holds: {came}."
+        )
     lines = [{key: (value or "").strip() for key, value in line.items() if key} for line in reader]
     if not lines:
         raise InputError(f"{path} has no rows; list one image per row.")
@@ -39,9 +52,13 @@ def _table_lines(root: Path) -> list[dict[str, str]]:
 def _inside(root: Path, text: str, where: str) -> Path:
     """The file of a table's path, refused when it leads out of the root or does not exist."""
     path = root / text
-    if Path(text).is_absolute() or not path.resolve().is_relative_to(root.resolve()):
-        raise InputError(f"{where}: '{text}' leads out of {root}; paths must be relative to the folder of {TABLE}.")
-    if not path.exists():
+    try:
+        if Path(text).is_absolute() or not path.resolve().is_relative_to(root.resolve()):
+            raise InputError(f"{where}: '{text}' leads out of {root}; paths must be relative to the folder of {TABLE}.")
+        there = path.exists()
+    except (OSError, ValueError) as error:  # longer than the system takes, or with characters no name has
+        raise InputError(f"{where}: '{text[:80]}' cannot be a path.") from error
+    if not there:
         raise InputError(f"{where}: '{text}' does not exist in {root}.")
     return path.absolute()
 
@@ -53,7 +70,7 @@ def _number(text: str, where: str, name: str) -> int | None:
         value = float(text)
     except ValueError as error:
         raise InputError(f"{where}: {name} '{text}' is not a number.") from error
-    if value != int(value) or value < 0:
+    if not math.isfinite(value) or value != int(value) or value < 0:
         raise InputError(f"{where}: {name} '{text}' must be a whole number from 0.")
     return int(value)
 
@@ -63,7 +80,7 @@ def _classes(
 ) -> tuple[str, list[str]]:
     """Normal class and conditions of a table, whose labels are 0/1 or class names."""
     values = list(dict.fromkeys(line["label"] for line in lines))
-    if set(values) <= {"0", "1"}:
+    if set(values) <= set(_BINARY.values()):
         names = {line.get("label_name", "") for line in lines if line["label"] == "1"}
         normal = {line.get("label_name", "") for line in lines if line["label"] == "0"}
         return (normal.pop() if len(normal) == 1 else "") or "normal", [
@@ -76,6 +93,43 @@ def _classes(
     return normal_and_conditions(values, normal_class, path)
 
 
+def _one_spelling_of_labels(lines: list[dict[str, str]]) -> list[str]:
+    """Writes each label in one way only, in place; what was taken for the same word is returned in sentences."""
+    if {line["label"].lower() for line in lines} <= set(_BINARY):
+        for line in lines:
+            line["label"] = _BINARY[line["label"].lower()]
+        return []
+    first: dict[str, str] = {}
+    notes = []
+    for line in lines:
+        taken = first.setdefault(same_word(line["label"]), line["label"])
+        if taken != line["label"]:
+            notes.append(
+                f"The labels '{taken}' and '{line['label']}' differ in capitals or blanks only; they count as one."
+            )
+            line["label"] = taken
+    return list(dict.fromkeys(notes))
+
+
+def _with_patients(lines: list[dict[str, str]]) -> list[str]:
+    """Fills empty patients by the paths, in place; returns a sentence where all were empty."""
+    unnamed = [line for line in lines if not line.get("patient_id")]
+    for line in lines:
+        line["image_path"] = _slashes(line["image_path"])
+    found = patients_by_path([line["image_path"] for line in unnamed], [line["label"] for line in unnamed])
+    for line, patient in zip(unnamed, found, strict=True):
+        line["patient_id"] = patient
+    if not unnamed:
+        return []
+    how = f"{len(unnamed)} rows have no patient_id: by their paths they are {len(set(found))} patients"
+    return [f"{how}. Give the column where one of them has several images, or splits may share patients."]
+
+
+def _slashes(text: str) -> str:
+    r"""A path as Windows writes it (images\a.png) with slashes; backslashes in names are not used elsewhere."""
+    return text.replace("\\", "/")
+
+
 def read_table(root: Path, normal_class: str | None, *, normal_may_lack: bool = False) -> LabelledFolder:
     """Reads `<root>/labels.csv`; raises InputError naming the line that is wrong.
 
@@ -83,6 +137,7 @@ def read_table(root: Path, normal_class: str | None, *, normal_may_lack: bool = 
         normal_may_lack: no row needs to be of the normal class, as in corrections of diseased slices only.
     """
     lines = _table_lines(root)
+    notes = _one_spelling_of_labels(lines) + _with_patients(lines)
     normal, conditions = _classes(lines, normal_class, root / TABLE, normal_may_lack)
     binary = {line["label"] for line in lines} <= {"0", "1"}
     rows, seen = [], set()
@@ -94,7 +149,7 @@ def read_table(root: Path, normal_class: str | None, *, normal_may_lack: bool = 
             raise InputError(f"{where}: '{row.relative_path}' is listed twice; remove one of the rows.")
         seen.add(key)
         rows.append(row)
-    return LabelledFolder(root, tuple(rows), tuple(conditions), normal)
+    return LabelledFolder(root, tuple(rows), tuple(conditions), normal, tuple(notes))
 
 
 def _is_stack_picture(row: Row) -> bool:
@@ -120,14 +175,13 @@ def _row(root: Path, line: dict[str, str], where: str, conditions: list[str], bi
         raise InputError(f"{where}: eta '{eta_text}' is not a number.") from error
     if eta is not None and not 0 <= eta <= 1:
         raise InputError(f"{where}: eta {eta_text} must lie in 0..1.")
-    lesion = _inside(root, line["lesion_mask_path"], where) if line.get("lesion_mask_path") else None
+    lesion = _inside(root, _slashes(line["lesion_mask_path"]), where) if line.get("lesion_mask_path") else None
     kind = line.get("lesion_mask_kind", "").lower().replace("bounding_box", "box")
     if kind not in _KINDS:
         raise InputError(f"{where}: lesion_mask_kind '{kind}' is unknown; allowed are mask and box.")
-    organ = _inside(root, line["organ_mask_path"], where) if line.get("organ_mask_path") else None
-    patient = line.get("patient_id") or (image.stem if "patient_id" in line else Path(line["image_path"]).stem)
+    organ = _inside(root, _slashes(line["organ_mask_path"]), where) if line.get("organ_mask_path") else None
     return Row(
-        image, line["image_path"], label, conditions[label - 1] if label else "normal", patient,
+        image, line["image_path"], label, conditions[label - 1] if label else "normal", line["patient_id"],
         line.get("split", "").lower(), eta, _number(line.get("slice_index", ""), where, "slice_index"),
         _number(line.get("n_slices", ""), where, "n_slices"), organ, lesion,
         (kind or "mask") if lesion is not None else "", line.get("correction", "") in ("1", "true", "yes"),

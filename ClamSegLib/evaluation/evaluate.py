@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib import RESEARCH_ONLY, __version__
-from ClamSegLib.datasets.cases import UNKNOWN, Case, mask_plane, read_cases, searched
+from ClamSegLib.datasets.cases import UNKNOWN, Case, read_cases, searched
 from ClamSegLib.datasets.labelled_folder import LabelledFolder
 from ClamSegLib.evaluation.baselines import GradCam, intensity_map
 from ClamSegLib.evaluation.montage import Example, example_of, write_montage
 from ClamSegLib.evaluation.reliability import Reliability
 from ClamSegLib.evaluation.reliability_picture import write_reliability
 from ClamSegLib.evaluation.scoreboard import Scoreboard
+from ClamSegLib.imaging.mask_files import read_mask_plane
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.organ.crop_and_normalise import Preparation, normalise, prepare
 from ClamSegLib.segmentation.lesions import above_threshold
@@ -193,7 +194,7 @@ def _score_case(
         reference = references[k]
         boxes = None
         if row.lesion_mask_kind == "box" and row.lesion_mask_path is not None and case.volume.is_picture:
-            boxes = mask_plane(row.lesion_mask_path, case.volume.array.shape[1:], row.image_path)
+            boxes, _ = read_mask_plane(row.lesion_mask_path, case.volume.array.shape[1:], row.image_path)
         figures = board.add_slice(
             shown[k],
             preparation.mask[k],

@@ -51,7 +51,7 @@ def network_memory_mb(features: tuple[int, ...], side: int, batch: int) -> dict[
 
 def print_memory(given: str) -> None:
     """Prints, as JSON, by how many MB one pass raises the peak memory of this process; nothing where it cannot be said."""
-    from ClamSegLib.segmentation.report import peak_memory_mb
+    from ClamSegLib.system.memory import peak_memory_mb
 
     kind, features, side, batch, folder = json.loads(given)
     image = torch.randn(batch, 1, side, side)

@@ -6,7 +6,8 @@ import os
 from itertools import islice
 from pathlib import Path
 
-from ClamSegLib.imaging.dicom_series import is_dicom_file, read_header
+from ClamSegLib.imaging.dicom_series import read_header
+from ClamSegLib.imaging.dicom_signature import is_dicom_file
 from ClamSegLib.imaging.read_write import DICOM_ENDINGS, PICTURE_ENDINGS, ending_of, is_image_file
 
 _NAMED_AT_MOST = 3

@@ -127,19 +127,30 @@ def modality_values(stored: Array, dataset: Any, slope: float, intercept: float,
             raise InputError(f"{path} has a damaged Modality LUT Sequence; export it again.") from error
     else:
         values = _rescaled(stored, slope, intercept)
+        low, high = _padding_range(stored, dataset)
+        if low > high or (slope > 0 and low <= stored.min()):
+            return values  # as dark as anything, as scanners write it: no pixel needs to be looked at
     padded = padding_of(stored, dataset)
     return values if padded is None else _padding_darkened(values, padded)
 
 
-def padding_of(stored: Array, dataset: Any) -> NDArray[np.bool_] | None:
-    """Which stored values are padding outside the image (PS3.3 C.7.5.1.1.2), None where none is or all are."""
+def _padding_range(stored: Array, dataset: Any) -> tuple[int, int]:
+    """Lowest and highest stored value that is padding; (1, 0) where the header names none, which is no range."""
     try:
         one = int(dataset.PixelPaddingValue)
         other = int(dataset.get("PixelPaddingRangeLimit", one))
     except (AttributeError, TypeError, ValueError):
-        return None
+        return 1, 0
     # The header may write the number signed where the pixels are unsigned, or the other way round.
     low, high = sorted(int(np.asarray(value).astype(stored.dtype)) for value in (one, other))
+    return low, high
+
+
+def padding_of(stored: Array, dataset: Any) -> NDArray[np.bool_] | None:
+    """Which stored values are padding outside the image (PS3.3 C.7.5.1.1.2), None where none is or all are."""
+    low, high = _padding_range(stored, dataset)
+    if low > high:
+        return None
     padded = (stored == low) if low == high else (stored >= low) & (stored <= high)
     share = np.count_nonzero(padded)
     return padded if 0 < share < padded.size else None

@@ -11,19 +11,19 @@ import os
 import warnings
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ClamSegLib.imaging.dicom_signature import is_dicom_file
 from ClamSegLib.system.errors import InputError
 
 _MODALITIES = {"CT": "CT", "MR": "MR", "CR": "XR", "DX": "XR", "RG": "XR", "XA": "XR", "RF": "XR", "PX": "XR"}
 # Objects that carry rows and columns but are no scans.
 NO_SCANS = ("SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "PR", "SR", "KO", "REG", "FID", "DOC")
-# Of the first element of a file: a length of its group, a character set, a UID.
-_LONGEST_FIRST_BYTES = 256
 _ENDINGS = (".dcm", ".dicom", ".ima")
 # Images of other kinds that lie beside slices: previews of viewers, conversions.
 _OTHER_IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -106,29 +106,12 @@ def image_type(header: Any) -> tuple[str, ...]:
     return tuple(str(word).upper() for word in ([value] if isinstance(value, str) else value))
 
 
-def is_dicom_file(path: Path) -> bool:
-    """Whether the file carries the DICOM preamble, or begins as a DICOM data set without one does."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(132)
-    except OSError:
-        return False
-    return head[128:] == b"DICM" or _begins_as_data_set(head)
+@cache
+def _header_tags() -> list[Any]:
+    """The tags by number: pydicom would look every name up again for every file."""
+    from pydicom.tag import Tag
 
-
-def _begins_as_data_set(head: bytes) -> bool:
-    """Whether the first element is one of group 2 or 8 with a plausible length, as older scanners write without preamble."""
-    if len(head) < 12:
-        return False
-    for order in ("little", "big"):
-        group, element = (int.from_bytes(head[k : k + 2], order) for k in (0, 2))
-        if group not in (2, 8) or element > 0x0100:
-            continue
-        if head[4:6].isalpha() and head[4:6].isupper():
-            return int.from_bytes(head[6:8], order) <= _LONGEST_FIRST_BYTES
-        if order == "little" and int.from_bytes(head[4:8], order) <= _LONGEST_FIRST_BYTES:
-            return True
-    return False
+    return [Tag(name) for name in _HEADER_TAGS]
 
 
 def read_header(path: Path) -> Any | None:
@@ -141,7 +124,7 @@ def read_header(path: Path) -> Any | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            wanted: dict[str, Any] = {"stop_before_pixels": True, "specific_tags": list(_HEADER_TAGS)}
+            wanted: dict[str, Any] = {"stop_before_pixels": True, "specific_tags": _header_tags()}
             try:
                 header = pydicom.dcmread(path, **wanted)
             except InvalidDicomError:

@@ -40,6 +40,30 @@ def read_mask(path: Path, image: Volume, plane: str) -> tuple[NDArray[np.bool_],
     return inside_of(mask.array, path)
 
 
+def read_mask_plane(path: Path, shape: tuple[int, ...], image: Path) -> tuple[NDArray[np.bool_], str]:
+    """The mask of a picture, (row, column), and a sentence as `read_mask` gives it.
+
+    Args:
+        shape: rows and columns of the picture.
+        image: its file, for the message.
+
+    Raises:
+        InputError: unreadable, or of another size.
+    """
+    mask = read_volume(path).array
+    if mask.shape[1:] != tuple(shape) or len(mask) != 1:
+        raise InputError(
+            f"{path} is {_size(mask.shape)} pixels, its image {image.name} {_size(shape)}; draw the mask on this picture."
+        )
+    inside, words = inside_of(mask[0], path)
+    return inside, words
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    counted = shape[1:] if len(shape) == 3 and shape[0] == 1 else shape
+    return " x ".join(map(str, counted))
+
+
 def inside_of(values: Array, path: Path) -> tuple[NDArray[np.bool_], str]:
     """What of a mask's values counts as inside: all above 0, or from half of the largest where values are graded.
 

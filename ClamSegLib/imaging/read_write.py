@@ -21,6 +21,7 @@ from ClamSegLib.imaging.nifti_values import with_true_values
 from ClamSegLib.imaging.picture_files import read_picture
 from ClamSegLib.imaging.volume import Array, Volume, from_sitk, to_sitk
 from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.memory import cpu_memory_mb
 from ClamSegLib.system.silence_c_output import one_line, suppress_itk_output
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def read_volume(path: Path, *, series: str | None = None) -> Volume:
             with values that are not grey.
     """
     from ClamSegLib.imaging.dicom_read import read_dicom
-    from ClamSegLib.imaging.dicom_series import is_dicom_file
+    from ClamSegLib.imaging.dicom_signature import is_dicom_file
 
     path = Path(path)
     _check_path(path)
@@ -83,7 +84,7 @@ def read_volume(path: Path, *, series: str | None = None) -> Volume:
 
 
 def readable_name(path: Path | str) -> str:
-    """A path or name as it can be shown: bytes that are no letters, as foreign disks leave them, become question marks."""
+    """A path or name as it can be shown: undecodable bytes in the file name, as foreign disks leave them, become question marks."""
     return str(path).encode(errors="replace").decode()
 
 
@@ -215,20 +216,12 @@ def _check_header(path: Path, reader: SimpleITK.ImageFileReader) -> None:
             f"{path} claims {' x '.join(map(str, size))} voxels ({voxels * bytes_each / 1e9:.1f} GB), "
             f"which a file of {stored} bytes cannot hold; its header is damaged."
         )
-    memory = _memory_bytes()
-    if memory is not None and voxels * bytes_each > memory:
+    _, total_mb = cpu_memory_mb()
+    if total_mb is not None and voxels * bytes_each > total_mb * 2**20:
         raise InputError(
             f"{path} needs {voxels * bytes_each / 1e9:.1f} GB for its {' x '.join(map(str, size))} voxels, more than "
-            f"the {memory / 1e9:.1f} GB of this machine; crop it, or export fewer slices."
+            f"the {total_mb * 2**20 / 1e9:.1f} GB of this machine; crop it, or export fewer slices."
         )
-
-
-def _memory_bytes() -> int | None:
-    """All the memory of this machine, None where it does not tell."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # Windows
-        return None
 
 
 def write_volume(array: Array, volume: Volume, path: Path, *, compress: bool = True) -> None:

@@ -7,7 +7,7 @@ slice 0 at the feet; it is reached by permuting and flipping only, so undoing it
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +69,6 @@ class Volume:
     warnings: tuple[str, ...] = ()
     description: str = ""
     body_part: str = ""
-    extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def voxel_ml(self) -> float:

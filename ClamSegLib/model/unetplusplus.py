@@ -86,7 +86,7 @@ class UNetPlusPlus(nn.Module):
     @staticmethod
     def _checked(level: int, depth: int) -> int:
         if not 1 <= level <= depth:
-            raise ValueError(f"level {level} is not there; the network has levels 1..{depth}")
+            raise ValueError(f"level {level} does not exist; the network has levels 1..{depth}")
         return level
 
     def forward(self, image: Tensor, level: int | None = None) -> list[Tensor]:
@@ -100,7 +100,7 @@ class UNetPlusPlus(nn.Module):
             list of (B, classes, H, W).
 
         Raises:
-            ValueError: a level that is not there, or a size that cannot be halved so often.
+            ValueError: a level that does not exist, or a size that cannot be halved so often.
         """
         level = self.level if level is None else self._checked(level, self.level)
         height, width = image.shape[-2:]

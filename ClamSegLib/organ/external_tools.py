@@ -30,11 +30,6 @@ _COMMANDS: dict[str, tuple[str, str, list[str]]] = {
 _TIMEOUT_S = 3600
 
 
-def installed_plugins() -> list[str]:
-    """Names of the plug-ins whose command is found on the path."""
-    return [name for name, (command, _, _) in _COMMANDS.items() if shutil.which(command)]
-
-
 def run_plugin(name: str, volume: Volume) -> Array:
     """The organ mask (slice, row, column) of a canonical volume by an installed program.
 

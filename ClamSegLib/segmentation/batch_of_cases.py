@@ -22,7 +22,8 @@ from ClamSegLib.segmentation.report import write_case
 from ClamSegLib.segmentation.segment_volume import CaseResult, segment_volume
 from ClamSegLib.system.atomic_output import refuse_existing
 from ClamSegLib.system.errors import ClamSegError, InputError
-from ClamSegLib.system.installation import cpu_memory_mb, drawing_problem
+from ClamSegLib.system.installation import drawing_problem
+from ClamSegLib.system.memory import cpu_memory_mb
 from ClamSegLib.system.progress import Reporter
 
 # The volume, its maps, labels and components, and their temporary copies.

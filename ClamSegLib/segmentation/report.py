@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from ClamSegLib.segmentation.lesions import slice_columns, write_lesions
 from ClamSegLib.segmentation.segment_volume import CaseResult
 from ClamSegLib.system.atomic_output import whole_folder
 from ClamSegLib.system.installation import drawing_problem
+from ClamSegLib.system.memory import peak_memory_mb
 
 SEGMENTATION, PROBABILITY = "segmentation.seg.nrrd", "probability.nrrd"
 LESIONS, OVERLAY, STAGES, REPORT, DICOM_SEG = (
@@ -48,21 +47,6 @@ def segments_of(result: CaseResult) -> list[Segment]:
             Segment(prefix + condition.name, condition.shown_name, mask, condition.colour, condition.terminology)
         )
     return segments
-
-
-def peak_memory_mb() -> float | None:
-    """Largest memory of this process so far; None where the system does not say."""
-    # On Linux the figure below begins with that of the process that started this one.
-    with suppress(OSError, ValueError):
-        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return round(int(line.split()[1]) / 1e3, 1)
-    try:
-        import resource
-    except ImportError:
-        return None
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(used / (1e6 if sys.platform == "darwin" else 1e3), 1)
 
 
 def report_of(result: CaseResult, accepted: Sequence[str] = ()) -> dict[str, Any]:

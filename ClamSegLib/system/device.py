@@ -87,10 +87,3 @@ def is_out_of_memory(error: BaseException) -> bool:
     # The second is all that oneDNN, which computes torch's convolutions on the CPU, says of it.
     words = ("can't allocate memory", "could not create a primitive")
     return isinstance(error, RuntimeError) and any(each in str(error) for each in words)
-
-
-def free_memory_bytes(device: torch.device) -> int | None:
-    """Free memory of a CUDA device in bytes; None for the CPU."""
-    import torch
-
-    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import os
 import platform
-from pathlib import Path
 from typing import Any
 
 from ClamSegLib.system.errors import ClamSegError
+from ClamSegLib.system.memory import cpu_memory_mb
 
 PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "safetensors", "pydicom", "highdicom")
-_MEMINFO = Path("/proc/meminfo")
 _NEEDED = ("numpy", "scipy", "SimpleITK", "safetensors", "pydicom")
 # What each further engine needs beyond PyTorch, by the names that both Python and pip know; the first one computes, the
 # others convert networks for it.
@@ -145,28 +143,6 @@ def examine_installation() -> dict[str, Any]:
         "problems": problems,
         "devices": found,
     }
-
-
-def cpu_memory_mb() -> tuple[int | None, int | None]:
-    """Free and total memory of the machine; None where the system does not say.
-
-    What Linux keeps of files counts as free: it gives that back to whoever asks.
-    """
-    try:
-        page = os.sysconf("SC_PAGE_SIZE")
-        free = os.sysconf("SC_AVPHYS_PAGES") * page // 2**20
-        return _linux_available_mb() or free, os.sysconf("SC_PHYS_PAGES") * page // 2**20
-    except (AttributeError, ValueError, OSError):  # Windows, macOS
-        return None, None
-
-
-def _linux_available_mb() -> int | None:
-    """MemAvailable; None on other systems."""
-    try:
-        lines = _MEMINFO.read_text(encoding="ascii").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return None
-    return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("MemAvailable:")), None)
 
 
 def _words(error: BaseException) -> str:

@@ -73,3 +73,94 @@ def test_tab_comes_to_more_volumes_after_the_volume(window: Any) -> None:
     assert order.index("batchSelector") == order.index("volumeSelector") + 1
     more = python_qt.unwrap(window.ui.batchSelector).combo
     assert more.focusPolicy() == QtCore.Qt.FocusPolicy.StrongFocus
+
+
+# The room there is
+
+
+@pytest.mark.parametrize("table", ["lesionTable", "packageTable", "modelTable", "doctorTable"])
+@pytest.mark.parametrize("width", [300, 500])
+def test_no_column_of_a_table_lies_beyond_the_edge(window: Any, table: str, width: int) -> None:
+    for section in ("reviewSection", "trainingSection", "setupSection"):
+        window.open(section)
+    native = window.native(table)
+    words = ["12 infection in the left lower lobe", "10\u201314", "12.5 ml, 31 mm", "0.97", "0.03", "\u2713 accepted"]
+    native.setRowCount(3)
+    for column in range(native.columnCount()):
+        text = (
+            words[column]
+            if table == "lesionTable"
+            else ("a part with a long name" if column == 0 else "2.7 of 23.5 GB")
+        )
+        native.setItem(0, column, QtWidgets.QTableWidgetItem(text))
+    native.setItem(0, 0, QtWidgets.QTableWidgetItem("3")) if table == "lesionTable" else None
+    native.setFixedWidth(width)
+    window.process_events()
+    assert native.horizontalScrollBar().maximum() == 0
+
+
+def test_advice_of_the_dataset_check_has_most_of_the_width_and_lines_of_its_own(window: Any) -> None:
+    from ClamSegWorkflow.training.doctor_table import DoctorLine, DoctorTable
+
+    window.open("trainingSection")
+    advice = "put the slices of one patient into one folder, or name the patient in labels.csv"
+    line = DoctorLine("warning", "patients in several splits", "3 patients are in train and in dev", advice)
+    window.panel.training._doctor._show(DoctorTable((line,), False, ""))
+    native = window.native("doctorTable")
+    native.setFixedWidth(290)
+    window.process_events()
+    assert native.columnWidth(1) > 0.6 * 290
+    assert native.rowHeight(0) > 2 * QtGui.QFontMetrics(native.font()).height(), "the words go on in further lines"
+    assert advice in window.cells("doctorTable")[0][1]
+
+
+def test_long_names_do_not_change_the_width_that_the_panel_asks_for(window: Any) -> None:
+    for section in ("reviewSection", "trainingSection", "setupSection"):
+        window.open(section)
+    whole = python_qt.unwrap(window.panel.widget)
+    before = whole.sizeHint().width(), whole.minimumSizeHint().width()
+    volume = window.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "scan of a patient " * 12)
+    window.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "result of a patient " * 12)
+    window.ui.volumeSelector.setCurrentNode(volume)
+    window.process_events()
+    assert (whole.sizeHint().width(), whole.minimumSizeHint().width()) == before
+
+
+def test_a_result_brings_the_decisions_above_the_fold_of_a_low_screen(window: Any) -> None:
+    from test_review_section import segmented
+
+    area = QtWidgets.QScrollArea()  # Slicer's own around every module
+    panel = python_qt.unwrap(window._parent)
+    area.setWidgetResizable(True)
+    area.setWidget(panel)
+    area.resize(520, 600)  # what 1280 x 800 leaves of it
+    area.show()
+    segmented(window)
+    window.process_events()
+    accept = window.native("acceptButton")
+    top = accept.mapTo(area.viewport(), QtCore.QPoint(0, 0)).y()
+    assert 0 <= top <= area.viewport().height() - accept.height()
+    review = window.native("reviewSection")
+    assert accept.mapTo(review, QtCore.QPoint(0, 0)).y() < 400, "near the top of its section"
+    area.takeWidget()
+
+
+def test_everything_that_can_be_used_says_what_it_does(window: Any) -> None:
+    inner = window.native("organSegmentSelector").findChildren(QtWidgets.QComboBox)
+    assert inner
+    assert all(
+        combo.toolTip() or combo.parentWidget().toolTip() == "Segment that outlines the organ" for combo in inner
+    )
+
+
+def test_the_fast_level_says_that_it_finds_less(window: Any) -> None:
+    from test_window import brain
+
+    brain(window)
+    window.set_value("levelSlider", 1.0)
+    assert window.text("levelTimeLabel").startswith("fast, finds less (1 of ")
+
+
+def test_the_closed_log_shows_no_empty_frame(window: Any) -> None:
+    assert window.ui.logBox.flat
+    assert window.ui.logBox.collapsedHeight == 0

@@ -15,7 +15,7 @@ from volumes_in_scene import GEOMETRIES, linear_transform, oblique
 from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.result_import import open_result
 from ClamSegWorkflow.scene.geometry import matrix_of
-from ClamSegWorkflow.scene.overlays import PROBABILITY, map_array, map_of
+from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY, add_map, map_array, map_of
 from ClamSegWorkflow.scene.regrid import count_as_volume
 from ClamSegWorkflow.scene.segments import segment_mask
 
@@ -89,3 +89,14 @@ def test_a_review_on_another_grid_than_its_volume_is_not_opened_and_not_touched(
     assert not count_as_volume(result.segmentation, result.volume)
     assert open_result(scene, result.segmentation) is None
     assert np.array_equal(segment_mask(result.segmentation, "lesion-glioma-1", SHAPE), before)
+
+
+def test_a_scene_saved_when_maps_showed_disagreement_opens_and_shows_doubt(reviewed: Any, scene: Any) -> None:
+    result = reviewed("plain")
+    before = seen(result)
+    older = add_map(scene, result.volume, result.segmentation, np.zeros(SHAPE, np.uint8), "disagreement")
+    again = open_result(scene, result.segmentation)
+    assert seen(again) == before
+    assert map_array(again.map_node(DOUBT)).max() > 0
+    again.remove()
+    assert not scene.IsNodePresent(older)

@@ -138,7 +138,7 @@ def test_where_all_lesions_are_rejected_none_is_said_to_be_missing(window: Any) 
     window.press("lesionTable", "R")
     window.press("lesionTable", "R")
     assert states(window) == ["\u2717 rejected", "\u2717 rejected"]
-    assert window.text("summaryLabel") == "no lesion stands, all are rejected, 9 of 9 slices analysed"
+    assert window.text("summaryLabel") == "no lesion is left, all are rejected, 9 of 9 slices analysed"
 
 
 def test_a_key_typed_elsewhere_decides_nothing(window: Any) -> None:

@@ -413,7 +413,7 @@ def test_a_roi_becomes_the_voxels_inside_it(scene: Any) -> None:
     assert expected.any()
     assert np.array_equal(mask, expected)
     roi.SetCenterWorld(9999, 0, 0)
-    with pytest.raises(SceneError, match="holds no voxel"):
+    with pytest.raises(SceneError, match="contains no voxel"):
         mask_of_roi(roi, volume)
 
 

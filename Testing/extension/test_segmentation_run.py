@@ -331,7 +331,7 @@ def test_a_batch_goes_on_after_a_bad_case_and_tells_at_the_end(bench: Bench) -> 
     bench.settle()
     bench.finish()
     assert len(bench.told.results) == 2
-    assert bench.told.failures == ["two: The organ is not in the picture.\nempty holds no voxels; load the scan again."]
+    assert bench.told.failures == ["two: The organ is not in the picture.\nempty has no voxels; load the scan again."]
 
 
 def test_no_volume_is_said_and_starts_nothing(bench: Bench) -> None:

@@ -84,7 +84,7 @@ def looks(panel: Any) -> int:
 
 def test_what_is_installed_and_works_is_shown(panel: Any) -> None:
     found(panel)
-    assert panel.text("setupLabel") == "All that is needed is there and works."
+    assert panel.text("setupLabel") == "Everything that is needed is installed and works."
     cells = panel.cells("packageTable")
     assert ["torch", "2.13.0+cpu", "works"] in cells
     assert ["cpu x86_64", "2.0 of 4.0 GB free", "works"] in cells
@@ -193,7 +193,7 @@ def test_repair_speaks_of_removing_pytorch_only_where_there_is_one(panel: Any) -
     assert panel.installer.done == [("torch", ">=2.6")]
     found(panel)
     panel.click("repairButton")
-    assert "PyTorch is removed" in panel.dialogs.shown[-1][2]
+    assert "PyTorch will be removed" in panel.dialogs.shown[-1][2]
 
 
 def test_torch_comes_through_the_pytorch_extension_and_others_through_slicer(
@@ -391,7 +391,7 @@ def test_an_engine_that_is_installed_is_removed_after_a_yes_and_not_while_a_run_
     found(panel, engines={"mnn": "3.6.1"})
     run_something(panel)
     panel.click("engineButton")
-    assert "A segmentation is under way" in panel.dialogs.errors()[-1]
+    assert "A segmentation is running" in panel.dialogs.errors()[-1]
     panel.click("applyButton")
     panel.dialogs.says_yes = False
     panel.click("engineButton")
@@ -597,7 +597,7 @@ def test_nothing_is_installed_while_a_segmentation_runs(panel: Any) -> None:
     panel.click("applyButton")
     assert panel.text("applyButton") == "Cancel"
     panel.click("installButton")
-    assert "A segmentation is under way" in panel.dialogs.errors()[-1]
+    assert "A segmentation is running" in panel.dialogs.errors()[-1]
     assert panel.installer.done == []
     assert not panel.worker.killed
 

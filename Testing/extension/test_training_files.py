@@ -147,7 +147,7 @@ def test_the_doctor_counts_and_warns_with_advice(phantoms: Path) -> None:
     assert not found.refused
     assert found.lines[0].check == "rows of train"
     assert "18 normal" in found.lines[0].found
-    assert found.summary == "Bilder für Übung can be learned from: nothing to warn of." or "warning" in found.summary
+    assert found.summary == "Bilder für Übung can be used for training: no warnings." or "warning" in found.summary
 
 
 def test_the_doctor_says_what_is_wrong_with_a_folder(phantoms: Path, tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_the_state_follows_events_and_signs_of_life() -> None:
     assert progress.look(**alive | {"is_paused": True}) is TrainingState.PAUSED
     assert progress.look(**alive | {"stop_asked": True}) is TrainingState.STOPPING
     assert progress.look(**dead) is TrainingState.KILLED
-    assert "Go on" in progress.sentence(can_go_on=True)
+    assert "Resume" in progress.sentence(can_go_on=True)
     assert progress.look(**dead, last_words="No space left.") is TrainingState.FAILED
     assert progress.sentence() == "'m' ended: No space left."
     progress.feed([{"event": "done", "finished": True}])
@@ -296,7 +296,7 @@ def test_a_killed_training_is_told_leaves_no_model_and_goes_on(phantoms: Path, m
     os.kill(json.loads((models / "killed" / "run.lock").read_text())["pid"], signal.SIGKILL)
     wait_for(lambda: watch.state().is_over)
     assert watch.state() is TrainingState.KILLED
-    assert "ended from outside" in watch.progress.sentence(can_go_on=started.can_go_on("killed"))
+    assert "was killed at" in watch.progress.sentence(can_go_on=started.can_go_on("killed"))
     assert not (models / "killed" / "config.json").exists()
     assert StartedTrainings(models, start_training).interrupted() == ["killed"]
     started.go_on("killed")
@@ -306,6 +306,23 @@ def test_a_killed_training_is_told_leaves_no_model_and_goes_on(phantoms: Path, m
     assert again.progress.done == 300
     assert read_config(models / "killed").name == "killed"
     assert started.interrupted() == []
+
+
+def test_a_training_killed_before_its_first_validation_can_be_gone_on_with_and_says_so(
+    phantoms: Path, models: Path
+) -> None:
+    started = begin(models, phantoms, "early", 60)
+    wait_for((models / "early" / "state" / "request.json").is_file)
+    os.kill(json.loads((models / "early" / "run.lock").read_text())["pid"], signal.SIGKILL)
+    watch = Watch(started, "early")
+    wait_for(lambda: watch.state() is TrainingState.KILLED)
+    assert not (models / "early" / "state" / "state.safetensors").exists()
+    assert started.can_go_on("early")
+    assert "not validated yet; Go on begins it again" in watch.progress.sentence(can_go_on=True)
+    started.go_on("early")
+    again = Watch(started, "early")
+    wait_for(lambda: again.state().is_over)
+    assert again.state() is TrainingState.FINISHED
 
 
 def test_a_training_that_is_refused_says_its_last_words_and_leaves_nothing(tmp_path: Path, models: Path) -> None:
@@ -320,5 +337,5 @@ def test_a_training_that_is_refused_says_its_last_words_and_leaves_nothing(tmp_p
 
 def test_how_an_unknown_training_was_started_is_not_guessed(models: Path) -> None:
     started = StartedTrainings(models, start_training)
-    with pytest.raises(OSError, match="start it anew"):
+    with pytest.raises(OSError, match="start it again"):
         started.go_on("never")

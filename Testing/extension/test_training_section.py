@@ -64,9 +64,9 @@ def test_check_folder_shows_the_doctors_table_with_advice(panel: Any, phantoms: 
     assert panel.text("checkFolderButton") == "Cancel check"
     panel.wait_until(lambda: panel.text("checkFolderButton") == "Check folder")
     cells = panel.cells("doctorTable")
-    assert cells[0] == ["ok", "rows of train", "18 lesion, 18 normal, 6 patients"]
-    assert "unreadable files" in [check for _, check, _ in cells]
-    assert "can be learned from" in panel.text("trainingLabel")
+    assert cells[0] == ["ok", "rows of train: 18 lesion, 18 normal, 6 patients"]
+    assert any(found.startswith("unreadable files: ") for _, found in cells)
+    assert "can be used for training" in panel.text("trainingLabel")
 
 
 def test_a_wrong_folder_is_told_by_the_doctor_in_red_words(panel: Any, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_training_from_start_to_stop(panel: Any, phantoms: Path, models: Path,
     assert panel.shown("trainingProgressBar")
     panel.click("pauseTrainingButton")
     assert state(panel) == "paused"
-    assert panel.text("trainingLabel").startswith("'Läsionen 2' waits at training")
+    assert panel.text("trainingLabel").startswith("'Läsionen 2' is paused at training")
     panel.click("pauseTrainingButton")
     panel.wait_until(lambda: panel.shown("trainingPreviewLabel"), 120)
     assert panel.ui.trainingPreviewLabel.pixmap.width() == 420
@@ -182,7 +182,7 @@ def test_a_killed_training_is_told_in_red_and_go_on_takes_it_up(panel: Any, phan
     panel.click("pauseTrainingButton")
     os.kill(json.loads((models / "killed" / "run.lock").read_text())["pid"], signal.SIGKILL)
     panel.wait_until(lambda: state(panel) == "killed", 60)
-    assert "ended from outside" in panel.text("trainingLabel")
+    assert "was killed at" in panel.text("trainingLabel")
     assert "#b00020" in panel.ui.trainingLabel.styleSheet
     assert "killed" not in panel.entries("modelSelector")
     panel.click("resumeTrainingButton")

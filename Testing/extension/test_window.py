@@ -200,7 +200,20 @@ def test_the_level_says_how_long_it_will_take_once_that_was_measured(window: Any
     window.panel.segment.measured("mr-flair-lesion", "cpu", 3, 0.01)
     assert window.text("levelTimeLabel") == "accurate (3 of 3), under a second in the network"
     window.set_value("levelSlider", 1.0)
-    assert window.text("levelTimeLabel") == "fast (1 of 3), about 18 s in the network"
+    assert window.text("levelTimeLabel") == "fast, finds less (1 of 3), about 18 s in the network"
+
+
+def test_a_model_with_a_level_of_its_own_starts_at_it_and_the_slider_may_go_deeper(window: Any) -> None:
+    brain(window)
+    window.panel.segment.chosen_model()["default_level"] = 2
+    window.panel.segment._show_model()
+    assert window.text("levelTimeLabel") == "in between (2 of 3)"
+    for level in (2, 3):
+        window.set_value("levelSlider", float(level))
+        start(window)
+        window.worker.answer()
+        assert window.worker.requests[-1][1]["options"]["level"] == level
+        window.click("applyButton")
 
 
 # Segment: the run

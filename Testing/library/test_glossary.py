@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-# What was written once, and the word of the glossary for it.
+# Files that were written once, and the word of the glossary for it.
 DIALECT = {
     r"\btwo shells\b|\bshells of\b": "branches",
     r"\bthe clam\b": "the twin",

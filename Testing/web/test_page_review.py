@@ -105,7 +105,7 @@ def test_accept_and_reject_go_on_to_the_next_lesion_and_undo_takes_them_back(rev
     review.click("undo-button")
     review.until("() => window.trame.state.get('lesion_rows').every(r => r.state === 'undecided')")
     review.click("undo-button")
-    review.is_told("There is no step to take back.")
+    review.is_told("There is nothing to undo.")
 
 
 def test_a_missed_lesion_is_painted_with_the_mouse_and_what_is_too_much_erased(review: PageReader) -> None:

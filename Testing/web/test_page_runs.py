@@ -158,7 +158,7 @@ def test_while_a_run_is_under_way_no_other_scan_is_opened(whole: PageReader) -> 
     is_running(whole)
     assert whole.tab.locator("#sample-ct-chest").is_disabled()
     whole.tab.locator("#scans .v-chip", has_text="brain").first.click()
-    whole.is_told("A run is under way")
+    whole.is_told("A run is in progress")
     whole.click("segment-button")
     whole.holds("run_state", "idle")
 

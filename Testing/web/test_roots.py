@@ -46,7 +46,7 @@ def test_half_a_path_is_refused(home: Path, name: str, monkeypatch: pytest.Monke
 
 
 def test_a_file_that_is_gone_is_told(home: Path) -> None:
-    with pytest.raises(InputError, match="not there any more"):
+    with pytest.raises(InputError, match="no longer exists"):
         Roots([home / "chosen"]).admit(home / "chosen" / "gone.nii")
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
-from ClamSegPanel.columns import fit_columns
+from ClamSegPanel.columns import let_give_way
 from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
 from ClamSegWorkflow.case.review_text import decision_words, size_words, slices_words
 
 _LINE_HEIGHT_PX = 22
+_SIZE_COLUMN = 2
 
 
 class LesionTable:
@@ -30,7 +31,7 @@ class LesionTable:
         self._filling = False
         widget.verticalHeader().hide()
         widget.verticalHeader().setDefaultSectionSize(_LINE_HEIGHT_PX)
-        widget.horizontalHeader().setStretchLastSection(True)
+        let_give_way(widget, _SIZE_COLUMN)
         widget.connect("itemSelectionChanged()", self._chosen)
         widget.connect("cellClicked(int,int)", self._clicked)
         self._shortcuts = []
@@ -54,7 +55,6 @@ class LesionTable:
             self._widget.setRowCount(len(self._rows))
             for line, row in enumerate(self._rows):
                 self._fill_line(line, row, names)
-            fit_columns(self._widget)
         finally:
             self._filling = False
         self.choose(chosen)
@@ -97,7 +97,7 @@ class LesionTable:
         """The first undecided lesion below lesion `after`, else the first of all."""
         numbers = [row.number for row in self._rows if row.decision is Decision.UNDECIDED]
         below = [number for number in numbers if number > after]
-        return (below or numbers or [None])[0]
+        return next(iter(below or numbers), None)
 
     def _chosen(self) -> None:
         if not self._filling and self._widget.selectedItems():

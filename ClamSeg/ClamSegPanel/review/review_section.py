@@ -102,7 +102,7 @@ class ReviewSection:
             return
         self._take_over()
 
-    @user_action(_("What was drawn could not be taken over."))
+    @user_action(_("Your drawing could not be read."))
     def _take_over(self) -> None:
         self.result.end_edit()
         self.refresh()
@@ -146,7 +146,9 @@ class ReviewSection:
         if self._panel.node is not None:
             self._panel.node.result = segmentation if result is not None else None
         if result is None:
-            self._ui.summaryLabel.text = _("This segmentation is not a result of ClamSeg, or its scan is gone.")
+            self._ui.summaryLabel.text = _(
+                "This segmentation is not a result of ClamSeg, or its scan has been removed."
+            )
             return
         self.result = result
         display = segmentation.GetDisplayNode()
@@ -174,7 +176,7 @@ class ReviewSection:
         ui.resultWarningsLabel.visible = False
         ui.segmentsTable.setSegmentationNode(None)
         ui.show3DButton.setSegmentationNode(None)
-        self._table.fill([], False)
+        self._table.fill([], {})
         self._enable(False, False)
 
     def _enable(self, has_result: bool, has_lesions: bool) -> None:
@@ -275,7 +277,7 @@ class ReviewSection:
     def _reset(self, checked: bool = False) -> None:
         self._decide(Decision.UNDECIDED)
 
-    @user_action(_("The decision could not be kept."))
+    @user_action(_("The decision could not be saved."))
     def _decide(self, decision: Decision) -> None:
         number = self._chosen()
         if number is None:
@@ -329,10 +331,10 @@ class ReviewSection:
         chosen = str(dialog.textValue())
         return next((condition for condition in conditions if names[condition] == chosen), None)
 
-    @user_action(_("The last step could not be taken back."))
+    @user_action(_("The last step could not be undone."))
     def _undo(self, checked: bool = False) -> None:
         if self.result is None or self.result.lesions is None:
             return
         if not self.result.undo():
-            self._panel.log(_("There is no step to take back."))
+            self._panel.log(_("There is nothing to undo."))
         self.refresh()

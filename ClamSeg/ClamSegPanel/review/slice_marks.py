@@ -68,7 +68,7 @@ class SliceMarks:
         marked = len(result.marks)
         words = _("Slice {n} of {all}:").format(n=index + 1, all=result.lesions.n_slices)
         self._ui.sliceMarkLabel.text = words
-        self._ui.sliceMarkLabel.toolTip = _("{n} slices are marked.").format(n=marked)
+        self._ui.sliceMarkLabel.toolTip = _("{n} slices are labelled.").format(n=marked)
         for word, button in self._buttons.items():
             button.checked = result.marks.get(index) == word
 
@@ -82,7 +82,7 @@ class SliceMarks:
 
         return mark
 
-    @user_action(_("The slice could not be marked."))
+    @user_action(_("The slice could not be labelled."))
     def _mark(self, word: str) -> None:
         result = self._review.result
         index = slice_in_view(result)

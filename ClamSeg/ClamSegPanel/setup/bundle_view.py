@@ -54,8 +54,8 @@ class BundleView:
         requirements = requirements_of(report.get("packages") or {}, packages_of_bundle(report))
         own = sum(entry["origin"] == "user" for entry in list_models())
         question = _(
-            "These packages are downloaded for {python}: {packages}. With your {own} model(s) they go into one file, "
-            "up to some gigabytes. Go on?"
+            "These packages will be downloaded for {python}: {packages}. With your {own} model(s) they go into one file, "
+            "of up to several gigabytes. Continue?"
         )
         words = question.format(python=python_words(), packages=", ".join(requirements), own=own)
         if not self._panel.ask(_("Make bundle?"), words):
@@ -65,11 +65,12 @@ class BundleView:
         if not chosen:
             return
         target = Path(chosen)
-        self._begin(self._ui.makeBundleButton, Path(tempfile.mkdtemp(prefix=".clamseg-wheels-", dir=target.parent)))
+        wheels = Path(tempfile.mkdtemp(prefix=".clamseg-wheels-", dir=target.parent))
+        self._begin(self._ui.makeBundleButton, wheels)
         self._setup.say(_("Packages are being downloaded; you can go on working."))
-        values = {"target": str(target), "wheels": str(self._folder), "models": str(user_models_folder())}
+        values = {"target": str(target), "wheels": str(wheels), "models": str(user_models_folder())}
         self._run(
-            download_arguments(requirements, self._folder),
+            download_arguments(requirements, wheels),
             lambda code, out, err: self._downloaded(code, out, err, values, requirements),
         )
 
@@ -91,7 +92,7 @@ class BundleView:
             self._fail(self._problem(error))
             return
         size = self._answer["bytes"] / 1e6
-        self._end(_("The bundle is ready, {mb:.0f} MB; Install bundle puts it in on another computer.").format(mb=size))
+        self._end(_("The bundle is ready, {mb:.0f} MB; use Install bundle on the other computer.").format(mb=size))
 
     # Install
 
@@ -114,12 +115,13 @@ class BundleView:
 
     @user_action(_("The bundle could not be installed."))
     def _unpacked(self, code: int, output: str, error: str) -> None:
-        if self._answer.get("event") != "done":
+        folder = self._folder
+        if self._answer.get("event") != "done" or folder is None:
             self._fail(self._problem(error))
             return
-        manifest, folder = self._answer["manifest"], self._folder
+        manifest = self._answer["manifest"]
         models = sorted({name.split("/")[1] for name in manifest["files"] if name.startswith(f"{MODELS}/")})
-        question = _("All files are as they were packed. Install {packages} and the models: {models}?")
+        question = _("All files are intact. Install {packages} and the models: {models}?")
         words = question.format(packages=", ".join(manifest["requirements"]), models=", ".join(models) or _("none"))
         if not self._panel.ask(_("Install bundle?"), words):
             self._end(_("Nothing was installed."))
@@ -181,7 +183,7 @@ class BundleView:
         if self._answer.get("event") == "error":
             return bundle_problem(str(self._answer["kind"]), dict(self._answer["values"]))
         lines = [line for line in error.splitlines() if line.strip()]
-        return _("The process ended without an answer. {words}").format(words=lines[-1] if lines else "")
+        return _("The process ended without a result. {words}").format(words=lines[-1] if lines else "")
 
     def _cancelled(self) -> bool:
         """Ends what is under way; whether there was something."""

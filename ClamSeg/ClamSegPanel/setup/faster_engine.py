@@ -44,7 +44,7 @@ def question() -> str:
         "15 to 30 MB are downloaded from the Python package index and take up to 120 MB in this Slicer. "
         "Packages that are there stay as they are. {name} is open source (Apache-2.0), computes on this computer only "
         "and sends nothing.\n\n"
-        "It is used only where it is the fastest and marks at least 99.9 % of the organ as the trained network does; "
+        "It is used only where the processor gains by it and it marks at least 99.9 % of the organ as the trained network does; "
         "a lesion that just touches the threshold may appear or vanish. "
         "Slicer goes on running; only ClamSeg's background process starts anew. Install {name}?"
     ).format(name=NAME)

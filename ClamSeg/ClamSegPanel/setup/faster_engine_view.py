@@ -48,7 +48,7 @@ class FasterEngineView:
         is_there, looks = ENGINE in installed(report), self._command is not None
         label, button, tip = self._texts
         if is_there:
-            label = _("{name} computes on the processor where it is the fastest.").format(name=NAME)
+            label = _("{name} computes on the processor where it is faster.").format(name=NAME)
             button, tip = _("Remove {name}...").format(name=NAME), _("Asks first; ClamSeg then computes as before")
         if looks:
             button = _("Cancel")
@@ -67,7 +67,7 @@ class FasterEngineView:
         """The worker is about to end, and a trial with it."""
         if self._is_trying:
             self._is_trying = False
-            words = _("{name} was removed, because its trial was interrupted; Compute faster tries it anew.")
+            words = _("{name} was removed because its trial was interrupted; Compute faster tries it again.")
             self._farewell = lambda: self._setup.say(words.format(name=NAME))
 
     def go_on(self) -> None:
@@ -112,7 +112,9 @@ class FasterEngineView:
         if self._panel.segment.run.job.is_busy:  # a training does not use the engine
             self._panel.failed(self._setup.refused())
             return
-        words = _("{name} is removed from this Slicer; ClamSeg computes as before, slower on many processors. Go on?")
+        words = _(
+            "{name} is removed from this Slicer; ClamSeg computes as before, more slowly on many processors. Continue?"
+        )
         if self._panel.ask(_("Remove?"), words.format(name=NAME)):
             self._take_away()
 
@@ -122,7 +124,7 @@ class FasterEngineView:
 
         self._folder = Path(tempfile.mkdtemp(prefix="clamseg-engine-"))
         kept = write_constraints(self._folder)
-        self._setup.say(_("Whether {name} fits this Slicer is being looked at.").format(name=NAME))
+        self._setup.say(_("Checking whether {name} fits this Slicer.").format(name=NAME))
         self._command = SingleCommand([], self._looked, arguments=look_arguments(kept))
         self.show(self._panel.logic.installation)
 
@@ -132,6 +134,8 @@ class FasterEngineView:
             if code:
                 self._setup.say(_("{name} was not installed.").format(name=NAME))
                 self._panel.failed(why_not(output + "\n" + error))
+                return
+            if self._folder is None:
                 return
             kept = write_constraints(self._folder)
             if self._setup.install_now(lambda: self._add(kept), restart=False):

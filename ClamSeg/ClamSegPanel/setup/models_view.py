@@ -10,7 +10,7 @@ import qt
 from slicer.i18n import tr as _
 
 from ClamSegPanel.colours import paint
-from ClamSegPanel.columns import fit_columns
+from ClamSegPanel.columns import let_give_way
 from ClamSegPanel.user_action import user_action
 from ClamSegWorkflow.case.display_names import shown_name
 
@@ -23,7 +23,7 @@ class ModelsView:
         self._entries: list[dict[str, Any]] = []
         table = self._ui.modelTable
         table.setHorizontalHeaderLabels([_("Model"), _("Kind"), _("Finds")])
-        table.horizontalHeader().setStretchLastSection(True)
+        let_give_way(table, 0)
         table.verticalHeader().visible = False
         table.connect("itemSelectionChanged()", self._chosen_changed)
         self._ui.openModelsButton.connect("clicked(bool)", self._open)
@@ -45,7 +45,6 @@ class ModelsView:
                 if entry["problem"]:
                     paint(item, "refused", table)
                 table.setItem(row, column, item)
-        fit_columns(table)
         self._chosen_changed()
 
     @staticmethod
@@ -103,7 +102,7 @@ class ModelsView:
         entry = self._chosen()
         if entry is None:
             return
-        question = _("Remove the model '{name}' from this computer? It cannot be brought back.")
+        question = _("Remove the model '{name}' from this computer? This cannot be undone.")
         if self._panel.ask(_("Remove?"), question.format(name=entry["name"])):
             remove_model(entry["name"])
             self._panel.training.forget_picture(entry["name"])

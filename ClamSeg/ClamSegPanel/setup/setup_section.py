@@ -11,7 +11,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ClamSegPanel.colours import paint, say
-from ClamSegPanel.columns import fit_columns
+from ClamSegPanel.columns import let_give_way
 from ClamSegPanel.setup.bundle_view import BundleView
 from ClamSegPanel.setup.faster_engine_view import FasterEngineView
 from ClamSegPanel.setup.installation_steps import (
@@ -41,7 +41,7 @@ class SetupSection:
         self._looking = False
         table = self._ui.packageTable
         table.setHorizontalHeaderLabels([_("Part"), _("Version"), _("State")])
-        table.horizontalHeader().setStretchLastSection(True)
+        let_give_way(table, 0)
         table.verticalHeader().visible = False
         self._models = ModelsView(panel, self.say)
         self.engine = FasterEngineView(panel, self)
@@ -56,7 +56,7 @@ class SetupSection:
         if self._looking:
             return
         self._looking = True
-        say(self._ui.setupLabel, _("Packages and GPUs are being looked at."))
+        say(self._ui.setupLabel, _("Packages and GPUs are being checked."))
         self._panel.logic.look_at_installation(self._looked)
 
     def fill_models(self) -> None:
@@ -83,10 +83,10 @@ class SetupSection:
     def refused(self) -> str:
         """Why nothing may be installed now; '' where it may."""
         if self._panel.segment.run.job.is_busy:
-            return _("A segmentation is under way; cancel it or wait for its end.")
+            return _("A segmentation is running; cancel it, or wait for it to finish.")
         progress = self._panel.training.progress
         if progress is not None and not progress.state.is_over:
-            return _("A training is under way and uses these packages; stop it or wait for its end.")
+            return _("A training is running and uses these packages; stop it, or wait for it to finish.")
         return ""
 
     def torch_is_broken(self) -> bool:
@@ -100,7 +100,7 @@ class SetupSection:
         self._looking = False
         report = self._panel.logic.installation
         problems = [problem] if problem else list(report.get("problems") or [])
-        words = "\n".join(problems) or _("All that is needed is there and works.")
+        words = "\n".join(problems) or _("Everything that is needed is installed and works.")
         say(self._ui.setupLabel, words, "refused" if problems else "ok")
         self._ui.setupSection.collapsed = self._ui.setupSection.collapsed and not problems
         self.show(report)
@@ -118,7 +118,6 @@ class SetupSection:
                 item.setToolTip(text)
                 paint(item, "ok" if line.works else "refused", table)
                 table.setItem(row, column, item)
-        fit_columns(table)
 
     # Clicks
 
@@ -129,18 +128,22 @@ class SetupSection:
     def _install(self, checked: bool = False) -> None:
         steps = steps_to_install(self._panel.logic.installation, is_there=lambda name: find_spec(name) is not None)
         if steps.for_slicer:
-            text = _("{names} belong to Slicer itself and are missing; install Slicer anew.")
+            text = _("{names} belong to Slicer itself and are missing; reinstall Slicer.")
             self._panel.failed(text.format(names=", ".join(steps.for_slicer)))
         elif steps.is_nothing:
             self.say(_("Nothing is missing."))
         else:
-            question = _("{what} will be downloaded and installed into this Slicer. It may take some minutes. Go on?")
+            question = _(
+                "{what} will be downloaded and installed in this Slicer. This may take several minutes. Continue?"
+            )
             self._carry_out(steps, question)
 
     @user_action(_("PyTorch could not be repaired."))
     def _repair(self, checked: bool = False) -> None:
         steps = steps_to_repair(self._panel.logic.installation)
-        again = _("PyTorch is removed and {what} downloaded and installed again, for this computer. Go on?")
+        again = _(
+            "PyTorch will be removed, and {what} will be downloaded and installed again for this computer. Continue?"
+        )
         anew = _("{what} is downloaded and installed for this computer; there is none yet. Go on?")
         self._carry_out(steps, again if steps.remove_torch_first else anew)
 
@@ -182,13 +185,13 @@ class SetupSection:
         try:
             install()
         except Exception as error:  # pip, the network and the PyTorch extension fail in many ways
-            self.say(_("Not installed; what was there before may be incomplete."))
+            self.say(_("Not installed; what was installed before may be incomplete."))
             self._panel.failed(_("The installation failed. {error}").format(error=error))
             self.changed()
             return False
         self.say(_("Installed."))
         self.changed()
-        question = _("This Slicer still holds the PyTorch of before in memory. Restart it now?")
+        question = _("This Slicer still has the previous PyTorch in memory. Restart it now?")
         if restart and self.installer.needs_restart() and self._panel.ask(_("Restart?"), question):
             slicer.util.restart()
         return True

@@ -29,7 +29,7 @@ class SupportView:
         files = self._files()
         listed = "\n".join(f"{name}: {len(text.encode())} bytes" for name, text in files.items())
         question = _(
-            "The file will hold:\n\n{listed}\n\nNo image is in it; paths and names of files and patients were taken "
+            "The file will contain:\n\n{listed}\n\nNo image is in it; paths and names of files and patients were taken "
             "out. Read it before you send it. Save it?"
         )
         if not self._panel.ask(_("Support file"), question.format(listed=listed)):

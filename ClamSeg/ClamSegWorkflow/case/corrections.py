@@ -31,7 +31,7 @@ def reviewed_case(result: Any) -> Any:
     from ClamSegLib.datasets.corrections import ReviewedCase
 
     if result is None or result.lesions is None:
-        raise SceneError(_("This result holds no lesions to review."))
+        raise SceneError(_("This result has no lesions to review."))
     result.take_over_edits()
     lesions = result.lesions
     scan = scan_of(result)

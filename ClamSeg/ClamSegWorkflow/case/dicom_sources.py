@@ -38,7 +38,7 @@ def gather_series(scene: Any, volume: Any, file_of: Callable[[str], str], folder
     if missing:
         raise SceneError(
             _(
-                "{missing} of {files} DICOM files of this series are not in Slicer's DICOM database any more; import the series again."
+                "{missing} of {files} DICOM files of this series are no longer in Slicer's DICOM database; import the series again."
             ).format(missing=missing, files=len(files))
         )
     folder.mkdir(parents=True)

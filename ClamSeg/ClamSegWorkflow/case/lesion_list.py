@@ -14,25 +14,12 @@ import numpy as np
 
 from ClamSegLib.imaging.volume import box_of
 from ClamSegWorkflow.case.drawn_lesions import FoundLesion, drawn_lesions
-from ClamSegWorkflow.case.lesion_map import KeptLesion, LesionMap, shifted
+from ClamSegWorkflow.case.lesion_map import KeptLesion, LesionMap, WorkerLesions, shifted
 from ClamSegWorkflow.case.lesion_measure import measure_kept, measure_undecided, row_of
 from ClamSegWorkflow.case.lesion_row import FROZEN, Decision, LesionRow
 from ClamSegWorkflow.words import tr as _
 
 _WHOLE = (slice(0, None),) * 3
-
-
-@dataclass(frozen=True)
-class WorkerLesions:
-    """What the worker found.
-
-    Attributes:
-        components: (k, j, i) lesion numbers from 1, own frame.
-        lesions: ClamSegLib lesions by number.
-    """
-
-    components: np.ndarray
-    lesions: Sequence[Any]
 
 
 @dataclass(frozen=True)
@@ -209,7 +196,8 @@ class LesionList:
             peak = self.row(number).peak_index
         else:
             inside = np.argwhere(turned[box])[0]
-            peak = tuple(int(value + s.start) for value, s in zip(inside, box, strict=True))
+            s, r, c = (int(value + side.start) for value, side in zip(inside, box, strict=True))
+            peak = (s, r, c)
         settled = self._found_as(number) if decision is Decision.EDITED else None
         self._kept[number] = KeptLesion(
             number, kept_condition, decision, box, np.array(turned[box]), peak, self.threshold, settled

@@ -13,7 +13,7 @@ import numpy as np
 
 from ClamSegLib.imaging.volume import box_of
 
-Box = tuple[slice, slice, slice]
+Box = tuple[slice, ...]  # one slice each for slice, row and column
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,19 @@ class KeptLesion:
         """Voxels that no undecided lesion may take."""
         own = [(self.box, self.mask)]
         return own if self.settled is None else [*own, self.settled]
+
+
+@dataclass(frozen=True)
+class WorkerLesions:
+    """What the worker found.
+
+    Attributes:
+        components: (k, j, i) lesion numbers from 1, own frame.
+        lesions: ClamSegLib lesions by number.
+    """
+
+    components: np.ndarray
+    lesions: Sequence[Any]
 
 
 class LesionMap:
@@ -193,7 +206,8 @@ class LesionMap:
 
     def box_volume(self, box: Box) -> Any:
         origin = self.grid.to_lps(np.array([s.start for s in box]))
-        return replace(self.grid, array=self.grid.array[box], origin=tuple(float(value) for value in origin))
+        x, y, z = (float(value) for value in origin)
+        return replace(self.grid, array=self.grid.array[box], origin=(x, y, z))
 
     def own_box(self, mask: np.ndarray, box: Box) -> tuple[np.ndarray, tuple[int, int, int]]:
         """A canonical mask over `box` as a box of the own frame and its first k, j, i."""

@@ -8,7 +8,7 @@ from ClamSegWorkflow.words import tr as _
 _STAGES = {
     "writing": _("writing"),
     "reading": _("reading"),
-    "looking at the organ": _("looking at the organ"),
+    "checking the organ": _("checking the organ"),
     "finding the organ": _("finding the organ"),
     "choosing an engine (once per model)": _("choosing an engine (once per model)"),
     "segmenting slices": _("segmenting slices"),

@@ -231,7 +231,7 @@ class Result:
 
     def _list(self) -> LesionList:
         if self.lesions is None:
-            raise SceneError(_("This result holds no lesions to review."))
+            raise SceneError(_("This result has no lesions to review."))
         return self.lesions
 
     def _id_of(self, number: int, condition: str) -> str:
@@ -323,7 +323,7 @@ def _words_of_none(lesions: LesionList) -> str:
     """What is said where no lesion stands: the reader rejected all, or none was found that is large enough."""
     n, minimum = lesions.n_slices, lesions.minimum_volume_ml
     if lesions.decisions():
-        return _("no lesion stands, all are rejected, {n} of {n} slices analysed").format(n=n)
+        return _("no lesion is left, all are rejected, {n} of {n} slices analysed").format(n=n)
     if minimum > 0 and lesions.spacing_known:
         words = _("no lesion of {minimum} ml or more above threshold, {n} of {n} slices analysed")
         return words.format(minimum=f"{minimum:g}", n=n)

@@ -66,7 +66,7 @@ def write_review(result: Any, kind: str, path: Path) -> Path:
     from ClamSegLib.system.atomic_output import whole_file
 
     if not result.is_alive():
-        raise SceneError(_("The scan of this result was removed or changed; it cannot be exported any more."))
+        raise SceneError(_("The scan of this result was removed or changed; the result can no longer be exported."))
     if result.lesions is not None:
         result.take_over_edits()
     certificate = result.certificate()
@@ -165,7 +165,7 @@ def _write_report(result: Any, path: Path) -> None:
             lines.append(f"<p>{html.escape(sizes_words(result.volume))}</p>")
     if result.marks:
         marks = ", ".join(f"{index + 1} {word}" for index, word in sorted(result.marks.items()))
-        lines.append("<p>" + _("Slices marked by the reader: {marks}.").format(marks=html.escape(marks)) + "</p>")
+        lines.append("<p>" + _("Slices labelled by the reader: {marks}.").format(marks=html.escape(marks)) + "</p>")
     lines.append("<table>")
     named = facts.get("model_name", "")
     if named and named != facts.get("model"):

@@ -176,7 +176,7 @@ class SegmentationRun:
         assert case is not None
         assert options is not None
         self.job.move(State.RUNNING)
-        self._listener.progressed("looking at the organ", 0, 0, None)
+        self._listener.progressed("checking the organ", 0, 0, None)
         self._ask("inspect", self._inspected, case, {"device": options.device, "organ": case.organ})
 
     def _ask(

@@ -31,7 +31,7 @@ def mask_of_segment(scene: Any, segmentation: Any, segment_id: str, volume: Any)
         shape = record_geometry(volume).shape
         image = labelmap.GetImageData()
         if not made or image is None or image.GetNumberOfPoints() != np.prod(shape):
-            raise SceneError(_("The segment could not be brought onto the volume's grid; draw it on this volume."))
+            raise SceneError(_("The segment could not be resampled to the volume's grid; draw it on this volume."))
         mask = numpy_support.vtk_to_numpy(image.GetPointData().GetScalars()).reshape(shape) > 0
     finally:
         for node_id in _node_ids(scene) - before:  # the export adds a display and a colour table too
@@ -63,7 +63,7 @@ def mask_of_roi(roi: Any, volume: Any) -> np.ndarray:
         mask[k] = (np.abs(points) <= half + 1e-9).all(axis=1).reshape(i.shape)
     if not mask.any():
         raise SceneError(
-            _("The ROI {roi} holds no voxel of the volume; move it over the organ.").format(roi=roi.GetName())
+            _("The ROI {roi} contains no voxel of the volume; move it over the organ.").format(roi=roi.GetName())
         )
     return mask
 

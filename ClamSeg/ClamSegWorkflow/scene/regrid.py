@@ -86,7 +86,7 @@ def _turn(image: Any, flips: np.ndarray, sizes: np.ndarray) -> None:
         return
     i, j, k = image.GetDimensions()
     array = numpy_support.vtk_to_numpy(scalars).reshape(k, j, i)
-    array = np.flip(array, [2 - int(axis) for axis in np.flatnonzero(flips)])
+    array = np.flip(array, tuple(2 - int(axis) for axis in np.flatnonzero(flips)))
     values = numpy_support.numpy_to_vtk(
         np.ascontiguousarray(array).ravel(), deep=True, array_type=scalars.GetDataType()
     )

@@ -123,7 +123,7 @@ def organ_behind_lesions(segmentation: Any, organ: str) -> None:
 
 
 def outline_opacity(segmentation: Any, opacity: float) -> None:
-    """Fill of the segments in slices; outlines stay fully visible."""
+    """Opacity of the segments in the slices; outlines stay fully visible."""
     display = segmentation.GetDisplayNode()
     if display is not None:
         display.SetOpacity2DFill(opacity)

@@ -34,7 +34,7 @@ def problem_of_volume(volume: Any) -> str:
         return _("{name} is a labelmap; choose the scan itself.").format(name=name)
     image = volume.GetImageData()
     if image is None or image.GetNumberOfPoints() == 0 or image.GetPointData().GetScalars() is None:
-        return _("{name} holds no voxels; load the scan again.").format(name=name)
+        return _("{name} has no voxels; load the scan again.").format(name=name)
     components = image.GetNumberOfScalarComponents()
     if components not in (1, 3, 4):
         return _(

@@ -51,7 +51,7 @@ def read_doctor(exit_code: int, output: str, error: str) -> DoctorTable:
         problem = (
             last[-1]
             if last
-            else _("The doctor ended with code {exit_code} and said nothing; check again.").format(exit_code=exit_code)
+            else _("The check ended with code {exit_code} and no message; check again.").format(exit_code=exit_code)
         )
     return DoctorTable((DoctorLine("refused", "folder", problem),), True, problem)
 
@@ -87,12 +87,8 @@ def _table(values: dict[str, Any]) -> DoctorTable:
         )
         return DoctorTable(tuple(lines), True, summary)
     what = (
-        _("nothing to warn of")
-        if not warnings
-        else _("1 warning")
-        if warnings == 1
-        else _("{n} warnings").format(n=warnings)
+        _("no warnings") if not warnings else _("1 warning") if warnings == 1 else _("{n} warnings").format(n=warnings)
     )
     return DoctorTable(
-        tuple(lines), False, _("{folder} can be learned from: {what}.").format(folder=values["folder"], what=what)
+        tuple(lines), False, _("{folder} can be used for training: {what}.").format(folder=values["folder"], what=what)
     )

@@ -48,7 +48,7 @@ class StartedTrainings:
         """
         words = self.words(name)
         if not words:
-            raise OSError(_("how '{name}' was started is not known on this computer; start it anew").format(name=name))
+            raise OSError(_("how '{name}' was started is not known on this computer; start it again").format(name=name))
         return self._start(resumed(words), self.log(name))
 
     def log(self, name: str) -> Path:
@@ -74,9 +74,8 @@ class StartedTrainings:
         return words if isinstance(words, list) and all(isinstance(word, str) for word in words) else []
 
     def can_go_on(self, name: str) -> bool:
-        """Whether there is something to go on from; says nothing of whether it runs."""
-        state = self.models_folder / name / "state" / "state.safetensors"
-        return bool(self.words(name)) and state.is_file()
+        """Whether Resume takes it up: from its last validation, or before that from its start; it may run now."""
+        return bool(self.words(name)) and (self.models_folder / name / "state").is_dir()
 
     def interrupted(self) -> list[str]:
         """Trainings that were killed before they made a model, and that can go on."""

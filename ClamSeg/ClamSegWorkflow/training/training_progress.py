@@ -109,19 +109,26 @@ class TrainingProgress:
         if self.state is TrainingState.RUNNING:
             return f"'{name}': {at}{time_left(self.seconds_left)}."
         if self.state is TrainingState.PAUSED:
-            return _("'{name}' waits at {at}.").format(name=name, at=at)
+            return _("'{name}' is paused at {at}.").format(name=name, at=at)
         if self.state is TrainingState.STOPPING:
-            return _("'{name}' is asked to stop; it judges what it has learned and keeps the best.").format(name=name)
+            return _("'{name}' has been asked to stop; it evaluates what it has learned and keeps the best.").format(
+                name=name
+            )
         if self.state is TrainingState.FAILED:
             return _("'{name}' ended: {last_words}").format(name=name, last_words=self._last_words)
         if self.state is TrainingState.KILLED:
-            more = _("Go on takes it up where it was.") if can_go_on else _("Nothing of it was kept; start it anew.")
-            return _("'{name}' was ended from outside at {at}, perhaps because memory ran out. {more}").format(
+            validated = bool(self.curves[FIGURES].x)
+            more = (
+                _("Nothing of it was kept; start it again.") if not can_go_on
+                else _("Resume continues from its last validation.") if validated
+                else _("It was not validated yet; Resume begins it again.")
+            )  # fmt: skip
+            return _("'{name}' was killed at {at}, perhaps because memory ran out. {more}").format(
                 name=name, at=at, more=more
             )
         how = _("is finished") if self.state is TrainingState.FINISHED else _("was stopped, its best was kept")
         figures = ", ".join(f"{text} {value:.2f}" for text, value in self.best_figures().items())
-        more = _(" Go on takes it up where it was.") if self.state is TrainingState.STOPPED and can_go_on else ""
+        more = _(" Resume continues from there.") if self.state is TrainingState.STOPPED and can_go_on else ""
         return _("'{name}' {how}{figures}; it is in the list of models.{more}").format(
             name=name, how=how, figures=": " + figures if figures else "", more=more
         )

@@ -8,8 +8,11 @@ import SimpleITK as sitk
 from labelled_phantoms import write_phantoms
 
 from ClamSegLib.cli import main
+from ClamSegLib.datasets.cases import cleaned, read_cases
 from ClamSegLib.datasets.check_dataset import Examination, examine
 from ClamSegLib.datasets.labelled_folder import read_labelled_folder
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.progress import Reporter
 
 
 def found(root: Path) -> Examination:
@@ -116,3 +119,86 @@ def test_the_verb_speaks_json(data, capsys):
 def test_the_bias_of_a_real_set_is_seen(real_data):
     """In the glioma set normal slices lie at the ends of the head, as its README says."""
     assert line(found(real_data / "open_ms_flair"), "slice position")[0] == "warning"
+
+
+def masks(root: Path) -> Path:
+    """Eight pictures with a mask each, and their table."""
+    y, x = np.mgrid[:40, :40]
+    lines = ["image_path,label,patient_id,lesion_mask_path"]
+    for k in range(8):
+        spot = (y - 15 - k) ** 2 + (x - 20) ** 2 < 40
+        picture = np.random.default_rng(k).normal(90, 8, y.shape) + 60 * spot * (k % 2)
+        sitk.WriteImage(sitk.GetImageFromArray(picture.astype(np.uint8)), str(root / f"i{k}.png"))
+        sitk.WriteImage(sitk.GetImageFromArray((spot * (k % 2) * 255).astype(np.uint8)), str(root / f"m{k}.png"))
+        lines.append(f"i{k}.png,{k % 2},p{k},m{k}.png")
+    (root / "labels.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return root
+
+
+def spoil_size(root: Path) -> None:
+    sitk.WriteImage(sitk.GetImageFromArray(np.full((20, 20), 255, np.uint8)), str(root / "m1.png"))
+
+
+def spoil_file(root: Path) -> None:
+    (root / "m1.png").write_bytes(b"no picture")
+
+
+def spoil_image(root: Path) -> None:
+    sitk.WriteImage(sitk.GetImageFromArray(np.full((40, 40), 9, np.uint8)), str(root / "i1.png"))
+
+
+@pytest.mark.parametrize("spoil", [spoil_size, spoil_file, spoil_image])
+def test_check_refuses_what_a_training_refuses_and_in_its_words(tmp_path, spoil):
+    spoil(masks(tmp_path))
+    folder = read_labelled_folder(tmp_path)
+    with pytest.raises(InputError) as refusal:
+        _ = [cleaned(folder, case, Reporter()) for case in read_cases(folder, range(8))]
+    examination = examine(folder)
+    assert examination.refused
+    assert any(str(refusal.value)[:120] in finding.found for finding in examination.findings)
+
+
+def test_check_passes_what_a_training_takes(tmp_path):
+    folder = read_labelled_folder(masks(tmp_path))
+    assert len([cleaned(folder, case, Reporter()) for case in read_cases(folder, range(8))]) == 8
+    assert not examine(folder).refused
+
+
+def test_a_mask_in_another_place_than_its_volume_is_an_error_for_both(tmp_path):
+    array = np.random.default_rng(0).normal(100, 9, (4, 40, 40)).astype(np.float32)
+    scan = sitk.GetImageFromArray(array)
+    outline = sitk.GetImageFromArray((array > 110).astype(np.uint8))
+    for name, image in (("a.nii.gz", scan), ("b.nii.gz", scan + 1.0), ("right.nii.gz", outline)):
+        sitk.WriteImage(image, str(tmp_path / name))
+    rows = "image_path,label,lesion_mask_path\na.nii.gz,1,{}\nb.nii.gz,0,\n"
+    (tmp_path / "labels.csv").write_text(rows.format("right.nii.gz"), encoding="utf-8")
+    assert not examine(read_labelled_folder(tmp_path)).refused
+    outline.SetOrigin((30.0, 0.0, 0.0))
+    sitk.WriteImage(outline, str(tmp_path / "shifted.nii.gz"))
+    (tmp_path / "labels.csv").write_text(rows.format("shifted.nii.gz"), encoding="utf-8")
+    folder = read_labelled_folder(tmp_path)
+    assert "origin" in line(examine(folder), "masks")[1]
+    with pytest.raises(InputError, match="origin"):
+        list(read_cases(folder, range(2)))
+
+
+def test_masks_that_leave_open_what_is_inside_are_warned_of(tmp_path):
+    root = masks(tmp_path)
+    soft = np.linspace(0, 255, 1600).reshape(40, 40).astype(np.uint8)
+    sitk.WriteImage(sitk.GetImageFromArray(soft), str(root / "m1.png"))
+    assert line(found(root), "values of masks")[0] == "warning"
+    (case,) = read_cases(read_labelled_folder(root), [1])
+    assert np.array_equal(case.lesion[0] > 0, soft >= 127.5)
+
+
+def test_what_the_files_and_names_leave_open_is_said(tmp_path):
+    image = sitk.GetImageFromArray(np.random.default_rng(0).integers(0, 99, (4, 40, 40)).astype(np.int16))
+    for name in ("a", "b"):
+        sitk.WriteImage(image + (name == "b"), str(tmp_path / f"{name}.nii"))
+        data = bytearray((tmp_path / f"{name}.nii").read_bytes())
+        data[252:256] = bytes(4)
+        (tmp_path / f"{name}.nii").write_bytes(bytes(data))
+    (tmp_path / "labels.csv").write_text("image_path,label\na.nii,0\nb.nii,1\n", encoding="utf-8")
+    examination = found(tmp_path)
+    assert "sform_code" in line(examination, "what the files leave open")[1]
+    assert "no patient_id" in line(examination, "names")[1]

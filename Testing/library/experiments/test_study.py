@@ -142,25 +142,25 @@ def test_selected_rows_are_run_and_the_table_names_those_that_are_missing(data, 
 
 
 def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been_killed(done, data, tmp_path, monkeypatch):
-    from ClamSegLib.training import trainer as train
+    from ClamSegLib.training.learner import Learner
 
     file = write_study(tmp_path / "study.json", ROWS[:1], ceiling="")
     long = json.loads(file.read_text())
     long["base"]["training"] |= {"steps": 6, "validate_every": 2}
     file.write_text(json.dumps(long))
     assert study(data, file, tmp_path / "whole") == 0
-    step = train.Trainer._step
+    step = Learner.step
 
-    def killed(self: train.Trainer) -> dict[str, float]:
-        if self.at.step == 3:
+    def killed(self: Learner) -> dict[str, float]:
+        if self.steps_done == 3:
             raise KeyboardInterrupt
         return step(self)
 
-    monkeypatch.setattr(train.Trainer, "_step", killed)
+    monkeypatch.setattr(Learner, "step", killed)
     assert study(data, file, tmp_path / "out") == 130
     assert not (tmp_path / "out" / "rows" / "labels.json").exists()
     steps = []
-    monkeypatch.setattr(train.Trainer, "_step", lambda self: (steps.append(self.at.step), step(self))[1])
+    monkeypatch.setattr(Learner, "step", lambda self: (steps.append(self.steps_done), step(self))[1])
     assert study(data, file, tmp_path / "out") == 0
     assert steps == [2, 3, 4, 5], "the steps up to the last kept state are not repeated"
     assert row_of(tmp_path / "out", "labels")["figures"] == row_of(tmp_path / "whole", "labels")["figures"]

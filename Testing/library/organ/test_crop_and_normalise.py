@@ -129,6 +129,20 @@ def test_some_missing_voxels_become_background_with_a_warning():
     assert np.isnan(array[0, 3, 3]), "the caller's array is left alone"
 
 
+def test_what_surrounds_a_ct_becomes_air_and_a_dark_or_partial_surrounding_is_left_alone():
+    array = np.random.default_rng(0).integers(-1000, 300, (4, 40, 40)).astype(np.int16)
+    array[:, :6], array[:, -6:], array[:, :, :6], array[:, :, -6:] = 0, 0, 0, 0
+    cleaned, notes = clean_values(Volume(array))
+    assert cleaned.array.dtype == np.int16
+    assert (cleaned.array[:, 0] == array.min()).all()
+    assert np.array_equal(cleaned.array[:, 6:-6, 6:-6], np.where(array == 0, array.min(), array)[:, 6:-6, 6:-6])
+    assert "constant 0 all around" in notes[0]
+    dark = Volume(np.where(array == 0, -2000, array).astype(np.int16))
+    assert clean_values(dark) == (dark, [])
+    array[:, 0, 20:] = 100
+    assert clean_values(Volume(array))[1] == []
+
+
 @pytest.mark.parametrize(
     ("array", "words"),
     [

@@ -10,7 +10,8 @@ from tiny_model import tiny_model
 from ClamSegLib.imaging.read_write import read_volume, write_volume
 from ClamSegLib.imaging.volume import Volume, canonical
 from ClamSegLib.metrics import dice
-from ClamSegLib.model.config import OrganConfig
+from ClamSegLib.model.config import IntensityConfig, OrganConfig
+from ClamSegLib.organ.crop_and_normalise import clean_values, intensity_scale, normalise
 from ClamSegLib.organ.find_organ import OrganResult, find_organ
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.progress import Reporter
@@ -246,6 +247,7 @@ def test_the_heart_between_the_lungs_is_no_lung(touching):
         ("lungs_ct", "totalsegmentator", "lungs"),
         ("lungs_ct", "body", "searched: body"),
         ("lungs_ct", "whole", "searched: whole image"),
+        ("model:xray-lungs", "central box", "searched: central box"),
         ("body", "body", "lungs"),
     ],
 )
@@ -254,3 +256,16 @@ def test_only_a_mask_of_the_organ_bears_its_name_and_code(own_method, method, na
     organ = replace(LUNGS, method=own_method, name="lungs", terminology=code)
     found = OrganResult(np.ones((1, 2, 2), bool), method, 1.0)
     assert found.label(organ) == (name, code if name == "lungs" else "")
+
+
+@pytest.mark.parametrize("outside", [float("nan"), -7.5, 40.0, 5000.0])
+@pytest.mark.parametrize("z_scored", [False, True])
+def test_a_stripped_brain_is_the_same_whatever_constant_surrounds_it(outside, z_scored):
+    volume, _ = head(stripped=True)
+    rescaled = (volume.array - 290) / 15 if z_scored else volume.array
+    zeros, _ = clean_values(volume)
+    other, _ = clean_values(volume.with_array(np.where(volume.array > 0, rescaled, outside).astype(np.float32)))
+    masks = [find_organ(v, BRAIN).mask for v in (zeros, other)]
+    assert np.array_equal(masks[0], masks[1])
+    seen = [normalise(v.array, intensity_scale(v, masks[0], IntensityConfig())) for v in (zeros, other)]
+    assert np.allclose(seen[0], seen[1], atol=1e-3)

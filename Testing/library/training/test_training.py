@@ -113,7 +113,7 @@ def test_held_out_slices_with_the_map_so_far_are_shown_while_it_runs_and_stay_in
     output = train(phantoms, tmp_path / "model", "--steps", "8", "--config", options)
     told = [e for e in events(output) if e["event"] == "preview"]
     assert [e["step"] for e in told] == [4, 8]
-    assert seen[0].shape == (2 * 160, 4 * 160, 4), "four slices and their maps, large enough to see"
+    assert seen[0].shape == (2 * 160, 4 * 160, 3), "four slices and their maps, large enough to see"
     plain, mapped = seen[-1][:160, :, :3].astype(int), seen[-1][160:, :, :3].astype(int)
     assert (plain[..., 0] == plain[..., 1]).all(), "the slices above are grey"
     assert (mapped[..., 0] > mapped[..., 2]).any(), "the maps below are coloured"
