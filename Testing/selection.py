@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 _STARTS = re.compile(
-    r"\bsubprocess\.\w+\(|\bPopen\(|sys\.executable|\bmultiprocessing\b"  # a process
+    r"\bsubprocess\.\w+\(|\bPopen\(|sys\.executable|#!/|getfixturevalue|\bmultiprocessing\b"  # a process
     r"|\bWorkerProcess\(|\bPageServer\(|\bsync_playwright\b"  # a worker, the page, a browser
     r"|\"(?:checkFolder|startTraining)Button\""  # the panel's check and training, processes of their own
     r"|\bstart_training\b|\brun_training\(|\bTrainer\(|\btune_eta\(|\bcs\.train\(|[\[(]\s*\"(?:train|study|benchmark)\""  # a training
 )
 # Files whose tests convert or measure networks, seconds each.
-_COMPUTING = {"test_engine.py", "test_engine_mnn.py", "test_early_exit.py", "test_export.py"}
+_COMPUTING = {"test_engine.py", "test_engine_mnn.py", "test_export.py"}
 _BROWSER_OR_WORKER = {"browser", "reader", "serve", "server", "real_window"}
 
 

@@ -218,7 +218,7 @@ class _SelfTest:
             drawn[tuple(slice(size // 2, size // 2 + 3) for size in drawn.shape)] = True
             put_segment(result.segmentation, result.volume, SegmentLook(segment_id, "drawn", (213, 94, 0)), drawn)
             self.window_opens()
-            assert Decision.ADDED in result.lesions.decisions().values(), "what was drawn was not taken over"
+            assert Decision.ADDED in result.lesions.decisions().values(), "what was drawn does not count as added"
         assert result.certificate().holds, str(result.certificate())
         self._before = _memory(result)
 

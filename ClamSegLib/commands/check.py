@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ClamSegLib.system.progress import Reporter
 
 if TYPE_CHECKING:
-    from ClamSegLib.datasets.check_dataset import Examination
+    from ClamSegLib.datasets.examination import Examination
 
 NAME = "check"
 HELP = "examine a labelled folder before training: counts, leaks, shortcuts, unreadable files"

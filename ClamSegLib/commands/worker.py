@@ -294,6 +294,6 @@ def _read(request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
         "spacing_known": volume.spacing_known,
         "is_picture": volume.is_picture,
         "modality": volume.modality,
-        "description": volume.description,
+        "description": " ".join(filter(None, (volume.description, volume.body_part))),
         "warnings": list(volume.warnings),
     }

@@ -7,56 +7,18 @@ Every image is decoded once. Findings are 'ok', 'warning' (training runs, its re
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ClamSegLib.datasets.check_images import THUMBNAIL, Seen, read_all, rows_by_path
+from ClamSegLib.datasets.examination import Examination
 from ClamSegLib.datasets.rows import TRAINING_SPLITS, LabelledFolder, Row
 from ClamSegLib.metrics import roc_auc
 from ClamSegLib.system.progress import Reporter
 
 _STRONG_BIAS, _SOME_BIAS = 0.80, 0.65
 _FEW_PATIENTS = 5
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the doctor's table."""
-
-    severity: str
-    check: str
-    found: str
-    advice: str = ""
-
-
-@dataclass
-class Examination:
-    """Everything the doctor saw.
-
-    Attributes:
-        counts: rows by split and class, and patients by split.
-    """
-
-    folder: str
-    classes: list[str]
-    counts: dict[str, dict[str, int]] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-
-    def add(self, severity: str, check: str, found: str, advice: str = "") -> None:
-        """Adds a line to the table."""
-        self.findings.append(Finding(severity, check, found, advice))
-
-    @property
-    def refused(self) -> bool:
-        """Whether training would be refused."""
-        return any(f.severity == "error" for f in self.findings)
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON values."""
-        return {**asdict(self), "refused": self.refused}
 
 
 def examine(folder: LabelledFolder, reporter: Reporter | None = None) -> Examination:

@@ -6,20 +6,17 @@ import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.datasets.check_masks import MaskNotes, check_image
+from ClamSegLib.datasets.examination import Examination
 from ClamSegLib.datasets.rows import LabelledFolder, Row
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
-
-if TYPE_CHECKING:
-    from ClamSegLib.datasets.check_dataset import Examination
 
 THUMBNAIL = 16
 

@@ -14,6 +14,14 @@ from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.system.device import choose_device
 from ClamSegLib.system.progress import KeepWarnings, Reporter, Stopwatch
 
+# What DICOM headers call the parts that models name (PS3.16 annex L, and what stations write).
+_PARTS = (
+    ("chest", "thorax", "lung", "rib", "heart", "whole", "body", "torso"),
+    ("head", "brain", "skull", "neuro", "whole", "body"),
+    ("abdomen", "liver", "kidney", "pelvis", "whole", "body", "torso"),
+    ("knee", "leg", "extremity"),
+)
+
 
 @dataclass(frozen=True)
 class Inspection:
@@ -66,3 +74,14 @@ def _doubts_of_match(volume: Volume, config: ModelConfig) -> Iterator[str]:
         yield f"The volume looks like CT, model {config.name} was made for MRI; the result means little."
     if config.sequence and volume.description and config.sequence.lower() not in volume.description.lower():
         yield f"Model '{config.name}' was made for {config.sequence}; the series is called '{volume.description}'."
+    part = volume.body_part
+    if config.body_part and part and not _same_part(config.body_part, part):
+        yield f"Model '{config.name}' was made for the {config.body_part}; the header calls the body part '{part}'."
+
+
+def _same_part(of_model: str, in_header: str) -> bool:
+    """Whether the header's BodyPartExamined is the model's part, or says nothing of it."""
+    for words in _PARTS:
+        if any(word in of_model.lower() for word in words):
+            return any(word in in_header for word in words)
+    return True  # a part that is not in the list

@@ -92,3 +92,12 @@ def test_models_are_listed_by_names_for_people_and_twins_of_a_name_are_told_apar
         "Infection in chest CT (ct-infection)",
     ]
     assert shown_name({"name": "my-model-2", "display_name": ""}) == "my-model-2"
+
+
+def test_a_lateral_x_ray_is_named_before_the_run() -> None:
+    lateral = VolumeFacts("XR", True, "cxr", 1, False, view="lateral")
+    (told,) = mismatches(config_of("xray-pneumonia"), lateral, AXIAL)
+    assert "lateral" in told
+    assert (
+        mismatches(config_of("xray-pneumonia"), VolumeFacts("XR", True, "cxr", 1, False, view="frontal"), AXIAL) == []
+    )

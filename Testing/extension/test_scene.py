@@ -432,3 +432,17 @@ def test_what_a_volume_is_is_read_from_the_header_or_guessed_from_its_values(sce
     assert facts_of(scene, mr).certain is False
     hierarchy.SetItemAttribute(hierarchy.GetItemByDataNode(mr), "DICOM.Modality", "CT")
     assert (facts_of(scene, mr).modality, facts_of(scene, mr).certain) == ("CT", True)
+
+
+def test_view_and_body_part_of_an_x_ray_come_from_the_dicom_database(scene: Any, monkeypatch: Any) -> None:
+    class Database:
+        def instanceValue(self, uid: str, tag: str) -> str:
+            return {("1.2", "0018,5101"): "LL", ("1.2", "0018,0015"): "KNEE"}.get((uid, tag), "")
+
+    volume = add_volume(scene, values((1, 14, 17)))
+    volume.SetAttribute("DICOM.instanceUIDs", "1.2")
+    assert facts_of(scene, volume).view == ""
+    monkeypatch.setattr(slicer, "dicomDatabase", Database(), raising=False)
+    facts = facts_of(scene, volume)
+    assert facts.view == "lateral"
+    assert "knee" in facts.words

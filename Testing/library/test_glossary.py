@@ -10,7 +10,11 @@ import pytest
 DIALECT = {
     r"\btwo shells\b|\bshells of\b": "branches",
     r"\bthe clam\b": "the twin",
+    r"\btwins differ\b|\bdisagreement of the twins\b": "doubt, or disagreement of the branches",
+    r"\bheard (?:together|with)\b|\bhear each slice\b": "slice smoothing",
+    r"\blevels? by need\b": "early exit",
     r"\bby heart\b": "overfits",
+    r"\bis told better\b|\btold better\b": "is more likely where",
     r"\bdataset doctor\b": "dataset check",
     r"\bgone on with\b|\btaken over\b|\btake it up\b": "resumed",
     r"\bunheard\b": "suppressed",

@@ -310,7 +310,7 @@ def test_after_a_failed_step_the_others_run_all_the_same_and_every_failure_is_na
 
     monkeypatch.setattr(run, "call", call)
     assert run.main(["test"]) == 2
-    assert [words[1] for words in started] == ["ruff", "ruff", "mypy", "pytest", "pytest"]
+    assert [words[1] for words in started] == ["ruff", "ruff", "mypy", "mkdocs", "pytest", "pytest"]
     said = [line for line in capsys.readouterr().out.splitlines() if "FAILED" in line]
     assert [line.partition("FAILED ")[2].split(" -")[0] for line in said] == [
         "(2): mypy",

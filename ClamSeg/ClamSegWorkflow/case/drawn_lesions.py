@@ -75,8 +75,7 @@ def _is_same(parts: np.ndarray, box: Box, part: int, lesion: FoundLesion) -> boo
 def _drawn(parts: np.ndarray, which: set[int], found: FoundLesion | None, decision: Decision) -> DrawnLesion:
     mask = np.isin(parts, list(which))
     box = box_of(mask)
-    if box is None:
-        raise ValueError("a drawn part has no voxel")
+    assert box is not None  # a part that was found has voxels
     part = np.array(mask[box])
     if found is not None:
         return DrawnLesion(found, decision, box, part, found.peak_index)

@@ -102,6 +102,12 @@ def mismatches(config: dict[str, Any], facts: VolumeFacts, ijk_to_ras: np.ndarra
                 name=name, part=part, body_part=body_part(facts)
             )
         )
+    if facts.view in ("lateral", "oblique"):
+        found.append(
+            _(
+                "The header calls this X-ray {view}; the model '{name}' learned frontal ones, and the result means nothing."
+            ).format(view=facts.view, name=name)
+        )
     acquired = acquisition_plane(ijk_to_ras)
     if facts.n_slices > 1 and acquired and acquired != config.get("plane", "axial"):
         found.append(

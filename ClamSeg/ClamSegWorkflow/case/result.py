@@ -76,7 +76,7 @@ class Result:
                 self.scene.RemoveNode(node)
 
     def map_node(self, kind: str) -> Any:
-        """The volume of a map, None where it is gone; that of doubt is made from the probability when first wanted."""
+        """The volume of a map, None where it is gone; that of doubt is made from the probability where a scene of before has none."""
         node, probability = map_of(self.segmentation, kind), map_of(self.segmentation, PROBABILITY)
         if node is None and kind == DOUBT and probability is not None:
             from ClamSegLib.segmentation.lesions import doubt_of

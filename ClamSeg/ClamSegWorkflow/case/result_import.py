@@ -17,7 +17,7 @@ from ClamSegWorkflow.case.result import REVIEW, VOLUME, Result
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.certificate import Certificate
 from ClamSegWorkflow.scene.geometry import GeometryRecord, record_geometry, unchanged
-from ClamSegWorkflow.scene.overlays import PROBABILITY, STRONGEST, add_map, map_array, map_of
+from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY, STRONGEST, add_map, map_array, map_of
 from ClamSegWorkflow.scene.regrid import count_as_volume
 from ClamSegWorkflow.scene.scan_facts import reading_of
 from ClamSegWorkflow.scene.segments import SegmentLook, add_segmentation, put_segment, segment_mask, write_provenance
@@ -81,6 +81,7 @@ def import_result(
                 put_segment(segmentation, volume, looks[0], labels > 0)
                 organ_behind_lesions(segmentation, "organ")
             added.append(add_map(scene, volume, segmentation, probability, PROBABILITY))
+            added.append(result.map_node(DOUBT))
             if strongest is not None:
                 added.append(add_map(scene, volume, segmentation, strongest, STRONGEST))
             grid = grid_of(record, volume, config["modality"] == "XR")

@@ -9,8 +9,10 @@ from labelled_phantoms import write_phantoms
 
 from ClamSegLib.cli import main
 from ClamSegLib.datasets.cases import cleaned, read_cases
-from ClamSegLib.datasets.check_dataset import Examination, examine
-from ClamSegLib.datasets.labelled_folder import read_labelled_folder
+from ClamSegLib.datasets.check_dataset import examine
+from ClamSegLib.datasets.examination import Examination
+from ClamSegLib.datasets.labelled_folder import LabelledFolder, read_labelled_folder
+from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
@@ -147,12 +149,17 @@ def spoil_image(root: Path) -> None:
     sitk.WriteImage(sitk.GetImageFromArray(np.full((40, 40), 9, np.uint8)), str(root / "i1.png"))
 
 
+def all_cleaned(folder: LabelledFolder) -> list[Volume]:
+    """The images and masks as a training reads them."""
+    return [cleaned(folder, case, Reporter()) for case in read_cases(folder, range(8))]
+
+
 @pytest.mark.parametrize("spoil", [spoil_size, spoil_file, spoil_image])
 def test_check_refuses_what_a_training_refuses_and_in_its_words(tmp_path, spoil):
     spoil(masks(tmp_path))
     folder = read_labelled_folder(tmp_path)
     with pytest.raises(InputError) as refusal:
-        _ = [cleaned(folder, case, Reporter()) for case in read_cases(folder, range(8))]
+        all_cleaned(folder)
     examination = examine(folder)
     assert examination.refused
     assert any(str(refusal.value)[:120] in finding.found for finding in examination.findings)
@@ -160,7 +167,7 @@ def test_check_refuses_what_a_training_refuses_and_in_its_words(tmp_path, spoil)
 
 def test_check_passes_what_a_training_takes(tmp_path):
     folder = read_labelled_folder(masks(tmp_path))
-    assert len([cleaned(folder, case, Reporter()) for case in read_cases(folder, range(8))]) == 8
+    assert len(all_cleaned(folder)) == 8
     assert not examine(folder).refused
 
 

@@ -240,7 +240,16 @@ def test_the_rank_correlation_is_one_for_the_same_order_and_needs_five_rows():
 
 
 def test_the_studies_of_the_documents_can_be_read(repository):
-    files = sorted((repository / "docs" / "study").glob("*.json"))
+    files = sorted((repository / "docs" / "research" / "study").glob("*.json"))
     assert files
     for file in files:
         assert read_study(file).rows
+
+
+def test_a_study_file_with_the_names_of_earlier_versions_reads_the_same(tmp_path):
+    today = write_study(
+        tmp_path / "today.json", [{"name": "a", "description": "words", "eval_split": "dev"}], ceiling=""
+    )
+    before = tmp_path / "before.json"
+    before.write_text(today.read_text().replace('"description"', '"shows"').replace('"eval_split"', '"judged_on"'))
+    assert read_study(before) == read_study(today)

@@ -95,7 +95,7 @@ def test_a_start_that_is_not_trained_yet_is_trained_first(data, tmp_path):
 
 def test_kept_patients_of_every_group_are_seen_by_no_training(data):
     folder = read_labelled_folder(data)
-    groups = tuple(PatientGroup(g["name"], tuple(g["patients"]), g["judged"]) for g in GROUPS)
+    groups = tuple(PatientGroup(g["name"], tuple(g["patients"]), g["eval_patients"]) for g in GROUPS)
     of = {name: with_groups(folder, groups, name, 0) for name in ("old", "new")}
     learned = {name: {r.patient_id for r in of[name].rows if r.split == "train"} for name in of}
     kept = {r.patient_id for r in of["old"].rows if r.split in ("old", "new")}

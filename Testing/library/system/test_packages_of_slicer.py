@@ -98,7 +98,7 @@ def test_the_worker_says_that_all_is_there_segments_and_writes_dicom_seg(
 def test_a_training_ends_with_a_model_and_says_first_that_no_curves_are_drawn(
     slicer: Slicer, data: Path, tmp_path: Path
 ) -> None:
-    small = ["--steps", "6", "--rounds", "1", "--features", "4,8,8", "--image-size", "32", "--batch-pairs", "2"]
+    small = ["--steps", "6", "--features", "4,8,8", "--image-size", "32", "--batch-pairs", "2"]
     small += ["--organ", "whole", "--device", "cpu", "--progress", "json"]
     output = tmp_path / "model"
     run = slicer.call("-m", "ClamSegLib", "train", str(data / "labelled"), "--output", str(output), *small)
