@@ -30,8 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Measures and prints; exit code 0."""
-    import torch
-
     from ClamSegLib.experiments.benchmark import BenchmarkOptions, run_benchmark
     from ClamSegLib.model.registry import find_model
     from ClamSegLib.system.atomic_output import whole_folder
@@ -42,8 +40,6 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     find_model(arguments.model)
     if arguments.repetitions < 1 or arguments.slices < 2:
         raise InputError("--repetitions must be at least 1 and --slices at least 2.")
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
     options = BenchmarkOptions(
         device=arguments.device,
         model=arguments.model,

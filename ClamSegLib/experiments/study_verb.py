@@ -26,16 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Runs the missing rows; 0, or 1 if any row failed, else 2 if any was bad."""
-    import torch
-
     from ClamSegLib.datasets.labelled_folder import read_labelled_folder
     from ClamSegLib.experiments.study import StudyRequest, run_study
     from ClamSegLib.experiments.study_file import read_study
     from ClamSegLib.system.device import choose_device
     from ClamSegLib.training.request import words_for_card
 
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
     study = read_study(arguments.file)
     if arguments.data is None and not study.data:
         raise InputError(f"{arguments.file.name} names no data; say the labelled folder with --data.")

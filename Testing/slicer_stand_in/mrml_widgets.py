@@ -71,7 +71,6 @@ class qMRMLNodeComboBox(QWidget):
         self._flags |= {"selectNodeUponCreation": True}
         self._none_display = "None"
         self._ids: list[str] = []
-        self._attributes: dict[str, tuple[str, Any]] = {}
         self._current_id = ""
         self._refreshing = False
         self._filter = qMRMLSortFilterProxyModel(self)
@@ -122,18 +121,8 @@ class qMRMLNodeComboBox(QWidget):
         for kind in self._types:
             if not node.IsA(kind) or (not children and node.GetClassName() != kind):
                 continue
-            if children and any(node.IsA(hidden) for hidden in self._hidden_types):
-                return False
-            return self._has_attribute(node, kind)
+            return not (children and any(node.IsA(hidden) for hidden in self._hidden_types))
         return False
-
-    def _has_attribute(self, node: Any, kind: str) -> bool:
-        """As in Slicer, a node that lacks the attribute altogether is not offered either."""
-        if kind not in self._attributes:
-            return True
-        name, value = self._attributes[kind]
-        has = node.GetAttribute(name)
-        return has is not None and (value is None or has == str(value))
 
     def _refresh(self) -> None:
         """The list again, the choice kept; a choice that is gone falls to None or the first node."""
@@ -207,11 +196,6 @@ class qMRMLNodeComboBox(QWidget):
 
     def nodeCount(self) -> int:
         return len([each for each in self._ids if each])
-
-    def addAttribute(self, kind: str, name: str, value: Any = None) -> None:
-        if kind in self._types:
-            self._attributes[kind] = (name, value)
-            self._refresh()
 
     # Properties
 
