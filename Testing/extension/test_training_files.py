@@ -318,7 +318,7 @@ def test_a_training_killed_before_its_first_validation_can_be_gone_on_with_and_s
     wait_for(lambda: watch.state() is TrainingState.KILLED)
     assert not (models / "early" / "state" / "state.safetensors").exists()
     assert started.can_go_on("early")
-    assert "not validated yet; Go on begins it again" in watch.progress.sentence(can_go_on=True)
+    assert "not validated yet; Resume begins it again" in watch.progress.sentence(can_go_on=True)
     started.go_on("early")
     again = Watch(started, "early")
     wait_for(lambda: again.state().is_over)
