@@ -23,9 +23,11 @@ def input_panel(page: Any) -> None:
             v3.VTooltip("{{ sample.about }}", activator="parent", location="bottom", max_width=360)
     with html.Div(v_if=("scans.length",), classes="d-flex flex-wrap ga-1 my-1", id="scans"):
         v3.VChip(
-            "{{ scan.segmented ? '\u2713 ' : '' }}{{ scan.name }}", v_for="(scan, index) in scans", key="index", size="small",
-            closable=True, color=("index === scan_index ? 'primary' : ''",), click=(section.show, "[index]"),
-            click_close=(section.close, "[index]"),
+            "{{ scan.segmented ? '\u2713 ' : '' }}{{ scan.name }}", v_for="(scan, index) in scans", key="scan.id", size="small",
+            closable=True, color=("index === scan_index ? 'primary' : ''",), click=(section.show, "[scan.id]"),
+            click_close=(section.close, "[scan.id]"),
+            # A chip hides itself on its x; whether the scan goes is for the reader's answer to say.
+            model_value=("true",), update_modelValue="void 0",
         )  # fmt: skip
     html.Div(
         "{{ warning }}", v_for="(warning, k) in scan_warnings", key="k", classes="text-caption text-amber-lighten-2"
