@@ -56,9 +56,14 @@ def _own_files(section: Any) -> None:
         with html.Div(classes="d-flex align-center"):
             with v3.VBtn(
                 icon=True, size="x-small", variant="text", click=section.list_parent, disabled=("!folder_has_parent",),
-                id="folder-up",
+                id="folder-up", raw_attrs=[f'aria-label="{_("Up")}"'],
             ):  # fmt: skip
                 v3.VIcon("mdi-arrow-up")
+            with v3.VBtn(
+                icon=True, size="x-small", variant="text", click=section.list_again, id="folder-again",
+                raw_attrs=[f'aria-label="{_("List again")}"'],
+            ):  # fmt: skip
+                v3.VIcon("mdi-refresh")
             html.Span("{{ folder_words }}", classes="text-body-2")
             v3.VSpacer()
             v3.VBtn(

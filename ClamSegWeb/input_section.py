@@ -70,6 +70,7 @@ class InputSection:
             }
         )  # fmt: skip
         self.list_folder(None)
+        self._state.change("open_files")(self._files_unfolded)
 
     # Opening
 
@@ -269,6 +270,14 @@ class InputSection:
             "{n} more are not listed; name the file when you start the page, or choose a folder with fewer files."
         )
         self._state.folder_rest = words.format(n=rest) if rest else ""
+
+    def list_again(self) -> None:
+        """What lies in the folder now."""
+        self.list_folder(self._folder)
+
+    def _files_unfolded(self, **_state: Any) -> None:
+        if self._state.open_files == "own" and self._page.roots.folders:
+            self.list_again()
 
     def list_parent(self) -> None:
         """One folder up, not above the chosen ones."""

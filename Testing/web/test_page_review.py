@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from page_reader import LESION, SLICES, SOLID, PageReader, count
+from page_reader import LESION, ORGAN, SLICES, SOLID, PageReader, count
 from page_scans import write_brain
 from page_server import PageServer
 
@@ -157,6 +157,29 @@ def test_edit_decides_nothing_by_itself_and_one_undo_takes_a_drawing_back(review
     review.click("undo-button")
     review.until("n => window.trame.state.get('lesion_rows').find(r => r.number === n).state === 'undecided'", number)
     assert rows(review) == before
+
+
+def test_surfaces_stay_in_the_3d_view_through_drawing_and_the_decisions_after_it(review: PageReader) -> None:
+    review.holds("solid", True)
+    shown = review.count_until(SOLID, ORGAN, lambda n: n > 300)
+    review.click("edit-button")
+    review.holds("tool", "paint")
+    review.drag("Red", (0.42, 0.4), (0.58, 0.4), (0.58, 0.5))
+    review.click("drawing-done")
+    review.holds("tool", "")
+    review.count_until(SOLID, ORGAN, lambda n: n > shown / 2)
+    review.click("undo-button")
+    review.until("() => window.trame.state.get('lesion_rows').every(r => r.state === 'undecided')")
+    review.still(SOLID)
+    assert review.count(SOLID, ORGAN) > shown / 2
+    review.click("decide-accepted")
+    review.until("() => window.trame.state.get('lesion_rows').some(r => r.state === 'accepted')")
+    review.still(SOLID)
+    assert review.count(SOLID, ORGAN) > shown / 2
+    review.click("solid-button")
+    review.count_until(SOLID, ORGAN, lambda n: n < 50)
+    review.click("solid-button")
+    review.count_until(SOLID, ORGAN, lambda n: n > shown / 2)
 
 
 def test_undo_takes_back_the_last_step_also_where_it_labelled_a_slice(review: PageReader) -> None:
