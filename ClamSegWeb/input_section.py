@@ -66,7 +66,7 @@ class InputSection:
                 ],
                 "scans": [], "scan_index": -1, "scan_facts": "", "scan_warnings": [], "opening": "", "is_picture_shown": False, "windows": [],
                 "folder_words": "", "folder_entries": [], "folder_rest": "", "folder_has_parent": False,
-                "has_roots": bool(page.roots.folders),
+                "is_dicom": False, "has_roots": bool(page.roots.folders),
             }
         )  # fmt: skip
         self.list_folder(None)
@@ -226,6 +226,7 @@ class InputSection:
             describe(facts_of(self._page.views.scene, current.scan.volume)) if current is not None else ""
         )
         self._state.windows = self._windows()
+        self._state.is_dicom = current is not None and current.is_dicom
         self._state.is_picture_shown = current is not None and current.scan.is_picture
         self._state.scan_warnings = list(current.scan.warnings) if current is not None else []
 
@@ -237,7 +238,7 @@ class InputSection:
             return
         volume, result = self.current.scan.volume, self.current.result
         if name == _MODEL_WINDOW and result is not None:
-            show_model_window(result)
+            show_model_window(result, asked=True)
         elif name in _CT_WINDOWS_HU:
             centre, width = _CT_WINDOWS_HU[name]
             set_window(volume, centre - width / 2, centre + width / 2)

@@ -104,6 +104,19 @@ def test_closing_a_notice_leaves_the_others_to_be_read(reader: PageReader) -> No
     reader.is_told("renamed")
 
 
+def test_what_comes_into_a_folder_later_is_listed_too(reader: PageReader, scans: Path) -> None:
+    assert "later.nii.gz" not in listed(reader)
+    later = write_brain(scans / "later.nii.gz", slice(24, 28))
+    try:
+        reader.click("folder-again")
+        reader.until("() => window.trame.state.get('folder_entries').some(each => each.name === 'later.nii.gz')")
+    finally:
+        later.unlink()
+    reader.click("own-files")
+    reader.click("own-files")
+    reader.until("() => window.trame.state.get('folder_entries').every(each => each.name !== 'later.nii.gz')")
+
+
 def test_a_file_of_the_folder_list_opens_with_its_name_and_pictures(reader: PageReader) -> None:
     entry(reader, "brain größe.nii.gz").click()
     reader.shows("brain größe")
@@ -152,6 +165,7 @@ def test_a_folder_is_uploaded_and_opened_as_a_series(reader: PageReader, scans: 
     reader.tab.locator("#upload-folder").set_input_files(scans / "brain series")
     reader.until("() => window.trame.state.get('scans').length === 1")
     assert reader.words("scan-facts") == "MRI, head, FLAIR, 8 slices"
+    assert reader.words("scan-name") == "brain series"
 
 
 def test_an_upload_that_is_no_scan_is_told(reader: PageReader, scans: Path) -> None:
