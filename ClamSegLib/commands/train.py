@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task", choices=("lesion", "organ"), help="organ learns from organ_mask_path (default lesion)"
     )
-    parser.add_argument("--objective", choices=("clam", "paper"))
+    parser.add_argument("--objective", choices=("clam", "paper", "normative"))
     parser.add_argument("--supervision", choices=("labels", "masks"))
     parser.add_argument("--mosaic", choices=("superpixel", "none"))
     parser.add_argument("--eta", help="probability that a diseased slice shows the lesion, or 'tune'")
@@ -121,7 +121,7 @@ def train(arguments: argparse.Namespace, words: Sequence[str], reporter: Reporte
     from ClamSegLib.system.device import choose_device
     from ClamSegLib.training.request import TrainingRequest, words_for_card
     from ClamSegLib.training.run import run_training
-    from ClamSegLib.training.setup import fine_tuning_config, new_model_config, read_config_file
+    from ClamSegLib.training.setup import fine_tuning_config, new_model_config, objective_of, read_config_file
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -146,10 +146,14 @@ def train(arguments: argparse.Namespace, words: Sequence[str], reporter: Reporte
         if arguments.features or arguments.image_size:
             raise InputError("--features and --image-size belong to the starting model; leave them out with --init.")
         initial = find_model(arguments.init)
-        config = fine_tuning_config(load_model(initial).config, folder, name, training.task)
+        start = load_model(initial).config
+        config = fine_tuning_config(start, folder, name, training.task)
+        training = objective_of(start, training, reporter)
     else:
         changes = _model_changes(arguments, for_model)
-        config = new_model_config(folder, name, arguments.modality or "", changes, training.task, arguments.features)
+        config = new_model_config(
+            folder, name, arguments.modality or "", changes, training.task, arguments.features, training.objective
+        )
     about = {"data": arguments.about_data or "", "licence": arguments.licence or "", "limits": arguments.limits or ""}
     request = TrainingRequest(
         folder,
