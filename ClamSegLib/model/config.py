@@ -54,10 +54,8 @@ class NetworkConfig:
             and all(k % 2 == 1 and 1 <= k <= 15 for k in self.kernel_sizes),
             f"kernel_sizes {self.kernel_sizes} must be {len(self.features)} odd numbers up to 15, one per level.",
         )
-        _require(
-            all(0 <= i <= depth for i in self.repeat_levels),
-            f"repeat_levels {self.repeat_levels} must lie in 0..{depth}.",
-        )
+        repeats = self.repeat_levels
+        _require(all(0 <= i <= depth for i in repeats), f"repeat_levels {repeats} must lie in 0..{depth}.")
         _require(2 <= self.classes <= 64, f"classes {self.classes} must be 2 to 64: background and conditions.")
         _require(
             self.branches in (1, 2) and self.in_channels >= 1, "branches must be 1 or 2 and in_channels at least 1."
@@ -158,14 +156,12 @@ class NormativeConfig:
     sha256: str = ""
 
     def __post_init__(self) -> None:
-        _require(self.frame in ("crop", "box"), f"normative frame '{self.frame}' must be crop or box.")
-        _require(
-            self.standardised in ("volume", "slice"),
-            f"normative standardised '{self.standardised}' must be volume or slice.",
-        )
-        _require(16 <= self.size <= 96, f"normative size {self.size} must be 16 to 96.")
-        _require(1 <= self.nodes <= 25, f"normative nodes {self.nodes} must be 1 to 25.")
-        _require(0.1 <= self.smoothing <= 8, f"normative smoothing {self.smoothing} must be 0.1 to 8.")
+        for name, words in {"frame": ("crop", "box"), "standardised": ("volume", "slice")}.items():
+            value = getattr(self, name)
+            _require(value in words, f"normative {name} '{value}' must be one of {', '.join(words)}.")
+        for name, (low, high) in {"size": (16, 96), "nodes": (1, 25), "smoothing": (0.1, 8)}.items():
+            value = getattr(self, name)
+            _require(low <= value <= high, f"normative {name} {value} must be {low} to {high}.")
 
 
 @dataclass(frozen=True)
@@ -312,17 +308,11 @@ class ModelConfig:
             _require(shape_fits, "odds_normal must hold one number per branch, head and condition.")
             odds = [value for branch in self.odds_normal for head in branch for value in head]
             _require(all(value >= 0 for value in odds), "odds_normal must hold numbers not below 0.")
-        channels = 1 if self.normative is None else 3
-        _require(
-            self.network.in_channels == channels,
-            f"in_channels {self.network.in_channels} must be {channels} {'without' if channels == 1 else 'with'} a normative map.",
-        )
-        _require(self.normative is None or self.task == "lesion", "normative belongs to lesion models only.")
-        _require(
-            not self.calibration
-            or (len(self.calibration) == len(self.conditions) and all(scale > 0 for _, scale in self.calibration)),
-            "calibration must hold a shift and a scale above 0 per condition.",
-        )
+        channels, came = 1 if self.normative is None else 3, self.network.in_channels
+        _require(came == channels, f"in_channels {came} must be 3 with a normative map, else 1.")
+        _require(channels == 1 or self.task == "lesion", "normative belongs to lesion models only.")
+        fits = len(self.calibration) in (0, len(self.conditions)) and all(scale > 0 for _, scale in self.calibration)
+        _require(fits, "calibration must hold a shift and a scale above 0 per condition.")
         _require(
             self.refinement is None or len(self.refinement.limit) == len(self.conditions),
             "refinement must hold one table per condition.",

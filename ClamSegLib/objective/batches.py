@@ -167,7 +167,11 @@ def augment(
     if training.augmentation == 0:
         return slices
     if slices.image.shape[1] > 1:
-        return augment_channels(slices, training.augmentation, training.flip, generator)
+        maps = torch.cat([slices.target, slices.weight], dim=1)
+        image, maps, organ = augment_channels(
+            slices.image, maps, slices.organ, training.augmentation, training.flip, generator
+        )
+        return replace(slices, image=image, organ=organ, target=maps[:, :-1], weight=maps[:, -1:])
     strength = AugmentationStrength().scaled(training.augmentation, flip=training.flip)
     side, device = slices.image.shape[-1], slices.image.device
     drawn = [Augmentation.sample(n, side, generator, device, strength=strength) for n in sizes or (len(slices.image),)]

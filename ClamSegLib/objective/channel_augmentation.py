@@ -6,16 +6,10 @@ channels and an offset for those that a brighter image moves (x and z, not left 
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
-
-if TYPE_CHECKING:
-    from ClamSegLib.objective.batches import Slices
 
 TURN = float(np.deg2rad(15.0))
 ZOOM = 0.15  # largest, as a logarithm; the stretch is half of it
@@ -24,27 +18,31 @@ GAIN = 0.1  # standard deviation of the logarithm
 OFFSET = 0.1  # standard deviation, in the unit of the network's input
 
 
-def augment_channels(slices: Slices, strength: float, flip: bool, generator: torch.Generator) -> Slices:
-    """The slices with one random change each.
+def augment_channels(
+    image: Tensor, maps: Tensor, organ: Tensor, strength: float, flip: bool, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Image, maps and organ of slices with one random change each; 0 where a slice does not reach.
 
     Args:
-        slices: image (B,3,S,S) of x, z and m.
+        image: (B,3,S,S) of x, z and m.
+        maps: (B,K,S,S) that move along.
+        organ: (B,S,S) bool.
         strength: 0 (nothing) to 1.
         flip: left and right may change places; m of a flipped slice is the flipped m.
         generator: on the CPU.
     """
-    n, device = len(slices.image), slices.image.device
+    n, device = len(image), image.device
     theta = _theta(n, strength, flip, generator).to(device)
-    parts = [slices.image, slices.target, slices.weight, slices.organ[:, None].float()]
-    grid = affine_grid(theta, [n, 1, *slices.image.shape[-2:]], align_corners=False)
+    parts = [image, maps, organ[:, None].float()]
+    grid = affine_grid(theta, [n, 1, *image.shape[-2:]], align_corners=False)
     moved = grid_sample(torch.cat(parts, 1), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    image, target, weight, inside = torch.split(moved, [part.shape[1] for part in parts], dim=1)
+    image, maps, inside = torch.split(moved, [part.shape[1] for part in parts], dim=1)
     organ = inside[:, 0] > 0.5
     gain, offset = torch.randn(2, n, 1, 1, 1, generator=generator).to(device) * strength
     moves = torch.ones(1, image.shape[1], 1, 1, device=device)
     moves[:, 2:] = 0
     image = image * (GAIN * gain).exp() + OFFSET * offset * moves * organ[:, None]
-    return replace(slices, image=image, organ=organ, target=target, weight=weight)
+    return image, maps, organ
 
 
 def _theta(n: int, strength: float, flip: bool, generator: torch.Generator) -> Tensor:

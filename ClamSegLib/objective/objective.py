@@ -125,8 +125,7 @@ class Objective:
 
     def _taught(self, taught: tuple[Slices, ...], logits: list[Logits]) -> Tensor:
         """Term 1, mean over branches and heads."""
-        t = self.training
-        soft = t.objective == "normative" and t.supervision == "labels" and t.task == "lesion"
+        soft = self.training.follows_normative_map
         losses = [
             self.soft(head, slices.target, slices.weight, slices.organ)
             if soft

@@ -126,3 +126,8 @@ class TrainingConfig:
                 raise InputError(f"{name} {getattr(self, name)} is out of range; allowed is {low} to {high}.")
         if self.steps == 0 and self.minutes == 0:
             raise InputError("Neither steps nor minutes is given; name one of them.")
+
+    @property
+    def follows_normative_map(self) -> bool:
+        """Whether diseased slices are taught what the normative map tells."""
+        return self.task == "lesion" and self.objective == "normative" and self.supervision == "labels"

@@ -129,10 +129,6 @@ def validate(twin: TwinUNet, source: CropSource, training: TrainingConfig) -> Va
     """Judges `twin` (in evaluation mode) on held-out slices of both classes."""
     if training.task == "organ" or training.supervision == "masks":
         return _validate_with_masks(twin, source, training)
-    if source.crops.told is not None:
-        from ClamSegLib.training.fit_calibration import validate_told
-
-        return validate_told(twin, source, training)
     scores = _Scores(twin, source)
     log_normal = scores.log_odds_of_normal(training.normal_share)
     ratios = [log_ratio(p, log_normal) for p in scores.pixels]

@@ -11,7 +11,8 @@ from ClamSegLib.imaging.read_write import read_volume, write_volume
 from ClamSegLib.imaging.volume import Volume, canonical
 from ClamSegLib.metrics import dice
 from ClamSegLib.model.config import IntensityConfig, OrganConfig
-from ClamSegLib.organ.crop_and_normalise import clean_values, intensity_scale, normalise
+from ClamSegLib.organ.clean_values import clean_values
+from ClamSegLib.organ.crop_and_normalise import intensity_scale, normalise
 from ClamSegLib.organ.find_organ import OrganResult, find_organ
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.progress import Reporter
