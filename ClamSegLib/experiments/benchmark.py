@@ -247,7 +247,7 @@ def against_slice_loop(options: BenchmarkOptions) -> dict[str, Any]:
     window = IntensityConfig("window_hu", -1000.0, 400.0)
 
     def ours() -> None:
-        run_network(prepare(volume, everything, model.config), model, SegmentOptions(device="cpu"))
+        run_network(prepare(volume, everything, model.config, model.normative), model, SegmentOptions(device="cpu"))
 
     def loop() -> None:
         slice_loop(volume.array, branch, model.config.image_size, window.low, window.high)
