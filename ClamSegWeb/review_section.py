@@ -172,6 +172,8 @@ class ReviewSection:
         self.stop_drawing()
         if abs(self.result.lesions.threshold - float(threshold)) > 1e-9:
             self.result.set_threshold(float(threshold))
+        else:  # dragged back: the marks, mere outlines meanwhile, are filled again
+            self.result.preview_threshold(self.result.lesions.threshold)
         self.refresh()
 
     # Decisions

@@ -1,4 +1,4 @@
-"""Every image of a labelled folder read once for the dataset doctor, with its masks."""
+"""Every image of a labelled folder read once for the dataset check, with its masks."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def _images_of(folder: Path, warnings: list[str]) -> list[Path]:
     walk = _Walk(folder)
     found = walk.images_below(folder)
     if walk.passed_links:
-        warnings.append(f"{folder.name}: {walk.passed_links} links to what is there already were passed over.")
+        warnings.append(f"{folder.name}: links to what is there already were passed over ({walk.passed_links}).")
     return found
 
 

@@ -1,4 +1,4 @@
-"""What the dataset doctor says: findings, and whether a training would be refused."""
+"""What the dataset check says: findings, and whether a training would be refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor's table."""
+    """One line of the table."""
 
     severity: str
     check: str
@@ -18,7 +18,7 @@ class Finding:
 
 @dataclass
 class Examination:
-    """Everything the doctor saw.
+    """Everything that was seen.
 
     Attributes:
         counts: rows by split and class, and patients by split.

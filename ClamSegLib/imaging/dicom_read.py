@@ -57,6 +57,7 @@ def read_dicom(path: Path, *, series: str | None = None) -> Volume:
     chosen = without_localisers(chosen, notes)
     for file, header in zip(chosen.files, chosen.headers, strict=True):
         _refuse_other_kinds(file, header)
+    _refuse_odd_series(chosen.files[0], chosen.headers[0])
     if _is_projection(chosen):
         return _read_projection(chosen, path, notes)
     return _read_stack(chosen, path, notes)
@@ -68,6 +69,10 @@ def _refuse_other_kinds(path: Path, header: Any) -> None:
         raise InputError(f"{path} is a DICOM {modality} object, not an image; name the image series.")
     if header.get("SamplesPerPixel") not in (None, "", 1):
         raise InputError(f"{path} is a colour DICOM image; grey values are needed.")
+
+
+def _refuse_odd_series(path: Path, header: Any) -> None:
+    """What holds for all files of a series, by its first one."""
     if str(header.get("PhotometricInterpretation", "")) == "PALETTE COLOR":
         raise InputError(f"{path} is a DICOM image in colours of a palette; grey values are needed.")
     if "MOSAIC" in image_type(header):

@@ -183,6 +183,8 @@ def scan_folder(folder: Path) -> tuple[list[Series], LeftOut]:
     damaged, others = [], []
     seen: set[Path] = set()
     for path in sorted(p for p in Path(folder).rglob("*") if p.is_file() and not p.name.startswith(".")):
+        if path.name.upper() == "DICOMDIR":  # the contents of a disc, no image
+            continue
         if path.is_symlink():  # a slice and a link to it are one slice
             if (target := path.resolve()).is_relative_to(Path(folder).resolve()) or target in seen:
                 continue

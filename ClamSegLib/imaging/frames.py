@@ -81,8 +81,8 @@ def straightened(volume: Volume, path: Path, axes: Floats | None = None) -> Volu
     if drift > allowed:
         raise InputError(
             f"{path} is a tilted (sheared) stack: its axes are not at right angles, and straightening them would move voxels "
-            f"by {drift:.1f} mm (up to {allowed:.1f} is taken for rounding). Load it in Slicer, harden a straight transform or "
-            "resample it (Resample Scalar/Vector/DWI Volume), and save it."
+            f"by {drift:.1f} mm (up to {allowed:.1f} is taken for rounding). Resample it to straight axes in Slicer (Resample "
+            "Scalar/Vector/DWI Volume) and save it."
         )
     return replace(volume, direction=tuple(float(v) for v in direction.ravel()))
 
@@ -92,7 +92,7 @@ def nifti_axes(reader: SimpleITK.ImageFileReader) -> Floats | None:
     if _code(reader, "sform_code") <= 0:
         return None
     rows = [_numbers(reader.GetMetaData(f"srow_{axis}"))[:3] for axis in "xyz"]
-    axes = np.diag([-1.0, -1.0, 1.0]) @ np.asarray(rows, float)
+    axes = np.diag([-1.0, -1.0, 1.0]) @ np.asarray(rows, float) * _unit_mm(reader)
     return axes if np.isfinite(axes).all() else None
 
 
@@ -157,7 +157,13 @@ def _two_frames(volume: Volume, by_qform: tuple[Floats, Floats], by_sform: tuple
 
 def _origin(reader: SimpleITK.ImageFileReader, form: str) -> Floats:
     names = ("srow_x", "srow_y", "srow_z") if form == "sform" else ("qoffset_x", "qoffset_y", "qoffset_z")
-    return np.asarray([_numbers(reader.GetMetaData(name))[-1] for name in names]) * (-1.0, -1.0, 1.0)
+    place = np.asarray([_numbers(reader.GetMetaData(name))[-1] for name in names])
+    return place * (-1.0, -1.0, 1.0) * _unit_mm(reader)
+
+
+def _unit_mm(reader: SimpleITK.ImageFileReader) -> float:
+    """Millimetres of the unit that a NIfTI counts lengths in; the lowest three bits of its field tell it."""
+    return {1: 1000.0, 3: 0.001}.get(_code(reader, "xyzt_units") & 7, 1.0)
 
 
 def _qform(reader: SimpleITK.ImageFileReader, path: Path) -> tuple[Floats, Floats] | None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ClamSegLib.imaging.frames import grid_difference
 from ClamSegLib.imaging.read_write import read_volume
-from ClamSegLib.imaging.volume import Array, Volume, canonical
+from ClamSegLib.imaging.volume import Array, Volume, canonical, lies_around
 from ClamSegLib.system.errors import InputError
 
 # A drawn mask has few values: outside and some segments. More are edges softened by JPEG or scaling, or probabilities.
@@ -68,12 +68,23 @@ def inside_of(values: Array, path: Path) -> tuple[NDArray[np.bool_], str]:
     """What of a mask's values counts as inside: all above 0, or from half of the largest where values are graded.
 
     Args:
-        values: any shape; what is no number lies outside.
+        values: (row, column) or (slice, row, column); what is no number lies outside.
         path: of the file, whose ending tells whether values may have been softened.
 
     Returns:
         bool of the same shape, and a sentence, '' for a mask of two values.
     """
+    inside, words = _told_apart(values, path)
+    stack = inside if inside.ndim == 3 else inside[np.newaxis]
+    if not words and lies_around(stack) and not inside.all():
+        words = (
+            f"{path.name} marks what surrounds the image, not a part of it: it may be saved inverted, as some programs write "
+            "masks of true and false to TIFF."
+        )
+    return inside, words
+
+
+def _told_apart(values: Array, path: Path) -> tuple[NDArray[np.bool_], str]:
     if values.dtype == bool or values.size == 0:
         return values.astype(bool), ""
     if values.dtype.kind == "f":

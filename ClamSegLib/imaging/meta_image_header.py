@@ -42,6 +42,7 @@ def check_meta_image(path: Path) -> list[str]:
         promised = _promised_bytes(fields, path)
         states_frame = fields["NDims"] != "3" or any(name in fields for name in _PER_DIMENSION_SQUARED)
         doubts = [] if states_frame else [unknown_frame("it has no field 'TransformMatrix'")]
+        doubts += _unapplied_scaling(fields)
         name = fields["ElementDataFile"]
         binary = fields.get("BinaryData", "True").lower().startswith("t")
         compressed = fields.get("CompressedData", "False").lower().startswith("t")
@@ -57,6 +58,16 @@ def check_meta_image(path: Path) -> list[str]:
             "copy or export it again."
         )
     return doubts
+
+
+def _unapplied_scaling(fields: dict[str, str]) -> list[str]:
+    slope, offset = (fields.get(f"ElementToIntensityFunction{name}", "") for name in ("Slope", "Offset"))
+    if _numbers(slope) in ([], [1.0]) and _numbers(offset) in ([], [0.0]):
+        return []
+    return [
+        f"The header states a scaling of the values (slope {slope or 1}, offset {offset or 0}), which neither Slicer nor ITK "
+        "applies; the values are taken as they are stored."
+    ]
 
 
 def _damaged(path: Path, what: str) -> InputError:

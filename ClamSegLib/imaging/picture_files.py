@@ -109,7 +109,7 @@ def _check_whole(path: Path) -> None:
 
 def _read_tiff(path: Path) -> Array:
     """(row, column) or (row, column, channel) with all bits the file has, white bright, upright."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -122,6 +122,11 @@ def _read_tiff(path: Path) -> Array:
                 return _tiff_values(path, image)
     except InputError:
         raise
+    except UnidentifiedImageError as error:
+        raise InputError(
+            f"{path} is no TIFF, a damaged one, or one of a kind that is not read (its values or its compression); save it as "
+            "plain grey of 8 or 16 bits."
+        ) from error
     except Exception as error:  # Pillow raises many kinds for damaged files
         raise _unreadable(path, " ".join(str(error).replace(str(path), "").split())[:120]) from error
 
@@ -137,18 +142,22 @@ def _tiff_values(path: Path, image: Image.Image) -> Array:
     bits, kind = (_first(tags.get(number), 1) for number in (_BITS, _FORMAT))
     samples = int(tags.get(_SAMPLES, 1))
     if samples > 1 and bits > 8:
-        # Pillow keeps eight bits of each channel, ITK all of them where there are no tiles.
-        if tags.get(_TILES) is not None or tags.get(_ORIENTATION, 1) != 1:
+        # Pillow keeps eight bits of each channel, ITK all of them where they lie in strips, one beside the other.
+        array = (
+            _by_itk(path) if tags.get(_TILES) is None and tags.get(_ORIENTATION, 1) == 1 else np.zeros((1, 1), np.uint8)
+        )
+        if array.dtype.itemsize * 8 < bits:
             raise InputError(
-                f"{path} is a TIFF with {samples} channels of {bits} bits in tiles or turned, which loses bits when read; "
+                f"{path} is a TIFF with {samples} channels of {bits} bits in tiles, planes or turned, which loses bits when read; "
                 "save it as plain grey."
             )
-        return _by_itk(path)
+        return array
     if image.mode in ("LA", "La"):
         raise InputError(f"{path} has grey values with transparency, which are not read; save it as plain grey.")
     if image.mode == "P":
         image = image.convert("RGB")
     array = np.asarray(image)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if image.mode == "1":
         return np.where(array, np.uint8(255), np.uint8(0))
     if bits in (8, 16) and kind == _SIGNED:

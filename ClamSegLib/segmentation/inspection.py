@@ -69,15 +69,15 @@ def inspect(
 def _doubts_of_match(volume: Volume, config: ModelConfig) -> Iterator[str]:
     """What does not fit between image and model; HU and plane are refused elsewhere."""
     if volume.modality and volume.modality != config.modality:
-        yield f"The image is {volume.modality}, model '{config.name}' was made for {config.modality}; the result means little."
+        yield f"The image is {volume.modality}, model '{config.shown_name}' was made for {config.modality}; the result means little."
     untold = not volume.modality and not volume.is_picture  # the file does not tell what it shows
     if config.modality == "MR" and untold and looks_like_hu(float(volume.array.min()), float(volume.array.max())):
-        yield f"The volume looks like CT, model {config.name} was made for MRI; the result means little."
+        yield f"The volume looks like CT, model '{config.shown_name}' was made for MRI; the result means little."
     if config.sequence and volume.description and config.sequence.lower() not in volume.description.lower():
-        yield f"Model '{config.name}' was made for {config.sequence}; the series is called '{volume.description}'."
+        yield f"Model '{config.shown_name}' was made for {config.sequence}; the series is called '{volume.description}'."
     part = volume.body_part
     if config.body_part and part and not _same_part(config.body_part, part):
-        yield f"Model '{config.name}' was made for the {config.body_part}; the header calls the body part '{part}'."
+        yield f"Model '{config.shown_name}' was made for the {config.body_part}; the header calls the body part '{part}'."
 
 
 def _same_part(of_model: str, in_header: str) -> bool:

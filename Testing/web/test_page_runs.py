@@ -123,10 +123,10 @@ def ask_about_the_model(reader: PageReader) -> None:
     choose_model(reader, "tiny-mr")
     reader.open_sample("xray-chest", "Chest X-ray")
     choose_model(reader, "tiny-mr")
-    reader.says("sections", "model tiny-mr was made for MRI")
+    reader.says("sections", "model 'tiny-mr' was made for MRI")
     reader.click("segment-button")
     reader.says("question", "Does this fit?")
-    reader.says("question", "model tiny-mr was made for MRI")
+    reader.says("question", "model 'tiny-mr' was made for MRI")
 
 
 def test_doubts_are_asked_about_before_the_run_and_no_means_no(reader: PageReader) -> None:
@@ -150,7 +150,7 @@ def test_yes_goes_on_and_the_doubt_stays_in_the_result(reader: PageReader) -> No
     reader.click("question-yes")
     reader.says("summary", "1 of 1 slices analysed")
     reader.holds("run_state", "idle")
-    assert any("model tiny-mr was made for MRI" in words for words in reader.value("result_warnings"))
+    assert any("model 'tiny-mr' was made for MRI" in words for words in reader.value("result_warnings"))
 
 
 def test_while_a_run_is_under_way_no_other_scan_is_opened(whole: PageReader) -> None:

@@ -82,23 +82,23 @@ def mismatches(config: dict[str, Any], facts: VolumeFacts, ijk_to_ras: np.ndarra
     modality = config.get("modality", "")
     if facts.modality and modality and facts.modality != modality:
         words = (
-            _("The volume is {seen}, the model '{name}' was made for {wanted}; the result means little.")
+            _("The volume is {seen}, model '{name}' was made for {wanted}; the result means little.")
             if facts.certain
-            else _("The volume looks like {seen}, the model '{name}' was made for {wanted}; the result means little.")
+            else _("The volume looks like {seen}, model '{name}' was made for {wanted}; the result means little.")
         )
         seen, made_for = (_MODALITY_NAMES.get(each, each) for each in (facts.modality, modality))
         found.append(words.format(seen=seen, name=name, wanted=made_for))
     wanted, there = str(config.get("sequence", "")).lower(), sequence(facts)
     if facts.modality == "MR" and wanted and there and wanted not in facts.words:
         found.append(
-            _("The model '{name}' was made for {wanted}, the series is named {there}.").format(
+            _("Model '{name}' was made for {wanted}, the series is named {there}.").format(
                 name=name, wanted=wanted.upper(), there=there.upper()
             )
         )
     part = config.get("body_part", "")
     if part and body_part(facts) and part != body_part(facts):
         found.append(
-            _("The model '{name}' was made for the {part}, the volume is named like {body_part}.").format(
+            _("Model '{name}' was made for the {part}, the volume is named like {body_part}.").format(
                 name=name, part=part, body_part=body_part(facts)
             )
         )
@@ -111,7 +111,7 @@ def mismatches(config: dict[str, Any], facts: VolumeFacts, ijk_to_ras: np.ndarra
     acquired = acquisition_plane(ijk_to_ras)
     if facts.n_slices > 1 and acquired and acquired != config.get("plane", "axial"):
         found.append(
-            _("The volume was acquired in {acquired} slices, model {name} works on {plane} ones.").format(
+            _("The volume was acquired in {acquired} slices, model '{name}' works on {plane} ones.").format(
                 acquired=acquired, name=name, plane=config["plane"]
             )
         )

@@ -708,7 +708,36 @@ def table_in_utf_16(folder: Path) -> Path:
     return data
 
 
+def with_masks(folder: Path) -> Path:
+    rows = [row(n, lesion_mask_path=f"images/m{n}.png" if n % 2 else "") for n in range(8)]
+    root = labelled(folder / "data", rows, "image_path,label,patient_id,split,lesion_mask_path")
+    for n in range(1, 8, 2):
+        write(root / "images" / f"m{n}.png", np.pad(np.full((9, 9), 255, np.uint8), ((9, 22), (9, 22))))
+    return root
+
+
+def mask_of_another_size(folder: Path) -> Path:
+    root = with_masks(folder)
+    write(root / "images" / "m3.png", np.full((20, 20), 255, np.uint8))
+    return root
+
+
+def mask_that_is_no_picture(folder: Path) -> Path:
+    root = with_masks(folder)
+    (root / "images" / "m3.png").write_bytes(b"an outline")
+    return root
+
+
+def picture_of_one_value(folder: Path) -> Path:
+    root = labelled(folder / "data")
+    write(root / "images" / "3.png", np.full((40, 40), 9, np.uint8))
+    return root
+
+
 BAD_FOLDERS: list[tuple[Files, str]] = [
+    (mask_of_another_size, "m3.png"),
+    (mask_that_is_no_picture, "m3.png"),
+    (picture_of_one_value, "3.png"),
     (no_folder, "nowhere"),
     (no_images, "images"),
     (one_class, "only"),

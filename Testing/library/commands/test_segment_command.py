@@ -192,7 +192,7 @@ def test_a_ct_without_a_header_is_no_mr_and_that_is_said(tmp_path, model):
     write_volume(array, Volume(array), tmp_path / "a.nrrd")
     assert segment([tmp_path / "a.nrrd"], model, tmp_path / "out") == 0
     (told,) = report(tmp_path / "out" / "a")["warnings"]
-    assert told == "The volume looks like CT, model tiny was made for MRI; the result means little."
+    assert told == "The volume looks like CT, model 'tiny' was made for MRI; the result means little."
 
 
 def test_a_mask_among_the_scans_of_a_folder_is_told_apart(tmp_path, model):

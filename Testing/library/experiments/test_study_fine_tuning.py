@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from labelled_phantoms import write_phantoms
 
 from ClamSegLib.cli import main
@@ -13,7 +12,6 @@ from ClamSegLib.experiments.correction_curve import correction_curves
 from ClamSegLib.experiments.study_file import PatientGroup, read_study
 from ClamSegLib.experiments.study_patients import with_corrections, with_groups
 from ClamSegLib.experiments.study_table import table_lines
-from ClamSegLib.objective.pairs import PairSampler
 from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.training.fit_threshold import dice_by_step
@@ -118,27 +116,6 @@ def test_corrected_slices_are_learned_from_and_fewer_are_among_more(data):
     assert all(folder.rows[k].label for k in many)
     with pytest.raises(InputError, match="999 corrected slices"):
         with_corrections(folder, 999, training, 0)
-
-
-def test_a_handful_of_corrections_is_shown_as_often_as_asked_and_others_lose_alike():
-    label = np.array([0] * 50 + [1] * 100)
-    corrected = np.zeros(150, bool)
-    corrected[[60, 70]] = True
-    patient = np.arange(150) // 5
-    sampler = PairSampler(label, np.full(150, 0.5), patient, favoured=corrected, favoured_share=0.25)
-    drawn = sampler.sample(8000, torch.Generator().manual_seed(0))[0].numpy()
-    assert np.isin(drawn, [60, 70]).mean() == pytest.approx(0.25, abs=0.02)
-    assert (drawn == 61).mean() == pytest.approx(0.75 / 98, abs=0.004)
-
-
-def test_without_corrections_the_same_slices_are_drawn_as_ever():
-    label, place = np.array([0] * 20 + [1] * 20), np.linspace(0, 1, 40) % 0.5
-    patient = np.arange(40) // 4
-    plain = PairSampler(label, place, patient).sample(50, torch.Generator().manual_seed(1))
-    none = np.zeros(40, bool)
-    other = PairSampler(label, place, patient, favoured=none, favoured_share=0.25)
-    again = other.sample(50, torch.Generator().manual_seed(1))
-    assert all(torch.equal(a, b) for a, b in zip(plain, again, strict=True))
 
 
 @pytest.mark.parametrize(

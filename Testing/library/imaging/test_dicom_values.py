@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
+from pydicom.uid import BasicTextSRStorage
 
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.system.errors import InputError
@@ -108,6 +109,16 @@ def test_a_preview_beside_the_slices_is_left_out_and_said(tmp_path):
     volume = read_volume(tmp_path)
     assert volume.array.shape[0] == 6
     assert "preview.jpg" in volume.warnings[0]
+
+
+def test_a_report_and_the_directory_of_a_disc_are_no_damaged_slices(tmp_path):
+    stack(tmp_path)
+    ds = dataset(np.zeros((4, 4), np.uint16), "8.8", 1, Modality="SR", PixelData=None, Rows=None, Columns=None)
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = BasicTextSRStorage
+    save(tmp_path, "report.dcm", ds)
+    (tmp_path / "DICOMDIR").write_bytes(bytes(128) + b"DICM" + bytes(30))
+    (tmp_path / "notes.txt").write_text("seen twice")
+    assert read_volume(tmp_path).warnings == ()
 
 
 def test_links_to_slices_are_no_slices_of_their_own(tmp_path):

@@ -44,6 +44,23 @@ def test_a_frame_that_is_stated_once_or_twice_alike_needs_no_word(tmp_path):
     assert read_volume(nifti(tmp_path / "one.nii", (SFORM_CODE, short(0)))).warnings == ()
 
 
+@pytest.mark.parametrize(("unit", "factor"), [(1, 0.001), (3, 1000.0)])
+def test_a_frame_in_metres_or_micrometres_is_one_frame(tmp_path, unit, factor):
+    rows = np.array([-1, 0, 0, 5, 0, 2, 0, -6, 0, 0, 3, 7]) * factor
+    patches = [(123, bytes([unit])), (PIXDIM + 4, numbers(*(np.array([1, 2, 3]) * factor))), (SROW_X, numbers(*rows))]
+    volume = read_volume(nifti(tmp_path / "x.nii", *patches, (268, numbers(*(np.array([5, -6, 7]) * factor)))))
+    assert np.allclose(volume.spacing_mm, (1, 2, 3))
+    assert np.allclose(volume.origin, (-5, 6, 7))
+    assert volume.warnings == ()
+
+
+def test_a_scaling_that_no_reader_of_meta_images_applies_is_said(tmp_path):
+    head = "ObjectType = Image\nNDims = 3\nTransformMatrix = 1 0 0 0 1 0 0 0 1\nElementSpacing = 1 1 1\nDimSize = 20 20 4\n"
+    head += "ElementToIntensityFunctionSlope = 2\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
+    (tmp_path / "x.mha").write_bytes(head.encode() + bytes(1600))
+    assert "slope 2" in read_volume(tmp_path / "x.mha").warnings[0]
+
+
 def test_a_nifti_without_codes_is_said_to_lie_anyhow(tmp_path):
     (warning,) = read_volume(nifti(tmp_path / "x.nii", (QFORM_CODE, short(0)), (SFORM_CODE, short(0)))).warnings
     assert "how it lies in the patient" in warning

@@ -35,9 +35,11 @@ def test_a_mask_saved_as_jpeg_is_the_mask_that_was_drawn(tmp_path):
         (np.where(DISC, 1 + X % 3, 0).astype(np.int16), DISC, "3 values"),
         (np.where(DISC, 1 + X % 40, 0).astype(np.uint8), DISC, "40 values"),
         (np.where(DISC, 1.0, np.nan), DISC, ""),
+        (~DISC, ~DISC, "inverted"),
+        (np.ones_like(DISC), np.ones_like(DISC), ""),
         (np.zeros_like(DISC, np.int16) - 1, np.zeros_like(DISC), ""),
     ],
-    ids=["two", "bool", "probability", "soft", "segments", "atlas", "nan", "empty"],
+    ids=["two", "bool", "probability", "soft", "segments", "atlas", "nan", "inverted", "all", "empty"],
 )
 def test_inside_is_what_was_drawn_as_inside(values, inside, word):
     mask, words = inside_of(values, Path("m.png"))

@@ -109,6 +109,22 @@ def test_a_picture_that_lies_on_its_side_is_put_upright(tmp_path, ending, compre
     assert np.abs(read - turned(picture)).max() <= 3
 
 
+def test_a_sound_tiff_of_a_kind_that_is_not_read_is_not_called_damaged_only(tmp_path):
+    path = tiff(tmp_path / "x.tif", DEEP)
+    path.write_bytes(
+        path.read_bytes().replace(struct.pack("<HHII", 259, 3, 1, 1), struct.pack("<HHII", 259, 3, 1, 34712))
+    )
+    with pytest.raises(InputError, match="kind that is not read"):
+        read_volume(path)
+
+
+def test_a_tiff_with_its_large_end_first_has_the_machines_own_numbers(tmp_path):
+    Image.fromarray(DEEP.astype(">u2")).save(tmp_path / "x.tif")
+    volume = read_volume(tmp_path / "x.tif")
+    assert volume.array.dtype.isnative
+    assert np.array_equal(volume.array[0], DEEP)
+
+
 def test_a_tiff_that_holds_less_than_its_header_says_is_refused(tmp_path):
     path = tiff(tmp_path / "x.tif", DEEP)
     cut = tmp_path / "cut.tif"

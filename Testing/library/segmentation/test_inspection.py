@@ -26,7 +26,7 @@ def scan(low: int, high: int, **facts: object) -> Volume:
 
 
 def test_a_ct_that_does_not_say_so_is_told_to_every_caller_with_a_model_for_mri(model):
-    told = "The volume looks like CT, model tiny was made for MRI; the result means little."
+    told = "The volume looks like CT, model 'tiny' was made for MRI; the result means little."
     assert told in inspect(scan(-1000, 1500), model, OPTIONS).warnings
     assert told in segment_volume(scan(-1000, 1500), model, OPTIONS).warnings
     assert told not in inspect(scan(0, 900), model, OPTIONS).warnings
