@@ -95,9 +95,9 @@ def _questions(page: Any) -> None:
     """Notices, and the question that waits for an answer; they stand above the sections and cover no picture."""
     with html.Div(classes="ma-2", style="position: sticky; top: 8px; z-index: 5; background: #212121"):
         with v3.VAlert(
-            v_for="(notice, index) in notices", key="index", closable=True, density="compact", classes="mb-2 text-body-2",
+            v_for="notice in notices", key="notice.id", closable=True, density="compact", classes="mb-2 text-body-2",
             type=("notice.kind === 'error' ? 'error' : 'info'",), variant="tonal",
-            click_close=(page.close_notice, "[index]"), raw_attrs=['data-testid="notice"'],
+            click_close=(page.close_notice, "[notice.id]"), raw_attrs=['data-testid="notice"'],
         ):  # fmt: skip
             html.Div("{{ notice.text }}", style="white-space: pre-line")
         with v3.VCard(v_if=("question",), classes="mb-2", color="amber-darken-4", variant="tonal", id="question"):

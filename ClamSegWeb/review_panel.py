@@ -149,10 +149,14 @@ def _export(page: Any) -> None:
     html.Div(_("Export"), classes="text-caption text-grey-lighten-1 mt-2")
     with html.Div(classes="d-flex flex-wrap ga-1"):
         for kind, words in _EXPORTS:
-            v3.VBtn(
-                words, size="x-small", variant="outlined", href=(f"`export/{kind}?secret=${{page_key}}`",), id=f"export-{kind}",
-                raw_attrs=["download"],
-            )  # fmt: skip
+            needs_dicom = kind == "dicom"
+            with html.Span(
+                title=("is_dicom ? '' : '" + _("for a scan opened from DICOM") + "'",) if needs_dicom else None
+            ):
+                v3.VBtn(
+                    words, size="x-small", variant="outlined", href=(f"`export/{kind}?secret=${{page_key}}`",), id=f"export-{kind}",
+                    raw_attrs=["download"], disabled=("!is_dicom",) if needs_dicom else False,
+                )  # fmt: skip
         v3.VBtn(
             _("Save corrections"), size="x-small", variant="tonal", click=page.export.save_corrections, id="save-corrections",
             disabled=("!has_lesions",),

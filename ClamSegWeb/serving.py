@@ -67,7 +67,9 @@ class Serving:
         if sys.platform.startswith("linux"):
             # Pictures are drawn off screen; without this VTK asks for an X server first.
             os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
-        # As Ctrl-C, which asyncio ends in order: first the page with its worker, then the loop.
+        # As Ctrl-C, which asyncio ends in order: first the page with its worker, then the loop. A shell that starts the page in
+        # the background has SIGINT ignored, and with it SIGTERM would be.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, lambda *_given: signal.raise_signal(signal.SIGINT))
         try:
             # Scans lie in temporary files for moments, uploads as long as the page: all of them go with it.

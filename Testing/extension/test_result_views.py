@@ -77,6 +77,22 @@ def test_the_models_window_is_shown_but_a_picture_shown_inverted_keeps_the_reade
     assert window_of(result.volume) == pytest.approx((1.0, 2.0))
 
 
+@pytest.mark.parametrize("organ", [{"quality": 0.5, "problem": "3.05 l"}, {"fell_back": True, "quality": 1.0}])
+def test_with_a_doubtful_organ_the_scan_keeps_its_own_window_until_the_models_is_asked_for(
+    bench: Bench, organ: dict[str, Any]
+) -> None:
+    result = result_of(bench)
+    report = json.loads(result.provenance["report"])
+    report |= {"window": [12.0, 345.0], "organ": {"method": "brain_mr", **organ}}
+    write_provenance(result.segmentation, {"report": json.dumps(report)})
+    before = window_of(result.volume)
+    show_model_window(result)
+    jump_to_lesion(result, 1)
+    assert window_of(result.volume) == before
+    show_model_window(result, asked=True)
+    assert window_of(result.volume) == pytest.approx((12.0, 345.0))
+
+
 def test_a_model_for_hu_has_its_window_before_any_run_and_one_for_mr_has_none(bench: Bench) -> None:
     volume = mr(bench.scene)
     before = window_of(volume)

@@ -484,3 +484,4 @@ def test_shipped_models_speak_the_shipped_terminology_and_carry_a_card(repositor
         for tag in (condition.terminology for condition in config.conditions):
             category, kind = (part.split("^") for part in tag.split("~")[:2])
             assert (category[1], kind[1]) in codes, f"{folder.name}: {tag}"
+            assert kind[2] != "Mass", f"{folder.name} finds no masses"

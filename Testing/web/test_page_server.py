@@ -24,9 +24,12 @@ def call(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_its_end_takes_the_worker_and_every_temporary_file_along(tmp_path: Path, how: int) -> None:
-    server = PageServer(tmp_path, str(write_brain(tmp_path / "brain.nii.gz", slice(24, 28))))
+@pytest.mark.parametrize(
+    ("how", "in_background"), [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGTERM, True)]
+)
+def test_its_end_takes_the_worker_and_every_temporary_file_along(tmp_path: Path, how: int, in_background: bool) -> None:
+    scan = str(write_brain(tmp_path / "brain.nii.gz", slice(24, 28)))
+    server = PageServer(tmp_path, scan, ignores_ctrl_c=in_background)
     worker = server.worker_pid()
     while not worker:
         worker = server.worker_pid()
@@ -47,7 +50,7 @@ def test_the_verb_starts_the_same_page_and_the_key_stands_in_no_list_of_processe
         said = verb.stdout.readline() + verb.stdout.readline()
         key = re.search(r"http://127\.0\.0\.1:\d+/index\.html\?secret=(\S+)", said)
         assert key
-        assert "Ctrl-C ends it" in said
+        assert "Press Ctrl-C to stop it" in said
         running = [words for _pid, _parent, words in processes()]
         assert any("ClamSegWeb" in words for words in running)
         assert not [words for words in running if key[1] in words]
