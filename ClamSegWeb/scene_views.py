@@ -17,7 +17,6 @@ FOUR, ONE = "four", "one"
 AXIAL, CORONAL, SAGITTAL, SOLID = "Red", "Green", "Yellow", "ThreeD"
 ORIENTATIONS = {AXIAL: "Axial", CORONAL: "Coronal", SAGITTAL: "Sagittal"}
 _THIN_RULER = 1
-_STILL_QUALITY = 95
 
 
 class SceneViews:

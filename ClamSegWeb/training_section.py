@@ -92,11 +92,11 @@ class TrainingSection:
             return
         plan, started = self._plan(minutes), self._started
         shipped = tuple(entry["name"] for entry in list_models() if entry["origin"] == "shipped")
-        valid, reason = plan.is_valid(shipped=shipped)
-        if valid and running_trainings(started.models_folder):
-            valid, reason = False, _("A training is already running; stop it first, or wait for it to finish.")
-        if not valid:
-            self._page.failed(reason)
+        problem = plan.problem(shipped=shipped)
+        if not problem and running_trainings(started.models_folder):
+            problem = _("A training is already running; stop it first, or wait for it to finish.")
+        if problem:
+            self._page.failed(problem)
             return
         exists = (started.models_folder / plan.name / "config.json").is_file()
         if not exists and not started.can_go_on(plan.name):

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task", choices=("lesion", "organ"), help="organ learns from organ_mask_path (default lesion)"
     )
-    parser.add_argument("--objective", choices=("clam", "paper"))
+    parser.add_argument("--objective", choices=("clam", "paper", "normative"))
     parser.add_argument("--supervision", choices=("labels", "masks"))
     parser.add_argument("--mosaic", choices=("superpixel", "none"))
     parser.add_argument("--eta", help="probability that a diseased slice shows the lesion, or 'tune'")
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--modality", choices=("CT", "MR", "XR"), help="where the images do not tell")
     parser.add_argument("--sequence", help="MR sequence, e.g. FLAIR")
     parser.add_argument("--plane", choices=("axial", "coronal", "sagittal"))
-    parser.add_argument("--organ", help="organ method: lungs_ct, brain_mr, body, whole, or model:NAME")
+    parser.add_argument("--organ", help="organ method: lungs_ct, brain_mr, brain_ct, body, whole, or model:NAME")
     parser.add_argument(
         "--tensorboard", action="store_true", help="also write curves for TensorBoard (extra tensorboard)"
     )
@@ -109,8 +109,6 @@ def train(arguments: argparse.Namespace, words: Sequence[str], reporter: Reporte
     Raises:
         InputError: folder or options cannot be worked with.
     """
-    import torch
-
     from ClamSegLib.datasets.labelled_folder import add_corrections, keep_rows, read_labelled_folder, without_outlines
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.model.config_json import from_json
@@ -121,10 +119,8 @@ def train(arguments: argparse.Namespace, words: Sequence[str], reporter: Reporte
     from ClamSegLib.system.device import choose_device
     from ClamSegLib.training.request import TrainingRequest, words_for_card
     from ClamSegLib.training.run import run_training
-    from ClamSegLib.training.setup import fine_tuning_config, new_model_config, read_config_file
+    from ClamSegLib.training.setup import fine_tuning_config, new_model_config, objective_of, read_config_file
 
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
     if not arguments.resume:
         refuse_existing(arguments.output / CONFIG, arguments.overwrite)
     device = choose_device(arguments.device)
@@ -146,10 +142,14 @@ def train(arguments: argparse.Namespace, words: Sequence[str], reporter: Reporte
         if arguments.features or arguments.image_size:
             raise InputError("--features and --image-size belong to the starting model; leave them out with --init.")
         initial = find_model(arguments.init)
-        config = fine_tuning_config(load_model(initial).config, folder, name, training.task)
+        start = load_model(initial).config
+        config = fine_tuning_config(start, folder, name, training.task)
+        training = objective_of(start, training, reporter)
     else:
         changes = _model_changes(arguments, for_model)
-        config = new_model_config(folder, name, arguments.modality or "", changes, training.task, arguments.features)
+        config = new_model_config(
+            folder, name, arguments.modality or "", changes, training.task, arguments.features, training.objective
+        )
     about = {"data": arguments.about_data or "", "licence": arguments.licence or "", "limits": arguments.limits or ""}
     request = TrainingRequest(
         folder,

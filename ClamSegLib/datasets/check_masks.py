@@ -10,7 +10,7 @@ from ClamSegLib.datasets.rows import Row
 from ClamSegLib.imaging.mask_files import read_mask, read_mask_plane
 from ClamSegLib.imaging.read_write import PICTURE_ENDINGS, ending_of
 from ClamSegLib.imaging.volume import Volume, canonical
-from ClamSegLib.organ.crop_and_normalise import clean_values
+from ClamSegLib.organ.clean_values import clean_values
 from ClamSegLib.system.errors import InputError
 
 

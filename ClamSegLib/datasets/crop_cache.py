@@ -24,7 +24,7 @@ from ClamSegLib.datasets.labelled_folder import LabelledFolder, Row
 from ClamSegLib.datasets.superpixels import superpixels
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.config_json import to_json
-from ClamSegLib.organ.crop_and_normalise import Preparation, crop_mask, prepare
+from ClamSegLib.organ.crop_and_normalise import Preparation, crop_mask, prepare, relative_heights
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.paths import cache_folder
@@ -99,6 +99,8 @@ class CropSet:
         correction: (N,) bool, the lesion is a user's correction.
         row: (N,) int64, row of the labelled folder.
         task: 'lesion' or 'organ'.
+        differences: (N,2,S,S) float16 z and m of each slice (model/normative_map.py), or None.
+        told: (N,S,S) uint8 in steps of 1/255, what the normative map tells of diseased slices, 0 on normal ones; or None.
     """
 
     records: Records | CachedRecords
@@ -110,6 +112,8 @@ class CropSet:
     row: NDArray[np.int64]
     patients: tuple[str, ...]
     task: str = "lesion"
+    differences: NDArray[np.float16] | None = None
+    told: NDArray[np.uint8] | None = None
 
     @property
     def side(self) -> int:
@@ -206,6 +210,8 @@ def _with_rows(
 
 def _configuration_key(config: ModelConfig) -> str:
     wanted = {name: to_json(config)[name] for name in ("task", "plane", "image_size", "intensity", "organ")}
+    if config.normative is not None:
+        wanted["values"] = {name: to_json(config.normative)[name] for name in ("standardised", "compressed")}
     return hashlib.sha256(json.dumps([_VERSION, wanted], sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -242,9 +248,9 @@ def _crops_of(folder: LabelledFolder, case: Case, group: CaseRows, config: Model
     volume, organ = searched(folder, case, config, reporter)
     preparation = prepare(volume, organ, config)
     records = np.zeros(len(case.slice_rows), record_type(config.image_size))
-    positions = _positions(case, preparation)
-    for record, (k, number), position in zip(records, case.slice_rows, positions, strict=True):
-        image = preparation.network_input(np.array([k]))[0, 0]
+    heights = heights_of(case, organ)
+    for record, (k, number) in zip(records, case.slice_rows, strict=True):
+        image, position = preparation.image(np.array([k]))[0], heights[k]
         record["image"], record["organ"] = image, preparation.organ_input(np.array([k]))[0]
         if config.task == "lesion":
             record["regions"] = superpixels(image)
@@ -267,26 +273,16 @@ def _mask_crop(mask: Any, k: int, preparation: Preparation, side: int) -> NDArra
     return np.asarray(crop_mask(inside, preparation.box, side)[0], np.uint8)
 
 
-def _positions(case: Case, preparation: Preparation) -> list[float]:
-    """Height of each used slice between the first and last slice that shows the organ, 0..1.
+def heights_of(case: Case, organ: Any) -> NDArray[np.float32]:
+    """Relative height (slice,) of every slice between the first and last that show the organ, 0..1.
 
     Where a table says slice_index and n_slices but the stack holds only some slices, those numbers decide.
     """
-    shows = np.flatnonzero(preparation.mask.any(axis=(1, 2)))
-    n = preparation.n_slices
-    first, last = (int(shows[0]), int(shows[-1])) if len(shows) else (0, n - 1)
+    heights = relative_heights(organ)
     told = [p for p in case.positions if p is not None]
-    complete = case.volume.is_picture and len(told) == len(case.positions) and n > 1
-    positions = []
-    for (k, _), position in zip(case.slice_rows, case.positions, strict=True):
-        if complete and position is not None:
-            low, high = case.positions[first], case.positions[last]
-            assert low is not None
-            assert high is not None
-            value = (position - low) / (high - low) if high > low else 0.5
-        elif n == 1:
-            value = 0.5
-        else:
-            value = (k - first) / max(1, last - first)
-        positions.append(float(np.clip(value, 0.0, 1.0)))
-    return positions
+    if not (case.volume.is_picture and len(told) == len(case.positions) and len(organ) > 1):
+        return heights
+    shows = np.flatnonzero(organ.any(axis=(1, 2)))
+    first, last = (int(shows[0]), int(shows[-1])) if len(shows) else (0, len(organ) - 1)
+    low, high = told[first], told[last]
+    return np.array([np.clip((p - low) / (high - low), 0, 1) if high > low else 0.5 for p in told], np.float32)

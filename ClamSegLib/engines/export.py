@@ -16,12 +16,19 @@ from ClamSegLib.engines.conversion import Graph, decoded_graph, import_openvino,
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.config_json import to_json
+from ClamSegLib.model.model_folder import NORMATIVE
 from ClamSegLib.system.atomic_output import whole_folder
 from ClamSegLib.system.errors import ClamSegError, InputError
 
 FORMATS = ("onnx", "openvino")
 LARGEST_DIFFERENCE = 1e-3
 _BATCHES = (1, 3)
+_INPUT = "image: float32 (batch, 1, size, size), an organ crop after the model's intensity step"
+_INPUT_WITH_NORMATIVE = (
+    "image: float32 (batch, 3, size, size), (x, z, m) / 2: x is an organ crop after the model's intensity step with median 0 "
+    "and spread 1 inside the organ, z = (x - mean) / (spread + 0.3) with mean and spread of normative.safetensors at the "
+    "slice's relative height, m is z minus its mirror image; 0 outside the organ (ClamSegLib/model/normative_map.py)"
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,8 @@ def export_model(
                 f"The {kind} network differs from torch by {difference:.2g} (up to {LARGEST_DIFFERENCE} is allowed); nothing was written."
             )
         _describe(part, model.config, kind, level, difference)
+        if model.normative is not None:
+            model.normative.save(part / NORMATIVE)
     return Exported(folder, difference)
 
 
@@ -101,7 +110,7 @@ def _describe(folder: Path, config: ModelConfig, kind: str, level: int, differen
         "clamseg": __version__,
         "format": kind,
         "level": level,
-        "input": "image: float32 (batch, 1, size, size), an organ crop after the model's intensity step",
+        "input": _INPUT if config.normative is None else _INPUT_WITH_NORMATIVE,
         "outputs": "probability and disagreement: float32 (batch, conditions, size, size), 0..1",
         "largest_difference_from_torch": difference,
         "model": to_json(config),

@@ -1,4 +1,4 @@
-"""What a model must beat: the best intensity threshold, and Grad-CAM of its own encoder."""
+"""What a model must beat: the best intensity threshold, the normative map that taught it, and Grad-CAM of its own encoder."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ClamSegLib.objective.losses import top_k_score
 from ClamSegLib.organ.crop_and_normalise import Preparation, normalise
 
 _LOWEST_SPREADS, _HIGHEST_SPREADS = -4.0, 8.0
+_LEAST_UNLIKE, _MOST_UNLIKE = -2.0, 12.0
 _BATCH = 8
 
 
@@ -26,6 +27,16 @@ def intensity_map(preparation: Preparation) -> NDArray[np.uint8]:
     spreads = (values.astype(np.float32) - preparation.scale.centre) / preparation.scale.spread
     share = (spreads - _LOWEST_SPREADS) / (_HIGHEST_SPREADS - _LOWEST_SPREADS)
     return np.asarray(np.round(np.clip(share, 0, 1) * 255), np.uint8)
+
+
+def normative_map(preparation: Preparation) -> NDArray[np.uint8]:
+    """How unlike normal tissue each pixel is, without any network, as a map in 256 steps, (slice, row, column)."""
+    found = []
+    for start in range(0, preparation.n_slices, _BATCH):
+        indices = np.arange(start, min(start + _BATCH, preparation.n_slices))
+        share = (preparation.evidence(indices) - _LEAST_UNLIKE) / (_MOST_UNLIKE - _LEAST_UNLIKE)
+        found.append(np.round(np.clip(preparation.paste(share), 0, 1) * 255).astype(np.uint8))
+    return np.concatenate(found)
 
 
 class GradCam:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from ClamSegLib import RESEARCH_ONLY, __version__
 from ClamSegLib.datasets.cases import UNKNOWN, Case, read_cases, searched
+from ClamSegLib.datasets.crop_cache import heights_of
 from ClamSegLib.datasets.labelled_folder import LabelledFolder
-from ClamSegLib.evaluation.baselines import GradCam, intensity_map
+from ClamSegLib.evaluation.baselines import GradCam, intensity_map, normative_map
 from ClamSegLib.evaluation.montage import Example, example_of, write_montage
 from ClamSegLib.evaluation.reliability import Reliability
 from ClamSegLib.evaluation.reliability_picture import write_reliability
@@ -153,6 +154,8 @@ def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[
     ]
     if options.baselines and models[0].config.task == "lesion":
         methods.append(_Method(Scoreboard("intensity threshold", None), models[0], alone(intensity_map)))
+        if models[0].normative is not None:
+            methods.append(_Method(Scoreboard("normative map, no network", None), models[0], alone(normative_map)))
         methods.append(_Method(Scoreboard("Grad-CAM", None), models[0], alone(GradCam(models[0].twin).maps)))
     return methods
 
@@ -166,7 +169,8 @@ def _run(folder: LabelledFolder, rows: list[int], methods: list[_Method], report
         for number, method in enumerate(methods):
             key, config = id(method.model), method.model.config
             if key not in prepared:
-                prepared[key] = prepare(*searched(folder, case, config, reporter), config)
+                volume, organ = searched(folder, case, config, reporter)
+                prepared[key] = prepare(volume, organ, config, method.model.normative, heights_of(case, organ))
             shown, disagreement = method.maps(prepared[key])
             found = _score_case(folder, case, method, prepared[key], shown, disagreement)
             if number == 0:

@@ -31,7 +31,7 @@ from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.progress import Reporter
 from ClamSegLib.training.request import STATE_FOLDER, TrainingRequest
 from ClamSegLib.training.run import run_training
-from ClamSegLib.training.setup import fine_tuning_config, new_model_config
+from ClamSegLib.training.setup import fine_tuning_config, new_model_config, objective_of
 
 ROWS, RUNS = "rows", "runs"
 # Keys of rows that earlier versions wrote.
@@ -44,7 +44,7 @@ class StudyRequest:
 
     Attributes:
         folder: the labelled data.
-        output: gets rows/NAME.json, the table, the plots, and runs/NAME with the models (kept out of git).
+        output: gets rows/NAME.json, the table, and runs/NAME with the models (kept out of git).
         names: rows to run; empty for all.
         overwrite: run rows again that are finished.
     """
@@ -199,9 +199,10 @@ def _trained_model(
     features = recipe.model.get("network", {}).get("features")
     if initial is not None:
         config = fine_tuning_config(initial.config, folder, row.name, training.task)
+        training = objective_of(initial.config, training, reporter)
     else:
         config = new_model_config(
-            folder, row.name, "", recipe.model, training.task, tuple(features) if features else None
+            folder, row.name, "", recipe.model, training.task, tuple(features) if features else None, training.objective
         )
     run_training(
         TrainingRequest(

@@ -1,4 +1,4 @@
-"""Model folders: config.json, weights.safetensors, card.md, run.json; loading executes no code and trusts nothing.
+"""Model folders: config.json, weights.safetensors, card.md, run.json, some normative.safetensors; loading executes no code and trusts nothing.
 
 A model is only loaded when its format version is known, its SHA-256 is the one the configuration names and
 its tensors have exactly the names and shapes that the configuration's network has.
@@ -16,7 +16,16 @@ import torch
 
 from ClamSegLib.model.config import FORMAT_VERSION, ModelConfig
 from ClamSegLib.model.config_json import to_json
-from ClamSegLib.model.model_folder import CARD, CONFIG, RUN, WEIGHTS, read_config_and_warnings, sha256_of
+from ClamSegLib.model.model_folder import (
+    CARD,
+    CONFIG,
+    NORMATIVE,
+    RUN,
+    WEIGHTS,
+    read_config_and_warnings,
+    sha256_of,
+)
+from ClamSegLib.model.normative_map import NormativeMap
 from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import InputError
@@ -27,7 +36,7 @@ class LoadedModel:
     """A model ready to run: its configuration, the network in evaluation mode on the CPU, and its folder.
 
     `warnings` say what of an older configuration is no longer followed. `engines` keeps what was built of it for the
-    next case.
+    next case. `normative` is the map of normal tissue that the network's input is made with, where it has one.
     """
 
     config: ModelConfig
@@ -35,6 +44,7 @@ class LoadedModel:
     folder: Path
     warnings: tuple[str, ...] = ()
     engines: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    normative: NormativeMap | None = field(default=None, compare=False, repr=False)
 
 
 def _empty_network(path: Path, config: ModelConfig) -> TwinUNet:
@@ -70,20 +80,33 @@ def load_model(folder: Path) -> LoadedModel:
 
     folder = Path(folder)
     config, warnings = read_config_and_warnings(folder)
-    path = folder / WEIGHTS
-    if not path.is_file():
-        raise InputError(f"{folder} holds no {WEIGHTS}; copy the whole model folder again.")
-    if sha256_of(path) != config.weights_sha256:
-        raise InputError(
-            f"{path} is not the file that {CONFIG} names (its SHA-256 differs): it was changed or damaged; copy the model again."
-        )
+    path = _intact(folder, WEIGHTS, config.weights_sha256)
     twin = _empty_network(path, config)
     state = load_file(path)
     if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
         raise InputError(f"{path} holds values that are not finite; the model is damaged.")
     # The tensors of the file become the network's own: nothing is drawn or copied that would be thrown away.
     twin.load_state_dict({_name_today(name): _as_trained(tensor) for name, tensor in state.items()}, assign=True)
-    return LoadedModel(config, twin.eval(), folder, warnings)
+    return LoadedModel(config, twin.eval(), folder, warnings, normative=_normative_map(folder, config))
+
+
+def _intact(folder: Path, name: str, sha256: str) -> Path:
+    """The path of a model's file, once it is the one that its configuration names."""
+    path = folder / name
+    if not path.is_file():
+        raise InputError(f"{folder} holds no {name}; copy the whole model folder again.")
+    if sha256_of(path) != sha256:
+        raise InputError(
+            f"{path} is not the file that {CONFIG} names (its SHA-256 differs): it was changed or damaged; copy the model again."
+        )
+    return path
+
+
+def _normative_map(folder: Path, config: ModelConfig) -> NormativeMap | None:
+    if config.normative is None:
+        return None
+    path = _intact(folder, NORMATIVE, config.normative.sha256)
+    return NormativeMap.load(path, config.normative, config.organ.symmetric)
 
 
 def _as_trained(tensor: torch.Tensor) -> torch.Tensor:
@@ -105,6 +128,7 @@ def save_model(
     card: str,
     run: dict[str, Any],
     half: bool = True,
+    normative: NormativeMap | None = None,
 ) -> ModelConfig:
     """Writes a model folder, each file whole, config.json last so that a killed save leaves no false model.
 
@@ -114,6 +138,7 @@ def save_model(
         card: Markdown; data, licence, figures, limits.
         run: versions, seed, command, hashes; written as run.json.
         half: store float16.
+        normative: the map of normal tissue, for configurations with `normative`.
 
     Returns:
         The configuration as written, with the hash of the weights.
@@ -129,6 +154,9 @@ def save_model(
     with whole_file(folder / WEIGHTS) as path:
         path.write_bytes(save(tensors))  # save_file would let nobody but its owner read the model
     config = replace(config, weights_sha256=sha256_of(folder / WEIGHTS), format_version=FORMAT_VERSION)
+    if normative is not None and config.normative is not None:
+        normative.save(folder / NORMATIVE)
+        config = replace(config, normative=replace(config.normative, sha256=sha256_of(folder / NORMATIVE)))
     with whole_file(folder / CARD) as path:
         path.write_text(card, encoding="utf-8")
     with whole_file(folder / RUN) as path:

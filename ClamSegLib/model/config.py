@@ -54,10 +54,8 @@ class NetworkConfig:
             and all(k % 2 == 1 and 1 <= k <= 15 for k in self.kernel_sizes),
             f"kernel_sizes {self.kernel_sizes} must be {len(self.features)} odd numbers up to 15, one per level.",
         )
-        _require(
-            all(0 <= i <= depth for i in self.repeat_levels),
-            f"repeat_levels {self.repeat_levels} must lie in 0..{depth}.",
-        )
+        repeats = self.repeat_levels
+        _require(all(0 <= i <= depth for i in repeats), f"repeat_levels {repeats} must lie in 0..{depth}.")
         _require(2 <= self.classes <= 64, f"classes {self.classes} must be 2 to 64: background and conditions.")
         _require(
             self.branches in (1, 2) and self.in_channels >= 1, "branches must be 1 or 2 and in_channels at least 1."
@@ -102,13 +100,14 @@ class OrganConfig:
     """How the organ is found and cropped.
 
     Attributes:
-        method: 'lungs_ct', 'brain_mr', 'body', 'whole', or 'model:NAME' (an organ model by its name).
+        method: 'lungs_ct', 'brain_mr', 'brain_ct', 'body', 'whole', or 'model:NAME' (an organ model by its name).
         name: what the organ is called in reports and segments.
         margin_mm: margin around the organ's box where spacing is known.
         margin_fraction: margin as a share of the box's side where it is not.
         keep_background: false sets pixels outside the organ to the background value (docs/explanation.md says why not).
         terminology: Slicer's segment tag of the organ, as for a condition.
         colour: of the organ's segment, red, green, blue of 0 to 255.
+        symmetric: left and right of the organ are alike, so that their difference tells something.
     """
 
     method: str = "body"
@@ -118,9 +117,10 @@ class OrganConfig:
     keep_background: bool = True
     terminology: str = ""
     colour: tuple[int, int, int] = (128, 174, 128)
+    symmetric: bool = True
 
     def __post_init__(self) -> None:
-        known = ("lungs_ct", "brain_mr", "body", "whole")
+        known = ("lungs_ct", "brain_mr", "brain_ct", "body", "whole")
         _require(
             self.method in known or self.method.startswith("model:"),
             f"organ method '{self.method}' must be one of {', '.join(known)} or model:NAME.",
@@ -129,6 +129,39 @@ class OrganConfig:
             0 <= self.margin_mm <= 200 and 0 <= self.margin_fraction <= 1, "organ margins must be 0..200 mm and 0..1."
         )
         _require_colour(self.colour)
+
+
+@dataclass(frozen=True)
+class NormativeConfig:
+    """What normal tissue is compared with (organ/normative_map.py); the map stands beside the weights.
+
+    Attributes:
+        frame: how slices are brought above each other: 'crop' (as they are cropped) or 'box' (each slice by its organ's box).
+        size: side of the map in pixels.
+        nodes: heights of the organ at which the map is kept; 1 for single pictures.
+        standardised: values get median 0 and spread 1 inside the organ of the 'volume', or of each 'slice'.
+        compressed: values far from the median are brought nearer (arcsinh), for organs with bright vessels.
+        smoothing: width of the smoothing of the evidence, in pixels of 64.
+        normal_limit: evidence below which most pixels of normal training slices lie; written by the training.
+        sha256: of normative.safetensors; written by the training.
+    """
+
+    frame: str = "crop"
+    size: int = 64
+    nodes: int = 25
+    standardised: str = "volume"
+    compressed: bool = False
+    smoothing: float = 0.7
+    normal_limit: float = 0.0
+    sha256: str = ""
+
+    def __post_init__(self) -> None:
+        for name, words in {"frame": ("crop", "box"), "standardised": ("volume", "slice")}.items():
+            value = getattr(self, name)
+            _require(value in words, f"normative {name} '{value}' must be one of {', '.join(words)}.")
+        for name, (low, high) in {"size": (16, 96), "nodes": (1, 25), "smoothing": (0.1, 8)}.items():
+            value = getattr(self, name)
+            _require(low <= value <= high, f"normative {name} {value} must be {low} to {high}.")
 
 
 @dataclass(frozen=True)
@@ -208,6 +241,9 @@ class ModelConfig:
         threshold: cut on P_L that makes the mask.
         minimum_volume_ml: smaller lesions are left out.
         refinement: how maps are sharpened by the image; None leaves them as the network gives them.
+        normative: what normal tissue looks like; the network then sees the image and how it differs from that.
+        calibration: shift and scale of the mean log odds per condition: P_L is sigmoid(scale * (log odds - shift)).
+            Empty where odds_normal decides.
         slice_smoothing: evidence is averaged over neighbouring slices (decoding/slice_smoothing.py), because held-out
             image labels said that it helps.
         default_level: the level that runs where none is asked for: the shallowest whose outlines hold; None: the deepest.
@@ -232,6 +268,8 @@ class ModelConfig:
     threshold: float = 0.5
     minimum_volume_ml: float = 0.0
     refinement: RefinementConfig | None = None
+    normative: NormativeConfig | None = None
+    calibration: tuple[tuple[float, float], ...] = ()
     slice_smoothing: bool = field(default=False, metadata={"formerly": "neighbours"})
     default_level: int | None = None
     licence: str = ""
@@ -270,6 +308,11 @@ class ModelConfig:
             _require(shape_fits, "odds_normal must hold one number per branch, head and condition.")
             odds = [value for branch in self.odds_normal for head in branch for value in head]
             _require(all(value >= 0 for value in odds), "odds_normal must hold numbers not below 0.")
+        channels, came = 1 if self.normative is None else 3, self.network.in_channels
+        _require(came == channels, f"in_channels {came} must be 3 with a normative map, else 1.")
+        _require(channels == 1 or self.task == "lesion", "normative belongs to lesion models only.")
+        fits = len(self.calibration) in (0, len(self.conditions)) and all(scale > 0 for _, scale in self.calibration)
+        _require(fits, "calibration must hold a shift and a scale above 0 per condition.")
         _require(
             self.refinement is None or len(self.refinement.limit) == len(self.conditions),
             "refinement must hold one table per condition.",

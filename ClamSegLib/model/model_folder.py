@@ -11,6 +11,7 @@ from ClamSegLib.model.config_json import from_json, read_values
 from ClamSegLib.system.errors import InputError
 
 CONFIG, WEIGHTS, CARD, RUN = "config.json", "weights.safetensors", "card.md", "run.json"
+NORMATIVE = "normative.safetensors"
 _LARGEST_JSON_BYTES = 4_000_000
 
 

@@ -82,6 +82,12 @@ def lesion_posterior(logits: Sequence[Tensor], odds_normal: Tensor, head_weights
     return -torch.expm1(-log_ratio.clamp(0.0, _LARGEST_LOG_RATIO))
 
 
+def mean_log_odds(logits: Sequence[Tensor], head_weights: Tensor) -> Tensor:
+    """Log odds condition : background (B, K, H, W) of one branch, the weighted mean of its heads; arguments as above."""
+    some = torch.full((len(logits), 1), 1.0, device=logits[0].device)
+    return log_odds_ratio(logits, some, head_weights)
+
+
 def decode(twin_logits: Sequence[Sequence[Tensor]], config: ModelConfig) -> tuple[Tensor, Tensor]:
     """Probability and disagreement of the twin.
 
@@ -91,10 +97,13 @@ def decode(twin_logits: Sequence[Sequence[Tensor]], config: ModelConfig) -> tupl
 
     Returns:
         probability (B, K, H, W), mean over the branches of P_L (organ task: of the softmax of the deepest head
-        present), and disagreement (B, K, H, W) = |A - B|, 0 for one branch; float32 in 0..1.
+        present; calibrated models: sigmoid of the branches' mean log odds), and disagreement (B, K, H, W) = |A - B|,
+        0 for one branch; float32 in 0..1.
     """
     if config.task == "organ":
         maps = [heads[0].float().softmax(1)[:, 1:] for heads in twin_logits]
+    elif config.calibration:
+        return _calibrated(twin_logits, config)
     else:
         device = twin_logits[0][0].device
         odds = torch.tensor(config.odds_normal, dtype=torch.float32, device=device)
@@ -108,3 +117,15 @@ def decode(twin_logits: Sequence[Sequence[Tensor]], config: ModelConfig) -> tupl
     if len(maps) == 1:
         return maps[0], torch.zeros_like(maps[0])
     return (maps[0] + maps[1]) / 2, (maps[0] - maps[1]).abs()
+
+
+def _calibrated(twin_logits: Sequence[Sequence[Tensor]], config: ModelConfig) -> tuple[Tensor, Tensor]:
+    """As `decode`, for a model whose config.json holds shift and scale of the log odds."""
+    device = twin_logits[0][0].device
+    weights = torch.tensor(config.head_weights or (1.0,) * config.network.heads, device=device)
+    fitted = torch.tensor(config.calibration, dtype=torch.float32, device=device)
+    shift, scale = fitted[None, :, 0, None, None], fitted[None, :, 1, None, None]
+    odds = [scale * (mean_log_odds(heads, weights) - shift) for heads in twin_logits]
+    if len(odds) == 1:
+        return odds[0].sigmoid(), torch.zeros_like(odds[0])
+    return ((odds[0] + odds[1]) / 2).sigmoid(), (odds[0].sigmoid() - odds[1].sigmoid()).abs()

@@ -15,7 +15,9 @@ from torch import Tensor
 
 from ClamSegLib.datasets.cases import UNKNOWN
 from ClamSegLib.datasets.crop_cache import CropSet
+from ClamSegLib.model.normative_map import CHANNEL_SCALE
 from ClamSegLib.objective.augmentation import Augmentation, AugmentationStrength
+from ClamSegLib.objective.channel_augmentation import augment_channels
 from ClamSegLib.objective.mosaics import mosaic
 from ClamSegLib.objective.pairs import PairSampler
 from ClamSegLib.objective.training_config import TrainingConfig
@@ -29,7 +31,7 @@ def step_generator(seed: int, *where: int) -> torch.Generator:
 
 @dataclass(frozen=True)
 class Slices:
-    """Crops on the device: image (B,1,S,S), organ and regions (B,S,S), target (B,C,S,S), weight (B,1,S,S), label (B,)."""
+    """Crops on the device: image (B,1 or 3,S,S), organ and regions (B,S,S), target (B,C,S,S), weight (B,1,S,S), label (B,)."""
 
     image: Tensor
     organ: Tensor
@@ -89,11 +91,13 @@ class CropSource:
         return len(self.indices)
 
     def _pixels(self, place: NDArray[np.int64]) -> dict[str, Tensor]:
-        """image, organ, regions and lesion of slices by their places, (B,S,S) each, on the device."""
+        """image, organ, regions, lesion and what is told of slices by their places, (B,S,S) each, on the device."""
         index = self.indices[place]
         records = self.crops.records[index]
         pixels = {name: records[name] for name in ("image", "organ", "regions")}
         pixels["lesion"] = self.crops.lesion(index, records["mask"])
+        if self.crops.differences is not None and self.crops.told is not None:
+            pixels["differences"], pixels["told"] = self.crops.differences[index], self.crops.told[index]
         return {name: torch.from_numpy(np.ascontiguousarray(v)).to(self.device) for name, v in pixels.items()}
 
     def image_and_organ(self, place: NDArray[np.int64]) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
@@ -110,15 +114,24 @@ class CropSource:
             here = index.to(self.device)
             pixels = {name: values[here] for name, values in self._resident.items()}
         image = pixels["image"].float()[:, None]
+        if "differences" in pixels:
+            image = torch.cat([image, pixels["differences"].float()], dim=1) * float(CHANNEL_SCALE)
         label = torch.from_numpy(self.label[place]).long().to(self.device)
         eta = torch.from_numpy(self.eta[place]).to(self.device)
-        target, weight = self._teach(place, label, eta, pixels["lesion"])
+        target, weight = self._teach(place, label, eta, pixels["lesion"], pixels.get("told"))
         return Slices(image, pixels["organ"], pixels["regions"], target, weight, label, eta)
 
-    def _teach(self, place: NDArray[np.int64], label: Tensor, eta: Tensor, lesion: Tensor) -> tuple[Tensor, Tensor]:
-        """Target (B,C,S,S) and weight (B,1,S,S): a mask where one may be used, else the label."""
+    def _teach(
+        self, place: NDArray[np.int64], label: Tensor, eta: Tensor, lesion: Tensor, told: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Target (B,C,S,S) and weight (B,1,S,S): a mask where one may be used, else what the normative map or the label says."""
         n, size = len(label), lesion.shape[-2:]
         target = torch.nn.functional.one_hot(label, self.classes).float()[:, :, None, None].expand(n, -1, *size).clone()
+        if told is not None:
+            share = told.float()[:, None] / 255
+            healthy = torch.zeros_like(target)
+            healthy[:, 0] = 1
+            target = share * target + (1 - share) * healthy
         weight = torch.where(label > 0, eta, torch.ones_like(eta))[:, None, None, None].expand(n, 1, *size).clone()
         with_mask = self.use_mask[place] & ((self.label[place] > 0) | (self.training.task == "organ"))
         if with_mask.any():
@@ -153,6 +166,12 @@ def augment(
     """
     if training.augmentation == 0:
         return slices
+    if slices.image.shape[1] > 1:
+        maps = torch.cat([slices.target, slices.weight], dim=1)
+        image, maps, organ = augment_channels(
+            slices.image, maps, slices.organ, training.augmentation, training.flip, generator
+        )
+        return replace(slices, image=image, organ=organ, target=maps[:, :-1], weight=maps[:, -1:])
     strength = AugmentationStrength().scaled(training.augmentation, flip=training.flip)
     side, device = slices.image.shape[-1], slices.image.device
     drawn = [Augmentation.sample(n, side, generator, device, strength=strength) for n in sizes or (len(slices.image),)]
@@ -227,6 +246,9 @@ class BatchMaker:
         if self.training.objective == "paper":
             both = self._whole(2 * (n // 2), generator)
             return Batch((both,) * self.branches, both.first(n // 2), both.rest(n // 2))
+        t = self.training
+        if t.objective == "normative" and (self.branches < 2 or t.weight_positive == t.weight_separation == 0):
+            return Batch(tuple(make(n, generator) for _ in range(self.branches)), None, None)
         # A small shard shows at least one pair: without any, the pair terms would fall silent under torchrun.
         pairs = max(1, round(self.training.whole_share * n / 2)) if self.training.whole_share > 0 else 0
         taught = tuple(make(n, generator) for _ in range(self.branches))

@@ -52,6 +52,16 @@ class HybridLoss(nn.Module):
             return _masked_mean(per_pixel, weight, mask)
 
 
+class SoftCrossEntropy(nn.Module):
+    """-1/N sum_n sum_c y log p, of logits; soft targets leave a probability where they are unsure."""
+
+    def forward(self, logits: Tensor, target: Tensor, weight: Tensor, mask: Tensor) -> Tensor:
+        """logits and target (B,C,H,W), weight (B,1,H,W), mask (B,H,W) -> scalar, the mean over the pixels of the mask."""
+        with torch.autocast(logits.device.type, enabled=False):
+            per_pixel = -(target.float() * logits.float().log_softmax(1)).sum(1)
+            return _masked_mean(per_pixel, weight, mask)
+
+
 def top_k_score(score: Tensor, mask: Tensor, top_share: float) -> Tensor:
     """Mean of the largest `top_share` of the scores inside the mask, (B,H,W) -> (B,); 0 for an empty mask."""
     flat = torch.where(mask, score.float(), torch.full_like(score, -torch.inf, dtype=torch.float32)).flatten(1)

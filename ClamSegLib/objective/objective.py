@@ -3,7 +3,8 @@
 1 hybrid loss on what the pixels are taught; 2 positive pairs agree under the paper's distortions; 3 normal
 slices have no high scores; 4 a diseased slice scores above a normal one; 5 the lesion area of diseased slices
 stays in a loose band. Objective 'paper': 1 on whole slices with
-labels broadcast, 2, and pixel-wise separation of negative pairs.
+labels broadcast, 2, and pixel-wise separation of negative pairs. Objective 'normative': cross entropy with what the
+normative map tells of whole slices, 2, and separation where the diseased slice is told to be lesion.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ClamSegLib.objective.losses import (
     NormalNormalLoss,
     PixelwiseSeparation,
     RankingLoss,
+    SoftCrossEntropy,
 )
 from ClamSegLib.objective.training_config import TrainingConfig
 
@@ -51,7 +53,7 @@ class Objective:
         self.training = training
         self.hybrid, self.separation = HybridLoss(), PixelwiseSeparation()
         self.normal_normal, self.ranking = NormalNormalLoss(training.top_share), RankingLoss(training.top_share)
-        self.area_band = AreaBandLoss()
+        self.area_band, self.soft = AreaBandLoss(), SoftCrossEntropy()
 
     def loss(
         self, twin: TwinUNet, batch: Batch, progress: float, generator: torch.Generator
@@ -96,7 +98,7 @@ class Objective:
         t, d = self.training, len(diseased.image)
         if t.weight_positive and len(logits) == 2:
             terms["positive"] = t.weight_positive * self._positive(on_whole, on_distorted, organ, distortion)
-        if t.objective == "paper":
+        if t.objective in ("paper", "normative"):
             if t.weight_separation:
                 terms["separation"] = t.weight_separation * self._separation(on_whole, diseased, normal)
             return terms
@@ -123,8 +125,11 @@ class Objective:
 
     def _taught(self, taught: tuple[Slices, ...], logits: list[Logits]) -> Tensor:
         """Term 1, mean over branches and heads."""
+        soft = self.training.follows_normative_map
         losses = [
-            self.hybrid(head.float().softmax(1), slices.target, slices.weight, slices.organ)
+            self.soft(head, slices.target, slices.weight, slices.organ)
+            if soft
+            else self.hybrid(head.float().softmax(1), slices.target, slices.weight, slices.organ)
             for slices, heads in zip(taught, logits, strict=True)
             for head in heads
         ]
@@ -147,6 +152,8 @@ class Objective:
         """The paper's negative pairs: the two branches differ, pixel by pixel, on slices of different class."""
         d = len(diseased.image)
         both = diseased.organ & normal.organ
+        if self.training.objective == "normative":
+            both &= diseased.target[:, 0] < 0.5
         losses = (
             [
                 self.separation(

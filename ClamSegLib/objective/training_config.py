@@ -11,7 +11,7 @@ from ClamSegLib.system.errors import InputError
 
 _WORDS = {
     "task": ("lesion", "organ"),
-    "objective": ("clam", "paper"),
+    "objective": ("clam", "paper", "normative"),
     "supervision": ("labels", "masks"),
     "mosaic": ("superpixel", "none"),
     "mixed_precision": ("auto", "off", "bf16"),
@@ -50,7 +50,7 @@ class TrainingConfig:
 
     Attributes:
         task: 'lesion', or 'organ', which learns from organ masks.
-        objective: 'clam' (docs/explanation.md) or 'paper' (labels broadcast, pixel-wise separation).
+        objective: 'clam' and 'normative' (docs/explanation.md), or 'paper' (labels broadcast, pixel-wise separation).
         supervision: 'labels' (image labels, and masks only where a user corrected) or 'masks' (the ceiling).
         eta: probability that a diseased slice shows the lesion, where labels.csv does not say.
         steps: optimiser steps; 0 lets `minutes` decide.
@@ -68,7 +68,8 @@ class TrainingConfig:
         weight_normal: factor of the term that keeps the highest scores of normal slices low.
         weight_ranking: factor of the term that puts diseased slices above normal ones.
         weight_area: factor of the term that keeps the lesion area of diseased slices in a loose band.
-        weight_separation: factor of the paper's pixel-wise negative pairs; objective 'paper' only.
+        weight_separation: factor of the paper's pixel-wise negative pairs; objective 'paper', and 'normative' where the
+            diseased slice is told to be lesion.
         top_share: share of organ pixels that a slice's score is the mean of.
         augmentation: strength of the training augmentation, 0 (none) to 1.
         flip: augmentation may exchange left and right.
@@ -125,3 +126,8 @@ class TrainingConfig:
                 raise InputError(f"{name} {getattr(self, name)} is out of range; allowed is {low} to {high}.")
         if self.steps == 0 and self.minutes == 0:
             raise InputError("Neither steps nor minutes is given; name one of them.")
+
+    @property
+    def follows_normative_map(self) -> bool:
+        """Whether diseased slices are taught what the normative map tells."""
+        return self.task == "lesion" and self.objective == "normative" and self.supervision == "labels"

@@ -20,6 +20,8 @@ from ClamSegLib.organ.morphology import (
 NAME = "brain_mr"
 _OPENING_MM, _CLOSING_MM, _GROWTH_MM = 6.0, 14.0, 4.0
 _SMALLEST_L, _LARGEST_L = 0.6, 2.4
+_DARKEST_TISSUE = 0.08  # of what 99.5 % of the volume lie below
+_MOST_DARK_TISSUE = 0.1  # of a stripped brain's voxels
 
 
 def find_brain(volume: Volume) -> tuple[Array, float, str]:
@@ -30,7 +32,7 @@ def find_brain(volume: Volume) -> tuple[Array, float, str]:
     """
     outside = constant_around(volume.array)
     if outside is not None:  # the skull was removed
-        mask = _filled(largest_parts(volume.array != outside))
+        mask = _filled(largest_parts(_not_background(volume.array, float(outside))))
     else:
         grid = working_grid(volume, 2.0, "MR")
         small = grid.subsample(volume.array).astype(np.float32)
@@ -45,6 +47,18 @@ def find_brain(volume: Volume) -> tuple[Array, float, str]:
             problem += ", perhaps the skull is still there: strip it first, or give a mask of the brain"
         return mask, 0.5, problem
     return mask, 1.0, ""
+
+
+def _not_background(array: Array, outside: float) -> NDArray[np.bool_]:
+    """What a stripped volume kept: all but the constant around it, and but the noise that some tools leave there.
+
+    Hardly a voxel of a brain is nearly as dark as its background; where many are, they are noise.
+    """
+    kept: NDArray[np.bool_] = np.asarray(array != outside)
+    height = np.abs(array.astype(np.float32) - np.float32(outside))
+    brighter = height > _DARKEST_TISSUE * float(np.percentile(height, 99.5))
+    dark = np.count_nonzero(kept & ~brighter)
+    return brighter if dark > _MOST_DARK_TISSUE * np.count_nonzero(kept) else kept
 
 
 def largest_parts(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

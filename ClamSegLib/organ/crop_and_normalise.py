@@ -11,14 +11,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.imaging.volume import Array, Volume, constant_around, lies_around, looks_like_hu
+from ClamSegLib.imaging.volume import Array, Volume
 from ClamSegLib.model.config import IntensityConfig, ModelConfig, OrganConfig
+from ClamSegLib.model.normative_map import HIGH, LOW, NormativeMap, centre_and_spread, compressed, standardised
+from ClamSegLib.organ.clean_values import SMALLEST_SIDE_PX
 from ClamSegLib.system.errors import InputError
 
-SMALLEST_SIDE_PX = 16
 _LOWEST_HU, _HIGHEST_HU = -32768, 32767
-# Organ and a few lesions; the darkest scan has more values.
-_MOST_OF_MASKS = 6
 
 
 @dataclass(frozen=True)
@@ -75,66 +74,6 @@ def _at_least(start: int, stop: int, size: int) -> tuple[int, int]:
         start = max(0, min(start - lacking // 2, size - SMALLEST_SIDE_PX))
         stop = min(size, start + SMALLEST_SIDE_PX)
     return start, stop
-
-
-def clean_values(volume: Volume) -> tuple[Volume, list[str]]:
-    """Makes what lies outside dark: values that are not finite, and a constant all around that lies among the others.
-
-    Brains without skull come with any constant around them, NaN and the mean of z-scores among them; each gives what zeros
-    give.
-
-    Returns:
-        The volume (the same one when nothing was wrong) and warnings.
-
-    Raises:
-        InputError: no finite value, one value everywhere, or smaller than 16 pixels in plane.
-    """
-    array = volume.array
-    if min(array.shape[1:]) < SMALLEST_SIDE_PX:
-        raise InputError(
-            f"The slices are {array.shape[1]} x {array.shape[2]} pixels; at least {SMALLEST_SIDE_PX} in each direction are needed."
-        )
-    array, notes = _dark_outside(array, volume.is_picture)
-    if notes:
-        volume = volume.with_array(array)
-    if array.min() == array.max():
-        raise InputError(f"The image has the same value ({array.flat[0]:g}) everywhere; there is nothing to segment.")
-    # A part of a scan has many values already; only where it has not, all are counted.
-    if len(np.unique(array[:, ::7, ::7])) <= _MOST_OF_MASKS and (count := len(np.unique(array))) <= _MOST_OF_MASKS:
-        notes.append(f"The image has only {count} different values, as a mask has; name the scan itself.")
-    return volume, notes
-
-
-def _dark_outside(array: Array, is_picture: bool) -> tuple[Array, list[str]]:
-    """The values with those that are no numbers, or a constant around the scan that lies among the others, made dark."""
-    missing = ~np.isfinite(array) if array.dtype.kind == "f" else None
-    if missing is not None and missing.any():
-        if missing.all():
-            raise InputError("The image holds no number at all (all values are NaN); export it again.")
-        inside = array[~missing]
-        dark = _dark_value(inside) if lies_around(missing) else float(inside.min())
-        count = f"{np.count_nonzero(missing)} of {array.size} voxels are not numbers"
-        return np.where(missing, array.dtype.type(dark), array), [f"{count}; they count as background ({dark:g})."]
-    constant = None if is_picture else constant_around(array)
-    if constant is None or constant == array.min():
-        return array, []
-    outside = array == constant
-    dark = _dark_value(array[~outside])
-    kind = (
-        np.result_type(array.dtype, np.min_scalar_type(int(np.floor(dark))))
-        if array.dtype.kind in "iu"
-        else array.dtype
-    )
-    words = f"The constant {constant:g} all around the scan counts as background ({dark:g})."
-    return np.where(outside, kind.type(np.floor(dark) if kind.kind in "iu" else dark), array).astype(kind), [words]
-
-
-def _dark_value(inside: Array) -> float:
-    """What is darker than an organ: air of a CT, zero of a scan without negative values, else below the lowest."""
-    lowest, highest = float(inside.min()), float(inside.max())
-    if looks_like_hu(lowest, highest):
-        return lowest
-    return 0.0 if lowest >= 0 else lowest - 0.1 * (highest - lowest)
 
 
 def check_intensity(volume: Volume, config: ModelConfig) -> None:
@@ -265,6 +204,9 @@ class Preparation:
 
     Attributes:
         mask: (slice, row, column) bool, organ.
+        normative: what normal tissue looks like, for networks that see how a slice differs from it.
+        heights: (slice,) relative height of each slice in the organ, 0..1.
+        standard: centre and spread of the windowed values inside the organ, for models that compare with normal tissue.
     """
 
     volume: Volume
@@ -272,6 +214,9 @@ class Preparation:
     box: Box
     scale: IntensityScale
     config: ModelConfig
+    normative: NormativeMap | None = None
+    heights: NDArray[np.float32] | None = None
+    standard: tuple[float, float] = (0.0, 1.0)
 
     @property
     def n_slices(self) -> int:
@@ -279,14 +224,53 @@ class Preparation:
         return int(self.volume.array.shape[0])
 
     def network_input(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        """(B,1,size,size) of the slices `indices`."""
+        """(B,C,size,size) of the slices `indices`: the image alone, or with how it differs from normal tissue."""
+        image = self.image(indices)
+        if self.normative is None:
+            return image[:, None]
+        return self.normative.channels(image, self.organ_input(indices), self._heights(indices))
+
+    def evidence(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The normative map a (B,size,size) of the slices `indices`: neither network nor mask.
+
+        Raises:
+            ValueError: the model knows no normal tissue.
+        """
+        if self.normative is None:
+            raise ValueError("the model has no normative map")
+        image, organ, heights = self.image(indices), self.organ_input(indices), self._heights(indices)
+        return np.stack(
+            [self.normative.apply(x, o, float(h))[2] for x, o, h in zip(image, organ, heights, strict=True)]
+        )
+
+    def _heights(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        heights = relative_heights(self.mask) if self.heights is None else self.heights
+        return np.asarray(heights[indices], np.float32)
+
+    def image(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Crops (B,size,size) of the slices `indices`, as the network or the map of normal tissue takes them."""
+        cropped = self._cropped(indices)
+        normative = self.config.normative
+        if normative is None:
+            return cropped
+        if normative.standardised == "slice":
+            pairs = zip(cropped, self.organ_input(indices), strict=True)
+            cropped = np.stack([standardised(one, inside) for one, inside in pairs])
+        elif self.config.intensity.kind == "window_hu":
+            centre, spread = self.standard
+            cropped = np.clip(
+                (cropped - np.float32(centre)) / np.float32(spread), LOW, HIGH if not normative.compressed else None
+            )
+        return compressed(cropped) if normative.compressed else cropped
+
+    def _cropped(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         values = self.volume.array[indices][self.box.slices]
         prepared = normalise(values, self.scale)
         if not self.config.organ.keep_background:
             background = normalise(np.asarray([self.volume.array.min()]), self.scale)[0]
             prepared = np.where(self.mask[indices][self.box.slices], prepared, background)
         whole = Box(0, self.box.height, 0, self.box.width)
-        return crop_resize(prepared, whole, self.config.image_size)[:, None]
+        return crop_resize(prepared, whole, self.config.image_size)
 
     def organ_input(self, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
         """(B,size,size) organ of the slices `indices`."""
@@ -297,12 +281,39 @@ class Preparation:
         return paste_resized(maps, self.box, (self.volume.array.shape[1], self.volume.array.shape[2]))
 
 
-def prepare(volume: Volume, organ_mask: Array, config: ModelConfig) -> Preparation:
+def prepare(
+    volume: Volume,
+    organ_mask: Array,
+    config: ModelConfig,
+    normative: NormativeMap | None = None,
+    heights: NDArray[np.float32] | None = None,
+) -> Preparation:
     """Box and intensity of a canonical volume.
+
+    Args:
+        normative: of models that compare with normal tissue; without it only `image` and `organ_input` are theirs.
+        heights: (slice,) relative heights where they are known otherwise than from the organ.
 
     Raises:
         InputError: values that the model cannot work on.
     """
     check_intensity(volume, config)
-    box = organ_box(organ_mask, volume, config.organ)
-    return Preparation(volume, organ_mask, box, intensity_scale(volume, organ_mask, config.intensity), config)
+    box, scale = organ_box(organ_mask, volume, config.organ), intensity_scale(volume, organ_mask, config.intensity)
+    wanted = config.normative
+    standard = (0.0, 1.0)
+    if wanted is not None and wanted.standardised == "volume" and scale.kind == "window_hu":
+        values = volume.array[organ_mask] if organ_mask.any() else volume.array.ravel()
+        standard = centre_and_spread(normalise(values[:: max(1, values.size // 1_000_000)], scale))
+    if heights is None and wanted is not None:
+        heights = relative_heights(organ_mask)
+    return Preparation(volume, organ_mask, box, scale, config, normative, heights, standard)
+
+
+def relative_heights(mask: Array) -> NDArray[np.float32]:
+    """Height (slice,) of each slice between the first and last that show the organ, 0..1; 0.5 for a single picture."""
+    n = len(mask)
+    if n == 1:
+        return np.array([0.5], np.float32)
+    shows = np.flatnonzero(mask.any(axis=(1, 2)))
+    first, last = (int(shows[0]), int(shows[-1])) if len(shows) else (0, n - 1)
+    return np.clip((np.arange(n) - first) / max(1, last - first), 0.0, 1.0).astype(np.float32)

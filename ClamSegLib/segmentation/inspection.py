@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from ClamSegLib.imaging.volume import Volume, canonical, check_plane, looks_like_hu, size_doubt
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.model.config import ModelConfig
-from ClamSegLib.organ.crop_and_normalise import check_intensity, clean_values
+from ClamSegLib.organ.clean_values import clean_values
+from ClamSegLib.organ.crop_and_normalise import check_intensity
 from ClamSegLib.organ.find_organ import OrganResult, organ_of
 from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.system.device import choose_device

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.decoding.refinement import peaks, sharpened, to_probability
-from ClamSegLib.decoding.slice_smoothing import evidence, smooth_across_slices
+from ClamSegLib.decoding.slice_smoothing import evidence, log_odds_inside, smooth_across_slices, smooth_log_odds
 from ClamSegLib.engines.engine import Engine
 from ClamSegLib.organ.crop_and_normalise import Preparation, resize_to_box
 from ClamSegLib.system.errors import ClamSegError
@@ -76,7 +76,11 @@ class CaseMaps:
             found: (B,K,S,S) P_L; `differs` likewise, of its branches.
         """
         refinement = self.preparation.config.refinement
-        if self.smooths:
+        calibration = self.preparation.config.calibration
+        if self.smooths and calibration:
+            assert self.kept is not None
+            self.kept[indices] = log_odds_inside(found, self.preparation.organ_input(indices), calibration)
+        elif self.smooths:
             assert self.kept is not None
             self.kept[indices] = evidence(found)  # sharpened when all are known
         elif refinement is None:
@@ -107,8 +111,9 @@ class CaseMaps:
         batches = self.batches(batch_size)
         refinement = self.preparation.config.refinement
         if refinement is None:
+            smooth = smooth_log_odds if self.preparation.config.calibration else smooth_across_slices
             for indices in batches:
-                found = smooth_across_slices(self.kept, indices[0], indices[-1] + 1)
+                found = smooth(self.kept, indices[0], indices[-1] + 1)
                 paste_steps(self.preparation, found, indices, self.probability)
             return
         if self.smooths:

@@ -241,8 +241,9 @@ def write_stages(path: Path, result: CaseResult) -> None:
     _show(axes[1], result, image, cmap="gray", vmin=0, vmax=1)
     _outline(axes[1], result.organ.mask[k], _rgb(config.organ.colour), 1.2)
     _frame(axes[1], box)
-    crop = result.preparation.network_input(np.array([k]))[0, 0]
-    low, high = (0.0, 1.0) if result.preparation.scale.kind == "window_hu" else (-2.5, 4.0)
+    crop = result.preparation.image(np.array([k]))[0]
+    in_window = config.intensity.kind == "window_hu" and config.normative is None
+    low, high = (0.0, 1.0) if in_window else (-2.5, 4.0)
     axes[2].imshow(crop, cmap="gray", interpolation="bilinear", vmin=low, vmax=high)
     window = (slice(box.row_start, box.row_stop), slice(box.column_start, box.column_stop))
     strongest = result.probability[:, k][(slice(None), *window)].max(axis=0)

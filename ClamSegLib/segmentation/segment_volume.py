@@ -107,7 +107,7 @@ def segment_volume(
     threshold = config.threshold if options.threshold is None else options.threshold
     minimum = config.minimum_volume_ml if options.minimum_volume_ml is None else options.minimum_volume_ml
     with stage("crop"):
-        preparation = prepare(turned, organ.mask, replace(config, threshold=threshold))
+        preparation = prepare(turned, organ.mask, replace(config, threshold=threshold), model.normative)
     with stage("network"):
         run = run_network(preparation, model, options, told)
     # Choosing happens once per model; it is no property of the case.

@@ -17,6 +17,7 @@ from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.config_json import to_json
 from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.system.progress import Reporter
+from ClamSegLib.training.fit_calibration import with_calibration
 from ClamSegLib.training.fit_decoding import fit_refinement, shallowest_level_that_holds, slice_smoothing_helps
 from ClamSegLib.training.fit_threshold import threshold_of_corrections
 from ClamSegLib.training.held_out import run_on_held_out
@@ -56,7 +57,8 @@ def write_model(request: TrainingRequest, trainer: Trainer, finished: bool) -> N
         "validation": best["figures"],
         "initial_model": request.initial_model.name if request.initial_model else None,
     }
-    save_model(request.output, config, twin.cpu().state_dict(), _card(request, setup, config, run), run)
+    card = _card(request, setup, config, run)
+    save_model(request.output, config, twin.cpu().state_dict(), card, run, normative=setup.normative)
 
 
 def finished_config(learner: Learner, twin: TwinUNet, config: ModelConfig, reporter: Reporter) -> ModelConfig:
@@ -75,11 +77,14 @@ def finished_config(learner: Learner, twin: TwinUNet, config: ModelConfig, repor
         reporter.note(
             f"decoding is fitted on {len(held_out.label)} of {held_out.available} held-out slices (whole stacks)"
         )
-    config = replace(
-        config,
-        refinement=fit_refinement(config, held_out, learner.source),
-        slice_smoothing=slice_smoothing_helps(config, held_out),
-    )
+    if learner.setup.training.follows_normative_map:
+        config = with_calibration(learner, twin, config)
+    else:
+        config = replace(
+            config,
+            refinement=fit_refinement(config, held_out, learner.source),
+            slice_smoothing=slice_smoothing_helps(config, held_out),
+        )
     config = replace(config, threshold=threshold_of_corrections(twin, learner.source, config))
     # Last: it compares outlines, which refinement and threshold draw.
     return replace(config, default_level=shallowest_level_that_holds(config, held_out))

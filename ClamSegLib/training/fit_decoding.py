@@ -140,7 +140,7 @@ def _predicted(config: ModelConfig, held_out: HeldOut, slices: NDArray[np.int64]
     for index in held_out.batches(slices):
         organ = held_out.organ[index]
         if config.refinement is None:
-            probability = held_out.posterior(index, np.asarray(config.odds_normal, np.float32), level)
+            probability = held_out.probability(index, config, level)
         else:
             ratio = _sharpened(config, held_out, index, level, config.refinement)
             probability = to_probability(ratio, peaks(ratio, organ), config.refinement)

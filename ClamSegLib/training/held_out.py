@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.objective.batches import CropSource
 from ClamSegLib.training.validation import log_odds
@@ -50,6 +51,14 @@ class HeldOut:
         log_normal = np.log(np.maximum(odds_normal[:, :level, :, None, None], np.float32(1e-30)))
         ratio = (self.log_odds[index, :, :level].astype(np.float32) - log_normal).mean(axis=2)
         return np.asarray(-np.expm1(-np.clip(ratio, 0.0, _LARGEST_LOG_RATIO)).mean(axis=1), np.float32)
+
+    def probability(self, index: NDArray[np.int64], config: ModelConfig, level: int) -> NDArray[np.float32]:
+        """P_L (B,K,S,S) of slices at a level, as `decode` gives it, of calibrated models and others."""
+        if not config.calibration:
+            return self.posterior(index, np.asarray(config.odds_normal, np.float32), level)
+        odds = self.log_odds[index, :, :level].astype(np.float32).mean(axis=(1, 2))
+        shift, scale = (np.array(values, np.float32)[:, None, None] for values in zip(*config.calibration, strict=True))
+        return np.asarray(1 / (1 + np.exp(-scale * (odds - shift))), np.float32)
 
     def batches(self, index: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """`index` in pieces that keep memory small."""

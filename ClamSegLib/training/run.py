@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ClamSegLib.model.checkpoint import load_model, parameter_count
+from ClamSegLib.model.checkpoint import LoadedModel, load_model, parameter_count
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
@@ -38,7 +38,7 @@ def run_training(request: TrainingRequest, reporter: Reporter) -> Path:
     processes = Processes.join()
     if processes.rank > 0:
         processes.wait()  # process 0 fills the cache of crops first
-        setup = prepare_training(request.folder, request.config, request.training, Reporter())
+        setup = _prepared(request, Reporter())
         learner = _learner(request, setup, processes, Reporter())
         Trainer(learner, None, request.state_folder, Reporter()).run(request.resume)
         processes.wait()
@@ -48,7 +48,7 @@ def run_training(request: TrainingRequest, reporter: Reporter) -> Path:
         request.state_folder.mkdir(exist_ok=True)
         try:
             request.keep_or_compare()
-            setup = prepare_training(request.folder, request.config, request.training, told)
+            setup = _prepared(request, told)
         except InputError:
             folder.forget_refused()
             raise
@@ -69,6 +69,12 @@ def run_training(request: TrainingRequest, reporter: Reporter) -> Path:
     return request.output
 
 
+def _prepared(request: TrainingRequest, reporter: Reporter) -> TrainingSetup:
+    initial = _initial_model(request)
+    known = None if initial is None else initial.normative
+    return prepare_training(request.folder, request.config, request.training, reporter, known)
+
+
 def _learner(request: TrainingRequest, setup: TrainingSetup, processes: Processes, reporter: Reporter) -> Learner:
     """What will learn, with eta and the number of steps decided."""
     if request.tune:
@@ -79,9 +85,12 @@ def _learner(request: TrainingRequest, setup: TrainingSetup, processes: Processe
 
 
 def _initial_weights(request: TrainingRequest) -> dict[str, Tensor] | None:
-    if request.initial_model is None:
-        return None
-    return dict(load_model(request.initial_model).twin.state_dict())
+    initial = _initial_model(request)
+    return None if initial is None else dict(initial.twin.state_dict())
+
+
+def _initial_model(request: TrainingRequest) -> LoadedModel | None:
+    return None if request.initial_model is None else load_model(request.initial_model)
 
 
 def _with_steps(request: TrainingRequest, setup: TrainingSetup, processes: Processes) -> TrainingSetup:

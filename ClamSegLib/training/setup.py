@@ -12,11 +12,20 @@ from numpy.typing import NDArray
 
 from ClamSegLib.datasets.crop_cache import CropSet, load_crops
 from ClamSegLib.datasets.labelled_folder import LabelledFolder, split_rows
-from ClamSegLib.model.config import Condition, IntensityConfig, ModelConfig, NetworkConfig, OrganConfig
+from ClamSegLib.model.config import (
+    Condition,
+    IntensityConfig,
+    ModelConfig,
+    NetworkConfig,
+    NormativeConfig,
+    OrganConfig,
+)
 from ClamSegLib.model.config_json import from_json, to_json
+from ClamSegLib.model.normative_map import NormativeMap
 from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
+from ClamSegLib.training.fit_normative import fit_normative
 
 _LESION = "SCT^49755003^Morphologically Altered Structure~SCT^52988006^Lesion~^^"
 _LUNG = "SCT^123037004^Anatomical Structure~SCT^39607008^Lung~^^"
@@ -32,6 +41,14 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "intensity": IntensityConfig("window_hu", -1000.0, 400.0),
         "minimum_volume_ml": 0.1,
         "organ": OrganConfig("lungs_ct", "lungs", terminology=_LUNG, colour=_ORGAN_COLOUR),
+        "normative": NormativeConfig(frame="box", compressed=True),
+    },
+    "CT head": {
+        "body_part": "head",
+        "intensity": IntensityConfig("window_hu", -20.0, 100.0),
+        "minimum_volume_ml": 0.1,
+        "organ": OrganConfig("brain_ct", "brain", terminology=_BRAIN, colour=_ORGAN_COLOUR),
+        "normative": NormativeConfig(standardised="slice"),
     },
     "MR": {
         "body_part": "head",
@@ -43,6 +60,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "body_part": "chest",
         "intensity": IntensityConfig("organ_robust", -4.0, 4.0),
         "organ": OrganConfig("model:xray-lungs", "lungs", terminology=_LUNG, colour=_ORGAN_COLOUR),
+        "normative": NormativeConfig(nodes=1, smoothing=2.5),
     },
 }
 
@@ -54,6 +72,7 @@ class TrainingSetup:
     Attributes:
         split: places in `crops` of training and of validation slices.
         counts: numbers that stand in the card: slices and patients by class and split.
+        normative: what normal tissue looks like, where the model compares with it.
     """
 
     config: ModelConfig
@@ -61,6 +80,7 @@ class TrainingSetup:
     crops: CropSet
     split: tuple[NDArray[np.int64], NDArray[np.int64]]
     counts: dict[str, int] = field(default_factory=dict)
+    normative: NormativeMap | None = None
 
 
 def read_config_file(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -102,6 +122,7 @@ def new_model_config(
     changes: dict[str, Any],
     task: str,
     features: tuple[int, ...] | None,
+    objective: str = "clam",
 ) -> ModelConfig:
     """A configuration from the preset of the modality, the file's conditions and the changes of `--config`.
 
@@ -111,7 +132,8 @@ def new_model_config(
     modality = modality or str(changes.get("modality", "")) or guess_modality(folder)
     if not modality:
         raise InputError("The modality cannot be told from the images; say it with --modality CT, MR or XR.")
-    preset = _PRESETS[modality]
+    of_head = modality == "CT" and changes.get("body_part") == "head"
+    preset = _PRESETS["CT head" if of_head else modality]
     organ: OrganConfig = preset["organ"]
     if task == "organ":
         conditions: tuple[Condition, ...] = (Condition(organ.name, _ORGAN_COLOUR, organ.terminology),)
@@ -121,7 +143,10 @@ def new_model_config(
             Condition(c, _COLOURS[n % len(_COLOURS)], _LESION) for n, c in enumerate(folder.conditions)
         ) or (Condition(),)
     sequence = folder.rows[0].extra.get("modality", "").partition("_")[2] if modality == "MR" else ""
-    network = NetworkConfig(classes=len(conditions) + 1, branches=1 if task == "organ" else 2)
+    normative = preset.get("normative", NormativeConfig()) if task == "lesion" and objective == "normative" else None
+    network = NetworkConfig(
+        classes=len(conditions) + 1, branches=1 if task == "organ" else 2, in_channels=1 if normative is None else 3
+    )
     if features:
         kernels = tuple(3 if level < 3 else 5 for level in range(len(features)))
         network = replace(network, features=features, kernel_sizes=kernels)
@@ -138,6 +163,7 @@ def new_model_config(
         organ=organ,
         conditions=conditions,
         minimum_volume_ml=preset.get("minimum_volume_ml", 0.0),
+        normative=normative,
     )
     return _changed(base, changes)
 
@@ -183,16 +209,39 @@ def fine_tuning_config(initial: ModelConfig, folder: LabelledFolder, name: str, 
         odds_normal=(),
         threshold=ModelConfig.threshold,
         refinement=None,
+        calibration=(),
         slice_smoothing=False,
         default_level=None,
         weights_sha256="",
     )
 
 
+def objective_of(initial: ModelConfig, training: TrainingConfig, reporter: Reporter) -> TrainingConfig:
+    """The options with the objective that fits the starting model: a network sees one channel or three, as it was made."""
+    if training.task == "organ":
+        return training
+    if initial.normative is not None and training.objective != "normative":
+        reporter.note(
+            f"'{initial.name}' compares with normal tissue; it is fine-tuned with objective normative, not {training.objective}"
+        )
+        return replace(training, objective="normative")
+    if initial.normative is None and training.objective == "normative":
+        reporter.note(f"'{initial.name}' has no normative map; it is fine-tuned with objective clam, not normative")
+        return replace(training, objective="clam")
+    return training
+
+
 def prepare_training(
-    folder: LabelledFolder, config: ModelConfig, training: TrainingConfig, reporter: Reporter
+    folder: LabelledFolder,
+    config: ModelConfig,
+    training: TrainingConfig,
+    reporter: Reporter,
+    known: NormativeMap | None = None,
 ) -> TrainingSetup:
-    """Splits by patient and loads the crops.
+    """Splits by patient, loads the crops and, where the model compares with normal tissue, measures that.
+
+    Args:
+        known: the normative map of the model that is fine-tuned.
 
     Raises:
         InputError: too few patients or classes to train and to validate, or masks asked for where there are none.
@@ -228,7 +277,12 @@ def prepare_training(
         "validation_slices": len(split[1]),
         "validation_patients": len({folder.rows[k].patient_id for k in held_out}),
     }
-    return TrainingSetup(config, training, crops, split, counts)
+    if config.normative is None:
+        return TrainingSetup(config, training, crops, split, counts)
+    fitted = fit_normative(crops, split, config, reporter, known)
+    return TrainingSetup(
+        replace(config, normative=fitted.map.config), training, fitted.crops, split, counts, fitted.map
+    )
 
 
 def _places(rows: list[int], row_of_crop: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.system.malloc_tuning import kept_memory
 from ClamSegLib.system.progress import Reporter
 from ClamSegLib.training.checkpoint_state import load_training_state, save_training_state
+from ClamSegLib.training.fit_calibration import validate_told
 from ClamSegLib.training.learner import Learner
 from ClamSegLib.training.preview import write_preview
 from ClamSegLib.training.run_folder import PREVIEW, TrainingFolder
@@ -113,7 +114,8 @@ class Trainer:
         learner, at = self.learner, self.at
         training, step = learner.setup.training, learner.steps_done
         twin = recalibrated(learner.averaged(), learner.source, training, step)
-        found = validate(twin, learner.held_out, training)
+        judge = validate_told if training.follows_normative_map else validate
+        found = judge(twin, learner.held_out, training)
         at.rows[-1].update(found.figures)
         told = {name: round(value, 4) for name, value in at.rows[-1].items() if isinstance(value, float)}
         self.reporter.metric(step=step, **told)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,12 +22,6 @@ from ClamSegWorkflow.scene.geometry import to_world
 from ClamSegWorkflow.scene.overlays import PROBABILITY, map_of
 from ClamSegWorkflow.scene.segments import binary_labelmap, write_provenance
 from ClamSegWorkflow.scene.views import show_behind, show_surfaces, turn_to_slices
-
-
-@pytest.fixture
-def bench(scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return Bench(scene)
 
 
 def result_of(bench: Bench, frame: str = "plain") -> Any:

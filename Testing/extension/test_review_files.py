@@ -27,11 +27,6 @@ from ClamSegWorkflow.scene.segments import SegmentLook, put_segment, segment_mas
 from ClamSegWorkflow.scene.volumes import write_in_steps
 
 
-@pytest.fixture
-def bench(scene: Any) -> Bench:
-    return Bench(scene)
-
-
 def reviewed(bench: Bench, frame: str = "oblique") -> Any:
     volume = mr(bench.scene, frame)
     bench.start(volume)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,6 @@ from ClamSegWorkflow.scene.certificate import certify
 from ClamSegWorkflow.scene.geometry import to_world
 from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY, map_array, map_of
 from ClamSegWorkflow.scene.segments import SegmentLook, add_segmentation, put_segment, segment_mask
-
-
-@pytest.fixture
-def bench(scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return Bench(scene)
 
 
 @pytest.mark.parametrize("transform", [None, linear_transform, grid_transform])

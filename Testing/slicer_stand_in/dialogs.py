@@ -80,11 +80,6 @@ class QFileDialog(QtWidgets.QFileDialog):
     def getSaveFileName(*arguments: Any) -> str:
         return _next(DIALOGS.paths)
 
-    @staticmethod
-    def getOpenFileNames(*arguments: Any) -> list[str]:
-        taken, DIALOGS.paths = DIALOGS.paths, []
-        return taken
-
 
 class QInputDialog(QtWidgets.QInputDialog):
     """Gives the test's texts instead of asking."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from ClamSegWorkflow.case.model_fit import organ_doubts
 from ClamSegWorkflow.case.result import VOLUME
+from ClamSegWorkflow.scene import nodes_of
 from ClamSegWorkflow.scene.geometry import to_world
 from ClamSegWorkflow.scene.views import jump_to, set_window, show_behind, show_segments, turn_to_slices, voxel_at_view
 
@@ -31,8 +32,7 @@ def show_result(result: Any, fit: Callable[[], None] = lambda: None) -> None:
     if another:
         fit()
     show_model_window(result)
-    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")):
-        other = scene.GetNthNodeByClass(index, "vtkMRMLSegmentationNode")
+    for other in nodes_of(scene, "vtkMRMLSegmentationNode"):
         if other is not result.segmentation and other.GetNodeReferenceID(VOLUME):
             show_segments(other, False)
     show_segments(result.segmentation, True)

@@ -41,7 +41,26 @@ def matrix_of(volume: Any) -> np.ndarray:
     """4 x 4 (i, j, k, 1) to RAS of the node itself, without parent transforms."""
     matrix = vtk.vtkMatrix4x4()
     volume.GetIJKToRASMatrix(matrix)
+    return array_of(matrix)
+
+
+def array_of(matrix: Any) -> np.ndarray:
+    """4 x 4 of VTK's matrix."""
     return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
+
+
+def vtk_matrix(array: np.ndarray) -> Any:
+    """VTK's matrix of a 4 x 4."""
+    matrix = vtk.vtkMatrix4x4()
+    matrix.DeepCopy(array.ravel().tolist())
+    return matrix
+
+
+def image_matrix(image: Any) -> np.ndarray:
+    """4 x 4 (i, j, k, 1) to RAS of an image of a segmentation, without parent transforms."""
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    return array_of(matrix)
 
 
 def oblique_deg(volume: Any) -> float:
@@ -77,16 +96,20 @@ def world_transform(node: Any) -> Any:
     return transform
 
 
+def linear_to_world(node: Any) -> Any:
+    """VTK's matrix of all parent transforms together; None where they bend the scan."""
+    transform, matrix = node.GetParentTransformNode(), vtk.vtkMatrix4x4()
+    if transform is not None:
+        if not transform.IsTransformToWorldLinear():
+            return None
+        transform.GetMatrixTransformToWorld(matrix)
+    return matrix
+
+
 def transform_scale(node: Any) -> float | None:
     """By what factor the parent transforms change every volume; 1 without any, None where they bend the scan."""
-    transform = node.GetParentTransformNode()
-    if transform is None:
-        return 1.0
-    if not transform.IsTransformToWorldLinear():
-        return None
-    matrix = vtk.vtkMatrix4x4()
-    transform.GetMatrixTransformToWorld(matrix)
-    return abs(float(matrix.Determinant()))
+    matrix = linear_to_world(node)
+    return None if matrix is None else abs(float(matrix.Determinant()))
 
 
 def probe_points(shape: Sequence[int]) -> np.ndarray:

@@ -6,10 +6,10 @@ from scipy import ndimage
 
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.model.config import IntensityConfig, ModelConfig, NetworkConfig, OrganConfig
+from ClamSegLib.organ.clean_values import clean_values
 from ClamSegLib.organ.crop_and_normalise import (
     Box,
     check_intensity,
-    clean_values,
     crop_mask,
     crop_resize,
     intensity_scale,

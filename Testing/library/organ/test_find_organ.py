@@ -11,7 +11,8 @@ from ClamSegLib.imaging.read_write import read_volume, write_volume
 from ClamSegLib.imaging.volume import Volume, canonical
 from ClamSegLib.metrics import dice
 from ClamSegLib.model.config import IntensityConfig, OrganConfig
-from ClamSegLib.organ.crop_and_normalise import clean_values, intensity_scale, normalise
+from ClamSegLib.organ.clean_values import clean_values
+from ClamSegLib.organ.crop_and_normalise import intensity_scale, normalise
 from ClamSegLib.organ.find_organ import OrganResult, find_organ
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.progress import Reporter
@@ -269,3 +270,20 @@ def test_a_stripped_brain_is_the_same_whatever_constant_surrounds_it(outside, z_
     assert np.array_equal(masks[0], masks[1])
     seen = [normalise(v.array, intensity_scale(v, masks[0], IntensityConfig())) for v in (zeros, other)]
     assert np.allclose(seen[0], seen[1], atol=1e-3)
+
+
+def test_noise_that_a_tool_left_around_a_stripped_brain_is_no_brain():
+    volume, brain = head(stripped=True)
+    noise = np.random.default_rng(1).uniform(0.5, 12, brain.shape)
+    noise[:, :8], noise[:, -8:], noise[:, :, :8], noise[:, :, -8:] = 0, 0, 0, 0
+    noisy = volume.with_array(np.where(brain, volume.array, noise).astype(np.float32))
+    assert dice(find_organ(noisy, BRAIN).mask, brain) > 0.99
+
+
+def test_dark_voxels_of_a_stripped_brain_stay_where_there_are_few():
+    volume, brain = head(stripped=True)
+    z, y, x = np.nonzero(brain)
+    array = volume.array.copy()
+    array[z[::50], y[::50], x[::50]] = 2.0
+    found = find_organ(volume.with_array(array), BRAIN).mask
+    assert np.array_equal(found, find_organ(volume, BRAIN).mask)

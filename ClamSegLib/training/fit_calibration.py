@@ -1,0 +1,162 @@
+"""The cut and the calibration of a network taught by the normative map, without masks: what image labels and targets say.
+
+The mean log odds of heads and branches become a probability, sigmoid(scale * (log odds - shift)). The shift is the cut at
+which diseased slices are marked on as much area as their targets mark; the scale is the one whose probabilities fit the
+targets best.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ClamSegLib.decoding.slice_smoothing import OUTSIDE, mean_of_neighbours
+from ClamSegLib.metrics import mean_of_strongest, roc_auc
+from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.model.twin import TwinUNet
+from ClamSegLib.objective.batches import CropSource
+from ClamSegLib.objective.training_config import TrainingConfig
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.training.fit_decoding import FEWEST_SLICES, FEWEST_STACKS
+from ClamSegLib.training.held_out import LARGEST_BYTES, stacks_of
+from ClamSegLib.training.learner import Learner
+from ClamSegLib.training.validation import BATCH, MAXIMUM_SLICES, Validation, evenly, log_odds
+
+_CUTS = np.linspace(-6, 6, 121)
+_SCALES = (0.2, 5.0)
+_MOST_PIXELS = 400_000
+_TOP_SHARE = 0.01
+
+Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+
+
+def mean_odds(twin: TwinUNet, source: CropSource, places: NDArray[np.int64]) -> NDArray[np.float16]:
+    """Mean log odds over heads and branches (N,K,S,S) of slices of a source; OUTSIDE outside the organ."""
+    side = source.crops.side
+    found = np.empty((len(places), source.classes - 1, side, side), np.float16)
+    for start in range(0, len(places), BATCH):
+        slices = source.gather(torch.from_numpy(places[start : start + BATCH]))
+        odds = log_odds(twin, slices.image).mean(dim=(1, 2))
+        odds = torch.where(slices.organ[:, None], odds, torch.full_like(odds, OUTSIDE))
+        found[start : start + BATCH] = odds.half().cpu().numpy()
+    return found
+
+
+def agreement(odds: Floats, wanted: Bools) -> NDArray[np.float64]:
+    """Dice (cuts,) of the pixels above each cut with what is wanted, (n,) each; `wanted` is not empty."""
+    place = np.searchsorted(_CUTS, odds)
+    every = np.bincount(place, minlength=len(_CUTS) + 1)[::-1].cumsum()[::-1][1:]
+    hits = np.bincount(place[wanted], minlength=len(_CUTS) + 1)[::-1].cumsum()[::-1][1:]
+    return np.asarray(2 * hits / (every + wanted.sum()), np.float64)
+
+
+def validate_told(twin: TwinUNet, source: CropSource, training: TrainingConfig) -> Validation:
+    """Judges `twin` on held-out slices: slice AUC, and how well its best cut agrees with what the normative map tells."""
+    half = MAXIMUM_SLICES // 2
+    index = np.concatenate([evenly(np.flatnonzero(own), half) for own in (source.label == 0, source.label > 0)])
+    odds = mean_odds(twin, source, index)
+    scores, curves = np.full(len(index), -np.inf), []
+    for n, place in enumerate(index):
+        organ, wanted = _organ_and_target(source, int(place))
+        inside = odds[n][:, organ].astype(np.float32)
+        if inside.size:
+            scores[n] = mean_of_strongest(inside.max(axis=0), training.top_share)
+        label = int(source.label[place])
+        if label > 0 and (wanted[organ] > 0.5).any():
+            curves.append(agreement(inside[label - 1], wanted[organ] > 0.5))
+    finite = np.isfinite(scores)
+    auc = roc_auc(scores[finite], source.label[index][finite] > 0)
+    dice = float(np.mean(curves, axis=0).max()) if curves else 0.0
+    auc = 0.5 if auc is None else float(auc)
+    figures = {"criterion": dice + 0.5 * auc, "agreement": dice, "slice_auc": auc}
+    return Validation(figures, np.zeros((0,), np.float32))
+
+
+def _organ_and_target(source: CropSource, place: int) -> tuple[Bools, Floats]:
+    """Organ, and lesion 0..1 (S,S), that a slice is taught, a reader's outline before the normative map."""
+    slices = source.gather(torch.tensor([place]))
+    organ = slices.organ[0] & (slices.weight[0, 0] > 0)
+    return organ.cpu().numpy(), (1 - slices.target[0, 0]).cpu().numpy()
+
+
+def with_calibration(learner: Learner, twin: TwinUNet, config: ModelConfig) -> ModelConfig:
+    """The configuration with calibration, and with slice smoothing where held-out image labels say that it helps.
+
+    Args:
+        learner: its training and held-out slices are used; too many for memory: every second (third, ...) stack.
+        twin: in evaluation mode, on the learner's device.
+
+    Raises:
+        InputError: nothing was told to be lesion, so there is no cut.
+    """
+    setup = learner.setup
+    every = np.unique(np.concatenate(setup.split))
+    source = CropSource(setup.crops, every, setup.training, config.network.classes, learner.device)
+    stack = stacks_of(source.patient, source.position)
+    side, conditions = setup.crops.side, len(config.conditions)
+    most = max(BATCH, LARGEST_BYTES // (2 * side * side * conditions))
+    places = np.flatnonzero(stack % -(-len(stack) // most) == 0)[:most]
+    odds, label, stack = mean_odds(twin, source, places), source.label[places], stack[places]
+    together = _smoothed(odds, stack)
+    held_out = np.isin(every[places], setup.split[1])
+    organs = [_organ_and_target(source, int(p)) for p in places]
+    smooths = _smoothing_helps(odds, together, [o for o, _ in organs], label > 0, stack, held_out)
+    odds = together if smooths else odds
+    fitted = tuple(_fit(odds[:, c], organs, label == c + 1, label == 0) for c in range(conditions))
+    return replace(config, calibration=fitted, slice_smoothing=smooths, refinement=None)
+
+
+def _smoothed(odds: NDArray[np.float16], stack: NDArray[np.int64]) -> NDArray[np.float16]:
+    together = np.empty_like(odds)
+    for number in np.unique(stack):
+        own = np.flatnonzero(stack == number)
+        together[own] = mean_of_neighbours(odds[own], 0, len(own))
+    return together
+
+
+def _smoothing_helps(
+    alone: NDArray[np.float16],
+    together: NDArray[np.float16],
+    organs: list[Bools],
+    diseased: Bools,
+    stack: NDArray[np.int64],
+    held_out: Bools,
+) -> bool:
+    """Whether held-out image labels are told better by smoothed log odds; False with too few slices or stacks to tell."""
+    index = np.flatnonzero(held_out)
+    several = np.count_nonzero(np.bincount(stack[index]) > 1) if len(index) else 0
+    counts = (int(diseased[index].sum()), int((~diseased[index]).sum()))
+    if several < FEWEST_STACKS or min(counts) < FEWEST_SLICES:
+        return False
+    aucs = []
+    for maps in (alone, together):
+        scores = [mean_of_strongest(maps[k].max(axis=0)[organs[k]].astype(np.float32), _TOP_SHARE) for k in index]
+        aucs.append(roc_auc(np.array(scores), diseased[index]))
+    return aucs[0] is not None and aucs[1] is not None and aucs[1] > aucs[0]
+
+
+def _fit(
+    odds: NDArray[np.float16], organs: list[tuple[Bools, Floats]], diseased: Bools, normal: Bools
+) -> tuple[float, float]:
+    """Shift and scale of one condition, from its own diseased and from normal slices (N,)."""
+    from scipy.optimize import minimize_scalar
+
+    own = np.flatnonzero(diseased)
+    area = sum(int((organs[k][1][organs[k][0]] > 0.5).sum()) for k in own)
+    if area == 0:
+        raise InputError("No pixel of a diseased slice differs from normal tissue, so there is nothing to outline.")
+    inside = np.concatenate([odds[k][organs[k][0]] for k in own])
+    shift = float(np.partition(inside, -area)[-area])
+    used = np.flatnonzero(diseased | normal)
+    values = np.concatenate([odds[k][organs[k][0]].astype(np.float64) - shift for k in used])
+    wanted = np.concatenate([organs[k][1][organs[k][0]] for k in used])
+    step = max(1, len(values) // _MOST_PIXELS)
+    values, wanted = values[::step], wanted[::step]
+    scale = minimize_scalar(
+        lambda s: float(np.mean(np.logaddexp(0, s * values) - wanted * s * values)), bounds=_SCALES, method="bounded"
+    ).x
+    return round(shift, 3), round(float(scale), 3)
