@@ -56,7 +56,7 @@ def open_scan(
             return
         try:
             if event["event"] == "error":
-                on_done(None, _told_by_name(event["message"], source, name))
+                on_done(None, told_by_name(event["message"], source, name))
                 return
             array = np.load(folder / "voxels.npy", allow_pickle=False)
             scan = OpenedScan(
@@ -72,7 +72,7 @@ def open_scan(
     worker.request("read", answered, input=str(source), output=str(folder))
 
 
-def _told_by_name(message: str, source: Path, name: str) -> str:
+def told_by_name(message: str, source: Path, name: str) -> str:
     """A sentence of the worker with the names that the reader knows: an upload lies in a folder with a name of ours."""
     if not source.is_dir():
         return message.replace(readable_name(source), readable_name(source.name))
