@@ -9,7 +9,7 @@ from typing import Any
 
 from ClamSegLib.imaging.dicom_signature import is_dicom_file
 from ClamSegLib.imaging.read_write import readable_name
-from ClamSegWeb.opened_scan import OpenedScan, open_scan
+from ClamSegWeb.opened_scan import OpenedScan, open_scan, scan_name
 from ClamSegWeb.user_action import user_action
 from ClamSegWorkflow.case.model_fit import describe
 from ClamSegWorkflow.case.result_views import show_model_window
@@ -121,7 +121,7 @@ class InputSection:
             if case.scan.source == path:
                 self.show(case.id)
                 return
-        name = readable_name(name or _scan_name(path))
+        name = readable_name(name or scan_name(path))
         self._shown_before = self.current
         self.is_opening, self._state.opening = True, name
         open_scan(
@@ -296,12 +296,3 @@ class InputSection:
         """One folder up, not above the chosen ones."""
         if self._folder is not None:
             self.list_folder(self._page.roots.parent(self._folder))
-
-
-def _scan_name(path: Path) -> str:
-    """The file's name without its ending; a DICOM folder's name."""
-    name = path.name
-    for ending in (".nii.gz", ".seg.nrrd"):
-        if name.lower().endswith(ending):
-            return name[: -len(ending)]
-    return path.stem if path.is_file() else name

@@ -116,3 +116,12 @@ def add_volume(scene: Any, name: str, array: np.ndarray, facts: dict[str, Any]) 
         hierarchy.SetItemAttribute(item, "DICOM.Modality", "DX" if facts["modality"] == "XR" else facts["modality"])
         hierarchy.SetItemAttribute(item, "DICOM.SeriesDescription", facts["description"])
     return node
+
+
+def scan_name(path: Path) -> str:
+    """The file's name without its ending; a DICOM folder's name."""
+    name = path.name
+    for ending in (".nii.gz", ".seg.nrrd"):
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return path.stem if path.is_file() else name
