@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
-from PySide6.QtCore import QSettings
 from fakes import FakeWorker
+from PySide6.QtCore import QSettings
 from scene_files import load_scene
 from slicer_stand_in import driver, settings
 from test_review_section import CONDITION, states
@@ -45,6 +45,7 @@ def box(slices: slice, rows: slice, columns: slice) -> np.ndarray:
 
 # As make_them.py drew them; the first was accepted at a lower threshold than the review then had.
 ACCEPTED = box(slice(6, 8), slice(8, 12), slice(10, 15))
+REJECTED = box(slice(2, 4), slice(3, 6), slice(4, 8))
 UNDECIDED = box(slice(4, 6), slice(9, 12), slice(2, 5))
 
 
@@ -64,13 +65,13 @@ def test_a_review_of_before_opens_with_its_decisions_its_threshold_and_its_slice
 
 
 def test_a_review_of_before_goes_on(opened: Any) -> None:
-    opened.click_cell("lesionTable", 2)
-    opened.click("acceptButton")
-    opened.click_cell("lesionTable", 1)
-    opened.press("lesionTable", "U")
-    assert states(opened) == ["✓ accepted", "undecided", "✓ accepted"]
+    for line in (2, 1):
+        opened.click_cell("lesionTable", line)
+        opened.click("acceptButton")
+    assert states(opened) == ["✓ accepted"] * 3
     result = opened.panel.review.result
-    assert np.array_equal(segment_mask(result.segmentation, f"lesion-{CONDITION}-3", SHAPE), UNDECIDED)
+    for number, mask in ((1, ACCEPTED), (2, REJECTED), (3, UNDECIDED)):
+        assert np.array_equal(segment_mask(result.segmentation, f"lesion-{CONDITION}-{number}", SHAPE), mask), number
     assert result.certificate().holds
 
 

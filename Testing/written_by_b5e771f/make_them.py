@@ -95,10 +95,9 @@ def save_scene(scene: Any, path: Path) -> None:
 def write_model(folder: Path, checkout: Path) -> None:
     """A model trained for a few steps as `train` does by itself, a scan, and the probability that it found."""
     import numpy as np
-    from labelled_phantoms import phantom_slice, write_phantoms
-
     from ClamSegLib.volume import Volume
     from ClamSegLib.volume_files import write_volume
+    from labelled_phantoms import phantom_slice, write_phantoms
 
     scan = folder / "scan.nrrd"
     rng = np.random.default_rng(11)
