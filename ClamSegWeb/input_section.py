@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ClamSegLib.imaging.dicom_signature import is_dicom_file
 from ClamSegLib.imaging.read_write import readable_name
-from ClamSegWeb.opened_scan import OpenedScan, open_scan
+from ClamSegWeb.opened_scan import OpenedScan, open_scan, scan_name
 from ClamSegWeb.user_action import user_action
 from ClamSegWorkflow.case.model_fit import describe
 from ClamSegWorkflow.case.result_views import show_model_window
@@ -46,6 +46,7 @@ class InputSection:
 
     Attributes:
         current: the one that is shown, None before any.
+        forget: is told of a source that is no longer used, and of those that are.
     """
 
     def __init__(self, page: Any) -> None:
@@ -58,6 +59,7 @@ class InputSection:
         self.current: OpenCase | None = None
         self._shown_before: OpenCase | None = None  # when the opening began
         self.is_opening = False
+        self.forget: Callable[[Path, list[Path]], None] = lambda _source, _still_used: None
         self._state.update(
             {
                 "samples": [
@@ -113,21 +115,26 @@ class InputSection:
         """Opens a file or a DICOM folder; what is open already is shown."""
         if self._page.is_busy:
             self._page.failed(_("Wait for the run to finish, or cancel it, then open the next scan."))
+            self._let_go(path)
             return
         for case in self._cases:
             if case.scan.source == path:
                 self.show(case.id)
                 return
-        name = readable_name(name or _scan_name(path))
+        name = readable_name(name or scan_name(path))
         self._shown_before = self.current
         self.is_opening, self._state.opening = True, name
-        open_scan(self._page.views.scene, self._page.worker, path, name, self._opened)
+        open_scan(
+            self._page.views.scene, self._page.worker, path, name,
+            lambda scan, problem: self._opened(path, scan, problem),
+        )  # fmt: skip
 
     @user_action(_("The scan could not be shown."))
-    def _opened(self, scan: OpenedScan | None, problem: str) -> None:
+    def _opened(self, path: Path, scan: OpenedScan | None, problem: str) -> None:
         self.is_opening, self._state.opening = False, ""
         if scan is None:
             self._page.failed(problem)
+            self._let_go(path)
         else:
             self._opened_cases += 1
             is_dicom = scan.source.is_dir() or is_dicom_file(scan.source)
@@ -191,6 +198,7 @@ class InputSection:
     def _close(self, case: OpenCase) -> None:
         scene = self._page.views.scene
         self._cases.remove(case)
+        self._let_go(case.scan.source)
         if case.result is not None:
             case.result.remove()
         scene.RemoveNode(case.scan.volume)
@@ -204,6 +212,10 @@ class InputSection:
 
     def _case(self, case_id: int) -> OpenCase | None:
         return next((case for case in self._cases if case.id == case_id), None)
+
+    def _let_go(self, source: Path) -> None:
+        """A scan was closed or refused: an upload of it is no longer kept, unless another scan of it is."""
+        self.forget(source, [*(case.scan.source for case in self._cases), *self._waiting])
 
     def keep_result(self, result: Any) -> None:
         """The result of a run belongs to its scan; an older one of the same scan leaves the scene."""
@@ -284,12 +296,3 @@ class InputSection:
         """One folder up, not above the chosen ones."""
         if self._folder is not None:
             self.list_folder(self._page.roots.parent(self._folder))
-
-
-def _scan_name(path: Path) -> str:
-    """The file's name without its ending; a DICOM folder's name."""
-    name = path.name
-    for ending in (".nii.gz", ".seg.nrrd"):
-        if name.lower().endswith(ending):
-            return name[: -len(ending)]
-    return path.stem if path.is_file() else name

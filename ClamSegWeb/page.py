@@ -54,6 +54,8 @@ class Page:
 
     def scan_shown(self, case: Any) -> None:
         """Another scan is before the reader's eyes, or none."""
+        if case is None:
+            self.views.show_nothing()
         self.segment.scan_changed(case)
         self.review.show(case.result if case is not None else None)
 

@@ -84,6 +84,7 @@ class Serving:
         return 0
 
     async def _serve(self, port: int) -> None:
+        asyncio.get_running_loop().set_exception_handler(unless_tab_closed)
         server = get_server("clamseg", client_type="vue3")
         self._page = Page(server, self._roots, self._corrections)
         self._page.state.page_key = self._key
@@ -117,6 +118,12 @@ class Serving:
         self._page.state.flush()
         if self._opens_browser and _has_display():
             webbrowser.open(address)
+
+
+def unless_tab_closed(loop: Any, context: dict[str, Any]) -> None:
+    """Errors that nobody waits for go to the terminal, but not that a picture was on its way to a tab just closed."""
+    if not isinstance(context.get("exception"), ConnectionError):
+        loop.default_exception_handler(context)
 
 
 def _has_display() -> bool:

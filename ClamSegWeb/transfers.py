@@ -46,6 +46,7 @@ class Transfers:
         self._page, self._key, self._limit_bytes = page, key, limit_bytes
         self._folder = Path(tempfile.mkdtemp(prefix="clamseg-uploads-"))
         self._received: dict[str, tuple[int, int]] = {}
+        page.input.forget = self.forget
 
     def routes(self) -> list[Any]:
         """For the web server."""
@@ -54,6 +55,15 @@ class Transfers:
             web.post("/upload/{batch}/open", self._open),
             web.get("/export/{kind}", self._export),
         ]
+
+    def forget(self, source: Path, still_used: list[Path]) -> None:
+        """Deletes the upload that a scan came from, where no scan of it is used any more."""
+        if self._folder not in source.parents:
+            return
+        batch = self._folder / source.relative_to(self._folder).parts[0]
+        if not any(batch == used or batch in used.parents for used in still_used):
+            shutil.rmtree(batch, ignore_errors=True)
+            self._received.pop(batch.name, None)
 
     def _admit(self, request: web.Request) -> None:
         if not holds_key(request, self._key):

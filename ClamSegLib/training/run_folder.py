@@ -142,7 +142,7 @@ class TrainingFolder:
         left, right = figure.subplots(1, 2)
         for axes, names in (
             (left, ("loss", "hybrid")),
-            (right, ("criterion", "localisation_auc", "slice_auc", "dice")),
+            (right, ("criterion", "localisation_auc", "agreement", "slice_auc", "dice")),
         ):
             for name in names:
                 points = [(row["step"], row[name]) for row in self.rows if isinstance(row.get(name), float)]

@@ -23,6 +23,7 @@ from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.review_files import write_review
 from ClamSegWorkflow.case.review_text import size_words, slices_words, statistics_words
 from ClamSegWorkflow.scene import SceneError
+from ClamSegWorkflow.scene.geometry import to_world
 from ClamSegWorkflow.scene.segments import SegmentLook, put_segment, segment_mask
 from ClamSegWorkflow.scene.volumes import write_in_steps
 
@@ -79,7 +80,7 @@ def test_the_table_tells_every_lesion_and_what_was_decided(bench: Bench, tmp_pat
         assert [int(row[f"{end}_index"]) for end in ("first", "last")] == [line.first_slice, line.last_slice]
     # the plain frame has voxels of 1 x 1 x 2 mm
     assert float(rows[0]["volume_ml"]) == pytest.approx(2 * 4 * 5 * 2 / 1000, abs=5e-4)
-    ras = result.world_of(result.lesions.row(1))
+    ras = to_world(result.volume, result.lesions.row(1).centre_ijk)
     assert [float(rows[0][f"centre_{axis}_mm"]) for axis in "lps"] == pytest.approx(
         [-ras[0], -ras[1], ras[2]], abs=0.01
     )

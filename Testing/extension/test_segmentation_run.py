@@ -47,7 +47,7 @@ def test_a_run_ends_with_segments_maps_and_lesions_where_the_scan_lies(
     assert result.map_node(DOUBT) is map_of(result.segmentation, DOUBT)
     rows = result.lesions.rows()
     assert [row.area_px for row in rows] == [40, 24]
-    assert np.allclose(result.world_of(rows[1]), to_world(volume, (5.5, 4, 2.5)))
+    assert np.allclose(to_world(result.volume, rows[1].centre_ijk), to_world(volume, (5.5, 4, 2.5)))
     assert result.provenance["weights_sha256"] == "ab" * 32
     assert result.provenance["level"] == "2 of 2"
     assert result.provenance["version"] == "0.1.0"

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from page_scans import write_brain
 from page_server import REPOSITORY, PageServer, processes
 
 from ClamSegLib.system.process import is_alive
+from ClamSegWeb.serving import unless_tab_closed
 
 
 def call(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
@@ -58,6 +60,15 @@ def test_the_verb_starts_the_same_page_and_the_key_stands_in_no_list_of_processe
         verb.send_signal(signal.SIGTERM)
     assert verb.wait(timeout=60) == 0
     verb.stdout.close()
+
+
+def test_a_tab_that_is_closed_leaves_no_traceback_and_other_errors_are_still_seen() -> None:
+    seen: list[str] = []
+    loop = SimpleNamespace(default_exception_handler=lambda context: seen.append(context["message"]))
+    unless_tab_closed(loop, {"message": "gone", "exception": ConnectionResetError("Cannot write to closing transport")})
+    unless_tab_closed(loop, {"message": "bug", "exception": KeyError("x")})
+    unless_tab_closed(loop, {"message": "no exception"})
+    assert seen == ["bug", "no exception"]
 
 
 def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from asyncio_apart import run_apart
 
 from ClamSegWeb import transfers
+from ClamSegWeb.opened_scan import told_by_name
 from ClamSegWeb.transfers import Transfers
 from ClamSegWorkflow.scene import SceneError
 
@@ -146,6 +147,25 @@ def test_a_name_that_is_too_long_for_the_disk_is_shortened_and_keeps_its_ending(
     assert found.endswith(name.partition(".")[2])
 
 
+def test_an_upload_is_deleted_with_the_last_scan_of_it(page: FakePage, tmp_path: Path) -> None:
+    async def talk(client: Any) -> None:
+        for name in ("a.nii", "b.nii"):
+            assert await send(client, name, b"x") == 200
+        assert await send(client, "c.nii", b"x", "another00000") == 200
+        assert (await client.post(f"/upload/{BATCH}/open", headers=HEADERS)).status == 200
+
+    served(page, talk)
+    a, b = (path for path, _name in page.opened)
+    page.input.forget(a, [b])
+    assert set(kept(tmp_path)) == {"a.nii", "b.nii", "c.nii"}
+    page.input.forget(b, [])
+    assert set(kept(tmp_path)) == {"c.nii"}
+    own = tmp_path / "own.nii"
+    own.write_bytes(b"mine")
+    page.input.forget(own, [])
+    assert own.exists(), "files of the reader stay"
+
+
 def test_files_of_one_name_are_kept_apart(page: FakePage, tmp_path: Path) -> None:
     async def talk(client: Any) -> None:
         assert await send(client, "a/IM1.dcm", b"first") == 200
@@ -262,3 +282,11 @@ def test_an_export_that_fails_is_told_in_the_page(page: FakePage) -> None:
     assert page.told == [page.problem]
     assert page.folder is not None
     assert not page.folder.exists()
+
+
+def test_a_refused_upload_is_told_by_the_names_the_reader_knows(tmp_path: Path) -> None:
+    folder, file = tmp_path / "tabxr7ttcj4h", tmp_path / "abcdefgh1234" / "brain.nii"
+    folder.mkdir()
+    for words in (f"{folder}/small.dcm is a multi-frame image.", "tabxr7ttcj4h/small.dcm is a multi-frame image."):
+        assert told_by_name(words, folder, "Thorax") == "Thorax/small.dcm is a multi-frame image."
+    assert told_by_name(f"{file} is damaged.", file, "brain") == "brain.nii is damaged."

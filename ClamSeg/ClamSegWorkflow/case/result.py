@@ -16,7 +16,7 @@ from ClamSegWorkflow.case.lesion_list import LesionList
 from ClamSegWorkflow.case.lesion_row import FROZEN, Decision, LesionRow
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.certificate import Certificate, certify
-from ClamSegWorkflow.scene.geometry import GeometryRecord, record_geometry, to_world, unchanged
+from ClamSegWorkflow.scene.geometry import GeometryRecord, record_geometry, unchanged
 from ClamSegWorkflow.scene.overlays import DOUBT, MAPS, PROBABILITY, add_map, map_array, map_of, set_shown_threshold
 from ClamSegWorkflow.scene.segments import (
     SegmentLook,
@@ -92,10 +92,6 @@ class Result:
     def certificate(self) -> Certificate:
         """Where the segments lie against the volume, now."""
         return certify(self.segmentation, self.volume)
-
-    def world_of(self, row: LesionRow) -> tuple[float, float, float]:
-        """Centre of a lesion in world RAS mm."""
-        return to_world(self.volume, row.centre_ijk)
 
     def summary(self) -> str:
         """What stands now, in one line."""

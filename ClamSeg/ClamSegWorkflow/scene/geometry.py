@@ -16,12 +16,10 @@ class GeometryRecord:
     """Where a volume lay when a run began.
 
     Attributes:
-        volume_id: MRML id of the volume.
         shape: voxels along k, j, i.
         ijk_to_ras: 4 x 4, row-major, without parent transforms.
     """
 
-    volume_id: str
     shape: tuple[int, int, int]
     ijk_to_ras: tuple[float, ...]
 
@@ -78,7 +76,7 @@ def stack_plane(volume: Any) -> str:
 def record_geometry(volume: Any) -> GeometryRecord:
     """The volume's own grid, to be compared when the result comes back."""
     i, j, k = volume.GetImageData().GetDimensions()
-    return GeometryRecord(volume.GetID(), (k, j, i), tuple(matrix_of(volume).ravel().tolist()))
+    return GeometryRecord((k, j, i), tuple(matrix_of(volume).ravel().tolist()))
 
 
 def unchanged(volume: Any, record: GeometryRecord) -> bool:
