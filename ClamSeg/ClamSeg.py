@@ -245,6 +245,12 @@ class ClamSegLogic(ScriptedLoadableModuleLogic):
 
         self.worker.request("hello", answered)
 
+    def torch_problem(self) -> str:
+        """Why networks cannot run, as far as the worker has looked; '' where they can or it has not."""
+        if not self.installation or self.installation.get("torch") is not None:
+            return ""
+        return str((self.installation.get("problems") or [_("PyTorch does not work; use Setup.")])[0])
+
     def models(self, task: str = "lesion") -> list[dict[str, Any]]:
         """Installed models of a task that are whole, as the library lists them; needs no worker."""
         from ClamSegLib.model.registry import list_models

@@ -83,8 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             signal.signal(signal.SIGINT, _on_stop)
     reporter = make_reporter(parsed.progress)
     try:
-        if getattr(parsed, "threads", 0) < 0:
-            raise InputError(f"--threads {parsed.threads} must be 0 (all cores) or larger.")
+        _take_threads(getattr(parsed, "threads", 0))
         return int(parsed.run(parsed, reporter))
     except (KeyboardInterrupt, Cancelled):
         return _ended(reporter, _CANCELLED, 130)
@@ -108,6 +107,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"Internal error ({type(error).__name__}: {words}); please report it. CLAMSEG_DEBUG=1 shows more.",
             1,
         )
+
+
+def _take_threads(count: int) -> None:
+    """What `--threads` of a verb asks for."""
+    if count < 0:
+        raise InputError(f"--threads {count} must be 0 (all cores) or larger.")
+    if count:
+        import torch
+
+        torch.set_num_threads(count)
 
 
 def _ended(reporter: Reporter, message: str, code: int) -> int:

@@ -21,8 +21,9 @@ class Drawing:
         self._state.change("tool_size")(self._size_changed)
 
     def begin(self, segmentation: Any, volume: Any, segment_id: str) -> None:
-        """Opens a segment with the brush in hand."""
+        """Opens a segment with the brush in hand; surfaces, which would be made anew with each stroke, are put away."""
         self._editor.set_active_segmentation(segmentation, volume)
+        self._editor.show_3d(False)
         self._editor.editor_node.SetOverwriteMode(slicer.vtkMRMLSegmentEditorNode.OverwriteNone)
         self._editor.set_active_segment_id(segment_id)
         self.is_active = True
@@ -37,10 +38,16 @@ class Drawing:
         self._size_changed()
 
     def end(self) -> None:
-        """Puts the brush away."""
+        """Puts the brush away, and brings the surfaces back where they are asked for."""
         self._editor.deactivate_effect()
+        self._editor.show_3d(bool(self._state.solid))
         self.is_active = False
         self._state.tool = ""
+
+    def keep_surfaces(self, segmentation: Any, visible: bool) -> None:
+        """Tells the editor, which otherwise puts them away with the next change of a segmentation it has drawn in."""
+        if self._editor.active_segmentation_node is segmentation:
+            self._editor.show_3d(visible)
 
     def _size_changed(self, **_state: Any) -> None:
         effect = self._editor.active_effect

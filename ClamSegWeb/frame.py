@@ -29,6 +29,7 @@ html { overflow: hidden; }
 .view-words { position: absolute; pointer-events: none; color: #e8ecf0; font: 13px sans-serif; text-shadow: 0 0 3px #000, 0 0 3px #000; }
 .lesion-table td, .lesion-table th { padding: 2px 6px !important; height: 28px !important; font-size: 12px !important; }
 .lesion-table tr { cursor: pointer; }
+.lesion-table tr:focus-visible, .folder-entry:focus-visible { outline: 2px solid #90caf9; outline-offset: -2px; }
 .lesion-table tr.chosen { background: #14507a; }
 .lesion-table tr.rejected { opacity: .55; text-decoration: line-through; }
 .v-expansion-panel-text__wrapper { padding: 4px 14px 12px; }
@@ -73,7 +74,7 @@ def build_frame(page: Any) -> None:
 
 def _bar(page: Any) -> None:
     with v3.VAppBar(density="compact", flat=True, border=True):
-        html.Div("ClamSeg", classes="text-h6 ml-4")
+        html.H1("ClamSeg", classes="text-h6 ml-4")
         html.Div("{{ scan_index >= 0 ? scans[scan_index].name : '' }}", classes="ml-6 text-body-1", id="scan-name")
         html.Div("{{ scan_facts }}", classes="ml-3 text-body-2 text-grey-lighten-1", id="scan-facts")
         v3.VSpacer()
@@ -93,13 +94,18 @@ def _bar(page: Any) -> None:
 
 def _questions(page: Any) -> None:
     """Notices, and the question that waits for an answer; they stand above the sections and cover no picture."""
-    with html.Div(classes="ma-2", style="position: sticky; top: 8px; z-index: 5; background: #212121"):
+    with html.Div(
+        raw_attrs=['aria-live="assertive"'],
+        id="told",
+        classes="ma-2",
+        style="position: sticky; top: 8px; z-index: 5; background: #212121",
+    ):
         with v3.VAlert(
-            v_for="(notice, index) in notices", key="index", closable=True, density="compact", classes="mb-2 text-body-2",
+            v_for="notice in notices", key="notice.id", closable=True, density="compact", classes="mb-2 text-body-2",
             type=("notice.kind === 'error' ? 'error' : 'info'",), variant="tonal",
-            click_close=(page.close_notice, "[index]"), raw_attrs=['data-testid="notice"'],
+            click_close=(page.close_notice, "[notice.id]"), raw_attrs=['data-testid="notice"'],
         ):  # fmt: skip
-            html.Div("{{ notice.text }}", style="white-space: pre-line")
+            html.Div("{{ notice.text }}", style="white-space: pre-line; color: #fff")
         with v3.VCard(v_if=("question",), classes="mb-2", color="amber-darken-4", variant="tonal", id="question"):
             v3.VCardTitle("{{ question.title }}", classes="text-body-1 font-weight-bold")
             with v3.VCardText():
@@ -126,7 +132,7 @@ def slice_overlay(server: Any, _view_id: str, view: Any) -> None:
     ):
         Slider(
             typed_state=connect_slice_view_slider_to_state(server, view), density="compact", color=colour,
-            thumb_size=12, track_size=2, theme="dark", id=f"slices-{name}",
+            thumb_size=12, track_size=2, theme="dark", id=f"slices-{name}", name=_("{plane} slices").format(plane=_(ORIENTATIONS[name])),
         )  # fmt: skip
 
 

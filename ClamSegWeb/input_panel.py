@@ -15,17 +15,19 @@ def input_panel(page: Any) -> None:
     section = page.input
     html.Div(_("Samples"), classes="text-caption text-grey-lighten-1")
     with html.Div(classes="d-flex flex-wrap ga-1 mb-1"):
-        with v3.VBtn(
-            v_for="sample in samples", key="sample.name", size="small", variant="tonal", click=(section.open_sample, "[sample.name]"),
+        v3.VBtn(
+            "{{ sample.title }}", v_for="sample in samples", key="sample.name", size="small", variant="tonal", click=(section.open_sample, "[sample.name]"),
             id=("`sample-${sample.name}`",), disabled=("run_state === 'running' || !!opening",),
-        ):  # fmt: skip
-            html.Span("{{ sample.title }}")
-            v3.VTooltip("{{ sample.about }}", activator="parent", location="bottom", max_width=360)
+            raw_attrs=[':title="sample.about"'],  # goes with the mouse, also where the click switched the button off
+        )  # fmt: skip
     with html.Div(v_if=("scans.length",), classes="d-flex flex-wrap ga-1 my-1", id="scans"):
         v3.VChip(
-            "{{ scan.segmented ? '\u2713 ' : '' }}{{ scan.name }}", v_for="(scan, index) in scans", key="index", size="small",
-            closable=True, color=("index === scan_index ? 'primary' : ''",), click=(section.show, "[index]"),
-            click_close=(section.close, "[index]"),
+            "{{ scan.segmented ? '\u2713 ' : '' }}{{ scan.name }}", v_for="(scan, index) in scans", key="scan.id", size="small",
+            closable=True, color=("index === scan_index ? 'primary' : ''",), click=(section.show, "[scan.id]"),
+            click_close=(section.close, "[scan.id]"),
+            # A chip hides itself on its x; whether the scan goes is for the reader's answer to say.
+            model_value=("true",), update_modelValue="void 0",
+            raw_attrs=[f':close-label="`{_("Close")} ${{scan.name}}`"'],
         )  # fmt: skip
     html.Div(
         "{{ warning }}", v_for="(warning, k) in scan_warnings", key="k", classes="text-caption text-amber-lighten-2"
@@ -54,9 +56,14 @@ def _own_files(section: Any) -> None:
         with html.Div(classes="d-flex align-center"):
             with v3.VBtn(
                 icon=True, size="x-small", variant="text", click=section.list_parent, disabled=("!folder_has_parent",),
-                id="folder-up",
+                id="folder-up", raw_attrs=[f'aria-label="{_("Up")}"'],
             ):  # fmt: skip
                 v3.VIcon("mdi-arrow-up")
+            with v3.VBtn(
+                icon=True, size="x-small", variant="text", click=section.list_again, id="folder-again",
+                raw_attrs=[f'aria-label="{_("List again")}"'],
+            ):  # fmt: skip
+                v3.VIcon("mdi-refresh")
             html.Span("{{ folder_words }}", classes="text-body-2")
             v3.VSpacer()
             v3.VBtn(
@@ -65,6 +72,7 @@ def _own_files(section: Any) -> None:
         with html.Div(style="max-height: 180px; overflow: auto; border: 1px solid #444", id="folder-list"):
             with html.Div(
                 v_for="(entry, index) in folder_entries", key="index", click=(section.open_entry, "[index]"),
+                raw_attrs=['tabindex="0" role="button"'], __events=[("enter", "keydown.enter")], enter=(section.open_entry, "[index]"),
                 classes="px-2 text-body-2 folder-entry", style="cursor: pointer; white-space: nowrap",
             ):  # fmt: skip
                 v3.VIcon(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ClamSegLib.imaging.dicom_signature import is_dicom_file
 from ClamSegLib.imaging.read_write import readable_name
-from ClamSegWeb.opened_scan import OpenedScan, open_scan
+from ClamSegWeb.opened_scan import OpenedScan, open_scan, scan_name
 from ClamSegWeb.user_action import user_action
 from ClamSegWorkflow.case.model_fit import describe
 from ClamSegWorkflow.case.result_views import show_model_window
@@ -31,9 +31,11 @@ class OpenCase:
     """A scan in the scene and, after a run, its result.
 
     Attributes:
+        id: never given to another one.
         is_dicom: whether it came from DICOM files, which a DICOM SEG refers to; they may be gone since.
     """
 
+    id: int
     scan: OpenedScan
     is_dicom: bool
     result: Any = None
@@ -44,17 +46,20 @@ class InputSection:
 
     Attributes:
         current: the one that is shown, None before any.
+        forget: is told of a source that is no longer used, and of those that are.
     """
 
     def __init__(self, page: Any) -> None:
         self._page, self._state = page, page.state
         self._cases: list[OpenCase] = []
+        self._opened_cases = 0
         self._samples = shipped_samples()
         self._waiting: list[Path] = []
         self._folder: Path | None = None
         self.current: OpenCase | None = None
         self._shown_before: OpenCase | None = None  # when the opening began
         self.is_opening = False
+        self.forget: Callable[[Path, list[Path]], None] = lambda _source, _still_used: None
         self._state.update(
             {
                 "samples": [
@@ -63,10 +68,11 @@ class InputSection:
                 ],
                 "scans": [], "scan_index": -1, "scan_facts": "", "scan_warnings": [], "opening": "", "is_picture_shown": False, "windows": [],
                 "folder_words": "", "folder_entries": [], "folder_rest": "", "folder_has_parent": False,
-                "has_roots": bool(page.roots.folders),
+                "is_dicom": False, "has_roots": bool(page.roots.folders),
             }
         )  # fmt: skip
         self.list_folder(None)
+        self._state.change("open_files")(self._files_unfolded)
 
     # Opening
 
@@ -109,25 +115,32 @@ class InputSection:
         """Opens a file or a DICOM folder; what is open already is shown."""
         if self._page.is_busy:
             self._page.failed(_("Wait for the run to finish, or cancel it, then open the next scan."))
+            self._let_go(path)
             return
-        for index, case in enumerate(self._cases):
+        for case in self._cases:
             if case.scan.source == path:
-                self.show(index)
+                self.show(case.id)
                 return
-        name = readable_name(name or _scan_name(path))
+        name = readable_name(name or scan_name(path))
         self._shown_before = self.current
         self.is_opening, self._state.opening = True, name
-        open_scan(self._page.views.scene, self._page.worker, path, name, self._opened)
+        open_scan(
+            self._page.views.scene, self._page.worker, path, name,
+            lambda scan, problem: self._opened(path, scan, problem),
+        )  # fmt: skip
 
     @user_action(_("The scan could not be shown."))
-    def _opened(self, scan: OpenedScan | None, problem: str) -> None:
+    def _opened(self, path: Path, scan: OpenedScan | None, problem: str) -> None:
         self.is_opening, self._state.opening = False, ""
         if scan is None:
             self._page.failed(problem)
+            self._let_go(path)
         else:
-            self._cases.append(OpenCase(scan, scan.source.is_dir() or is_dicom_file(scan.source)))
+            self._opened_cases += 1
+            is_dicom = scan.source.is_dir() or is_dicom_file(scan.source)
+            self._cases.append(OpenCase(self._opened_cases, scan, is_dicom))
             if self.current is None or self.current is self._shown_before:
-                self.show(len(self._cases) - 1)
+                self.show(self._opened_cases)
             else:
                 self._tell()  # the reader chose another scan meanwhile and looks at that
         self._open_next()
@@ -143,21 +156,26 @@ class InputSection:
     # Showing and closing
 
     @user_action(_("The scan could not be shown."))
-    def show(self, index: int) -> None:
-        """One of the open scans before the reader's eyes."""
-        if self._page.segment.run.job.is_busy and self.current is not self._cases[index]:
+    def show(self, case_id: int) -> None:
+        """One of the open scans before the reader's eyes; one that another tab has closed meanwhile is passed over."""
+        case = self._case(case_id)
+        if case is None:
+            return
+        if self._page.segment.run.job.is_busy and self.current is not case:
             self._page.failed(_("A run is in progress; cancel it first, or wait for it to finish."))
             self._tell()
             return
-        self.current = self._cases[index]
+        self.current = case
         scan = self.current.scan
         self._page.views.show(scan.volume, is_picture=scan.is_picture)
         self._tell()
         self._page.scan_shown(self.current)
 
-    def close(self, index: int) -> None:
+    def close(self, case_id: int) -> None:
         """Takes a scan and its result out of the scene; a reviewed one only after a question."""
-        case = self._cases[index]
+        case = self._case(case_id)
+        if case is None:
+            return
         if self._page.segment.run.job.is_busy:
             self._page.failed(_("A run is in progress; cancel it first, or wait for it to finish."))
             return
@@ -180,16 +198,24 @@ class InputSection:
     def _close(self, case: OpenCase) -> None:
         scene = self._page.views.scene
         self._cases.remove(case)
+        self._let_go(case.scan.source)
         if case.result is not None:
             case.result.remove()
         scene.RemoveNode(case.scan.volume)
         if self.current is case:
             self.current = None
             if self._cases:
-                self.show(len(self._cases) - 1)
+                self.show(self._cases[-1].id)
             else:
                 self._page.scan_shown(None)
         self._tell()
+
+    def _case(self, case_id: int) -> OpenCase | None:
+        return next((case for case in self._cases if case.id == case_id), None)
+
+    def _let_go(self, source: Path) -> None:
+        """A scan was closed or refused: an upload of it is no longer kept, unless another scan of it is."""
+        self.forget(source, [*(case.scan.source for case in self._cases), *self._waiting])
 
     def keep_result(self, result: Any) -> None:
         """The result of a run belongs to its scan; an older one of the same scan leaves the scene."""
@@ -204,13 +230,15 @@ class InputSection:
         """Brings the browsers up to date."""
         current = self.current
         self._state.scans = [
-            {"name": case.scan.volume.GetName(), "segmented": case.result is not None} for case in self._cases
+            {"id": case.id, "name": case.scan.volume.GetName(), "segmented": case.result is not None}
+            for case in self._cases
         ]
         self._state.scan_index = self._cases.index(current) if current is not None else -1
         self._state.scan_facts = (
             describe(facts_of(self._page.views.scene, current.scan.volume)) if current is not None else ""
         )
         self._state.windows = self._windows()
+        self._state.is_dicom = current is not None and current.is_dicom
         self._state.is_picture_shown = current is not None and current.scan.is_picture
         self._state.scan_warnings = list(current.scan.warnings) if current is not None else []
 
@@ -222,7 +250,7 @@ class InputSection:
             return
         volume, result = self.current.scan.volume, self.current.result
         if name == _MODEL_WINDOW and result is not None:
-            show_model_window(result)
+            show_model_window(result, asked=True)
         elif name in _CT_WINDOWS_HU:
             centre, width = _CT_WINDOWS_HU[name]
             set_window(volume, centre - width / 2, centre + width / 2)
@@ -256,16 +284,15 @@ class InputSection:
         )
         self._state.folder_rest = words.format(n=rest) if rest else ""
 
+    def list_again(self) -> None:
+        """What lies in the folder now."""
+        self.list_folder(self._folder)
+
+    def _files_unfolded(self, **_state: Any) -> None:
+        if self._state.open_files == "own" and self._page.roots.folders:
+            self.list_again()
+
     def list_parent(self) -> None:
         """One folder up, not above the chosen ones."""
         if self._folder is not None:
             self.list_folder(self._page.roots.parent(self._folder))
-
-
-def _scan_name(path: Path) -> str:
-    """The file's name without its ending; a DICOM folder's name."""
-    name = path.name
-    for ending in (".nii.gz", ".seg.nrrd"):
-        if name.lower().endswith(ending):
-            return name[: -len(ending)]
-    return path.stem if path.is_file() else name

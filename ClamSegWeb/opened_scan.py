@@ -56,7 +56,7 @@ def open_scan(
             return
         try:
             if event["event"] == "error":
-                on_done(None, event["message"].replace(readable_name(source), readable_name(source.name)))
+                on_done(None, told_by_name(event["message"], source, name))
                 return
             array = np.load(folder / "voxels.npy", allow_pickle=False)
             scan = OpenedScan(
@@ -70,6 +70,14 @@ def open_scan(
         on_done(scan, "")
 
     worker.request("read", answered, input=str(source), output=str(folder))
+
+
+def told_by_name(message: str, source: Path, name: str) -> str:
+    """A sentence of the worker with the names that the reader knows: an upload lies in a folder with a name of ours."""
+    if not source.is_dir():
+        return message.replace(readable_name(source), readable_name(source.name))
+    message = message.replace(readable_name(source), name)
+    return message.replace(f"{readable_name(source.name)}/", f"{name}/")
 
 
 def add_volume(scene: Any, name: str, array: np.ndarray, facts: dict[str, Any]) -> Any:
@@ -108,3 +116,12 @@ def add_volume(scene: Any, name: str, array: np.ndarray, facts: dict[str, Any]) 
         hierarchy.SetItemAttribute(item, "DICOM.Modality", "DX" if facts["modality"] == "XR" else facts["modality"])
         hierarchy.SetItemAttribute(item, "DICOM.SeriesDescription", facts["description"])
     return node
+
+
+def scan_name(path: Path) -> str:
+    """The file's name without its ending; a DICOM folder's name."""
+    name = path.name
+    for ending in (".nii.gz", ".seg.nrrd"):
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return path.stem if path.is_file() else name

@@ -39,6 +39,7 @@ class Page:
         self.state = server.state
         self.state.update({"notices": [], "log_lines": [], "question": None, "window_title": "ClamSeg"})
         self._on_answer: Callable[[bool], None] | None = None
+        self._told = 0
         self.worker = AsyncWorkerProcess(self.log, self.state.flush)
         self.views = SceneViews(server, slice_overlay, solid_overlay)
         self.input = InputSection(self)
@@ -53,6 +54,8 @@ class Page:
 
     def scan_shown(self, case: Any) -> None:
         """Another scan is before the reader's eyes, or none."""
+        if case is None:
+            self.views.show_nothing()
         self.segment.scan_changed(case)
         self.review.show(case.result if case is not None else None)
 
@@ -89,11 +92,12 @@ class Page:
 
     def _notice(self, kind: str, text: str) -> None:
         others = [notice for notice in self.state.notices if notice["text"] != text]
-        self.state.notices = [*others, {"kind": kind, "text": text}][-4:]
+        self._told += 1
+        self.state.notices = [*others, {"id": self._told, "kind": kind, "text": text}][-4:]
 
-    def close_notice(self, index: int) -> None:
+    def close_notice(self, notice_id: int) -> None:
         """The reader has read it."""
-        self.state.notices = [notice for k, notice in enumerate(self.state.notices) if k != index]
+        self.state.notices = [notice for notice in self.state.notices if notice["id"] != notice_id]
 
     def log(self, line: str) -> None:
         """A line for the log."""

@@ -24,7 +24,9 @@ def review_panel(page: Any) -> None:
         classes="text-body-2 text-grey-lighten-1", id="no-result",
     )  # fmt: skip
     with html.Div(v_show=("has_result",)):
-        html.Div("{{ summary }}", classes="text-body-2 font-weight-bold", id="summary")
+        html.Div(
+            "{{ summary }}", classes="text-body-2 font-weight-bold", id="summary", raw_attrs=['aria-live="polite"']
+        )
         html.Div("{{ certificate }}", classes="text-caption", id="certificate")
         html.Div(
             "{{ warning }}", v_for="(warning, k) in result_warnings", key="k",
@@ -52,7 +54,13 @@ def _look(review: Any) -> None:
                 (DOUBT, _("doubt")),
             ):
                 v3.VBtn(words, value=value, size="x-small", id=f"map-{value}", static=True)
-        with v3.VBtn(size="x-small", variant="tonal", click=review.toggle_hidden, id="hide-button"):
+        with v3.VBtn(
+            size="x-small",
+            variant="tonal",
+            click=review.toggle_hidden,
+            id="hide-button",
+            raw_attrs=[':aria-pressed="hidden"'],
+        ):
             html.Span("{{ hidden ? '" + _("Show") + "' : '" + _("Hide") + "' }}")
         with v3.VBtn(
             size="x-small", variant="tonal", click=(review.show_solid, "[!solid]"), color=("solid ? 'primary' : ''",),
@@ -60,7 +68,7 @@ def _look(review: Any) -> None:
         ):  # fmt: skip
             html.Span("3-D")
     v3.VSlider(
-        v_model=("opacity",), min=0, max=1, step=0.05, label=_("Opacity"), density="compact", hide_details=True,
+        v_model=("opacity",), min=0, max=1, step=0.05, label=_("Opacity"), name=_("Opacity"), density="compact", hide_details=True,
         id="opacity",
     )  # fmt: skip
 
@@ -68,7 +76,7 @@ def _look(review: Any) -> None:
 def _threshold(review: Any) -> None:
     with html.Div(classes="d-flex align-center ga-2"):
         v3.VSlider(
-            model_value=("threshold",), min=0.02, max=0.98, step=0.01, label=_("Threshold"), density="compact",
+            model_value=("threshold",), min=0.02, max=0.98, step=0.01, label=_("Threshold"), name=_("Threshold"), density="compact",
             hide_details=True, update_modelValue="threshold_moving = $event; threshold = $event",
             end=(review.set_threshold, "[$event]"), id="threshold",
         )  # fmt: skip
@@ -91,6 +99,8 @@ def _table(review: Any) -> None:
             html.Th(_("condition"), v_if=("several_conditions",))
         with html.Tbody(), html.Tr(
             v_for="row in lesion_rows", key="row.number", click=(review.jump, "[row.number]"),
+            raw_attrs=['tabindex="0" :aria-selected="row.number === lesion_number"'], __events=[("enter", "keydown.enter")],
+            enter=(review.jump, "[row.number]"),
             classes=("[row.number === lesion_number ? 'chosen' : '', row.state]",), id=("`lesion-${row.number}`",),
         ):  # fmt: skip
             for cell in ("number", "slices", "size", "probability", "doubt", "decision"):
@@ -130,7 +140,7 @@ def _drawing(review: Any) -> None:
                 )  # fmt: skip
             v3.VBtn(_("Done"), size="small", color="primary", click=review.stop_drawing, id="drawing-done")
         v3.VSlider(
-            v_model=("tool_size",), min=1, max=40, step=1, label=_("Brush, mm"), density="compact", hide_details=True,
+            v_model=("tool_size",), min=1, max=40, step=1, label=_("Brush, mm"), name=_("Brush, mm"), density="compact", hide_details=True,
             thumb_label=True, id="tool-size",
         )  # fmt: skip
 
@@ -149,10 +159,14 @@ def _export(page: Any) -> None:
     html.Div(_("Export"), classes="text-caption text-grey-lighten-1 mt-2")
     with html.Div(classes="d-flex flex-wrap ga-1"):
         for kind, words in _EXPORTS:
-            v3.VBtn(
-                words, size="x-small", variant="outlined", href=(f"`export/{kind}?secret=${{page_key}}`",), id=f"export-{kind}",
-                raw_attrs=["download"],
-            )  # fmt: skip
+            needs_dicom = kind == "dicom"
+            with html.Span(
+                title=("is_dicom ? '' : '" + _("for a scan opened from DICOM") + "'",) if needs_dicom else None
+            ):
+                v3.VBtn(
+                    words, size="x-small", variant="outlined", href=(f"`export/{kind}?secret=${{page_key}}`",), id=f"export-{kind}",
+                    raw_attrs=["download"], disabled=("!is_dicom",) if needs_dicom else False,
+                )  # fmt: skip
         v3.VBtn(
             _("Save corrections"), size="x-small", variant="tonal", click=page.export.save_corrections, id="save-corrections",
             disabled=("!has_lesions",),

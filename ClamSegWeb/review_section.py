@@ -145,6 +145,7 @@ class ReviewSection:
         if self.result is None:
             return
         self._state.solid = bool(visible)
+        self._drawing.keep_surfaces(self.result.segmentation, self._state.solid)
         show_surfaces(self.result.segmentation, self._state.solid)
         self._page.views.fit_solid()
 

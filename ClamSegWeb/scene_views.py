@@ -17,7 +17,6 @@ FOUR, ONE = "four", "one"
 AXIAL, CORONAL, SAGITTAL, SOLID = "Red", "Green", "Yellow", "ThreeD"
 ORIENTATIONS = {AXIAL: "Axial", CORONAL: "Coronal", SAGITTAL: "Sagittal"}
 _THIN_RULER = 1
-_STILL_QUALITY = 95
 
 
 class SceneViews:
@@ -78,6 +77,13 @@ class SceneViews:
         for view in self.app.view_manager.get_views():
             view.set_ruler(_THIN_RULER if has_ruler and view.get_singleton_tag() != SOLID else 0)
         self.fit()
+
+    def show_nothing(self) -> None:
+        """No scan is open: neither cross nor ruler is left of the last one."""
+        self.show_cross(False)
+        for view in self.app.view_manager.get_views():
+            view.set_ruler(0)
+        self.draw()
 
     def show_cross(self, visible: bool) -> None:
         """The cross that marks the lesion the reader went to; it belongs to one scan."""

@@ -18,13 +18,13 @@ def segment_panel(page: Any) -> None:
         v_model=("model",), items=("models",), label=_("Model"), density="compact", hide_details=True, classes="mb-1",
         disabled=(_BUSY,), id="model",
     )  # fmt: skip
-    html.Div("{{ model_about }}", classes="text-caption text-grey-lighten-1 mb-1")
+    html.Div("{{ model_about }}", classes="text-caption text-grey-lighten-1 mb-1", id="model-about")
     html.Div(
         "{{ doubt }}", v_for="(doubt, k) in fit_doubts", key="k", classes="text-body-2 text-amber-lighten-2 fit-doubt"
     )
     with html.Div(classes="d-flex align-center ga-3"):
         v3.VSlider(
-            v_model=("level",), min=1, max=("levels",), step=1, label=_("Level"), density="compact", hide_details=True,
+            v_model=("level",), min=1, max=("levels",), step=1, label=_("Level"), name=_("Level"), density="compact", hide_details=True,
             show_ticks="always", tick_size=3, disabled=(_BUSY,), id="level",
         )  # fmt: skip
         html.Div(
@@ -44,4 +44,4 @@ def segment_panel(page: Any) -> None:
         v_if=(_BUSY,), model_value=("run_total > 1 ? 100 * run_done / run_total : 0",), indeterminate=("run_total < 2",),
         height=6, classes="mt-2", id="progress",
     )  # fmt: skip
-    html.Div("{{ run_words }}", classes="text-body-2 mt-1", id="run-words")
+    html.Div("{{ run_words }}", classes="text-body-2 mt-1", id="run-words", raw_attrs=['aria-live="polite"'])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from ClamSegWeb.user_action import user_action
@@ -18,6 +19,8 @@ from ClamSegWorkflow.scene.geometry import matrix_of
 from ClamSegWorkflow.scene.volume_facts import facts_of
 from ClamSegWorkflow.words import tr as _
 
+_DOUBLE_CLICK_S = 0.5
+
 
 class SegmentSection(RunListener):
     """Starts and cancels runs, and shows how they go."""
@@ -25,6 +28,7 @@ class SegmentSection(RunListener):
     def __init__(self, page: Any) -> None:
         self._page, self._state = page, page.state
         self._models: list[dict[str, Any]] = []
+        self._started_s = 0.0
         self.run = SegmentationRun(page.views.scene, page.worker, self, page.later)
         self._state.update(
             {
@@ -95,9 +99,8 @@ class SegmentSection(RunListener):
             self._state.model_about = _("No model is installed.")
             return
         self._state.levels, self._state.level = entry["levels"], own_level(entry)
-        self._state.model_about = _("Finds {what}. {licence}").format(
-            what=", ".join(entry["condition_names"]), licence=entry["licence"]
-        )
+        about = _("Finds {what}. {licence}").format(what=", ".join(entry["condition_names"]), licence=entry["licence"])
+        self._state.model_about = about if entry["origin"] == "shipped" else f"{_('Your own model.')} {about}"
         self._state.fit_doubts = self._doubts(entry, current) if current is not None else []
 
     def _doubts(self, entry: dict[str, Any], case: Any) -> list[str]:
@@ -110,6 +113,8 @@ class SegmentSection(RunListener):
     def segment_or_cancel(self) -> None:
         """The button: starts a run, or ends the one under way."""
         if self.run.job.is_busy:
+            if monotonic() - self._started_s < _DOUBLE_CLICK_S:
+                return  # the second half of a double click
             self._page.answer(False)
             self.run.cancel()
             self._state.run_words = _("Cancelled.")
@@ -140,6 +145,7 @@ class SegmentSection(RunListener):
             device=self._state.device,
             level=level,
         )
+        self._started_s = monotonic()
         self.run.start([current.scan.volume], options)
 
     def state_changed(self, state: State) -> None:

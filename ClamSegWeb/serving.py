@@ -67,7 +67,9 @@ class Serving:
         if sys.platform.startswith("linux"):
             # Pictures are drawn off screen; without this VTK asks for an X server first.
             os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
-        # As Ctrl-C, which asyncio ends in order: first the page with its worker, then the loop.
+        # As Ctrl-C, which asyncio ends in order: first the page with its worker, then the loop. A shell that starts the page in
+        # the background has SIGINT ignored, and with it SIGTERM would be.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, lambda *_given: signal.raise_signal(signal.SIGINT))
         try:
             # Scans lie in temporary files for moments, uploads as long as the page: all of them go with it.
@@ -82,6 +84,7 @@ class Serving:
         return 0
 
     async def _serve(self, port: int) -> None:
+        asyncio.get_running_loop().set_exception_handler(unless_tab_closed)
         server = get_server("clamseg", client_type="vue3")
         self._page = Page(server, self._roots, self._corrections)
         self._page.state.page_key = self._key
@@ -115,6 +118,12 @@ class Serving:
         self._page.state.flush()
         if self._opens_browser and _has_display():
             webbrowser.open(address)
+
+
+def unless_tab_closed(loop: Any, context: dict[str, Any]) -> None:
+    """Errors that nobody waits for go to the terminal, but not that a picture was on its way to a tab just closed."""
+    if not isinstance(context.get("exception"), ConnectionError):
+        loop.default_exception_handler(context)
 
 
 def _has_display() -> bool:

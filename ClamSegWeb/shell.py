@@ -29,6 +29,7 @@ class Shell:
 
     def __init__(self, www: Path, key: str) -> None:
         self._text = (www / "index.html").read_text(encoding="utf-8").replace("<head>", f"<head>{_SCRIPT}", 1)
+        self._text = self._text.replace(",maximum-scale=1,minimum-scale=1", "")  # readers may enlarge it
         self._key = key
 
     def routes(self) -> list[Any]:

@@ -71,13 +71,13 @@ class TrainingSection:
 
         return StartedTrainings(user_models_folder(), start_training)
 
-    def _plan(self) -> TrainingPlan:
+    def _plan(self, minutes: int) -> TrainingPlan:
         return TrainingPlan(
             name=str(self._state.training_name).strip(),
             images=self._images,
             corrections=str(self._page.corrections) if self._state.training_corrections else "",
             starting_model=self._state.training_init,
-            length=int(self._state.training_minutes or 0),
+            length=minutes,
             device=self._state.device,
         )
 
@@ -86,13 +86,17 @@ class TrainingSection:
         """Starts a training apart from the page."""
         from ClamSegLib.model.registry import list_models
 
-        plan, started = self._plan(), self._started
+        minutes = _whole_number(self._state.training_minutes)
+        if minutes is None:
+            self._page.failed(_("The minutes must be a whole number, 1 or more."))
+            return
+        plan, started = self._plan(minutes), self._started
         shipped = tuple(entry["name"] for entry in list_models() if entry["origin"] == "shipped")
-        valid, reason = plan.is_valid(shipped=shipped)
-        if valid and running_trainings(started.models_folder):
-            valid, reason = False, _("A training is already running; stop it first, or wait for it to finish.")
-        if not valid:
-            self._page.failed(reason)
+        problem = plan.problem(shipped=shipped)
+        if not problem and running_trainings(started.models_folder):
+            problem = _("A training is already running; stop it first, or wait for it to finish.")
+        if problem:
+            self._page.failed(problem)
             return
         exists = (started.models_folder / plan.name / "config.json").is_file()
         if not exists and not started.can_go_on(plan.name):
@@ -174,6 +178,14 @@ class TrainingSection:
             self._state.training_curves = curve_picture(progress.curves)
         if progress.preview is not None and progress.preview.is_file():
             self._state.training_preview = _as_address(progress.preview.read_bytes())
+
+
+def _whole_number(typed: Any) -> int | None:
+    """What stands in a field of numbers, which a browser hands over as text; None for '', '1.5' and 'many'."""
+    try:
+        return int(str(typed).strip())
+    except ValueError:
+        return None
 
 
 def _as_address(png: bytes) -> str:

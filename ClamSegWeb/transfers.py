@@ -9,12 +9,14 @@ import contextlib
 import re
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from ClamSegLib.imaging.read_write import PICTURE_ENDINGS, VOLUME_ENDINGS, ending_of
+from ClamSegLib.imaging.dicom_signature import is_dicom_file
+from ClamSegLib.imaging.read_write import PICTURE_ENDINGS, VOLUME_ENDINGS, ending_of, readable_name
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegWeb.access import holds_key
 from ClamSegWorkflow.case.review_files import KINDS
@@ -22,6 +24,12 @@ from ClamSegWorkflow.scene import SceneError
 
 _CHUNK_BYTES = 1 << 20
 _MOST_FILES = 5000
+# Bytes of a name; file systems take 255, and a number may be put before it.
+_LONGEST_NAME = 200
+_MOST_TOLD = 5
+# Voxels beside a header file.
+_VOXELS = (".raw", ".zraw", ".img", ".gz", ".dat")
+_LEFT_BY_SYSTEMS = ("DS_Store", ".DS_Store", "Thumbs.db", "desktop.ini", "DICOMDIR")
 _BATCH = re.compile(r"[0-9a-z]{8,32}\Z")
 
 
@@ -38,6 +46,7 @@ class Transfers:
         self._page, self._key, self._limit_bytes = page, key, limit_bytes
         self._folder = Path(tempfile.mkdtemp(prefix="clamseg-uploads-"))
         self._received: dict[str, tuple[int, int]] = {}
+        page.input.forget = self.forget
 
     def routes(self) -> list[Any]:
         """For the web server."""
@@ -46,6 +55,15 @@ class Transfers:
             web.post("/upload/{batch}/open", self._open),
             web.get("/export/{kind}", self._export),
         ]
+
+    def forget(self, source: Path, still_used: list[Path]) -> None:
+        """Deletes the upload that a scan came from, where no scan of it is used any more."""
+        if self._folder not in source.parents:
+            return
+        batch = self._folder / source.relative_to(self._folder).parts[0]
+        if not any(batch == used or batch in used.parents for used in still_used):
+            shutil.rmtree(batch, ignore_errors=True)
+            self._received.pop(batch.name, None)
 
     def _admit(self, request: web.Request) -> None:
         if not holds_key(request, self._key):
@@ -65,8 +83,12 @@ class Transfers:
         name = "".join(c for c in name if c.isprintable() and c not in '<>:"|?*').strip(" .")
         if not name:
             raise web.HTTPBadRequest(text="The file has no name.")
+        name = _short(name)
         count, size = self._received.get(folder.name, (0, 0))
         if count >= _MOST_FILES:
+            self._tell(
+                f"More than {_MOST_FILES} files were chosen at once; choose one series, or start again with --root FOLDER."
+            )
             raise web.HTTPRequestEntityTooLarge(self._limit_bytes, size, text="Too many files in one upload.")
         folder.mkdir(exist_ok=True)
         # The number keeps files apart that carry the same name in different folders; the ending stays last.
@@ -100,10 +122,19 @@ class Transfers:
         files = sorted(folder.iterdir()) if folder.is_dir() else []
         if not files:
             raise web.HTTPBadRequest(text="Nothing was uploaded.")
-        if scans := _scans_of(files):
-            self._page.input.open_paths(scans)
+        chosen = "".join(c for c in request.query.get("folder", "") if c.isprintable())[:_LONGEST_NAME]
+        upload = Upload.of(files)
+        if upload.is_series:
+            name = chosen or (f"{len(files)} files" if len(files) > 1 else files[0].stem)
+            self._page.input.open_path(folder, name)
         else:
-            self._page.input.open_path(folder, files[0].stem)
+            self._page.input.open_paths(upload.scans)
+        if upload.others:
+            names = ", ".join(readable_name(file.name) for file in upload.others[:_MOST_TOLD])
+            more = len(upload.others) - _MOST_TOLD
+            rest = f" and {more} more" if more > 0 else ""
+            words = "ClamSeg reads no such files; a DICOM series is opened by itself, without other scans."
+            self._page.failed(f"Not opened: {names}{rest}. {words}")
         self._page.state.flush()
         return web.Response(text="ok")
 
@@ -134,10 +165,38 @@ class Transfers:
         self._page.state.flush()
 
 
-def _scans_of(files: list[Path]) -> list[Path]:
-    """The files of an upload that are scans of their own; none where they are slices of a DICOM series."""
-    if len(files) == 1:
-        return files
-    if all(ending_of(file) in PICTURE_ENDINGS for file in files):
-        return files
-    return [file for file in files if ending_of(file) in VOLUME_ENDINGS]
+@dataclass(frozen=True)
+class Upload:
+    """What was chosen together.
+
+    Attributes:
+        is_series: the files are slices of one DICOM series, perhaps with pictures and notes beside them.
+        scans: files that are scans of their own.
+        others: files that are not opened.
+    """
+
+    is_series: bool
+    scans: list[Path]
+    others: list[Path]
+
+    @classmethod
+    def of(cls, files: list[Path]) -> Upload:
+        """Tells the files apart by their endings, and slices by what they hold."""
+        scans = [file for file in files if ending_of(file) in VOLUME_ENDINGS]
+        if len(files) == 1:
+            return cls(False, files, [])
+        if not scans and any(is_dicom_file(file) for file in files):
+            return cls(True, [], [])
+        scans = [file for file in files if ending_of(file) in VOLUME_ENDINGS + PICTURE_ENDINGS]
+        others = [f for f in files if f not in scans and f.name not in _LEFT_BY_SYSTEMS and ending_of(f) not in _VOXELS]
+        return cls(not scans, scans, others if scans else [])
+
+
+def _short(name: str) -> str:
+    """A name that every file system takes, with its ending."""
+    ending = ending_of(Path(name))
+    ending = ending if len(ending.encode()) < _LONGEST_NAME // 4 else ""
+    stem = name[: len(name) - len(ending)] if ending else name
+    while len(stem.encode()) + len(ending.encode()) > _LONGEST_NAME:
+        stem = stem[:-1]
+    return stem + (name[-len(ending) :] if ending else "")

@@ -261,9 +261,9 @@ class SegmentSection(RunListener):
         if entry is None:
             self._panel.failed(_("No model is chosen; import one in Setup."))
             return
-        problems = self._panel.logic.installation.get("problems", [])
-        if self._panel.logic.installation and self._panel.logic.installation.get("torch") is None:
-            self._panel.failed(problems[0] if problems else _("PyTorch does not work; use Setup."))
+        problem = self._panel.logic.torch_problem()
+        if problem:
+            self._panel.failed(problem)
             return
         step = ORGAN_STEPS[max(0, self._ui.organSelector.currentIndex)]
         selector = self._ui.organSegmentSelector

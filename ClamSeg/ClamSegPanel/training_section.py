@@ -79,7 +79,7 @@ class TrainingSection:
     @user_action(_("The training could not be started."))
     def _start(self, checked: bool = False) -> None:
         plan, started = self._choices.plan(), self._started
-        problem = self._installation_problem() or self._choices.problem(plan)
+        problem = self._panel.logic.torch_problem() or self._choices.problem(plan)
         if not problem and running_trainings(started.models_folder):
             problem = _("A training is already running; stop it first, or wait for it to finish.")
         if problem:
@@ -97,7 +97,7 @@ class TrainingSection:
 
     @user_action(_("The training could not be resumed."))
     def _go_on(self, checked: bool = False) -> None:
-        problem = self._installation_problem()
+        problem = self._panel.logic.torch_problem()
         if problem:
             self._panel.failed(problem)
         elif self._follower is not None:
@@ -119,13 +119,6 @@ class TrainingSection:
         if self._follower is not None:
             self._follower.stop()
             self._poll()
-
-    def _installation_problem(self) -> str:
-        """Why networks cannot run, as far as Setup has looked."""
-        installation = self._panel.logic.installation
-        if installation and installation.get("torch") is None:
-            return str((installation.get("problems") or [_("PyTorch does not work; use Setup.")])[0])
-        return ""
 
     # Follow
 

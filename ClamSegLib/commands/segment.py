@@ -81,8 +81,6 @@ def options_of(arguments: argparse.Namespace) -> SegmentOptions:
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Segments all inputs; 0, or 1 if any case failed, else 2 if any was bad."""
-    import torch
-
     from ClamSegLib.engines.choose import require_engine
     from ClamSegLib.imaging.case_files import find_cases
     from ClamSegLib.model.checkpoint import load_model
@@ -90,8 +88,6 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ClamSegLib.segmentation.batch_of_cases import CasePipeline, CaseWork, PipelineOptions
     from ClamSegLib.system.device import choose_device
 
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
     model = load_model(find_model(arguments.model))
     options = options_of(arguments)
     model.config.level_of(options.level)

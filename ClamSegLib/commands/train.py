@@ -109,8 +109,6 @@ def train(arguments: argparse.Namespace, words: Sequence[str], reporter: Reporte
     Raises:
         InputError: folder or options cannot be worked with.
     """
-    import torch
-
     from ClamSegLib.datasets.labelled_folder import add_corrections, keep_rows, read_labelled_folder, without_outlines
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.model.config_json import from_json
@@ -123,8 +121,6 @@ def train(arguments: argparse.Namespace, words: Sequence[str], reporter: Reporte
     from ClamSegLib.training.run import run_training
     from ClamSegLib.training.setup import fine_tuning_config, new_model_config, objective_of, read_config_file
 
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
     if not arguments.resume:
         refuse_existing(arguments.output / CONFIG, arguments.overwrite)
     device = choose_device(arguments.device)

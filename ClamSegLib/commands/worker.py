@@ -63,10 +63,6 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         from ClamSegLib.system.process import end_with
 
         end_with(arguments.parent)
-    if arguments.threads:
-        import torch
-
-        torch.set_num_threads(arguments.threads)
     return Worker(sys.stdin, answers).run()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ClamSegLib.datasets.labelled_folder import LabelledFolder, Row
 from ClamSegLib.imaging.mask_files import read_mask, read_mask_plane
 from ClamSegLib.imaging.read_write import PICTURE_ENDINGS, ending_of, read_volume
-from ClamSegLib.imaging.volume import Array, Volume, canonical, check_plane
+from ClamSegLib.imaging.volume import MODALITY_OF, Array, Volume, canonical, check_plane
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.organ.clean_values import clean_values
 from ClamSegLib.organ.find_organ import organ_of
@@ -18,7 +18,6 @@ from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
 UNKNOWN = 255
-_MODALITIES = {"CT": "CT", "MR": "MR", "CR": "XR", "DX": "XR", "XR": "XR"}
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def searched(folder: LabelledFolder, case: Case, config: ModelConfig, reporter: 
 
 
 def _modality(row: Row, volume: Volume) -> str:
-    return volume.modality or _MODALITIES.get(row.extra.get("modality", "")[:2].upper(), "")
+    return volume.modality or MODALITY_OF.get(row.extra.get("modality", "")[:2].upper(), "")
 
 
 def _picture_cases(folder: LabelledFolder, numbers: list[int]) -> Iterator[Case]:

@@ -1,4 +1,4 @@
-"""Speed and memory of this machine: the whole way of a chest CT, the network per level, peers where installed.
+"""Speed and memory of this machine: the whole way of a chest CT, peers where installed, a training step.
 
 Every figure is a median with its smallest and largest value; the number of threads stands beside it. The case is a
 real chest CT interpolated in plane to 512 x 512 and along the stack to the number of slices asked for, which the
@@ -16,15 +16,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ClamSegLib import __version__
 from ClamSegLib.engines.cache import versions_of_engines
-from ClamSegLib.experiments.benchmark_picture import draw, table
-from ClamSegLib.experiments.peers import DeepestHead
-from ClamSegLib.experiments.speed_side_by_side import rounds, spread
+from ClamSegLib.experiments.benchmark_table import table
+from ClamSegLib.experiments.speed_side_by_side import spread
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.system.malloc_tuning import kept_memory
 from ClamSegLib.system.progress import Reporter
@@ -77,7 +75,7 @@ def processor_name() -> str:
 
 
 def run_benchmark(options: BenchmarkOptions, folder: Path, reporter: Reporter) -> dict[str, Any]:
-    """Measures everything and writes benchmark.json, benchmark.md and benchmark.png into `folder`.
+    """Measures everything and writes benchmark.json and benchmark.md into `folder`.
 
     Raises:
         InputError: the model or case cannot be used.
@@ -102,23 +100,17 @@ def run_benchmark(options: BenchmarkOptions, folder: Path, reporter: Reporter) -
     if options.networks_only:
         result["peers"] = peers(options, reporter)
         return _written(result, folder, table(result))
-    reporter.progress(0, 6, "import")
+    reporter.progress(0, 4, "import")
     result["import_seconds"] = import_seconds(options.repetitions)
-    reporter.progress(1, 6, "whole case")
+    reporter.progress(1, 4, "whole case")
     result["case"] = whole_case(options, options.slices, folder)
     if options.long_slices and not options.quick:
         result["long_case"] = whole_case(options, options.long_slices, folder)
-    reporter.progress(2, 6, "network per level")
-    result["network"] = network_per_level(options)
-    reporter.progress(3, 6, "slice loop")
-    result["slice_loop"] = against_slice_loop(options)
-    reporter.progress(4, 6, "peers")
+    reporter.progress(2, 4, "peers")
     result["peers"] = peers(options, reporter)
-    reporter.progress(5, 6, "training step")
+    reporter.progress(3, 4, "training step")
     result["training"] = training_share(options)
-    result["training_scaling"] = training_scaling(options)
-    reporter.progress(6, 6, "done")
-    draw(result, folder / "benchmark.png")
+    reporter.progress(4, 4, "done")
     return _written(result, folder, table(result))
 
 
@@ -189,98 +181,14 @@ def whole_case(options: BenchmarkOptions, slices: int, folder: Path) -> dict[str
     }
 
 
-def network_per_level(options: BenchmarkOptions) -> dict[str, Any]:
-    """Slices a second and latency of one slice per level and engine, of the model's network with all its branches."""
-    import torch
-
-    from ClamSegLib.engines.build import open_engine
-    from ClamSegLib.engines.choose import precisions_here
-    from ClamSegLib.engines.engine import EngineChoice
-    from ClamSegLib.model.checkpoint import load_model
-    from ClamSegLib.model.registry import find_model
-    from ClamSegLib.system.device import choose_device
-
-    model = load_model(find_model(options.model))
-    device, side = choose_device(options.device), model.config.image_size
-    figures: dict[str, Any] = {"model": options.model, "image_size": side}
-    threads = torch.get_num_threads()
-    choices = {"as trained": EngineChoice()}
-    choices |= {
-        f"torch {precision}": EngineChoice("torch", precision, threads) for precision in precisions_here(device)
-    }
-    for level in range(1, model.config.network.heads + 1):
-        engines = {name: open_engine(model, level, device, choice) for name, choice in choices.items()}
-        images = {batch: torch.randn(batch, 1, side, side).numpy() for batch in (8, 1)}
-        many, one = (
-            rounds({n: partial(e.run, images[b]) for n, e in engines.items()}, options.repetitions) for b in (8, 1)
-        )
-        figures[f"level {level}"] = {
-            name: {
-                "slices_per_second": spread([8 / s for s in many[name]]),
-                "latency_seconds": spread(one[name]),
-                "times_as_fast": spread([a / b for a, b in zip(many["as trained"], many[name], strict=True)]),
-            }
-            for name in choices
-        }
-    return figures
-
-
-def against_slice_loop(options: BenchmarkOptions) -> dict[str, Any]:
-    """Crop, network and paste of the case, ours against a loop that crops, resizes and pastes every slice by itself."""
-    import numpy as np
-    from torch import nn
-
-    from ClamSegLib.experiments.peers import slice_loop
-    from ClamSegLib.imaging.volume import canonical
-    from ClamSegLib.model.checkpoint import load_model
-    from ClamSegLib.model.config import IntensityConfig
-    from ClamSegLib.model.registry import find_model
-    from ClamSegLib.organ.crop_and_normalise import prepare
-    from ClamSegLib.segmentation.options import SegmentOptions
-    from ClamSegLib.segmentation.run_network import run_network
-
-    model = load_model(find_model(options.model))
-    volume = canonical(_case_of(options, options.slices), model.config.plane)[0]
-    everything = np.ones(volume.array.shape, bool)
-    # Both run one branch's worth of the same network: the loop the first, ours all of them.
-    branch: nn.Module = DeepestHead(model.twin.branches[0])
-    window = IntensityConfig("window_hu", -1000.0, 400.0)
-
-    def ours() -> None:
-        run_network(prepare(volume, everything, model.config, model.normative), model, SegmentOptions(device="cpu"))
-
-    def loop() -> None:
-        slice_loop(volume.array, branch, model.config.image_size, window.low, window.high)
-
-    seconds = rounds({"ClamSeg, all branches": ours, "slice loop, one branch": loop}, options.repetitions)
-    ratio = [b / a for a, b in zip(seconds["ClamSeg, all branches"], seconds["slice loop, one branch"], strict=True)]
-    return {**{name: spread(values) for name, values in seconds.items()}, "times_as_fast": spread(ratio)}
-
-
 def peers(options: BenchmarkOptions, reporter: Reporter) -> dict[str, Any]:
     """One branch against other UNet++ at the same features, kernels of 3 and 256 pixels (64 when quick)."""
-    from ClamSegLib.experiments.memory_by_network import network_memory_mb
-    from ClamSegLib.experiments.speed_side_by_side import profile, side_by_side
+    from ClamSegLib.experiments.speed_side_by_side import side_by_side
     from ClamSegLib.system.device import choose_device
 
     side = 64 if options.quick else 256
     features = (8, 8, 16, 16, 32) if options.quick else (32, 64, 128, 256, 512)
-    found = side_by_side(features, side, choose_device(options.device), options.repetitions, 2, reporter)
-    found["memory_mb"] = network_memory_mb(features, side, 2)
-    found["profile"] = profile(features, side, 2)
-    return found
-
-
-def training_scaling(options: BenchmarkOptions) -> dict[str, Any]:
-    """Slices a second of a training under torchrun with 1 and 2 processes of one thread each, at half the image's side."""
-    from ClamSegLib.experiments.training_speed import seconds_under_torchrun
-
-    side = 32 if options.quick else 128
-    features = (4, 8, 8) if options.quick else (16, 32, 64, 128, 256)
-    steps = 1 if options.quick else options.repetitions
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    runs = {count: seconds_under_torchrun(side, features, steps, count) for count in (1, 2)}
-    return {"image_size": side, "features": list(features), "load_before": load, "processes": runs}
+    return side_by_side(features, side, choose_device(options.device), options.repetitions, 2, reporter)
 
 
 def training_share(options: BenchmarkOptions) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from pathlib import Path
 from ClamSegLib.system.progress import Reporter
 
 NAME = "benchmark"
-HELP = "measure speed and memory: a chest CT from file to result, the network per level, peers, training"
+HELP = "measure speed and memory: a chest CT from file to result, networks side by side, training"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `benchmark`."""
-    parser.add_argument("--output", type=Path, default=Path("clamseg-benchmark"), help="folder for JSON and plot")
+    parser.add_argument("--output", type=Path, default=Path("clamseg-benchmark"), help="folder for JSON and table")
     parser.add_argument("--model", default="ct-infection", help="CT model to measure")
     parser.add_argument("--case", type=Path, help="chest CT to enlarge (default: the shipped sample)")
     parser.add_argument("--slices", type=int, default=133, help="slices of the enlarged CT")
@@ -30,8 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Measures and prints; exit code 0."""
-    import torch
-
     from ClamSegLib.experiments.benchmark import BenchmarkOptions, run_benchmark
     from ClamSegLib.model.registry import find_model
     from ClamSegLib.system.atomic_output import whole_folder
@@ -42,8 +40,6 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     find_model(arguments.model)
     if arguments.repetitions < 1 or arguments.slices < 2:
         raise InputError("--repetitions must be at least 1 and --slices at least 2.")
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
     options = BenchmarkOptions(
         device=arguments.device,
         model=arguments.model,

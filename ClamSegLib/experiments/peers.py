@@ -1,4 +1,4 @@
-"""What ClamSeg is compared with: other UNet++ as their packages build them, a plain one, and a slice loop.
+"""What ClamSeg is compared with: other UNet++ as their packages build them, and a plain one.
 
 All with the same features, kernels of 3 and one channel, but for the one that says otherwise; each as its authors show
 it: float32, torch's own layout.
@@ -7,22 +7,15 @@ it: float32, torch's own layout.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor, nn
-
-from ClamSegLib.experiments.peer_smp import SameFeatures, as_shipped, remark_on_torchvision
-from ClamSegLib.imaging.volume import Array
 
 MONAI, PLAIN = "MONAI BasicUNetPlusPlus", "plain nested U-Net"
 SMP_SHIPPED = "segmentation_models_pytorch UnetPlusPlus, as shipped (ResNet-34)"
 SMP_SAME = "segmentation_models_pytorch UnetPlusPlus, same features"
 PEERS = (MONAI, SMP_SHIPPED, SMP_SAME, PLAIN)
-_LOOP_BATCH = 20
 
 
 class _Block(nn.Sequential):
@@ -64,78 +57,60 @@ class PlainNestedUNet(nn.Module):
         return logits
 
 
-class DeepestHead(nn.Module):
-    """A branch of ours as a network with one answer."""
+class SameFeatures(nn.Module):
+    """Nodes and head of segmentation_models_pytorch's UNet++ over a plain encoder, two convolutions a level.
 
-    def __init__(self, branch: nn.Module) -> None:
+    Its encoders give their first features at half the resolution, so its UNet++ has no nodes at full resolution but a
+    last one that only enlarges. Here the first features are at full resolution, as in the paper and in the other
+    networks of the comparison, and that last node goes.
+
+    Args:
+        features: per level, full resolution first; at least 3 levels.
+    """
+
+    def __init__(self, features: Sequence[int]) -> None:
         super().__init__()
-        self.branch = branch
+        from segmentation_models_pytorch.base import SegmentationHead
+        from segmentation_models_pytorch.decoders.unetplusplus.decoder import CenterBlock, UnetPlusPlusDecoder
+
+        channels = (1, *features)
+        # Its `CenterBlock` is two of its convolutions, each with batch normalization and ReLU.
+        self.encoder = nn.ModuleList(CenterBlock(*pair) for pair in zip(channels[:-1], features, strict=True))
+        widths = (*reversed(features[:-1]), features[0])
+        self.decoder: Any = UnetPlusPlusDecoder(channels, widths, n_blocks=len(features))
+        self.decoder.blocks[f"x_0_{len(features) - 1}"] = nn.Identity()
+        self.head = SegmentationHead(features[0], 2)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B,1,H,W) -> logits (B,C,H,W)."""
-        logits: Tensor = self.branch(image)[0]
+        """(B,1,H,W) -> logits (B,2,H,W)."""
+        maps = [image]
+        for level, block in enumerate(self.encoder):
+            maps.append(block(nn.functional.max_pool2d(maps[-1], 2) if level else image))
+        logits: Tensor = self.head(self.decoder(maps))
         return logits
 
 
-@dataclass(frozen=True)
-class Peer:
-    """A network in evaluation mode, and what the reader of its figures must know."""
+def as_shipped() -> nn.Module:
+    """UNet++ as segmentation_models_pytorch makes it unless told otherwise, a ResNet-34 as encoder; random weights."""
+    from segmentation_models_pytorch import UnetPlusPlus
 
-    network: nn.Module
-    remark: str = ""
+    network: nn.Module = UnetPlusPlus(encoder_weights=None, in_channels=1, classes=2)
+    return network
 
 
-def peer(name: str, features: Sequence[int]) -> Peer | str:
-    """A peer, one of `PEERS`, or why it cannot be compared."""
+def peer(name: str, features: Sequence[int]) -> nn.Module | str:
+    """A peer in evaluation mode, one of `PEERS`, or why it cannot be compared."""
     try:
         if name == MONAI:
             from monai.networks.nets import BasicUNetPlusPlus
 
             widths = (*features, features[0])
-            return Peer(BasicUNetPlusPlus(spatial_dims=2, in_channels=1, out_channels=2, features=widths).eval())
+            found: nn.Module = BasicUNetPlusPlus(spatial_dims=2, in_channels=1, out_channels=2, features=widths).eval()
+            return found
         if name in (SMP_SHIPPED, SMP_SAME):
-            remark = remark_on_torchvision()
-            return Peer((as_shipped() if name == SMP_SHIPPED else SameFeatures(features)).eval(), remark)
+            return (as_shipped() if name == SMP_SHIPPED else SameFeatures(features)).eval()
     except ModuleNotFoundError as error:
         return f"{error.name} is not installed"
     except Exception as error:  # packages fail in many ways where they were built for another torch
         return f"does not import ({' '.join(f'{type(error).__name__}: {error}'.split())[:120]})"
-    return Peer(PlainNestedUNet(features).eval())
-
-
-def slice_loop(volume: Array, network: nn.Module, size: int, low: float, high: float) -> NDArray[np.uint8]:
-    """A volume slice by slice, each with its own body box, as 2-D lung segmentation programs do it.
-
-    Args:
-        volume: (slice, row, column) in HU.
-        network: (B,1,S,S) -> logits (B,C,S,S).
-        low: of the window; `high` likewise.
-
-    Returns:
-        (slice, row, column) uint8 classes.
-    """
-    crops, boxes = [], []
-    for plane in volume:
-        box = _body_box(plane)
-        boxes.append(box)
-        part = np.clip((plane[box].astype(np.float32) - low) / (high - low), 0, 1)
-        crops.append(ndimage.zoom(part, (size / part.shape[0], size / part.shape[1]), order=1))
-    found = np.zeros(volume.shape, np.uint8)
-    for start in range(0, len(crops), _LOOP_BATCH):
-        image = torch.from_numpy(np.stack(crops[start : start + _LOOP_BATCH])[:, None])
-        with torch.inference_mode():
-            classes = network(image).argmax(1).to(torch.uint8).numpy()
-        for n, mask in enumerate(classes, start):
-            height, width = found[n][boxes[n]].shape
-            found[n][boxes[n]] = ndimage.zoom(mask, (height / size, width / size), order=0)
-    return found
-
-
-def _body_box(plane: Array) -> tuple[slice, slice]:
-    """The box of the largest part above -500 HU, found at a quarter of the resolution."""
-    labels, count = ndimage.label(ndimage.binary_fill_holes(plane[::4, ::4] > -500))
-    if not count:
-        return slice(0, plane.shape[0]), slice(0, plane.shape[1])
-    largest = int(np.bincount(labels.ravel())[1:].argmax()) + 1
-    rows, columns = ndimage.find_objects(labels)[largest - 1]
-    return slice(rows.start * 4, rows.stop * 4), slice(columns.start * 4, columns.stop * 4)
+    return PlainNestedUNet(features).eval()

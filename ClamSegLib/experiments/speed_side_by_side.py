@@ -18,10 +18,10 @@ import torch
 from torch import nn
 
 from ClamSegLib.engines.build import engine_of_file, written_file
-from ClamSegLib.engines.choose import DEFAULT_BATCH, precisions_here
+from ClamSegLib.engines.choose import precisions_here
 from ClamSegLib.engines.engine import Engine, EngineChoice
 from ClamSegLib.engines.torch_folded import ReferenceEngine, TorchEngine
-from ClamSegLib.experiments.peers import MONAI, PEERS, PLAIN, Peer, peer
+from ClamSegLib.experiments.peers import MONAI, PEERS, PLAIN, peer
 from ClamSegLib.model.config import ModelConfig, NetworkConfig
 from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.system.device import clock_of
@@ -32,7 +32,6 @@ from ClamSegLib.system.progress import Reporter
 PRODUCT_SIDE = 2048
 COPY_BYTES = 256 * 2**20
 BFLOAT16 = "bfloat16"
-MNN_FLOAT32 = "ClamSeg mnn float32"
 Work = Callable[[], Any]
 
 
@@ -111,7 +110,6 @@ class Contest:
         self.config = comparison_config(features, side)
         self.left_out: dict[str, str] = {}
         self.gflop: dict[str, float] = {}
-        self.remarks: dict[str, str] = {}
         self.run: dict[str, Callable[[int], Work]] = {}
         for name in PEERS:
             self._add_peer(name, peer(name, features))
@@ -133,14 +131,12 @@ class Contest:
         if device.type == "cpu":
             self._add_converted(twin, folder, threads)
 
-    def _add_peer(self, name: str, found: Peer | str) -> None:
+    def _add_peer(self, name: str, found: nn.Module | str) -> None:
         if isinstance(found, str):
             self.left_out[name] = found
             return
-        if found.remark:
-            self.remarks[name] = found.remark
-        self.gflop[name] = gflop(found.network, self.side)
-        placed = found.network.to(self.device)
+        self.gflop[name] = gflop(found, self.side)
+        placed = found.to(self.device)
 
         def of(batch: int) -> Work:
             image = torch.randn(batch, 1, self.side, self.side, device=self.device)
@@ -184,7 +180,7 @@ class Contest:
 def side_by_side(
     features: tuple[int, ...], side: int, device: torch.device, repetitions: int, batch: int, reporter: Reporter
 ) -> dict[str, Any]:
-    """Slices a second, latency, share of the peak and memory of every contestant, and ratios to MONAI."""
+    """Slices a second, latency, share of the peak of every contestant, and ratios to MONAI."""
 
     def wait() -> None:
         if device.type == "cuda":
@@ -223,25 +219,4 @@ def side_by_side(
         "peak": peaks_of(seconds),
         "networks": rows,
         "left_out": contest.left_out,
-        "remarks": contest.remarks,
     }
-
-
-def profile(features: tuple[int, ...], side: int, batch: int = DEFAULT_BATCH) -> dict[str, dict[str, float]]:
-    """Share of the time by operation in the folded network on the CPU, per precision."""
-    from torch.profiler import ProfilerActivity, profile
-
-    config = comparison_config(features, side)
-    twin = TwinUNet(config.network, seed=0).eval()
-    image = torch.randn(batch, 1, side, side).numpy()
-    shares = {}
-    for precision in precisions_here(torch.device("cpu")):
-        engine = TorchEngine(twin, config, EngineChoice("torch", precision), torch.device("cpu"))
-        engine.run(image)
-        with profile(activities=[ProfilerActivity.CPU]) as seen:
-            engine.run(image)
-        times = {event.key: float(event.self_cpu_time_total) for event in seen.key_averages()}
-        total = sum(times.values())
-        largest = sorted(times, key=lambda key: -times[key])[:6]
-        shares[precision] = {key.removeprefix("aten::"): round(times[key] / total, 4) for key in largest}
-    return shares

@@ -44,7 +44,7 @@ class StudyRequest:
 
     Attributes:
         folder: the labelled data.
-        output: gets rows/NAME.json, the table, the plots, and runs/NAME with the models (kept out of git).
+        output: gets rows/NAME.json, the table, and runs/NAME with the models (kept out of git).
         names: rows to run; empty for all.
         overwrite: run rows again that are finished.
     """

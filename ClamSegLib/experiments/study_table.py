@@ -1,4 +1,4 @@
-"""The table of a study, for people (Markdown), for programs (CSV) and for the eye (plots)."""
+"""The table of a study, for people (Markdown) and for programs (CSV)."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def criterion_correlation(
 
 
 def write_tables(study: Study, finished: Sequence[dict[str, Any]], output: Path) -> None:
-    """Writes table.csv, table.md and the plots; nothing before the first row is finished."""
+    """Writes table.csv, table.md and the curves of corrections; nothing before the first row is finished."""
     if not finished:
         return
     lines = table_lines(study, finished)
@@ -110,7 +110,6 @@ def write_tables(study: Study, finished: Sequence[dict[str, Any]], output: Path)
         writer.writerows(lines)
     with whole_file(output / "table.md") as path:
         path.write_text(_markdown(study, finished, lines), encoding="utf-8")
-    _write_plots(lines, output)
     write_correction_curves(study, lines, output)
 
 
@@ -144,54 +143,3 @@ def _text(line: dict[str, Any], key: str) -> str:
     if key == "minutes":
         return f"{value:.1f}"
     return f"{value:.3f}" if isinstance(value, float) else str(value).replace("|", "/")
-
-
-def _write_plots(lines: Sequence[dict[str, Any]], output: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 1.2 + 0.28 * len(lines)), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    for place, line in enumerate(lines):
-        if line["dice_low"] is not None:
-            axes.plot([line["dice_low"], line["dice_high"]], [place, place], color="#0072b2", alpha=0.4, lw=5)
-    for key, mark, colour in (
-        ("dice", "o", "#0072b2"),
-        ("best_dice_oracle", "|", "#555555"),
-        ("pixel_ap", "d", "#d55e00"),
-    ):
-        points = [(line[key], place) for place, line in enumerate(lines) if line[key] is not None]
-        if points:
-            axes.plot(*zip(*points, strict=True), mark, color=colour, label=_COLUMNS[key])
-    axes.set_yticks(range(len(lines)), [f"{line['name']} ({line['eval_split']})" for line in lines], fontsize=8)
-    axes.invert_yaxis()
-    axes.set_xlim(0, 1)
-    axes.grid(axis="x", alpha=0.3)
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
-    with whole_file(output / "dice.png") as path:
-        figure.savefig(path, dpi=110)
-    _write_criterion(lines, output)
-
-
-def _write_criterion(lines: Sequence[dict[str, Any]], output: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    for eval_split in dict.fromkeys(line["eval_split"] for line in lines):
-        own = [
-            line
-            for line in lines
-            if line["eval_split"] == eval_split and line["criterion"] is not None and line["dice"] is not None
-        ]
-        if own:
-            axes.plot([line["criterion"] for line in own], [line["dice"] for line in own], "o", label=eval_split)
-    axes.set_xlabel("mask-free criterion, on patients held out of the training")
-    axes.set_ylabel("Dice at the mask-free threshold")
-    if axes.lines:
-        axes.legend(frameon=False)
-    with whole_file(output / "criterion.png") as path:
-        figure.savefig(path, dpi=110)

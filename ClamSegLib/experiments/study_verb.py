@@ -16,7 +16,7 @@ HELP = "train and judge the rows of a study file, those that are missing, into o
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `study`."""
     parser.add_argument("file", type=Path, help="JSON file of the study: a base recipe and rows that change it")
-    parser.add_argument("--output", type=Path, required=True, help="folder for rows, table and plots")
+    parser.add_argument("--output", type=Path, required=True, help="folder for rows and table")
     parser.add_argument("--data", type=Path, help="labelled folder (default: the one the file names)")
     parser.add_argument("--rows", nargs="+", default=[], metavar="NAME", help="run only these rows")
     parser.add_argument("--overwrite", action="store_true", help="run these rows again although they are finished")
@@ -26,16 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Runs the missing rows; 0, or 1 if any row failed, else 2 if any was bad."""
-    import torch
-
     from ClamSegLib.datasets.labelled_folder import read_labelled_folder
     from ClamSegLib.experiments.study import StudyRequest, run_study
     from ClamSegLib.experiments.study_file import read_study
     from ClamSegLib.system.device import choose_device
     from ClamSegLib.training.request import words_for_card
 
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
     study = read_study(arguments.file)
     if arguments.data is None and not study.data:
         raise InputError(f"{arguments.file.name} names no data; say the labelled folder with --data.")

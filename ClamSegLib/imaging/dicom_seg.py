@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ClamSegLib import RESEARCH_ONLY, __version__
-from ClamSegLib.imaging.seg_nrrd import Segment
+from ClamSegLib.imaging.seg_nrrd import MANUAL, Segment
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.system.errors import InputError
 
@@ -44,17 +44,16 @@ def _description(number: int, segment: Segment) -> Any:
     from highdicom.sr.coding import CodedConcept
 
     category, kind = _codes(segment.terminology)
+    program = hd.AlgorithmIdentificationSequence(
+        name="ClamSeg", version=__version__, family=CodedConcept("123110", "DCM", "Artificial Intelligence")
+    )
     return hd.seg.SegmentDescription(
         segment_number=number,
         segment_label=segment.name[:64],
         segmented_property_category=CodedConcept(category[1], category[0], category[2]),
         segmented_property_type=CodedConcept(kind[1], kind[0], kind[2]),
-        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-        algorithm_identification=hd.AlgorithmIdentificationSequence(
-            name="ClamSeg",
-            version=__version__,
-            family=CodedConcept("123110", "DCM", "Artificial Intelligence"),
-        ),
+        algorithm_type=hd.seg.SegmentAlgorithmTypeValues(segment.algorithm_type),
+        algorithm_identification=None if segment.algorithm_type == MANUAL else program,
         tracking_uid=hd.UID(),
         tracking_id=segment.id,
     )

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.imaging.dicom_signature import is_dicom_file
+from ClamSegLib.imaging.volume import MODALITY_OF
 from ClamSegLib.system.errors import InputError
 
-_MODALITIES = {"CT": "CT", "MR": "MR", "CR": "XR", "DX": "XR", "RG": "XR", "XA": "XR", "RF": "XR", "PX": "XR"}
 # Objects that carry rows and columns but are no scans.
 NO_SCANS = ("SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "PR", "SR", "KO", "REG", "FID", "DOC")
 _ENDINGS = (".dcm", ".dicom", ".ima")
@@ -246,7 +246,7 @@ def make_series(uid: str, members: list[tuple[Path, Any]]) -> Series:
     ordered = sorted(members, key=position)
     first = ordered[0][1]
     words = str(first.get("SeriesDescription", "") or first.get("ProtocolName", ""))
-    modality = _MODALITIES.get(str(first.get("Modality", "")), "")
+    modality = MODALITY_OF.get(str(first.get("Modality", "")), "")
     part = str(first.get("BodyPartExamined", "") or "").lower()
     return Series(uid, modality, words, tuple(p for p, _ in ordered), tuple(h for _, h in ordered), part)
 

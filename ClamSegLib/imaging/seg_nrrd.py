@@ -1,7 +1,7 @@
 """segmentation.seg.nrrd: a labelmap that 3D Slicer opens with names, colours and terminology.
 
 Keys as Slicer's segmentation storage node writes them: Segment<n>_ID, _Name, _Color, _LabelValue, _Layer, _Extent,
-_Tags and the Segmentation_ keys. Segments that overlap go to layers of their own, the first axis of a 4-D file.
+_Tags and the Segmentation_ keys. The tag DICOM.SegmentAlgorithmType is ours, named after the attribute of DICOM SEG. Segments that overlap go to layers of their own, the first axis of a 4-D file.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ from numpy.typing import NDArray
 
 from ClamSegLib.imaging.volume import Volume
 
+# Who drew a segment, in DICOM's words (PS3.3, C.8.20.2): the program; the program, corrected by hand; a hand.
+AUTOMATIC, SEMIAUTOMATIC, MANUAL = ALGORITHM_TYPES = ("AUTOMATIC", "SEMIAUTOMATIC", "MANUAL")
 _GZIP = 31  # zlib's word for a gzip header, without a date
 _ANATOMY = "Anatomic codes - DICOM master list"
 _CONTEXT = "Segmentation category and type - DICOM master list"
+_ALGORITHM_TYPE = "DICOM.SegmentAlgorithmType:"
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Segment:
         mask: (slice, row, column) bool in the volume's own frame.
         colour: red, green, blue, 0..255.
         terminology: 'category~type~modifier', each 'scheme^code^meaning'; '' for a plain tissue.
+        algorithm_type: who drew it, of `ALGORITHM_TYPES`.
     """
 
     id: str
@@ -38,6 +42,7 @@ class Segment:
     mask: NDArray[np.bool_]
     colour: tuple[int, int, int]
     terminology: str = ""
+    algorithm_type: str = AUTOMATIC
 
 
 def _layers(segments: Sequence[Segment]) -> list[list[int]]:
@@ -62,9 +67,18 @@ def _extent(mask: NDArray[np.bool_]) -> str:
     return f"0 {x - 1} 0 {y - 1} 0 {z - 1}"
 
 
-def _tags(terminology: str) -> str:
-    words = terminology or "SCT^85756007^Tissue~SCT^85756007^Tissue~^^"
-    return f"Segmentation.Status:inprogress|TerminologyEntry:{_CONTEXT}~{words}~{_ANATOMY}~^^~^^|"
+def _tags(segment: Segment) -> str:
+    words = segment.terminology or "SCT^85756007^Tissue~SCT^85756007^Tissue~^^"
+    entry = f"TerminologyEntry:{_CONTEXT}~{words}~{_ANATOMY}~^^~^^"
+    return f"{_ALGORITHM_TYPE}{segment.algorithm_type}|Segmentation.Status:inprogress|{entry}|"
+
+
+def _from_tags(tags: str) -> tuple[str, str]:
+    """Terminology and algorithm type of a segment's tags; a file that does not say who drew it is one of ours from before."""
+    entry = next((tag for tag in tags.split("|") if tag.startswith("TerminologyEntry:")), "")
+    drawn_by = next((tag for tag in tags.split("|") if tag.startswith(_ALGORITHM_TYPE)), "")
+    word = drawn_by.removeprefix(_ALGORITHM_TYPE)
+    return "~".join(entry.split("~")[1:4]), word if word in ALGORITHM_TYPES else AUTOMATIC
 
 
 def write_segmentation(path: Path, segments: Sequence[Segment], volume: Volume) -> None:
@@ -105,7 +119,7 @@ def write_segmentation(path: Path, segments: Sequence[Segment], volume: Volume) 
                 head + "LabelValue": str(value),
                 head + "Layer": str(layer),
                 head + "Extent": _extent(segment.mask),
-                head + "Tags": _tags(segment.terminology),
+                head + "Tags": _tags(segment),
             }
     _write_nrrd(path, stack, volume, keys)
 
@@ -190,8 +204,6 @@ def read_segmentation(path: Path, volume: Volume) -> list[Segment]:
             else [200, 200, 200]
         )
         tags = image.GetMetaData(head + "Tags") if head + "Tags" in keys else ""
-        entry = next((t for t in tags.split("|") if t.startswith("TerminologyEntry:")), "")
-        terminology = "~".join(entry.split("~")[1:4]) if entry else ""
         name = image.GetMetaData(head + "Name") if head + "Name" in keys else f"segment {number + 1}"
         segments.append(
             Segment(
@@ -199,7 +211,7 @@ def read_segmentation(path: Path, volume: Volume) -> list[Segment]:
                 name,
                 whole[..., layer] == value,
                 (colour[0], colour[1], colour[2]),
-                terminology,
+                *_from_tags(tags),
             )
         )
         number += 1

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+# DICOM's word for how a scan was made -> ours.
+MODALITY_OF = {"CT": "CT", "MR": "MR", **dict.fromkeys(("CR", "DX", "DR", "XR", "RG", "XA", "RF", "PX"), "XR")}
 # For each plane: the patient axis (0 = L, 1 = P, 2 = S) and sign along which slices, rows and columns grow.
 _CANONICAL_AXES = {
     "axial": ((2, 1), (1, 1), (0, 1)),

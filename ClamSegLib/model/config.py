@@ -199,7 +199,7 @@ class Condition:
     Attributes:
         name: its id in folders, segments and tables.
         colour: of its segment, red, green, blue of 0 to 255.
-        terminology: Slicer's segment tag, e.g. 'SCT^49755003^Morphologically Altered Structure~SCT^4147007^Mass~^^'.
+        terminology: Slicer's segment tag, e.g. 'SCT^49755003^Morphologically Altered Structure~SCT^52988006^Lesion~^^'.
         display_name: what people read; '' shows the name.
     """
 

@@ -42,11 +42,10 @@ def find_brain(volume: Volume) -> tuple[Array, float, str]:
     litres = float(mask.sum()) * volume.voxel_ml / 1000
     whole = volume.spacing_known and volume.array.shape[0] * volume.spacing_mm[2] > 100
     if whole and not _SMALLEST_L <= litres <= _LARGEST_L:
-        return (
-            mask,
-            0.5,
-            f"the brain found is doubtful: its volume is {litres:.2f} l ({_SMALLEST_L} to {_LARGEST_L} expected)",
-        )
+        problem = f"the brain found is doubtful: its volume is {litres:.2f} l ({_SMALLEST_L} to {_LARGEST_L} expected)"
+        if litres > _LARGEST_L:
+            problem += ", perhaps the skull is still there: strip it first, or give a mask of the brain"
+        return mask, 0.5, problem
     return mask, 1.0, ""
 
 

@@ -27,7 +27,7 @@ from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 from ClamSegLib.training.fit_normative import fit_normative
 
-_LESION = "SCT^49755003^Morphologically Altered Structure~SCT^4147007^Mass~^^"
+_LESION = "SCT^49755003^Morphologically Altered Structure~SCT^52988006^Lesion~^^"
 _LUNG = "SCT^123037004^Anatomical Structure~SCT^39607008^Lung~^^"
 _BRAIN = "SCT^123037004^Anatomical Structure~SCT^12738006^Brain~^^"
 # Colours that stay apart for colour-blind eyes (Okabe and Ito), the first for a single lesion class.

@@ -16,6 +16,15 @@
     views.style.paddingRight = "1px";
     setTimeout(() => { views.style.paddingRight = ""; }, 50);
   };
+  // A screen reader is told which view a picture is of.
+  const names = { Red: "Axial view", Green: "Coronal view", Yellow: "Sagittal view", ThreeD: "3-D view" };
+  const name = () => {
+    for (const view of document.querySelectorAll("[id^=view-]")) {
+      const picture = view.parentElement.querySelector("img:not([alt])");
+      if (picture) picture.alt = names[view.id.slice(5)] || "View";
+    }
+  };
+  new MutationObserver(name).observe(document.documentElement, { childList: true, subtree: true });
   for (const kind of ["pointermove", "pointerdown", "wheel", "focus"]) {
     window.addEventListener(kind, ask, { capture: true, passive: true });
   }

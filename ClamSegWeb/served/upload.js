@@ -2,6 +2,7 @@
 (() => {
   const key = sessionStorage.getItem("clamseg-key") || "";
   const send = async (files) => {
+    if (!files.length) return;
     const batch = Array.from(crypto.getRandomValues(new Uint8Array(12)), (n) => (n % 36).toString(36)).join("");
     for (const file of files) {
       const name = encodeURIComponent(file.name);
@@ -10,7 +11,9 @@
       });
       if (!answer.ok) return;
     }
-    await fetch(`upload/${batch}/open`, { method: "POST", headers: { "X-ClamSeg-Key": key } });
+    // A folder's name is what people know a series by; its slices are called 0001 or worse.
+    const folder = encodeURIComponent((files[0].webkitRelativePath || "").split("/")[0]);
+    await fetch(`upload/${batch}/open?folder=${folder}`, { method: "POST", headers: { "X-ClamSeg-Key": key } });
   };
   document.addEventListener("change", async (event) => {
     const input = event.target;

@@ -73,6 +73,7 @@ def main() -> int:
     volume = add_volume(scene, np.zeros((a, b, c), np.int16))
     report = {
         "summary": "", "notice": "", "clamseg": "0", "device": "cpu", "warnings": [],
+        "engine": {"engine": "reference", "precision": "float32", "threads": 1},
         "model": {"name": "m", "weights_sha256": "0", "level": 2, "levels": 2, "threshold": 0.5},
         "organ": {"method": "body", "quality": 1.0}, "slices": {"total": a, "analysed": a}, "seconds": {},
     }  # fmt: skip

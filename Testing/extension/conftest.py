@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,32 @@ def _build(scene: Any, worker: Any) -> Iterator[Any]:
 def no_models_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only shipped models, and those that a test makes."""
     monkeypatch.setenv("CLAMSEG_MODELS", str(tmp_path / "models of the user"))
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of the user's models, with one in it."""
+    from own_models import own_models
+
+    with own_models(tmp_path / "Eigene Modelle", monkeypatch) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A labelled folder to train on."""
+    from own_models import write_phantoms
+
+    return write_phantoms(tmp_path_factory.mktemp("data") / "Bilder für Übung")
+
+
+@pytest.fixture
+def bench(scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A run without a window, whose files lie in the test's folder."""
+    from run_bench import Bench
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return Bench(scene)
 
 
 @pytest.fixture

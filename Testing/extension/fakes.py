@@ -80,6 +80,7 @@ class FakeWorker:
             "summary": "summary of the worker", "notice": "For research, not for diagnosis.", "clamseg": "0.1.0",
             "model": {"name": "mr-toy", "weights_sha256": "ab" * 32, "level": 2, "levels": 2, "threshold": 0.5},
             "device": "cpu", "organ": {"method": "body", "quality": 1.0}, "warnings": [],
+            "engine": {"engine": "openvino", "precision": "bfloat16", "threads": 2, "batch_size": 8},
             "slices": {"total": 9, "analysed": 9}, "seconds": {"network": 0.9},
             "geometry": {"spacing_known": volume.spacing_known}, "lesions": [
                 asdict(lesion) | slice_columns(lesion.first_slice, lesion.last_slice) for lesion in lesions

@@ -45,15 +45,6 @@ def test_memory_that_runs_out_in_slicer_is_told_and_nothing_of_the_result_stays(
     assert window.text("applyButton") == "Segment"
 
 
-def test_memory_that_runs_out_in_the_worker_is_told(window: Any) -> None:
-    begin(window)
-    before = nodes(window.scene)
-    window.worker.answer()
-    window.worker.answer(event="error", message="Memory ran out; close other programs, or use a smaller batch.", code=1)
-    assert "Memory ran out" in window.dialogs.errors()[-1]
-    assert nodes(window.scene) == before
-
-
 def test_without_any_model_the_window_says_where_to_get_one(window: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(window.logic, "models", lambda task="lesion": [])
     window.panel.models_changed()

@@ -7,7 +7,7 @@ from typing import Any
 
 import slicer
 
-from ClamSegWorkflow.scene.curves import chart_of, remove_curves, show_curves
+from ClamSegWorkflow.scene.curves import show_curves
 
 CURVES = {
     "loss": ([50.0, 100.0], {"loss": [2.0, 1.5]}),
@@ -57,9 +57,6 @@ def test_curves_are_not_saved_with_the_study_and_leave_it_whole(scene: Any) -> N
     ]
     assert len(ours) == 6
     assert not any(node.GetSaveWithScene() for node in ours)
-    remove_curves(scene)
-    assert nodes(scene, "vtkMRMLTableNode") == [other]
-    assert chart_of(scene) is None
 
 
 def test_a_layout_shows_the_chart(scene: Any) -> None:

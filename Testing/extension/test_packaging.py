@@ -107,20 +107,24 @@ def test_the_script_finds_a_new_a_renamed_and_a_removed_file(repository: Path, t
 # -- the installed folder ------------------------------------------------------------------------------------------
 
 
-def test_an_installed_extension_segments_a_shipped_sample_with_a_shipped_model(installed: Path, tmp_path: Path) -> None:
+def test_an_installed_extension_segments_a_shipped_sample_and_has_no_verbs_for_developers(
+    installed: Path, tmp_path: Path
+) -> None:
     known = {name: value for name, value in os.environ.items() if not name.startswith("CLAMSEG_")}
     variables = {**known, "PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)}
+
+    def clamseg(*words: str) -> str:
+        command = [sys.executable, "-m", "ClamSegLib", *words]
+        done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    verbs = clamseg("--help")
+    assert "segment" in verbs
+    assert "study" not in verbs
+    assert "benchmark" not in verbs
     sample = installed / "ClamSegLib" / "Resources" / "Samples" / "xray_chest.png"
-    words = ["segment", str(sample), "--model", "xray-pneumonia", "--output", str(tmp_path / "out"), "--device", "cpu"]
-    done = subprocess.run(
-        [sys.executable, "-m", "ClamSegLib", *words],
-        cwd=tmp_path,
-        env=variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    clamseg("segment", str(sample), "--model", "xray-pneumonia", "--output", str(tmp_path / "out"), "--device", "cpu")
     (report,) = (tmp_path / "out").rglob("report.json")
     assert json.loads(report.read_text(encoding="utf-8"))["model"]["name"] == "xray-pneumonia"
 

@@ -14,7 +14,7 @@ from volumes_in_scene import GEOMETRIES, linear_transform, oblique
 
 from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.result_import import open_result
-from ClamSegWorkflow.scene.geometry import matrix_of
+from ClamSegWorkflow.scene.geometry import matrix_of, to_world
 from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY, add_map, map_array, map_of
 from ClamSegWorkflow.scene.regrid import count_as_volume
 from ClamSegWorkflow.scene.segments import segment_mask
@@ -23,7 +23,13 @@ from ClamSegWorkflow.scene.segments import segment_mask
 def seen(result: Any) -> list[tuple[Any, ...]]:
     """What the reader sees of every lesion, and where in the world."""
     return [
-        (row.number, row.decision.value, row.area_px, row.peak_index, *np.round(result.world_of(row), 3).tolist())
+        (
+            row.number,
+            row.decision.value,
+            row.area_px,
+            row.peak_index,
+            *np.round(to_world(result.volume, row.centre_ijk), 3).tolist(),
+        )
         for row in result.lesions.rows()
     ]
 

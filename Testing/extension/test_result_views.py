@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,12 +22,6 @@ from ClamSegWorkflow.scene.geometry import to_world
 from ClamSegWorkflow.scene.overlays import PROBABILITY, map_of
 from ClamSegWorkflow.scene.segments import binary_labelmap, write_provenance
 from ClamSegWorkflow.scene.views import show_behind, show_surfaces, turn_to_slices
-
-
-@pytest.fixture
-def bench(scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return Bench(scene)
 
 
 def result_of(bench: Bench, frame: str = "plain") -> Any:
@@ -83,6 +75,22 @@ def test_the_models_window_is_shown_but_a_picture_shown_inverted_keeps_the_reade
     display.SetInvertDisplayScalarRange(1)
     show_model_window(result)
     assert window_of(result.volume) == pytest.approx((1.0, 2.0))
+
+
+@pytest.mark.parametrize("organ", [{"quality": 0.5, "problem": "3.05 l"}, {"fell_back": True, "quality": 1.0}])
+def test_with_a_doubtful_organ_the_scan_keeps_its_own_window_until_the_models_is_asked_for(
+    bench: Bench, organ: dict[str, Any]
+) -> None:
+    result = result_of(bench)
+    report = json.loads(result.provenance["report"])
+    report |= {"window": [12.0, 345.0], "organ": {"method": "brain_mr", **organ}}
+    write_provenance(result.segmentation, {"report": json.dumps(report)})
+    before = window_of(result.volume)
+    show_model_window(result)
+    jump_to_lesion(result, 1)
+    assert window_of(result.volume) == before
+    show_model_window(result, asked=True)
+    assert window_of(result.volume) == pytest.approx((12.0, 345.0))
 
 
 def test_a_model_for_hu_has_its_window_before_any_run_and_one_for_mr_has_none(bench: Bench) -> None:

@@ -23,13 +23,9 @@ from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.review_files import write_review
 from ClamSegWorkflow.case.review_text import size_words, slices_words, statistics_words
 from ClamSegWorkflow.scene import SceneError
-from ClamSegWorkflow.scene.segments import segment_mask
+from ClamSegWorkflow.scene.geometry import to_world
+from ClamSegWorkflow.scene.segments import SegmentLook, put_segment, segment_mask
 from ClamSegWorkflow.scene.volumes import write_in_steps
-
-
-@pytest.fixture
-def bench(scene: Any) -> Bench:
-    return Bench(scene)
 
 
 def reviewed(bench: Bench, frame: str = "oblique") -> Any:
@@ -84,7 +80,7 @@ def test_the_table_tells_every_lesion_and_what_was_decided(bench: Bench, tmp_pat
         assert [int(row[f"{end}_index"]) for end in ("first", "last")] == [line.first_slice, line.last_slice]
     # the plain frame has voxels of 1 x 1 x 2 mm
     assert float(rows[0]["volume_ml"]) == pytest.approx(2 * 4 * 5 * 2 / 1000, abs=5e-4)
-    ras = result.world_of(result.lesions.row(1))
+    ras = to_world(result.volume, result.lesions.row(1).centre_ijk)
     assert [float(rows[0][f"centre_{axis}_mm"]) for axis in "lps"] == pytest.approx(
         [-ras[0], -ras[1], ras[2]], abs=0.01
     )
@@ -101,6 +97,35 @@ def test_the_report_says_what_it_is_and_escapes_what_users_typed(bench: Bench, t
     assert "aligned, 0.000 mm" in text
     assert "5 unsure" in text
     assert result.provenance["weights_sha256"] in text
+
+
+def test_the_report_names_engine_and_precision_because_another_one_finds_slightly_other_lesions(
+    bench: Bench, tmp_path: Path
+) -> None:
+    text = write_review(reviewed(bench), "report", tmp_path / "report").read_text(encoding="utf-8")
+    assert "<tr><th>engine</th><td>openvino, bfloat16, 2 threads</td></tr>" in text
+
+
+def test_an_exported_segmentation_says_of_each_segment_whether_program_or_reader_drew_it(
+    bench: Bench, tmp_path: Path
+) -> None:
+    result = reviewed(bench)
+    result.decide(2, Decision.ACCEPTED)
+    for segment_id in (result.begin_edit(1), result.begin_lesion("glioma"), "someone"):
+        mask = np.zeros(SHAPE, bool)
+        mask[0 if segment_id.endswith("1") else 1, :2, :2] = True
+        look = SegmentLook(segment_id, segment_id, (1, 2, 3))
+        put_segment(result.segmentation, result.volume, look, mask)
+        result.end_edit()
+    path = write_review(result, "segmentation", tmp_path / "drawn")
+    assert {s.id: s.algorithm_type for s in read_segmentation(path, scan_of(result))} == {
+        "organ": "AUTOMATIC",
+        "lesion-glioma": "AUTOMATIC",
+        "lesion-glioma-1": "SEMIAUTOMATIC",
+        "lesion-glioma-2": "AUTOMATIC",
+        "lesion-glioma-3": "MANUAL",
+        "someone": "MANUAL",
+    }
 
 
 def test_nothing_is_exported_once_the_scan_is_gone_or_moved_away(bench: Bench, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from run_bench import SHAPE, mr, two_lesions
 from ClamSegWorkflow.scene.geometry import matrix_of
 from ClamSegWorkflow.scene.segments import SegmentLook, add_segmentation, put_segment, segment_mask
 
-CONDITION = "ms_lesion"
+CONDITION, CONDITION_NAME = "ms_lesion", "MS lesion"
 
 
 def segmented(window: Any, probability_of: Any = two_lesions, name: str = "flair head", frame: str = "plain") -> Any:
@@ -229,7 +229,7 @@ def test_a_lesion_is_edited_in_the_segment_editor_and_taken_over_on_the_way_back
     editor = slicer.util.getModuleWidget("SegmentEditor").editor
     assert slicer.util.selectedModule() == "SegmentEditor"
     assert editor.currentSegmentID() == f"lesion-{CONDITION}-1"
-    assert segment_names(segmentation)[-1] == "MS lesion 1", "what is being drawn is not called accepted"
+    assert segment_names(segmentation)[-1] == f"{CONDITION_NAME} 1", "what is being drawn is not called accepted"
     drawn = np.zeros(SHAPE, bool)
     drawn[5, 1:4, 1:4] = True
     put_segment(
@@ -240,17 +240,17 @@ def test_a_lesion_is_edited_in_the_segment_editor_and_taken_over_on_the_way_back
     assert slicer.util.selectedModule() == "ClamSeg"
     assert way_back() is None, "the editor is left as it was"
     assert states(window) == ["\u270e edited", "undecided"]
-    assert segment_names(segmentation)[-1] == "MS lesion 1 (edited)"
+    assert segment_names(segmentation)[-1] == f"{CONDITION_NAME} 1 (edited)"
     assert window.cells("lesionTable")[0][1] == "6"
 
 
-def test_a_lesion_opened_in_the_editor_and_left_as_it_is_is_called_accepted_again(window: Any) -> None:
+def test_a_lesion_opened_in_the_editor_and_left_as_it_is_stays_undecided(window: Any) -> None:
     segmentation = segmented(window)
     window.click_cell("lesionTable", 0)
     window.click("editButton")
     slicer.util.selectModule("ClamSeg")
-    assert segment_names(segmentation)[-1] == "MS lesion 1 (accepted)"
-    assert states(window) == ["\u2713 accepted", "undecided"]
+    assert segment_names(segmentation)[-1] == CONDITION_NAME, "it lies among the undecided ones again"
+    assert states(window) == ["undecided", "undecided"]
 
 
 def test_a_missed_lesion_is_added_and_an_untouched_one_leaves_nothing(window: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,6 @@ from ClamSegWorkflow.scene.certificate import certify
 from ClamSegWorkflow.scene.geometry import to_world
 from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY, map_array, map_of
 from ClamSegWorkflow.scene.segments import SegmentLook, add_segmentation, put_segment, segment_mask
-
-
-@pytest.fixture
-def bench(scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return Bench(scene)
 
 
 @pytest.mark.parametrize("transform", [None, linear_transform, grid_transform])
@@ -54,7 +47,7 @@ def test_a_run_ends_with_segments_maps_and_lesions_where_the_scan_lies(
     assert result.map_node(DOUBT) is map_of(result.segmentation, DOUBT)
     rows = result.lesions.rows()
     assert [row.area_px for row in rows] == [40, 24]
-    assert np.allclose(result.world_of(rows[1]), to_world(volume, (5.5, 4, 2.5)))
+    assert np.allclose(to_world(result.volume, rows[1].centre_ijk), to_world(volume, (5.5, 4, 2.5)))
     assert result.provenance["weights_sha256"] == "ab" * 32
     assert result.provenance["level"] == "2 of 2"
     assert result.provenance["version"] == "0.1.0"

@@ -5,13 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
-from own_models import own_models, tiny_model
+from own_models import tiny_model
 from test_setup_files import GPU, WHOLE, report, wheel
 from volumes_in_scene import add_volume, plain
 
@@ -56,12 +55,6 @@ class Installer:
 
     def needs_restart(self) -> bool:
         return self.restart
-
-
-@pytest.fixture
-def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    with own_models(tmp_path / "Eigene Modelle", monkeypatch) as folder:
-        yield folder
 
 
 @pytest.fixture

@@ -161,22 +161,6 @@ def test_settings_give_back_text(qt: Any) -> None:
     assert slicer.util.settingsValue("ClamSeg/nothing", "default") == "default"
 
 
-def test_a_python_class_overrides_what_qt_calls(qt: Any) -> None:
-    class Filter(qt.QObject):
-        def __init__(self) -> None:
-            qt.QObject.__init__(self)
-            self.seen: list[int] = []
-
-        def eventFilter(self, watched: Any, event: Any) -> bool:
-            self.seen.append(int(event.type()))
-            return False
-
-    watcher, widget = Filter(), qt.QWidget()
-    widget.installEventFilter(watcher)
-    widget.show()
-    assert int(qt.QEvent.Show) in watcher.seen
-
-
 def test_a_collapsible_button_hides_its_contents_and_remembers_what_was_hidden_anyway(ctk: Any, qt: Any) -> None:
     button = ctk.ctkCollapsibleButton()
     layout = qt.QVBoxLayout(button)
@@ -209,19 +193,6 @@ def test_a_slider_without_tracking_counts_when_it_is_let_go(ctk: Any, qt: Any) -
     assert (moves, ends, slider.value) == ([0.25, 0.5], [], 0.0)
     native.slider.setSliderDown(False)
     assert (ends, slider.value) == ([0.5], 0.5)
-
-
-def test_node_lists_reject_nodes_without_the_asked_attribute_as_slicer_does(scene: Any, qt: Any) -> None:
-    combo = slicer.qMRMLNodeComboBox()
-    combo.nodeTypes = ["vtkMRMLTextNode"]
-    combo.setMRMLScene(scene)
-    scene.AddNewNodeByClass("vtkMRMLTextNode", "plain")
-    tagged = scene.AddNewNodeByClass("vtkMRMLTextNode", "tagged")
-    assert combo.nodeCount() == 2
-    tagged.SetAttribute("Kind", "1")
-    combo.addAttribute("vtkMRMLTextNode", "Kind", "1")
-    assert combo.nodeCount() == 1
-    assert combo.currentNode() is tagged
 
 
 def test_parameters_are_kept_in_the_node_and_checked(scene: Any, qt: Any) -> None:

@@ -5,28 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from own_models import own_models, write_phantoms
 from slicer_stand_in import driver
 from volumes_in_scene import add_volume
 
 from ClamSegWorkflow.scene.curves import chart_of
-
-
-@pytest.fixture(scope="module")
-def phantoms(tmp_path_factory: Any) -> Path:
-    return write_phantoms(tmp_path_factory.mktemp("data") / "Bilder für Übung")
-
-
-@pytest.fixture
-def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    with own_models(tmp_path / "Eigene Modelle", monkeypatch) as folder:
-        yield folder
 
 
 @pytest.fixture
@@ -233,17 +220,6 @@ def test_the_last_picture_of_a_finished_training_is_there_for_a_panel_opened_lat
     assert panel.shown("trainingPreviewLabel")
     panel.panel.training.forget_picture("seen")
     assert not kept.exists()
-
-
-def test_a_training_that_is_refused_says_its_last_words(panel: Any, tmp_path: Path, models: Path) -> None:
-    data = write_phantoms(tmp_path / "broken", patients=4)
-    (data / "labels.csv").write_text("image_path,label\nimages/p0_0.png,1\nimages/p0_1.png,1\n")
-    ready(panel, data, name="refused")
-    panel.click("startTrainingButton")
-    panel.wait_until(lambda: state(panel) == "failed", 120)
-    assert "holds only diseased images" in panel.text("trainingLabel")
-    assert not (models / "refused").exists()
-    assert panel.ui.startTrainingButton.enabled
 
 
 def test_curves_before_the_first_validation_say_so(panel: Any, phantoms: Path) -> None:

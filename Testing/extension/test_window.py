@@ -271,16 +271,6 @@ def test_the_second_click_cancels_and_leaves_nothing(window: Any) -> None:
     assert window.dialogs.shown == []
 
 
-def test_after_a_cancel_the_next_run_works(window: Any) -> None:
-    brain(window)
-    start(window)
-    window.click("applyButton")
-    window.worker.requests.clear()
-    start(window)
-    finish(window)
-    assert len(results(window)) == 1
-
-
 def test_a_failure_is_shown_and_the_scene_is_unharmed(window: Any) -> None:
     brain(window)
     start(window)
@@ -330,17 +320,6 @@ def test_a_scene_closed_during_a_run_ends_it_and_the_window_goes_on(window: Any)
     start(window)
     finish(window)
     assert len(results(window)) == 1
-
-
-def test_a_scan_removed_during_a_run_leaves_no_result(window: Any) -> None:
-    scan = brain(window)
-    start(window)
-    window.worker.answer()
-    window.scene.RemoveNode(scan)
-    window.worker.answer()
-    window.wait_until(lambda: window.text("applyButton") == "Segment")
-    assert len(window.dialogs.errors()) == 1
-    assert results(window) == []
 
 
 def test_entering_and_leaving_the_module_keeps_the_choices(window: Any) -> None:

@@ -1,6 +1,7 @@
 """A small labelled folder of drawn slices: a bright disc as organ, brighter spots in diseased slices, with outlines."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +23,30 @@ def phantom_slice(
     return np.clip(image, 0, 255).astype(np.uint8), organ, lesion
 
 
-def write_phantoms(root: Path, patients: int = 8, slices: int = 6, *, seed: int = 0, eta: bool = False) -> Path:
-    """Form 2: patients p0, p1, ... with alternating normal and diseased slices of the same heights."""
+def alternating(patient: int, index: int) -> bool:
+    """Normal and diseased slices in turns, of the same heights."""
+    return (index + patient) % 2 == 0
+
+
+def write_phantoms(
+    root: Path,
+    patients: int = 8,
+    slices: int = 6,
+    *,
+    seed: int = 0,
+    eta: bool = False,
+    draw: Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]] = phantom_slice,
+    is_diseased: Callable[[int, int], bool] = alternating,
+) -> Path:
+    """Form 2: patients p0, p1, ... with the slices that are drawn."""
     rng = np.random.default_rng(seed)
     rows = []
     for name in ("images", "organ", "lesion"):
         (root / name).mkdir(parents=True)
     for patient in range(patients):
         for index in range(slices):
-            diseased = (index + patient) % 2 == 0
-            image, organ, lesion = phantom_slice(rng, diseased)
+            diseased = is_diseased(patient, index)
+            image, organ, lesion = draw(rng, diseased)
             file = f"p{patient}_{index}.png"
             for folder, array in (
                 ("images", image),

@@ -204,20 +204,6 @@ def installed_wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) 
     return target
 
 
-@pytest.fixture(scope="module")
-def installed_extension(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as Slicer installs scripted modules: ClamSegLib beside the module, Resources inside ClamSegLib."""
-    folder = tmp_path_factory.mktemp("extension") / "lib" / "Slicer-5.12" / "qt-scripted-modules"
-    ignore = shutil.ignore_patterns("__pycache__")
-    # As its list says: without the room for developers.
-    without = shutil.ignore_patterns("__pycache__", "experiments")
-    shutil.copytree(repository / "ClamSegLib", folder / "ClamSegLib", ignore=without)
-    shutil.copytree(repository / "Resources", folder / "ClamSegLib" / "Resources", ignore=ignore)
-    # The module's own icons and panels lie in a folder of the same name beside the library.
-    (folder / "Resources" / "Icons").mkdir(parents=True)
-    return folder
-
-
 def call(library: Path, words: list[object], cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
     known = {name: value for name, value in os.environ.items() if not name.startswith("CLAMSEG_RES")}
     variables = {**known, "PYTHONPATH": str(library), "OMP_NUM_THREADS": "1", **environment}
@@ -225,50 +211,36 @@ def call(library: Path, words: list[object], cwd: Path, **environment: str) -> "
     return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("layout", ["installed_wheel", "installed_extension"])
-def test_an_installed_copy_outside_the_checkout_segments_its_own_sample(
-    layout: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    library = request.getfixturevalue(layout)
+def test_an_installed_copy_outside_the_checkout_segments_its_own_sample(installed_wheel: Path, tmp_path: Path) -> None:
     model = tiny_model(tmp_path / "tiny", "XR")
-    sample = library / "ClamSegLib" / "Resources" / "Samples" / "xray_chest.png"
+    sample = installed_wheel / "ClamSegLib" / "Resources" / "Samples" / "xray_chest.png"
     assert sample.is_file()
-    where = [
-        sys.executable,
-        "-c",
-        "import ClamSegLib, ClamSegLib.system.paths as r; print(ClamSegLib.__file__, r.resources_folder())",
-    ]
+    assert (installed_wheel / "ClamSegLib" / "py.typed").is_file()
+    code = "import ClamSegLib, ClamSegLib.system.paths as r; print(ClamSegLib.__file__, r.resources_folder())"
+    environment = {**os.environ, "PYTHONPATH": str(installed_wheel)}
     told = subprocess.run(
-        where, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(library)}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
-    if layout == "installed_wheel":
-        assert (library / "ClamSegLib" / "py.typed").is_file()
     assert told.stdout.split() == [
-        str(library / "ClamSegLib" / "__init__.py"),
-        str(library / "ClamSegLib" / "Resources"),
+        str(installed_wheel / "ClamSegLib" / "__init__.py"),
+        str(installed_wheel / "ClamSegLib" / "Resources"),
     ]
-    done = call(library, ["segment", sample, "--model", model, "--output", tmp_path / "out"], tmp_path)
+    done = call(installed_wheel, ["segment", sample, "--model", model, "--output", tmp_path / "out"], tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "out").rglob("segmentation.seg.nrrd"))) == 1
 
 
-@pytest.mark.parametrize("layout", ["installed_wheel", "installed_extension"])
-def test_an_installed_copy_carries_every_resource_of_the_checkout(
-    layout: str, request: pytest.FixtureRequest, repository: Path
-) -> None:
-    carried = request.getfixturevalue(layout) / "ClamSegLib" / "Resources"
+def test_an_installed_copy_carries_every_resource_of_the_checkout(installed_wheel: Path, repository: Path) -> None:
+    carried = installed_wheel / "ClamSegLib" / "Resources"
     names = {str(p.relative_to(repository / "Resources")) for p in (repository / "Resources").rglob("*") if p.is_file()}
     assert {str(p.relative_to(carried)) for p in carried.rglob("*") if p.is_file()} == names
 
 
-def test_slicers_copy_has_no_verbs_for_developers_and_the_wheel_has(
-    installed_wheel: Path, installed_extension: Path, tmp_path: Path
-) -> None:
-    for library, offered in ((installed_wheel, True), (installed_extension, False)):
-        told = call(library, ["--help"], tmp_path)
-        assert told.returncode == 0, told.stderr
-        assert ("study" in told.stdout) == ("benchmark" in told.stdout) == offered
-        assert "segment" in told.stdout
+def test_the_wheel_has_the_verbs_for_developers(installed_wheel: Path, tmp_path: Path) -> None:
+    told = call(installed_wheel, ["--help"], tmp_path)
+    assert told.returncode == 0, told.stderr
+    assert "study" in told.stdout
+    assert "benchmark" in told.stdout
 
 
 def test_an_installed_copy_lists_the_shipped_models(installed_wheel: Path, repository: Path, tmp_path: Path) -> None:
@@ -512,3 +484,4 @@ def test_shipped_models_speak_the_shipped_terminology_and_carry_a_card(repositor
         for tag in (condition.terminology for condition in config.conditions):
             category, kind = (part.split("^") for part in tag.split("~")[:2])
             assert (category[1], kind[1]) in codes, f"{folder.name}: {tag}"
+            assert kind[2] != "Mass", f"{folder.name} finds no masses"

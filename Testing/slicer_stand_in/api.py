@@ -95,11 +95,6 @@ def members(name: str) -> Members:
     return Members(properties, tuple(dict.fromkeys(signals)), tuple(dict.fromkeys(slots)), frozenset(names))
 
 
-def is_qobject(name: str) -> bool:
-    """Whether a class is a QObject, by the list."""
-    return "QObject" in _entry(name).get("inherits", [])
-
-
 def functions(module: str) -> dict[str, Any]:
     """Functions and classes of one of Slicer's Python modules, with their signatures."""
     return dict(full_list()["functions"][module])

@@ -32,10 +32,7 @@ class App(_Object):
     applicationName = Property(str, lambda self: "Slicer")
     applicationVersion = Property(str, lambda self: "5.12.3-stand-in")
     revision = Property(str, lambda self: "stand-in")
-    majorVersion = Property(int, lambda self: 5)
-    minorVersion = Property(int, lambda self: 12)
     os = Property(str, lambda self: "linux")
-    arch = Property(str, lambda self: "amd64")
     slicerHome = Property(str, lambda self: QtCore.QDir.tempPath())
     temporaryPath = Property(str, lambda self: self.temporary_path)
 
@@ -58,8 +55,6 @@ class App(_Object):
         from slicer_stand_in.settings import QSettings
 
         return QSettings()
-
-    userSettings = revisionUserSettings = settings
 
     def translate(self, context: str, text: str) -> str:
         return text
@@ -139,11 +134,7 @@ class LayoutManager(_Object):
 
 
 class ModuleManager(_Object):
-    moduleLoaded = Signal(str)
     moduleAboutToBeUnloaded = Signal(str)
-
-    def modulesNames(self) -> list[str]:
-        return [name.capitalize() for name in api.full_list()["modules"]]
 
 
 class Module:

@@ -53,17 +53,5 @@ class qMRMLCheckableNodeComboBox(qMRMLNodeComboBox):
     def uncheck(self, node: Any) -> None:
         self.setCheckState(node, Qt.CheckState.Unchecked)
 
-    def checkState(self, node: Any) -> Qt.CheckState:
-        return Qt.CheckState.Checked if node.GetID() in self._checked else Qt.CheckState.Unchecked
-
     def checkedNodes(self) -> list[Any]:
         return [self._scene.GetNodeByID(each) for each in self._ids if each in self._checked]
-
-    def uncheckedNodes(self) -> list[Any]:
-        return [self._scene.GetNodeByID(each) for each in self._ids if each and each not in self._checked]
-
-    def allChecked(self) -> bool:
-        return not self.uncheckedNodes()
-
-    def noneChecked(self) -> bool:
-        return not self._checked

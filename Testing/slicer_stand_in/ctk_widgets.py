@@ -89,9 +89,6 @@ class ctkSliderWidget(QWidget):
         self.spin_box.setDecimals(decimals)
         self.decimalsChanged.emit(decimals)
 
-    def setSpinBoxVisible(self, visible: bool) -> None:
-        self.spin_box.setVisible(visible)
-
     def reset(self) -> None:
         self.spin_box.setValue(self.spin_box.minimum())
 
@@ -123,7 +120,6 @@ class ctkSliderWidget(QWidget):
     singleStep = Property(float, lambda self: self.spin_box.singleStep(), _set_single_step)
     pageStep = Property(float, lambda self: getattr(self, "_page_step", 10.0), _set_page_step)
     tracking = Property(bool, lambda self: self._tracking, _set_tracking)
-    spinBoxVisible = Property(bool, lambda self: not self.spin_box.isHidden(), setSpinBoxVisible)
     suffix = Property(str, lambda self: self.spin_box.suffix(), lambda self, text: self.spin_box.setSuffix(text))
     prefix = Property(str, lambda self: self.spin_box.prefix(), lambda self, text: self.spin_box.setPrefix(text))
 
@@ -132,7 +128,6 @@ class ctkPathLineEdit(QWidget):
     """An editable combo box with a history, and a button that opens a file dialog."""
 
     currentPathChanged = Signal(str)
-    validInputChanged = Signal(bool)
 
     class Filter(enum.IntFlag):
         Dirs = 0x001
@@ -154,7 +149,6 @@ class ctkPathLineEdit(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._filters = self.Filter.AllEntries | self.Filter.NoDotAndDotDot | self.Filter.Readable
-        self._key, self._names = "", []
         self.combo = QComboBox(self)
         self.combo.setEditable(True)
         self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
@@ -183,34 +177,11 @@ class ctkPathLineEdit(QWidget):
         if path:
             self.setCurrentPath(path)
 
-    def addCurrentPathToHistory(self) -> None:
-        if self._path() and self.combo.findText(self._path()) < 0:
-            path = self._path()
-            self.combo.insertItem(0, path)
-            self.combo.lineEdit().setText(path)
-
-    def retrieveHistory(self) -> None:
-        """The stand-in keeps no history between runs."""
-
-    def comboBox(self) -> QComboBox:
-        return self.combo
-
     def _path(self) -> str:
         return self.combo.lineEdit().text()
 
     def _set_filters(self, filters: Any) -> None:
         self._filters = self.Filter(filters)
 
-    def _set_key(self, key: str) -> None:
-        self._key = key
-
-    def _set_names(self, names: list[str]) -> None:
-        self._names = list(names)
-
     currentPath = Property(str, _path, setCurrentPath)
     filters = Property(int, lambda self: int(self._filters), _set_filters)
-    settingKey = Property(str, lambda self: self._key, _set_key)
-    nameFilters = Property("QStringList", lambda self: self._names, _set_names)
-    showBrowseButton = Property(
-        bool, lambda self: not self.button.isHidden(), lambda self, shown: self.button.setVisible(shown)
-    )

@@ -80,23 +80,9 @@ class QFileDialog(QtWidgets.QFileDialog):
     def getSaveFileName(*arguments: Any) -> str:
         return _next(DIALOGS.paths)
 
-    @staticmethod
-    def getOpenFileNames(*arguments: Any) -> list[str]:
-        taken, DIALOGS.paths = DIALOGS.paths, []
-        return taken
-
 
 class QInputDialog(QtWidgets.QInputDialog):
     """Gives the test's texts instead of asking."""
-
-    @staticmethod
-    def getText(*arguments: Any) -> str:
-        return _next(DIALOGS.texts)
-
-    @staticmethod
-    def getItem(parent: Any, title: str, label: str, items: list[str], current: int = 0, *rest: Any) -> str:
-        """As in Qt, who cancels gets the present item."""
-        return _next(DIALOGS.texts) or items[current]
 
     def exec(self) -> Any:
         answer = _next(DIALOGS.texts)
@@ -115,18 +101,6 @@ class QMessageBox(QtWidgets.QMessageBox):
         ok, cancel = QtWidgets.QMessageBox.StandardButton.Ok, QtWidgets.QMessageBox.StandardButton.Cancel
         asked = self.standardButtons()
         return (yes if asked & yes else ok) if DIALOGS.says_yes else (no if asked & no else cancel)
-
-
-class QMenu(QtWidgets.QMenu):
-    """A menu that does not wait: the test's next text names the action that is chosen."""
-
-    def exec(self, *arguments: Any) -> Any:
-        wanted = _next(DIALOGS.texts)
-        for action in self.actions():
-            if wanted and action.text() == wanted:
-                action.trigger()
-                return action
-        return None
 
 
 def install() -> None:

@@ -57,9 +57,6 @@ class qMRMLNodeComboBox(QWidget):
     currentNodeIsThere = Signal(bool)
     currentNodeIDChanged = Signal(str)
     nodeActivated = Signal(object)
-    nodeAdded = Signal(object)
-    nodeAddedByUser = Signal(object)
-    nodeAboutToBeRemoved = Signal(object)
     SIGNAL_OF = {"currentNodeChanged(bool)": "currentNodeIsThere"}
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -72,9 +69,8 @@ class qMRMLNodeComboBox(QWidget):
         self._flags = {"noneEnabled": False, "addEnabled": True, "removeEnabled": True, "editEnabled": False}
         self._flags |= {"renameEnabled": False, "showHidden": False, "showChildNodeTypes": True}
         self._flags |= {"selectNodeUponCreation": True}
-        self._none_display, self._base_name = "None", ""
+        self._none_display = "None"
         self._ids: list[str] = []
-        self._attributes: dict[str, tuple[str, Any]] = {}
         self._current_id = ""
         self._refreshing = False
         self._filter = qMRMLSortFilterProxyModel(self)
@@ -125,18 +121,8 @@ class qMRMLNodeComboBox(QWidget):
         for kind in self._types:
             if not node.IsA(kind) or (not children and node.GetClassName() != kind):
                 continue
-            if children and any(node.IsA(hidden) for hidden in self._hidden_types):
-                return False
-            return self._has_attribute(node, kind)
+            return not (children and any(node.IsA(hidden) for hidden in self._hidden_types))
         return False
-
-    def _has_attribute(self, node: Any, kind: str) -> bool:
-        """As in Slicer, a node that lacks the attribute altogether is not offered either."""
-        if kind not in self._attributes:
-            return True
-        name, value = self._attributes[kind]
-        has = node.GetAttribute(name)
-        return has is not None and (value is None or has == str(value))
 
     def _refresh(self) -> None:
         """The list again, the choice kept; a choice that is gone falls to None or the first node."""
@@ -204,36 +190,12 @@ class qMRMLNodeComboBox(QWidget):
             self.combo.setCurrentIndex(-1)
             self._set_id("")
 
-    def setCurrentNodeIndex(self, index: int) -> None:
-        self.combo.setCurrentIndex(index + (1 if self._flags["noneEnabled"] else 0))
-
     def nodeFromIndex(self, index: int) -> Any:
         ids = [each for each in self._ids if each]
         return self._scene.GetNodeByID(ids[index]) if 0 <= index < len(ids) else None
 
     def nodeCount(self) -> int:
         return len([each for each in self._ids if each])
-
-    def addNode(self, kind: str = "") -> Any:
-        node = self._scene.AddNewNodeByClass(kind or self._types[0], self._base_name)
-        if self._flags["selectNodeUponCreation"]:
-            self.setCurrentNode(node)
-        self.nodeAddedByUser.emit(node)
-        return node
-
-    def removeCurrentNode(self) -> None:
-        if self.currentNode() is not None:
-            self._scene.RemoveNode(self.currentNode())
-
-    def addAttribute(self, kind: str, name: str, value: Any = None) -> None:
-        if kind in self._types:
-            self._attributes[kind] = (name, value)
-            self._refresh()
-
-    def removeAttribute(self, kind: str, name: str) -> None:
-        if self._attributes.get(kind, ("",))[0] == name:
-            del self._attributes[kind]
-            self._refresh()
 
     # Properties
 
@@ -256,13 +218,9 @@ class qMRMLNodeComboBox(QWidget):
         self._none_display = text
         self._refresh()
 
-    def _set_base_name(self, text: str) -> None:
-        self._base_name = text
-
     nodeTypes = Property("QStringList", lambda self: self._types, _set_types)
     hideChildNodeTypes = Property("QStringList", lambda self: self._hidden_types, _set_hidden_types)
     noneDisplay = Property(str, lambda self: self._none_display, _set_none_display)
-    baseName = Property(str, lambda self: self._base_name, _set_base_name)
     currentNodeID = Property(str, lambda self: self._current_id, setCurrentNodeID)
     noneEnabled = _flag("noneEnabled")
     addEnabled = _flag("addEnabled")

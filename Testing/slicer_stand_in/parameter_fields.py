@@ -16,15 +16,6 @@ import slicer
 import slicer.util
 import vtk
 
-from slicer_stand_in.reports import REPORTS
-
-
-@dataclass
-class Default:
-    """Value before anything was chosen."""
-
-    value: Any
-
 
 @dataclass
 class WithinRange:
@@ -36,17 +27,6 @@ class WithinRange:
     def validate(self, value: Any) -> None:
         if not self.minimum <= value <= self.maximum:
             raise ValueError(f"Value must be within range [{self.minimum}, {self.maximum}], is {value}")
-
-
-@dataclass
-class Choice:
-    """The values that are allowed."""
-
-    choices: list[Any]
-
-    def validate(self, value: Any) -> None:
-        if value not in self.choices:
-            raise ValueError(f"Value is {value}, but must be in one of the following: {self.choices}")
 
 
 class Parameter:
@@ -64,11 +44,8 @@ class Parameter:
         if not self.is_node and self.kind not in (str, int, float, bool):
             raise TypeError(f"Unable to create serializer for {cls} member {name}")
         self.rules = [each for each in annotations if hasattr(each, "validate")]
-        given = [each.value for each in annotations if isinstance(each, Default)]
-        if given and hasattr(cls, name):
-            REPORTS.add(f"Unused annotations of {name}: {given}; the value after '=' is the default.")
         zero = None if self.is_node else self.kind()
-        self.default = getattr(cls, name) if hasattr(cls, name) else given[0] if given else zero
+        self.default = getattr(cls, name) if hasattr(cls, name) else zero
 
     def node_types(self) -> list[str]:
         """Class names that a combo box is given; Slicer makes a node of each class to ask it.

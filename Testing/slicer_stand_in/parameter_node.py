@@ -16,11 +16,10 @@ import slicer
 import slicer.util
 import vtk
 
-from slicer_stand_in.parameter_fields import Cached, Choice, Default, Parameter, WithinRange
-from slicer_stand_in.qt_module import ctk, qt
+from slicer_stand_in.parameter_fields import Cached, Parameter, WithinRange
 from slicer_stand_in.signals import guarded
 
-__all__ = ["Choice", "Default", "WithinRange", "parameterNodeWrapper"]
+__all__ = ["WithinRange", "parameterNodeWrapper"]
 
 
 class _Binding:
@@ -47,37 +46,16 @@ class _Binding:
             self._write(self.widget, value)
 
 
-def _set(name: str) -> Callable[[Any, Any], None]:
-    return lambda widget, value: setattr(widget, name, value)
-
-
 def _connector(widget: Any, parameter: Parameter) -> tuple[str, Callable[..., Any], Callable[..., None]]:
-    kind, widget_kind = parameter.kind, type(widget)
-    bounds = next((rule for rule in parameter.rules if isinstance(rule, WithinRange)), None)
-    if kind is bool and widget_kind in (qt.QCheckBox, qt.QPushButton):
-        return ("toggled", lambda w: w.checked, _set("checked"))
-    if (kind is int and widget_kind in (qt.QSlider, qt.QSpinBox)) or (
-        kind is float and widget_kind in (qt.QDoubleSpinBox, ctk.ctkSliderWidget)
-    ):
-        if bounds is None and widget_kind in (qt.QSlider, ctk.ctkSliderWidget):
-            raise RuntimeError("Cannot have a connection to a slider where the number is unbounded.")
-        if bounds is not None:
-            widget.minimum, widget.maximum = kind(bounds.minimum), kind(bounds.maximum)
-        return ("valueChanged", lambda w: w.value, _set("value"))
-    if kind is str and widget_kind is qt.QLineEdit:
-        return ("textChanged", lambda w: w.text, _set("text"))
-    if parameter.is_node and widget_kind is slicer.qMRMLNodeComboBox:
-        widget.nodeTypes = parameter.node_types()  # whatever the .ui said
-        return ("currentNodeChanged", lambda w: w.currentNode(), lambda w, value: w.setCurrentNode(value))
-    raise RuntimeError(
-        f"Unable to create GUI connector from datatype '{parameter.hint}' to widget type '{widget_kind}'"
-    )
+    """The signal, how it is read, and how it is written; our window binds boxes of nodes only."""
+    if not parameter.is_node or type(widget) is not slicer.qMRMLNodeComboBox:
+        raise RuntimeError(f"The stand-in binds no datatype '{parameter.hint}' to the widget type '{type(widget)}'")
+    widget.nodeTypes = parameter.node_types()  # whatever the .ui said
+    return ("currentNodeChanged", lambda w: w.currentNode(), lambda w, value: w.setCurrentNode(value))
 
 
-def parameterNodeWrapper(cls: Any = None) -> Any:
+def parameterNodeWrapper(cls: Any) -> Any:
     """Makes the annotated fields of a class attributes that are kept in a parameter node."""
-    if cls is None:
-        return parameterNodeWrapper
     hints = typing.get_type_hints(cls, include_extras=True)
     parameters = {name: Parameter(name, hint, cls) for name, hint in hints.items()}
     for parameter in parameters.values():
@@ -87,20 +65,10 @@ def parameterNodeWrapper(cls: Any = None) -> Any:
             raise ValueError(f"Cannot use reserved name '{name}' in a parameterNodeWrapper")
     cls.allParameters = parameters
     cls.__init__ = _init
-    cls.connectGui, cls.connectParametersToGui = _connect_gui, _connect_parameters
-    cls.disconnectGui = _disconnect_gui
-    cls.getValue, cls.setValue = _get_value, _set_value
+    cls.connectParametersToGui, cls.disconnectGui = _connect_parameters, _disconnect_gui
     for name in ("StartModify", "EndModify", "AddObserver", "RemoveObserver", "Modified"):
         setattr(cls, name, _through(name))
     return cls
-
-
-def _get_value(self: Any, name: str) -> Any:
-    return getattr(self, name)
-
-
-def _set_value(self: Any, name: str, value: Any) -> None:
-    setattr(self, name, value)
 
 
 def _through(name: str) -> Any:
@@ -122,12 +90,6 @@ def _init(self: Any, parameterNode: Any, prefix: str | None = None) -> None:
         if not parameter.is_in(parameterNode):
             parameter.write(parameterNode, parameter.default)
         self._cached[parameter.name] = Cached(parameter, parameterNode)
-
-
-def _connect_gui(self: Any, gui: Any) -> None:
-    """Binds every widget with the dynamic property SlicerParameterName; gives no tag back, as in 5.10 (in 5.12 it does)."""
-    named = {widget.property("SlicerParameterName"): widget for widget in gui.__dict__.values()}
-    _connect_parameters(self, {name: widget for name, widget in named.items() if name})
 
 
 def _connect_parameters(self: Any, mapping: dict[str, Any]) -> int:

@@ -6,7 +6,6 @@ A wrapper holds one PySide6 object and lets through only what slicer-api.json li
 from __future__ import annotations
 
 import enum
-import inspect
 from functools import cache
 from typing import Any
 
@@ -89,7 +88,7 @@ class PythonQtType(type):
 
 
 class Wrapped(metaclass=PythonQtType):
-    """An object of Qt. Python classes may derive from it and override what Qt calls."""
+    """An object of Qt. Our window derives no Python class from any, so none may here."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         if named:
@@ -97,13 +96,11 @@ class Wrapped(metaclass=PythonQtType):
         kind = implementation(self._name)
         if kind is None:
             raise NotInStandInError(f"{self._name} is listed, but the stand-in has none.")
-        user_class = type(self)
-        if user_class is not wrapper_class(self._name):
-            kind = _derived(user_class, kind)
-        qt_object = kind(*[unwrap(each) for each in arguments])
-        self.__dict__["_qt"] = qt_object
-        if user_class is not wrapper_class(self._name):
-            qt_object._python_object = self
+        if type(self) is not wrapper_class(self._name):
+            raise NotInStandInError(
+                f"{type(self).__name__} derives from {self._name}; the stand-in has no such classes."
+            )
+        self.__dict__["_qt"] = kind(*[unwrap(each) for each in arguments])
 
     def _alive(self) -> Any:
         qt_object = self.__dict__.get("_qt")
@@ -139,8 +136,6 @@ class Wrapped(metaclass=PythonQtType):
             name = "objectName"
         if name in members.properties:
             _write(self._alive(), self._name, name, members.properties[name], value)
-        elif type(self) is not wrapper_class(self._name):
-            object.__setattr__(self, name, value)
         else:
             raise AttributeError(
                 f"Property '{name}' does not exist and attributes cannot be added to {self._name} objects"
@@ -179,29 +174,6 @@ def wrapper_class(name: str) -> type[Wrapped]:
             break
     api.members(name)
     return PythonQtType(name, (base,), {"_name": name})
-
-
-def _derived(user_class: type, kind: type) -> type:
-    """A PySide6 class that asks the Python object for what its class overrides."""
-    overridden = {}
-    for each in user_class.__mro__:
-        if isinstance(each, PythonQtType) and each is wrapper_class(each._name):
-            break
-        for name, value in vars(each).items():
-            if inspect.isfunction(value) and not name.startswith("__") and hasattr(kind, name):
-                overridden.setdefault(name, _forward(name))
-    return type(kind)(user_class.__name__, (kind,), overridden)
-
-
-def _forward(name: str) -> Any:
-    def forward(qt_self: Any, *arguments: Any) -> Any:
-        user = getattr(qt_self, "_python_object", None)
-        if user is None:
-            return getattr(super(type(qt_self), qt_self), name)(*arguments)
-        done, result = signals.guarded(f"{type(user).__name__}.{name}", getattr(user, name), wrap(arguments))
-        return unwrap(result) if done else False
-
-    return forward
 
 
 # Members

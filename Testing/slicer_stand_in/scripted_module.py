@@ -34,9 +34,6 @@ class ScriptedLoadableModule:
     def resourcePath(self, filename: str) -> str:
         return str(Path(self.parent.path).parent / "Resources" / filename)
 
-    def getDefaultModuleDocumentationLink(self, docPage: str | None = None) -> str:
-        return ""
-
     def runTest(self, msec: int = 100, **kwargs: Any) -> None:
         raise NotImplementedError("Self-tests run inside Slicer.")
 
@@ -104,9 +101,6 @@ class ScriptedLoadableModuleTest(unittest.TestCase):
 
     def delayDisplay(self, message: str, requestedDelay: int | None = None, msec: int | None = None) -> None:
         slicer.util.delayDisplay(message, 100)
-
-    def takeScreenshot(self, name: str, description: str, type: int = -1) -> None:  # noqa: A002
-        self.delayDisplay(description)
 
     def runTest(self) -> None:
         """A module's own tests."""

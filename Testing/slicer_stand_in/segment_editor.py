@@ -31,9 +31,6 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
     def setSourceVolumeNode(self, node: Any) -> None:
         self.mrmlSegmentEditorNode().SetAndObserveSourceVolumeNode(node)
 
-    def sourceVolumeNode(self) -> Any:
-        return self.mrmlSegmentEditorNode().GetSourceVolumeNode()
-
     def setCurrentSegmentID(self, segment_id: str) -> None:
         self.mrmlSegmentEditorNode().SetSelectedSegmentID(segment_id)
 

@@ -55,7 +55,6 @@ class qMRMLSegmentSelectorWidget(qMRMLWidget):
     currentNodeChanged = Signal(object)
     currentNodeIsThere = Signal(bool)
     currentSegmentChanged = Signal(str)
-    segmentSelectionChanged = Signal("QStringList")
     SIGNAL_OF = {"currentNodeChanged(bool)": "currentNodeIsThere"}
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -119,9 +118,6 @@ class qMRMLSegmentSelectorWidget(qMRMLWidget):
     def setCurrentSegmentID(self, segment_id: str) -> None:
         self.segments.setCurrentIndex(self._ids.index(segment_id) if segment_id in self._ids else -1)
 
-    def segmentIDs(self) -> list[str]:
-        return self._ids
-
     def _set_none(self, enabled: bool) -> None:
         self._none = enabled
 
@@ -147,7 +143,6 @@ class qMRMLSegmentsTableView(qMRMLWidget):
     """One row a segment: shown or not, colour, opacity, name, state."""
 
     selectionChanged = Signal(QItemSelection, QItemSelection)
-    segmentAboutToBeModified = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -217,25 +212,6 @@ class qMRMLSegmentsTableView(qMRMLWidget):
             display, segment_id = self._node.GetDisplayNode(), segment_ids(self._node)[row]
             display.SetSegmentVisibility(segment_id, not display.GetSegmentVisibility(segment_id))
 
-    def selectedSegmentIDs(self) -> list[str]:
-        ids = segment_ids(self._node)
-        return [ids[row] for row in sorted({index.row() for index in self.table.selectedIndexes()})]
-
-    def setSelectedSegmentIDs(self, wanted: list[str]) -> None:
-        self.table.clearSelection()
-        for row, segment_id in enumerate(segment_ids(self._node)):
-            if segment_id in wanted:
-                self.table.selectRow(row)
-
-    def displayedSegmentIDs(self) -> list[str]:
-        return segment_ids(self._node)
-
-    def rowForSegmentID(self, segment_id: str) -> int:
-        return segment_ids(self._node).index(segment_id)
-
-    def segmentIDForRow(self, row: int) -> str:
-        return segment_ids(self._node)[row]
-
     def clearSelection(self) -> None:
         self.table.clearSelection()
 
@@ -263,9 +239,3 @@ class qMRMLSegmentsTableView(qMRMLWidget):
     statusColumnVisible = _column("statusColumnVisible")
     selectionMode = Property(int, lambda self: self.table.selectionMode().value, _set_mode)
     readOnly = Property(bool, lambda self: self._read_only, _set_read_only)
-    headerVisible = Property(
-        bool,
-        lambda self: not self.table.horizontalHeader().isHidden(),
-        lambda self, shown: self.table.horizontalHeader().setVisible(shown),
-    )
-    segmentCount = Property(int, lambda self: len(segment_ids(self._node)))

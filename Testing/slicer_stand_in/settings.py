@@ -19,36 +19,19 @@ class QSettings(QtCore.QObject):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__()
-        self._groups: list[str] = []
-
-    def _key(self, key: str) -> str:
-        return "/".join([*self._groups, key])
 
     def setValue(self, key: str, value: Any) -> None:
-        _VALUES[self._key(key)] = [str(v) for v in value] if isinstance(value, list | tuple) else str(value)
+        _VALUES[key] = [str(v) for v in value] if isinstance(value, list | tuple) else str(value)
 
     def value(self, key: str, default: Any = None) -> Any:
-        return _VALUES.get(self._key(key), default)
+        return _VALUES.get(key, default)
 
     def contains(self, key: str) -> bool:
-        return self._key(key) in _VALUES
+        return key in _VALUES
 
     def remove(self, key: str) -> None:
-        for each in [name for name in _VALUES if name == self._key(key) or name.startswith(self._key(key) + "/")]:
+        for each in [name for name in _VALUES if name == key or name.startswith(key + "/")]:
             del _VALUES[each]
-
-    def allKeys(self) -> list[str]:
-        prefix = self._key("")
-        return sorted(name.removeprefix(prefix) for name in _VALUES if name.startswith(prefix))
-
-    def beginGroup(self, name: str) -> None:
-        self._groups.append(name)
-
-    def endGroup(self) -> None:
-        self._groups.pop()
 
     def fileName(self) -> str:
         return ""
-
-    def sync(self) -> None:
-        """Nothing is written."""

@@ -16,13 +16,12 @@ from slicer_stand_in.reports import REPORTS
 _CONNECTIONS: dict[int, list[tuple[str, Any, Callable[..., None]]]] = {}
 
 
-def guarded(where: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[bool, Any]:
-    """Calls; an exception is printed and kept, as the application goes on. (True, result) or (False, None)."""
+def guarded(where: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    """Calls; an exception is printed and kept, as the application goes on."""
     try:
-        return True, function(*arguments)
+        function(*arguments)
     except Exception:
         REPORTS.add_exception(where)
-        return False, None
 
 
 def _taken(function: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:

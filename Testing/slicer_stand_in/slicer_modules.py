@@ -65,7 +65,7 @@ def install() -> QtWidgets.QApplication:
         ctk_widgets.ctkPathLineEdit, mrml_widgets.qMRMLWidget, mrml_widgets.qMRMLNodeComboBox, mrml_widgets.qMRMLSortFilterProxyModel,
         checkable_nodes.qMRMLCheckableNodeComboBox, segment_widgets.qMRMLSegmentSelectorWidget,
         segment_widgets.qMRMLSegmentsTableView, show_3d_button.qMRMLSegmentationShow3DButton, segment_editor.qMRMLSegmentEditorWidget, ui_loader.QUiLoader,
-        settings.QSettings, dialogs.QFileDialog, dialogs.QInputDialog, dialogs.QMessageBox, dialogs.QMenu,
+        settings.QSettings, dialogs.QFileDialog, dialogs.QInputDialog, dialogs.QMessageBox,
     )  # fmt: skip
     sys.modules["qt"], sys.modules["ctk"] = qt, ctk
     for name in api.full_list()["slicer"]:
@@ -106,9 +106,10 @@ def _install_python_modules() -> None:
     _module("i18n", tr=tr, translate=lambda context, text: tr(text), getContext=lambda source: Path(source).stem)
     _module("ScriptedLoadableModule", **_classes(scripted_module, "ScriptedLoadableModule"))
     _module(
-        "parameterNodeWrapper", parameterNodeWrapper=parameter_node.parameterNodeWrapper,
-        Default=parameter_node.Default, WithinRange=parameter_node.WithinRange, Choice=parameter_node.Choice,
-    )  # fmt: skip
+        "parameterNodeWrapper",
+        parameterNodeWrapper=parameter_node.parameterNodeWrapper,
+        WithinRange=parameter_node.WithinRange,
+    )
     _module(
         "packaging", pip_install=_no_network, pip_ensure=_no_network, pip_uninstall=_no_network,
         pip_check=lambda requirement: True,

@@ -20,6 +20,7 @@ class PageServer:
     Args:
         folder: for all of these.
         words: more words of the command line.
+        ignores_ctrl_c: started as a shell script starts it with `&`.
         variables: more environment variables.
 
     Attributes:
@@ -27,7 +28,7 @@ class PageServer:
         models, corrections, temporary: its folders.
     """
 
-    def __init__(self, folder: Path, *words: str, **variables: str) -> None:
+    def __init__(self, folder: Path, *words: str, ignores_ctrl_c: bool = False, **variables: str) -> None:
         self.models, self.corrections = folder / "models", folder / "corrections"
         self.temporary, self._errors = folder / "temporary", folder / "errors.txt"
         self.temporary.mkdir()
@@ -36,10 +37,15 @@ class PageServer:
             "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(self.temporary), "HOME": str(folder), **variables,
         }  # fmt: skip
         command = [sys.executable, "-m", "ClamSegWeb", "--no-browser", f"--corrections={self.corrections}", *words]
-        with self._errors.open("wb") as errors:
-            self.process = subprocess.Popen(
-                command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
-            )
+        # What is ignored when a process starts is ignored by its children.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN) if ignores_ctrl_c else signal.getsignal(signal.SIGINT)
+        try:
+            with self._errors.open("wb") as errors:
+                self.process = subprocess.Popen(
+                    command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
+                )
+        finally:
+            signal.signal(signal.SIGINT, before)
         assert self.process.stdout is not None
         said = []
         for line in self.process.stdout:

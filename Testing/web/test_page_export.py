@@ -181,5 +181,9 @@ def test_a_series_that_is_gone_gets_no_dicom_seg_and_the_reader_is_told_why(read
 def test_a_scan_that_is_no_dicom_gets_no_dicom_seg_and_the_reader_is_told_why(turned: Path, reader: PageReader) -> None:
     reader.tab.locator("#scans .v-chip", has_text="turned brain").click()
     reader.shows("turned brain")
-    reader.click("export-dicom")
+    reader.still("Red")
+    assert "v-btn--disabled" in str(reader.tab.locator("#export-dicom").get_attribute("class"))
+    assert reader.tab.locator("span:has(> #export-dicom)").get_attribute("title") == "for a scan opened from DICOM"
+    asked = "fetch('export/dicom?secret=' + window.trame.state.get('page_key')).then(answer => answer.status)"
+    assert reader.tab.evaluate(asked) == 409
     reader.is_told("DICOM SEG needs a scan opened from DICOM")

@@ -74,6 +74,49 @@ def test_the_folder_list_shows_what_can_be_opened_and_goes_down_and_up(reader: P
     assert reader.value("folder_has_parent") is False, "no way above the chosen folder"
 
 
+def chips(reader: PageReader) -> list[str]:
+    """Names of the open scans, as they are seen."""
+    return [str(words) for words in reader.tab.locator("#scans .v-chip:visible").all_inner_texts()]
+
+
+def test_closing_a_scan_takes_its_own_chip_away_and_no_other(reader: PageReader) -> None:
+    for name, words in (("brain größe.nii.gz", "brain größe"), ("brain series", "brain series")):
+        entry(reader, name).click()
+        if words == "brain series":
+            reader.until("() => window.trame.state.get('folder_words') === 'brain series'")
+            reader.click("open-series")
+        reader.shows(words)
+    assert chips(reader) == ["brain größe", "brain series"]
+    reader.tab.locator("#scans button").first.click()
+    reader.until("() => window.trame.state.get('scans').length === 1")
+    reader.still("Red")
+    assert chips(reader) == ["brain series"]
+
+
+def test_closing_a_notice_leaves_the_others_to_be_read(reader: PageReader) -> None:
+    for name in ("damaged", "renamed"):
+        entry(reader, f"{name}.nii.gz" if name == "damaged" else f"{name}.nii").click()
+        reader.tab.locator("[data-testid=notice]", has_text=name).wait_for()
+    reader.tab.locator("[data-testid=notice]").first.get_by_role("button").click()
+    reader.until("() => window.trame.state.get('notices').length === 1")
+    reader.breathe()
+    assert reader.tab.locator("[data-testid=notice]:visible", has_text="renamed").count() == 1
+    reader.is_told("renamed")
+
+
+def test_what_comes_into_a_folder_later_is_listed_too(reader: PageReader, scans: Path) -> None:
+    assert "later.nii.gz" not in listed(reader)
+    later = write_brain(scans / "later.nii.gz", slice(24, 28))
+    try:
+        reader.click("folder-again")
+        reader.until("() => window.trame.state.get('folder_entries').some(each => each.name === 'later.nii.gz')")
+    finally:
+        later.unlink()
+    reader.click("own-files")
+    reader.click("own-files")
+    reader.until("() => window.trame.state.get('folder_entries').every(each => each.name !== 'later.nii.gz')")
+
+
 def test_a_file_of_the_folder_list_opens_with_its_name_and_pictures(reader: PageReader) -> None:
     entry(reader, "brain größe.nii.gz").click()
     reader.shows("brain größe")
@@ -122,6 +165,7 @@ def test_a_folder_is_uploaded_and_opened_as_a_series(reader: PageReader, scans: 
     reader.tab.locator("#upload-folder").set_input_files(scans / "brain series")
     reader.until("() => window.trame.state.get('scans').length === 1")
     assert reader.words("scan-facts") == "MRI, head, FLAIR, 8 slices"
+    assert reader.words("scan-name") == "brain series"
 
 
 def test_an_upload_that_is_no_scan_is_told(reader: PageReader, scans: Path) -> None:

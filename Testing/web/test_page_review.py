@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from page_reader import LESION, SLICES, SOLID, PageReader, count
+from page_reader import LESION, ORGAN, SLICES, SOLID, PageReader, count
 from page_scans import write_brain
 from page_server import PageServer
 
@@ -141,6 +141,58 @@ def size_ml(reader: PageReader, number: int) -> float:
     return float(rows(reader)[number]["size"].split(" ml")[0])
 
 
+def test_edit_decides_nothing_by_itself_and_one_undo_takes_a_drawing_back(review: PageReader) -> None:
+    number = review.value("lesion_number")
+    before = rows(review)
+    review.click("edit-button")
+    review.says("drawing", f"lesion {number}")
+    review.click("drawing-done")
+    review.holds("tool", "")
+    assert rows(review) == before
+    review.click("edit-button")
+    review.holds("tool", "paint")
+    review.drag("Red", (0.42, 0.4), (0.58, 0.4), (0.58, 0.5))
+    review.click("drawing-done")
+    review.until("n => window.trame.state.get('lesion_rows').find(r => r.number === n).state === 'edited'", number)
+    review.click("undo-button")
+    review.until("n => window.trame.state.get('lesion_rows').find(r => r.number === n).state === 'undecided'", number)
+    assert rows(review) == before
+
+
+def test_surfaces_stay_in_the_3d_view_through_drawing_and_the_decisions_after_it(review: PageReader) -> None:
+    review.holds("solid", True)
+    shown = review.count_until(SOLID, ORGAN, lambda n: n > 300)
+    review.click("edit-button")
+    review.holds("tool", "paint")
+    review.drag("Red", (0.42, 0.4), (0.58, 0.4), (0.58, 0.5))
+    review.click("drawing-done")
+    review.holds("tool", "")
+    review.count_until(SOLID, ORGAN, lambda n: n > shown / 2)
+    review.click("undo-button")
+    review.until("() => window.trame.state.get('lesion_rows').every(r => r.state === 'undecided')")
+    review.still(SOLID)
+    assert review.count(SOLID, ORGAN) > shown / 2
+    review.click("decide-accepted")
+    review.until("() => window.trame.state.get('lesion_rows').some(r => r.state === 'accepted')")
+    review.still(SOLID)
+    assert review.count(SOLID, ORGAN) > shown / 2
+    review.click("solid-button")
+    review.count_until(SOLID, ORGAN, lambda n: n < 50)
+    review.click("solid-button")
+    review.count_until(SOLID, ORGAN, lambda n: n > shown / 2)
+
+
+def test_undo_takes_back_the_last_step_also_where_it_labelled_a_slice(review: PageReader) -> None:
+    number = review.value("lesion_number")
+    review.click("decide-accepted")
+    review.until("n => window.trame.state.get('lesion_rows').find(r => r.number === n).state === 'accepted'", number)
+    review.click("mark-diseased")
+    review.holds("slice_mark", "diseased")
+    review.click("undo-button")
+    review.holds("slice_mark", "")
+    assert decided(review) == {number: "accepted"}
+
+
 def test_a_new_lesion_that_is_left_empty_goes(review: PageReader) -> None:
     before = rows(review)
     review.tab.locator(".add-button").first.click()
@@ -220,6 +272,9 @@ def test_what_is_drawn_just_now_is_not_lost_to_a_new_run_or_with_its_scan(review
     review.says("question", "Close the review?")
     review.click("question-no")
     assert "added" in decided(review).values()
+    assert review.tab.locator("#scans .v-chip", has_text="brain").is_visible(), (
+        "a scan that stays open is offered still"
+    )
 
 
 def test_marked_slices_are_not_lost_to_a_new_run(review: PageReader) -> None:
@@ -235,7 +290,7 @@ def test_closing_a_reviewed_scan_asks_and_takes_its_overlays_along(review: PageR
     review.click("decide-accepted")
     review.until("() => window.trame.state.get('lesion_rows').some(r => r.state === 'accepted')")
     review.tab.locator("#scans button").first.click()
-    review.says("question", "holds decisions or marked slices")
+    review.says("question", "has decisions or labelled slices")
     review.click("question-yes")
     review.holds("scans", [])
     review.says("no-result", "Nothing to review yet")

@@ -60,6 +60,25 @@ def is_running(reader: PageReader) -> None:
     reader.holds("run_state", "running")
 
 
+def test_a_double_click_on_segment_starts_and_does_not_cancel(whole: PageReader) -> None:
+    whole.tab.locator("#segment-button").dblclick()
+    whole.says("segment-button", "Cancel")
+    is_running(whole)
+    assert whole.words("run-words") != "Cancelled."
+    whole.click("segment-button")
+    whole.holds("run_state", "idle")
+    whole.says("run-words", "Cancelled.")
+
+
+def test_a_model_of_ones_own_is_not_taken_for_a_scan_without_a_word(whole: PageReader) -> None:
+    whole.choose_scan("brain")
+    whole.holds("model", "mr-flair-lesion")
+    assert "tiny-mr" in [entry["value"] for entry in whole.value("models")]
+    assert "own model" not in whole.words("model-about")
+    choose_model(whole, "tiny-mr")
+    whole.says("model-about", "Your own model.")
+
+
 def test_cancel_ends_the_worker_and_leaves_no_result(whole: PageReader, server: PageServer) -> None:
     whole.start_segmenting(fast=False)
     is_running(whole)

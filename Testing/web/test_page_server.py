@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from page_scans import write_brain
 from page_server import REPOSITORY, PageServer, processes
 
 from ClamSegLib.system.process import is_alive
+from ClamSegWeb.serving import unless_tab_closed
 
 
 def call(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
@@ -24,9 +26,12 @@ def call(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_its_end_takes_the_worker_and_every_temporary_file_along(tmp_path: Path, how: int) -> None:
-    server = PageServer(tmp_path, str(write_brain(tmp_path / "brain.nii.gz", slice(24, 28))))
+@pytest.mark.parametrize(
+    ("how", "in_background"), [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGTERM, True)]
+)
+def test_its_end_takes_the_worker_and_every_temporary_file_along(tmp_path: Path, how: int, in_background: bool) -> None:
+    scan = str(write_brain(tmp_path / "brain.nii.gz", slice(24, 28)))
+    server = PageServer(tmp_path, scan, ignores_ctrl_c=in_background)
     worker = server.worker_pid()
     while not worker:
         worker = server.worker_pid()
@@ -47,7 +52,7 @@ def test_the_verb_starts_the_same_page_and_the_key_stands_in_no_list_of_processe
         said = verb.stdout.readline() + verb.stdout.readline()
         key = re.search(r"http://127\.0\.0\.1:\d+/index\.html\?secret=(\S+)", said)
         assert key
-        assert "Ctrl-C ends it" in said
+        assert "Press Ctrl-C to stop it" in said
         running = [words for _pid, _parent, words in processes()]
         assert any("ClamSegWeb" in words for words in running)
         assert not [words for words in running if key[1] in words]
@@ -55,6 +60,15 @@ def test_the_verb_starts_the_same_page_and_the_key_stands_in_no_list_of_processe
         verb.send_signal(signal.SIGTERM)
     assert verb.wait(timeout=60) == 0
     verb.stdout.close()
+
+
+def test_a_tab_that_is_closed_leaves_no_traceback_and_other_errors_are_still_seen() -> None:
+    seen: list[str] = []
+    loop = SimpleNamespace(default_exception_handler=lambda context: seen.append(context["message"]))
+    unless_tab_closed(loop, {"message": "gone", "exception": ConnectionResetError("Cannot write to closing transport")})
+    unless_tab_closed(loop, {"message": "bug", "exception": KeyError("x")})
+    unless_tab_closed(loop, {"message": "no exception"})
+    assert seen == ["bug", "no exception"]
 
 
 def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:

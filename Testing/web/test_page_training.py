@@ -52,6 +52,12 @@ def test_a_name_that_is_taken_by_a_shipped_model_starts_nothing(trainer: PageRea
     trainer.click("training-start")
     trainer.is_told("shipped model")
     assert [path.name for path in models.iterdir()] == ["tiny"]
+    trainer.tab.locator("#training-name").fill("half")
+    trainer.tab.locator("#training-minutes").fill("1.5")
+    trainer.until("() => Number(window.trame.state.get('training_minutes')) === 1.5")
+    trainer.click("training-start")
+    trainer.is_told("whole number")
+    assert [path.name for path in models.iterdir()] == ["tiny"]
 
 
 def test_a_training_shows_its_curves_live_survives_a_reload_and_stops_with_a_model(

@@ -14,11 +14,13 @@ from aiohttp.test_utils import TestClient, TestServer
 from asyncio_apart import run_apart
 
 from ClamSegWeb import transfers
+from ClamSegWeb.opened_scan import told_by_name
 from ClamSegWeb.transfers import Transfers
 from ClamSegWorkflow.scene import SceneError
 
 KEY = "right-key"
 BATCH = "abcdefgh1234"
+DICOM = bytes(128) + b"DICM" + bytes(8)
 HEADERS = {"X-ClamSeg-Key": KEY}
 
 
@@ -87,7 +89,81 @@ def test_one_file_is_opened_as_a_file_and_several_as_a_folder(page: FakePage, tm
     (file, _), (folder, name) = page.opened
     assert file.name == "brain größe.nii.gz"
     assert file.read_bytes() == b"one"
-    assert (folder.name, name) == ("series000000", "0")
+    assert (folder.name, name) == ("series000000", "3 files")
+
+
+def test_a_series_of_a_folder_bears_the_folders_name(page: FakePage) -> None:
+    async def talk(client: Any) -> None:
+        for k in range(2):
+            assert await send(client, f"{k}.dcm", DICOM) == 200
+        params = {"folder": "CT\n Thorax größe"}
+        assert (await client.post(f"/upload/{BATCH}/open", params=params, headers=HEADERS)).status == 200
+
+    served(page, talk, 2000)
+    assert [name for _folder, name in page.opened] == ["CT Thorax größe"]
+
+
+def test_everything_chosen_together_is_opened_or_named(page: FakePage) -> None:
+    async def talk(client: Any) -> None:
+        files = {
+            "FLAIR.nii.gz": b"v",
+            "X-ray.png": b"p",
+            "notes.txt": b"t",
+            "slice": DICOM,
+            "a.mhd": b"h",
+            "a.raw": b"r",
+        }
+        for name, data in {**files, ".DS_Store": b"x"}.items():
+            assert await send(client, name, data) == 200
+        assert (await client.post(f"/upload/{BATCH}/open", headers=HEADERS)).status == 200
+
+    served(page, talk)
+    assert [path.name for path, _name in page.opened] == ["FLAIR.nii.gz", "X-ray.png", "a.mhd"]
+    assert len(page.told) == 1
+    assert page.told[0].startswith("Not opened: notes.txt, slice. ")
+
+
+def test_pictures_and_notes_beside_slices_leave_the_series_whole(page: FakePage) -> None:
+    async def talk(client: Any) -> None:
+        for name, data in {"1": DICOM, "2": DICOM, "preview.png": b"p", "notes.txt": b"t"}.items():
+            assert await send(client, name, data) == 200
+        assert (await client.post(f"/upload/{BATCH}/open", headers=HEADERS)).status == 200
+
+    served(page, talk)
+    assert [(path.name, name) for path, name in page.opened] == [(BATCH, "4 files")]
+    assert page.told == []
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".nii.gz", "ä" * 250 + ".dcm", "y" * 600])
+def test_a_name_that_is_too_long_for_the_disk_is_shortened_and_keeps_its_ending(
+    page: FakePage, tmp_path: Path, name: str
+) -> None:
+    async def talk(client: Any) -> None:
+        assert await send(client, name, b"x") == 200
+
+    served(page, talk)
+    (found,) = kept(tmp_path)
+    assert 100 < len(found.encode()) <= 200
+    assert found.endswith(name.partition(".")[2])
+
+
+def test_an_upload_is_deleted_with_the_last_scan_of_it(page: FakePage, tmp_path: Path) -> None:
+    async def talk(client: Any) -> None:
+        for name in ("a.nii", "b.nii"):
+            assert await send(client, name, b"x") == 200
+        assert await send(client, "c.nii", b"x", "another00000") == 200
+        assert (await client.post(f"/upload/{BATCH}/open", headers=HEADERS)).status == 200
+
+    served(page, talk)
+    a, b = (path for path, _name in page.opened)
+    page.input.forget(a, [b])
+    assert set(kept(tmp_path)) == {"a.nii", "b.nii", "c.nii"}
+    page.input.forget(b, [])
+    assert set(kept(tmp_path)) == {"c.nii"}
+    own = tmp_path / "own.nii"
+    own.write_bytes(b"mine")
+    page.input.forget(own, [])
+    assert own.exists(), "files of the reader stay"
 
 
 def test_files_of_one_name_are_kept_apart(page: FakePage, tmp_path: Path) -> None:
@@ -206,3 +282,11 @@ def test_an_export_that_fails_is_told_in_the_page(page: FakePage) -> None:
     assert page.told == [page.problem]
     assert page.folder is not None
     assert not page.folder.exists()
+
+
+def test_a_refused_upload_is_told_by_the_names_the_reader_knows(tmp_path: Path) -> None:
+    folder, file = tmp_path / "tabxr7ttcj4h", tmp_path / "abcdefgh1234" / "brain.nii"
+    folder.mkdir()
+    for words in (f"{folder}/small.dcm is a multi-frame image.", "tabxr7ttcj4h/small.dcm is a multi-frame image."):
+        assert told_by_name(words, folder, "Thorax") == "Thorax/small.dcm is a multi-frame image."
+    assert told_by_name(f"{file} is damaged.", file, "brain") == "brain.nii is damaged."

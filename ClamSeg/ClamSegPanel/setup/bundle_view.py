@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 
 from ClamSegPanel.setup.bundle_words import bundle_problem
 from ClamSegPanel.setup.installation_steps import engine_is_among, packages_of_bundle
+from ClamSegPanel.setup.kept_packages import error_of_pip
 from ClamSegPanel.setup.offline_bundle import (
     MODELS,
     bundle_process_arguments,
@@ -79,8 +80,7 @@ class BundleView:
         from ClamSegLib import __version__
 
         if code:
-            lines = [line for line in (output + "\n" + error).splitlines() if line.strip()]
-            told = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "")
+            told = error_of_pip(output + "\n" + error)
             self._fail(_("The packages could not be downloaded: {words}").format(words=told))
             return
         about = {"clamseg": __version__, "requirements": requirements}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ClamSegPanel.setup.kept_packages import packages_in_the_way
+from ClamSegPanel.setup.kept_packages import error_of_pip, packages_in_the_way
 from ClamSegWorkflow.words import tr as _
 
 ENGINE, NAME, PACKAGE = "mnn", "MNN", "MNN"
@@ -74,10 +74,8 @@ def why_not(words_of_pip: str) -> str:
             "never replaced. Nothing was installed; ClamSeg computes as before. A newer Slicer may fit."
         )
         return words.format(name=NAME, packages=", ".join(names))
-    lines = [line.strip() for line in words_of_pip.splitlines() if line.strip()]
-    told = next((line for line in lines if line.startswith("ERROR")), lines[-1] if lines else "")
     words = _(
         "{name} could not be found or downloaded. Nothing was installed; ClamSeg computes as before. Look at the "
         "network and click again. pip says: {told}"
     )
-    return words.format(name=NAME, told=told)
+    return words.format(name=NAME, told=error_of_pip(words_of_pip))

@@ -57,5 +57,11 @@ def packages_in_the_way(words_of_pip: str) -> list[str]:
     return sorted(set(_CONFLICT.findall(words_of_pip)), key=str.lower)
 
 
+def error_of_pip(words_of_pip: str) -> str:
+    """The line that says why pip failed: its first error, else the last thing it printed."""
+    lines = [line.strip() for line in words_of_pip.splitlines() if line.strip()]
+    return next((line for line in lines if line.startswith("ERROR")), lines[-1] if lines else "")
+
+
 def _key(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()

@@ -13,6 +13,7 @@ from slicer.i18n import tr as _
 from ClamSegPanel.setup.offline_bundle import python_words
 from ClamSegPanel.setup.support_bundle import support_files, write_support_bundle
 from ClamSegPanel.user_action import user_action
+from ClamSegWorkflow.scene import nodes_of
 
 _NAMED_KINDS = ("vtkMRMLVolumeNode", "vtkMRMLSegmentationNode", "vtkMRMLTransformNode", "vtkMRMLMarkupsNode")
 
@@ -59,8 +60,7 @@ class SupportView:
         """Names in the scene, and the folders the user works with: any of them may be a patient's."""
         names = []
         for kind in _NAMED_KINDS:
-            count = slicer.mrmlScene.GetNumberOfNodesByClass(kind)
-            names += [str(slicer.mrmlScene.GetNthNodeByClass(number, kind).GetName()) for number in range(count)]
+            names += [str(node.GetName()) for node in nodes_of(slicer.mrmlScene, kind)]
         hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
         if hierarchy is not None:
             names += [item for item in self._hierarchy_names(hierarchy) if item != "Scene"]

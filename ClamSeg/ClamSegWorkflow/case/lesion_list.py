@@ -29,6 +29,7 @@ class _Memory:
     threshold: float
     kept: dict[int, KeptLesion]
     numbers: dict[tuple[int, int, int], int]
+    marks: dict[int, str]
 
 
 class LesionList:
@@ -64,6 +65,7 @@ class LesionList:
         self._map = LesionMap(probability, strongest, geometry, len(self.conditions), plane)
         self._kept: dict[int, KeptLesion] = {}
         self._numbers: dict[tuple[int, int, int], int] = {}
+        self._marks: dict[int, str] = {}
         self._undo: list[_Memory] = []
         self._rows: list[LesionRow] | None = None
         self._place: dict[int, int] = {}
@@ -100,9 +102,21 @@ class LesionList:
                 return row
         raise KeyError(number)
 
-    def undecided_mask(self, condition: int) -> tuple[np.ndarray, tuple[int, int, int]]:
-        """Voxels of the undecided lesions of a condition (from 1): a box in the own frame and its first k, j, i."""
-        return self._map.own_box(self._map.labels == condition, self._map.box)
+    def has(self, number: int) -> bool:
+        """Whether a lesion of this number is in the list at this threshold."""
+        return any(row.number == number for row in self.rows())
+
+    def undecided_mask(self, condition: int, apart: int | None = None) -> tuple[np.ndarray, tuple[int, int, int]]:
+        """Voxels of the undecided lesions of a condition (from 1): a box in the own frame and its first k, j, i.
+
+        Args:
+            apart: number of an undecided lesion that is left out.
+        """
+        mask = self._map.labels == condition
+        if apart is not None:
+            self.rows()
+            mask = mask & (self._map.components != self._place[apart])
+        return self._map.own_box(mask, self._map.box)
 
     def lesion_mask(self, number: int) -> tuple[np.ndarray, tuple[int, int, int]]:
         """Voxels of one lesion: a box in the own frame and its first k, j, i.
@@ -136,7 +150,19 @@ class LesionList:
                 turned[kept.box] |= kept.mask
         return mask
 
+    def marks(self) -> dict[int, str]:
+        """The reader's labels of slices, by canonical slice."""
+        return dict(self._marks)
+
     # What the reader does
+
+    def mark(self, canonical_slice: int, word: str) -> None:
+        """Labels a slice 'normal', 'diseased' or 'unsure'; '' takes the label away."""
+        self._remember()
+        if word:
+            self._marks[canonical_slice] = word
+        else:
+            self._marks.pop(canonical_slice, None)
 
     def set_threshold(self, threshold: float) -> None:
         """Undecided lesions follow the threshold; decided ones stay as they are."""
@@ -185,7 +211,7 @@ class LesionList:
         box = box_of(turned)
         if box is None:
             raise ValueError(_("the lesion is empty; reject it instead"))
-        known = number in self._kept or any(row.number == number for row in self.rows())
+        known = self.has(number)
         self._remember()
         old = self._kept.get(number)
         decision = Decision.EDITED if known and (old is None or old.decision is not Decision.ADDED) else Decision.ADDED
@@ -223,6 +249,7 @@ class LesionList:
             return False
         memory = self._undo.pop()
         self.threshold, self._kept, self._numbers = memory.threshold, dict(memory.kept), dict(memory.numbers)
+        self._marks = dict(memory.marks)
         self._find()
         return True
 
@@ -264,6 +291,7 @@ class LesionList:
         frozen: dict[int, tuple[int, Decision, np.ndarray, float, tuple[int, int, int]]],
         numbers: dict[tuple[int, int, int], int],
         rejected: dict[int, tuple[int, float, tuple[int, int, int]]],
+        marks: dict[int, str],
     ) -> None:
         """Brings a saved review back.
 
@@ -271,8 +299,9 @@ class LesionList:
             frozen: number -> condition, decision, own-frame mask, threshold of that moment, strongest voxel (canonical).
             numbers: strongest voxel -> number.
             rejected: number -> condition, threshold of that moment, strongest voxel.
+            marks: canonical slice -> the reader's label.
         """
-        self._numbers = dict(numbers)
+        self._numbers, self._marks = dict(numbers), dict(marks)
         for number, (condition, decision, mask, threshold, peak) in frozen.items():
             turned = self._map.orientation.apply(mask)
             box = box_of(turned)
@@ -294,6 +323,7 @@ class LesionList:
             "minimum_volume_ml": self.minimum_volume_ml,
             "plane": self.plane,
             "conditions": list(self.conditions),
+            "marks": {str(index): word for index, word in self._marks.items()},
             "numbers": [[*peak, number] for peak, number in self._numbers.items()],
             "decided": [
                 {"number": k.number, "condition": k.condition, "decision": k.decision.value, "peak": list(k.peak_index),
@@ -332,7 +362,7 @@ class LesionList:
         self._rows = None
 
     def _remember(self) -> None:
-        self._undo.append(_Memory(self.threshold, dict(self._kept), dict(self._numbers)))
+        self._undo.append(_Memory(self.threshold, dict(self._kept), dict(self._numbers), dict(self._marks)))
         del self._undo[:-20]
 
     def _measured(self) -> list[LesionRow]:

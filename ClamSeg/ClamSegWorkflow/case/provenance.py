@@ -1,4 +1,4 @@
-"""What of a run stays written in its result: model, hash, level, threshold, version, doubts."""
+"""What of a run stays written in its result: model, hash, level, threshold, version, engine, doubts."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def provenance_of(report: dict[str, Any], accepted: list[str]) -> dict[str, str]
         "threshold": f"{model['threshold']:.4g}",
         "version": report["clamseg"],
         "device": report["device"],
+        "engine": _engine_words(report["engine"]),
         "organ": f"{report['organ']['method']}, quality {report['organ']['quality']:.2f}",
         "summary": report["summary"],
         "warnings": " | ".join(report["warnings"]),
@@ -24,3 +25,9 @@ def provenance_of(report: dict[str, Any], accepted: list[str]) -> dict[str, str]
         "notice": report["notice"],
         "report": json.dumps(report),
     }
+
+
+def _engine_words(engine: dict[str, Any]) -> str:
+    """What computed the maps, and how exactly, e.g. 'openvino, bfloat16, 2 threads': another one gives slightly others."""
+    threads = int(engine["threads"])
+    return f"{engine['engine']}, {engine['precision']}, {threads} thread{'s' if threads != 1 else ''}"

@@ -1,7 +1,8 @@
 """A result in the scene and the review on it: segments, maps and lesion list kept in step.
 
 The undecided lesions of a condition share the segment 'lesion-<condition>'. A lesion that was accepted, edited or
-added has a segment of its own, 'lesion-<condition>-<number>', which no threshold touches any more.
+added has a segment of its own, 'lesion-<condition>-<number>', which no threshold touches any more. So has an undecided
+one while it is edited: only what is drawn into it decides on it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ClamSegWorkflow.case.lesion_list import LesionList
 from ClamSegWorkflow.case.lesion_row import FROZEN, Decision, LesionRow
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.certificate import Certificate, certify
-from ClamSegWorkflow.scene.geometry import GeometryRecord, record_geometry, to_world, unchanged
+from ClamSegWorkflow.scene.geometry import GeometryRecord, record_geometry, unchanged
 from ClamSegWorkflow.scene.overlays import DOUBT, MAPS, PROBABILITY, add_map, map_array, map_of, set_shown_threshold
 from ClamSegWorkflow.scene.segments import (
     SegmentLook,
@@ -48,7 +49,6 @@ class Result:
         self._looks = {look.id: look for look in looks}
         self._kept: dict[str, tuple[Decision, np.ndarray]] = {}
         self._times: dict[str, int] = {}
-        self.marks: dict[int, str] = {}
         self.editing: int | None = None
 
     # Facts
@@ -62,6 +62,11 @@ class Result:
     def provenance(self) -> dict[str, str]:
         """Model, hash, level, threshold, version and summary."""
         return read_provenance(self.segmentation)
+
+    @property
+    def marks(self) -> dict[int, str]:
+        """What the reader labelled slices, by canonical slice."""
+        return self.lesions.marks() if self.lesions is not None else {}
 
     def is_alive(self) -> bool:
         """Whether its nodes are still in the scene."""
@@ -87,10 +92,6 @@ class Result:
     def certificate(self) -> Certificate:
         """Where the segments lie against the volume, now."""
         return certify(self.segmentation, self.volume)
-
-    def world_of(self, row: LesionRow) -> tuple[float, float, float]:
-        """Centre of a lesion in world RAS mm."""
-        return to_world(self.volume, row.centre_ijk)
 
     def summary(self) -> str:
         """What stands now, in one line."""
@@ -142,15 +143,13 @@ class Result:
         self.write()
 
     def begin_edit(self, number: int) -> str:
-        """Gives a lesion a segment of its own to be edited; returns the segment's id."""
+        """Gives a lesion a segment of its own to be edited; returns the segment's id. Opening it decides nothing."""
         lesions = self._list()
         self.end_edit()
-        row = lesions.row(number)
-        if row.decision not in FROZEN:
-            lesions.decide(number, Decision.ACCEPTED)
+        condition = lesions.row(number).condition
         self.editing = number
         self.write()
-        return self._id_of(number, row.condition)
+        return self._id_of(number, condition)
 
     def begin_lesion(self, condition: str) -> str:
         """An empty segment for a missed lesion; returns its id. Left empty, it is dropped."""
@@ -165,12 +164,11 @@ class Result:
 
     def end_edit(self) -> bool:
         """The reader is done with drawing: it is taken over and named as what it is now; True where something was drawn."""
+        taken = self._take_over()
         edited, self.editing = self.editing, None
-        if self.take_over_edits():
-            return True
-        if edited is not None:
+        if taken or edited is not None:
             self.write()
-        return False
+        return taken
 
     def take_over_edits(self) -> bool:
         """Reads what was drawn into our segments since we wrote them; True where something was.
@@ -178,6 +176,12 @@ class Result:
         Raises:
             SceneError: a segment reaches beyond the volume.
         """
+        taken = self._take_over()
+        if taken:
+            self.write()
+        return taken
+
+    def _take_over(self) -> bool:
         lesions = self._list()
         shape = self.record.shape
         taken = False
@@ -185,12 +189,13 @@ class Result:
             if self._times.get(segment_id) == segment_time(self.segmentation, segment_id):
                 continue
             mask = segment_mask(self.segmentation, segment_id, shape)
-            if number in lesions.decisions() and _same(mask, *lesions.lesion_mask(number)):
+            known = lesions.has(number)
+            if known and _same(mask, *lesions.lesion_mask(number)):
                 continue
             if mask.any():
                 lesions.set_mask(number, mask, lesions.conditions.index(condition) + 1)
                 taken = True
-            elif number in lesions.decisions():
+            elif known and lesions.row(number).decision is not Decision.REJECTED:
                 lesions.decide(number, Decision.REJECTED)
                 taken = True
         for index, condition in enumerate(lesions.conditions, 1):
@@ -198,9 +203,10 @@ class Result:
             if self.segmentation.GetSegmentation().GetSegment(segment_id) is None:
                 continue  # the reader removed it: it is written again with what is undecided
             if self._times.get(segment_id) != segment_time(self.segmentation, segment_id):
-                taken = lesions.adopt(segment_mask(self.segmentation, segment_id, shape), index) or taken
-        if taken:
-            self.write()
+                mask = segment_mask(self.segmentation, segment_id, shape)
+                if (apart := self._apart(condition)) is not None:
+                    _add(mask, *lesions.lesion_mask(apart))
+                taken = lesions.adopt(mask, index) or taken
         return taken
 
     def is_reviewed(self) -> bool:
@@ -211,7 +217,10 @@ class Result:
         return bool(self.lesions.decisions() or self.marks)
 
     def undo(self) -> bool:
-        """Takes the last step of the review back; what was drawn meanwhile is taken over first."""
+        """Takes the last step of the review back, a decision, drawing, threshold or label of a slice.
+
+        What was drawn meanwhile is taken over first.
+        """
         self.take_over_edits()
         undone = self._list().undo()
         if undone:
@@ -221,10 +230,7 @@ class Result:
 
     def mark(self, canonical_slice: int, word: str) -> None:
         """Marks a slice 'normal', 'diseased' or 'unsure'; '' takes the mark away."""
-        if word:
-            self.marks[canonical_slice] = word
-        else:
-            self.marks.pop(canonical_slice, None)
+        self._list().mark(canonical_slice, word)
         self._remember()
 
     # Scene
@@ -259,6 +265,18 @@ class Result:
                     found.append((int(number), condition, segment_id))
         return found
 
+    def is_own(self, segment_id: str) -> bool:
+        """Whether a segment is of this result, and not one that the reader put beside it."""
+        own = [] if self.lesions is None else [each for *_rest, each in self._own_segments()]
+        return segment_id in self._looks or segment_id in own
+
+    def decision_on(self, segment_id: str) -> Decision:
+        """What was decided on the lesion that a segment holds alone; UNDECIDED for all other segments."""
+        decisions = {} if self.lesions is None else self.lesions.decisions()
+        numbers = [] if self.lesions is None else self._own_segments()
+        number = next((number for number, _condition, each in numbers if each == segment_id), None)
+        return Decision.UNDECIDED if number is None else decisions.get(number, Decision.UNDECIDED)
+
     def write(self) -> None:
         """Brings the segments in step with the list, as one step of the scene's undo."""
         lesions = self._list()
@@ -267,17 +285,39 @@ class Result:
         modified = self.segmentation.StartModify()
         try:
             self._write_undecided(lesions)
+            self._write_opened(lesions)
             self._write_decided(lesions)
         finally:
             self.segmentation.EndModify(modified)
         write_provenance(self.segmentation, {"threshold": f"{lesions.threshold:.4g}"})
         self._remember()
 
+    def _opened(self) -> LesionRow | None:
+        """The found lesion that is open for drawing while neither a stroke nor a decision lets it stand."""
+        lesions = self._list()
+        if self.editing is None or not lesions.has(self.editing):
+            return None
+        row = lesions.row(self.editing)
+        return None if row.decision in FROZEN else row
+
+    def _apart(self, condition: str) -> int | None:
+        """The undecided lesion of a condition that lies in a segment of its own, because it is open for drawing."""
+        row = self._opened()
+        is_apart = row is not None and row.condition == condition and row.decision is Decision.UNDECIDED
+        return row.number if row is not None and is_apart else None
+
     def _write_undecided(self, lesions: LesionList) -> None:
         for index, condition in enumerate(lesions.conditions, 1):
             look = self._looks[f"lesion-{condition}"]
-            mask, start = lesions.undecided_mask(index)
+            mask, start = lesions.undecided_mask(index, self._apart(condition))
             put_segment(self.segmentation, self.volume, look, mask, start)
+            self._times[look.id] = segment_time(self.segmentation, look.id)
+
+    def _write_opened(self, lesions: LesionList) -> None:
+        row = self._opened()
+        if row is not None:
+            look = self._look_of(row.number, row.condition, row.decision)
+            put_segment(self.segmentation, self.volume, look, *lesions.lesion_mask(row.number))
             self._times[look.id] = segment_time(self.segmentation, look.id)
 
     def _write_decided(self, lesions: LesionList) -> None:
@@ -299,20 +339,27 @@ class Result:
             self._times[look.id] = segment_time(self.segmentation, look.id)
 
     def known_as_written(self) -> None:
-        """The segments in the scene are those of the list: a reopened review begins without edits."""
+        """The segments in the scene are those of the list: a reopened review begins without edits.
+
+        Where the scene was saved with a lesion open for drawing, what was drawn into it counts.
+        """
         lesions = self._list()
+        was_drawing = False
         for number, _condition, segment_id in self._own_segments():
-            if number in lesions.decisions():
-                self._kept[segment_id] = (lesions.decisions()[number], lesions.kept(number).mask)
+            if lesions.decisions().get(number) not in FROZEN:
+                was_drawing = True
+                continue
+            self._kept[segment_id] = (lesions.decisions()[number], lesions.kept(number).mask)
             self._times[segment_id] = segment_time(self.segmentation, segment_id)
         for condition in lesions.conditions:
             self._times[f"lesion-{condition}"] = segment_time(self.segmentation, f"lesion-{condition}")
+        if was_drawing and not self.take_over_edits():
+            self.write()
 
     def _remember(self) -> None:
         lesions = self._list()
         memory = {
             **lesions.memory(),
-            "marks": {str(index): word for index, word in self.marks.items()},
             "is_picture": lesions.is_picture,
             "looks": [[look.id, look.name, list(look.colour), look.terminology] for look in self._looks.values()],
         }
@@ -328,6 +375,11 @@ def _words_of_none(lesions: LesionList) -> str:
         words = _("no lesion of {minimum} ml or more above threshold, {n} of {n} slices analysed")
         return words.format(minimum=f"{minimum:g}", n=n)
     return _("no lesion above threshold, {n} of {n} slices analysed").format(n=n)
+
+
+def _add(mask: np.ndarray, part: np.ndarray, start: tuple[int, int, int]) -> None:
+    """Adds the voxels of a box to a whole-volume mask."""
+    mask[tuple(slice(first, first + size) for first, size in zip(start, part.shape, strict=True))] |= part
 
 
 def _same(mask: np.ndarray, part: np.ndarray, start: tuple[int, int, int]) -> bool:

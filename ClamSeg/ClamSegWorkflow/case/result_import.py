@@ -182,7 +182,6 @@ def open_result(scene: Any, segmentation: Any) -> Result | None:
         minimum_volume_ml=memory["minimum_volume_ml"],
     )  # fmt: skip
     result = Result(scene, volume, segmentation, lesions, looks)
-    result.marks = {int(index): word for index, word in memory["marks"].items()}
     frozen: dict[int, Any] = {}
     rejected: dict[int, Any] = {}
     data = segmentation.GetSegmentation()
@@ -196,7 +195,8 @@ def open_result(scene: Any, segmentation: Any) -> Result | None:
             mask = segment_mask(segmentation, segment_id, record.shape)
             frozen[number] = (condition, decision, mask, entry["threshold"], peak)
     numbers = {(a, b, c): number for a, b, c, number in memory["numbers"]}
-    lesions.restore(frozen, numbers, rejected)
+    marks = {int(index): word for index, word in memory["marks"].items()}
+    lesions.restore(frozen, numbers, rejected, marks)
     result.known_as_written()
     result.preview_threshold(lesions.threshold)
     return result

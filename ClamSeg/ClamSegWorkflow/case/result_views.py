@@ -7,7 +7,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ClamSegWorkflow.case.model_fit import organ_doubts
 from ClamSegWorkflow.case.result import VOLUME
+from ClamSegWorkflow.scene import nodes_of
 from ClamSegWorkflow.scene.geometry import to_world
 from ClamSegWorkflow.scene.views import jump_to, set_window, show_behind, show_segments, turn_to_slices, voxel_at_view
 
@@ -30,8 +32,7 @@ def show_result(result: Any, fit: Callable[[], None] = lambda: None) -> None:
     if another:
         fit()
     show_model_window(result)
-    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")):
-        other = scene.GetNthNodeByClass(index, "vtkMRMLSegmentationNode")
+    for other in nodes_of(scene, "vtkMRMLSegmentationNode"):
         if other is not result.segmentation and other.GetNodeReferenceID(VOLUME):
             show_segments(other, False)
     show_segments(result.segmentation, True)
@@ -42,10 +43,19 @@ def plane_view(result: Any) -> str:
     return _VIEWS.get(result.lesions.plane, "Red")
 
 
-def show_model_window(result: Any) -> None:
-    """The window the model worked with; a picture shown inverted keeps the reader's."""
+def show_model_window(result: Any, *, asked: bool = False) -> None:
+    """The window the model worked with; a picture shown inverted keeps the reader's.
+
+    Where the organ is doubtful the scan keeps its own: the model's is then taken from what is no organ, and may show grey
+    in grey what the reader has to judge by eye.
+
+    Args:
+        asked: the reader wants to see what the model saw, whatever its organ is worth.
+    """
     report = json.loads(result.provenance.get("report", "{}"))
     window = report.get("window")
+    if not asked and organ_doubts(report.get("organ", {})):
+        return
     display = result.volume.GetDisplayNode()
     if window and display is not None and not display.GetInvertDisplayScalarRange():
         set_window(result.volume, float(window[0]), float(window[1]))

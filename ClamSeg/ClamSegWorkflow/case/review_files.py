@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ClamSegWorkflow.case.corrections import scan_of
-from ClamSegWorkflow.case.lesion_row import LesionRow
+from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
 from ClamSegWorkflow.case.review_text import decision_words, size_words, sizes_words, slices_words
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.geometry import matrix_of
@@ -32,7 +32,7 @@ _TABLE_COLUMNS = (
     "area_px", "longest_diameter_mm", "mean_probability", "mean_doubt", "centre_l_mm", "centre_p_mm", "centre_s_mm",
 )  # fmt: skip
 _REPORT_FACTS = (
-    "model", "weights_sha256", "level", "threshold", "version", "device", "organ", "warnings", "accepted_warnings",
+    "model", "weights_sha256", "level", "threshold", "version", "device", "engine", "organ", "warnings", "accepted_warnings",
 )  # fmt: skip
 
 
@@ -48,9 +48,26 @@ def segments_of_result(result: Any) -> list[Any]:
 
     shape = result.record.shape
     return [
-        Segment(look.id, look.name, segment_mask(result.segmentation, look.id, shape), look.colour, look.terminology)
+        Segment(
+            look.id,
+            look.name,
+            segment_mask(result.segmentation, look.id, shape),
+            look.colour,
+            look.terminology,
+            _drawn_by(result, look.id),
+        )
         for look in segment_looks(result.segmentation)
     ]
+
+
+def _drawn_by(result: Any, segment_id: str) -> str:
+    """Who drew a segment, in the words of DICOM SEG; a segment that is none of ours was drawn by the reader."""
+    from ClamSegLib.imaging.seg_nrrd import AUTOMATIC, MANUAL, SEMIAUTOMATIC
+
+    if not result.is_own(segment_id):
+        return MANUAL
+    by_decision = {Decision.EDITED: SEMIAUTOMATIC, Decision.ADDED: MANUAL}
+    return by_decision.get(result.decision_on(segment_id), AUTOMATIC)
 
 
 def write_review(result: Any, kind: str, path: Path) -> Path:

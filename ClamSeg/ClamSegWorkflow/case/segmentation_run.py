@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +42,6 @@ class _Case:
     input: Path
     organ: str = "auto"
     doubts: list[str] = field(default_factory=list)
-    began_s: float = 0.0
 
 
 class SegmentationRun:
@@ -121,7 +119,6 @@ class SegmentationRun:
         is_picture = self._options.config["modality"] == "XR" or reading_of(volume).is_picture
         path = folder / ("input.tif" if is_picture else "input.nrrd")
         case = _Case(volume, record_geometry(volume), folder, volume.GetName(), path, doubts=doubts)
-        case.began_s = time.monotonic()
         self._case = case
         case.organ = self._organ(case, is_picture)
         array = voxels_of(volume)

@@ -92,14 +92,10 @@ class TrainingFollower:
             self._seen = True
             return True
         fresh = not self._seen and time.monotonic() - self._started_s < self._grace_s
-        return fresh and not self.last_words(final=True)
+        return fresh and not self.last_words()
 
-    def last_words(self, *, final: bool = False) -> str:
-        """The error a training ended with before or after it had a folder; '' where there is none.
-
-        Args:
-            final: only what the log says, not the events.
-        """
+    def last_words(self) -> str:
+        """The error a training ended with before or after it had a folder; '' where there is none."""
         if self._log is None or not self._log.is_file():
             return ""
         events = LineBuffer().feed(self._log.read_bytes() + b"\n")

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import slicer
-import vtk
 
-from ClamSegWorkflow.scene.geometry import matrix_of, probe_points, record_geometry, world_transform
-from ClamSegWorkflow.scene.segments import binary_labelmap
+from ClamSegWorkflow.scene.geometry import image_matrix, matrix_of, probe_points, record_geometry, world_transform
+from ClamSegWorkflow.scene.segments import binary_labelmap, reference_grid
 from ClamSegWorkflow.words import tr as _
 
 POSITION_TOLERANCE_MM = 0.001
@@ -54,21 +52,11 @@ def certify(segmentation: Any, volume: Any) -> Certificate:
 
 def _grids(segmentation: Any) -> list[np.ndarray]:
     """Image-to-RAS matrices of the reference geometry and of every segment's labelmap."""
-    images = []
-    text = segmentation.GetSegmentation().GetConversionParameter(
-        slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
-    )
-    reference = slicer.vtkOrientedImageData()
-    if slicer.vtkSegmentationConverter.DeserializeImageGeometry(text, reference, False):
-        images.append(reference)
+    reference = reference_grid(segmentation)
+    images = [] if reference is None else [reference]
     data = segmentation.GetSegmentation()
     for index in range(data.GetNumberOfSegments()):
         image = data.GetNthSegment(index).GetRepresentation(binary_labelmap())
         if image is not None and image.GetNumberOfPoints() > 0:
             images.append(image)
-    matrices = []
-    for image in images:
-        matrix = vtk.vtkMatrix4x4()
-        image.GetImageToWorldMatrix(matrix)
-        matrices.append(np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)]))
-    return matrices
+    return [image_matrix(image) for image in images]

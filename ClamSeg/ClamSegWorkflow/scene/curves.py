@@ -10,6 +10,7 @@ from typing import Any
 
 import vtk
 
+from ClamSegWorkflow.scene import nodes_of
 from ClamSegWorkflow.words import tr as _
 
 _MARK = "ClamSeg.curves"
@@ -56,13 +57,6 @@ def show_curves(
     return chart
 
 
-def remove_curves(scene: Any) -> None:
-    """Takes chart, series and tables out of the scene."""
-    for kind in ("vtkMRMLPlotChartNode", "vtkMRMLPlotSeriesNode", "vtkMRMLTableNode"):
-        for node in _all_marked(scene, kind):
-            scene.RemoveNode(node)
-
-
 def _fill(table: Any, steps: Sequence[float], columns: Mapping[str, Sequence[float]]) -> None:
     content = vtk.vtkTable()
     for name, values in {_STEP: steps, **columns}.items():
@@ -86,9 +80,4 @@ def _node(scene: Any, kind: str, mark: str, name: str) -> Any:
 
 
 def _marked(scene: Any, kind: str, mark: str) -> Any:
-    return next((node for node in _all_marked(scene, kind) if node.GetAttribute(_MARK) == mark), None)
-
-
-def _all_marked(scene: Any, kind: str) -> list[Any]:
-    nodes = [scene.GetNthNodeByClass(number, kind) for number in range(scene.GetNumberOfNodesByClass(kind))]
-    return [node for node in nodes if node.GetAttribute(_MARK)]
+    return next((node for node in nodes_of(scene, kind) if node.GetAttribute(_MARK) == mark), None)

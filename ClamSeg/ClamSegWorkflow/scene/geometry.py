@@ -16,12 +16,10 @@ class GeometryRecord:
     """Where a volume lay when a run began.
 
     Attributes:
-        volume_id: MRML id of the volume.
         shape: voxels along k, j, i.
         ijk_to_ras: 4 x 4, row-major, without parent transforms.
     """
 
-    volume_id: str
     shape: tuple[int, int, int]
     ijk_to_ras: tuple[float, ...]
 
@@ -41,7 +39,26 @@ def matrix_of(volume: Any) -> np.ndarray:
     """4 x 4 (i, j, k, 1) to RAS of the node itself, without parent transforms."""
     matrix = vtk.vtkMatrix4x4()
     volume.GetIJKToRASMatrix(matrix)
+    return array_of(matrix)
+
+
+def array_of(matrix: Any) -> np.ndarray:
+    """4 x 4 of VTK's matrix."""
     return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
+
+
+def vtk_matrix(array: np.ndarray) -> Any:
+    """VTK's matrix of a 4 x 4."""
+    matrix = vtk.vtkMatrix4x4()
+    matrix.DeepCopy(array.ravel().tolist())
+    return matrix
+
+
+def image_matrix(image: Any) -> np.ndarray:
+    """4 x 4 (i, j, k, 1) to RAS of an image of a segmentation, without parent transforms."""
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    return array_of(matrix)
 
 
 def oblique_deg(volume: Any) -> float:
@@ -59,7 +76,7 @@ def stack_plane(volume: Any) -> str:
 def record_geometry(volume: Any) -> GeometryRecord:
     """The volume's own grid, to be compared when the result comes back."""
     i, j, k = volume.GetImageData().GetDimensions()
-    return GeometryRecord(volume.GetID(), (k, j, i), tuple(matrix_of(volume).ravel().tolist()))
+    return GeometryRecord((k, j, i), tuple(matrix_of(volume).ravel().tolist()))
 
 
 def unchanged(volume: Any, record: GeometryRecord) -> bool:
@@ -77,16 +94,20 @@ def world_transform(node: Any) -> Any:
     return transform
 
 
+def linear_to_world(node: Any) -> Any:
+    """VTK's matrix of all parent transforms together; None where they bend the scan."""
+    transform, matrix = node.GetParentTransformNode(), vtk.vtkMatrix4x4()
+    if transform is not None:
+        if not transform.IsTransformToWorldLinear():
+            return None
+        transform.GetMatrixTransformToWorld(matrix)
+    return matrix
+
+
 def transform_scale(node: Any) -> float | None:
     """By what factor the parent transforms change every volume; 1 without any, None where they bend the scan."""
-    transform = node.GetParentTransformNode()
-    if transform is None:
-        return 1.0
-    if not transform.IsTransformToWorldLinear():
-        return None
-    matrix = vtk.vtkMatrix4x4()
-    transform.GetMatrixTransformToWorld(matrix)
-    return abs(float(matrix.Determinant()))
+    matrix = linear_to_world(node)
+    return None if matrix is None else abs(float(matrix.Determinant()))
 
 
 def probe_points(shape: Sequence[int]) -> np.ndarray:

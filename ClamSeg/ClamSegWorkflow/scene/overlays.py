@@ -9,7 +9,8 @@ import numpy as np
 import vtk
 from vtk.util import numpy_support
 
-from ClamSegWorkflow.scene.geometry import matrix_of
+from ClamSegWorkflow.scene import nodes_of
+from ClamSegWorkflow.scene.geometry import matrix_of, vtk_matrix
 from ClamSegWorkflow.scene.segments import follow, place_beside
 
 PROBABILITY, DOUBT, STRONGEST = "probability", "doubt", "condition"
@@ -39,10 +40,8 @@ def add_map(scene: Any, volume: Any, segmentation: Any, array: np.ndarray, kind:
     image.SetDimensions(i, j, k)
     values = numpy_support.numpy_to_vtk(np.ascontiguousarray(array, np.uint8).ravel(), deep=True)
     image.GetPointData().SetScalars(values)
-    matrix = vtk.vtkMatrix4x4()
-    matrix.DeepCopy(matrix_of(volume).ravel().tolist())
     node.SetAttribute(_MAP, kind)
-    node.SetIJKToRASMatrix(matrix)
+    node.SetIJKToRASMatrix(vtk_matrix(matrix_of(volume)))
     node.SetAndObserveImageData(image)
     node.CreateDefaultDisplayNodes()
     follow(node, volume)
@@ -88,9 +87,7 @@ def map_ids(scene: Any, segmentation: Any = None) -> list[str]:
     if segmentation is not None:
         named = (segmentation.GetNodeReferenceID(f"ClamSeg.{kind}") for kind in MAPS)
         return [node_id for node_id in named if node_id]
-    kind = "vtkMRMLScalarVolumeNode"
-    nodes = (scene.GetNthNodeByClass(index, kind) for index in range(scene.GetNumberOfNodesByClass(kind)))
-    return [node.GetID() for node in nodes if is_map(node)]
+    return [node.GetID() for node in nodes_of(scene, "vtkMRMLScalarVolumeNode") if is_map(node)]
 
 
 def remove_nodes(scene: Any, ids: Sequence[str]) -> None:
@@ -122,9 +119,6 @@ def set_shown_threshold(node: Any, threshold: float) -> None:
 
 def show_overlay(scene: Any, node: Any, opacity: float = 0.6) -> None:
     """Puts a map in front of the slices of every view; None takes it away again."""
-    composites = scene.GetNodesByClass("vtkMRMLSliceCompositeNode")
-    composites.UnRegister(None)
-    for index in range(composites.GetNumberOfItems()):
-        composite = composites.GetItemAsObject(index)
+    for composite in nodes_of(scene, "vtkMRMLSliceCompositeNode"):
         composite.SetForegroundVolumeID(node.GetID() if node is not None else None)
         composite.SetForegroundOpacity(opacity if node is not None else 0.0)

@@ -10,7 +10,7 @@ import vtk
 from vtk.util import numpy_support
 
 from ClamSegWorkflow.scene import SceneError
-from ClamSegWorkflow.scene.geometry import matrix_of, record_geometry, world_transform
+from ClamSegWorkflow.scene.geometry import array_of, linear_to_world, matrix_of, record_geometry
 from ClamSegWorkflow.words import tr as _
 
 
@@ -52,14 +52,12 @@ def mask_of_roi(roi: Any, volume: Any) -> np.ndarray:
         SceneError: the ROI holds no voxel of the volume.
     """
     shape = record_geometry(volume).shape
-    to_object = vtk.vtkMatrix4x4()
-    vtk.vtkMatrix4x4.Invert(roi.GetObjectToWorldMatrix(), to_object)
+    matrix = _to_object(volume, roi)
     half = np.asarray(roi.GetSize()) / 2
     mask = np.zeros(shape, bool)
     j, i = np.meshgrid(np.arange(shape[1]), np.arange(shape[2]), indexing="ij")
-    chain = _points_to_object(volume, to_object)
     for k in range(shape[0]):
-        points = chain(np.stack([i.ravel(), j.ravel(), np.full(i.size, k)], axis=1).astype(float))
+        points = np.stack([i.ravel(), j.ravel(), np.full(i.size, k)], axis=1) @ matrix[:3, :3].T + matrix[:3, 3]
         mask[k] = (np.abs(points) <= half + 1e-9).all(axis=1).reshape(i.shape)
     if not mask.any():
         raise SceneError(
@@ -68,21 +66,10 @@ def mask_of_roi(roi: Any, volume: Any) -> np.ndarray:
     return mask
 
 
-def _points_to_object(volume: Any, to_object: Any) -> Any:
-    """A function from (n, 3) voxel positions (i, j, k) to the ROI's own axes."""
-    world = world_transform(volume)
-    own = matrix_of(volume)
-    linear = np.array(
-        [world.TransformPoint(*point) for point in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (7, 5, 3))]
-    )
-    columns = (linear[1:4] - linear[0]).T
-    if not np.allclose(columns @ np.array([7.0, 5.0, 3.0]) + linear[0], linear[4], atol=1e-6):
+def _to_object(volume: Any, roi: Any) -> np.ndarray:
+    """4 x 4 from voxel positions (i, j, k, 1) to the ROI's own axes."""
+    to_object, to_world = vtk.vtkMatrix4x4(), linear_to_world(volume)
+    if to_world is None:
         raise SceneError(_("The volume lies under a non-linear transform; use a segment instead of an ROI."))
-    to_world = np.eye(4)
-    to_world[:3, :3], to_world[:3, 3] = columns, linear[0]
-    matrix = np.array([[to_object.GetElement(row, column) for column in range(4)] for row in range(4)]) @ to_world @ own
-
-    def chain(points: np.ndarray) -> np.ndarray:
-        return points @ matrix[:3, :3].T + matrix[:3, 3]
-
-    return chain
+    vtk.vtkMatrix4x4.Invert(roi.GetObjectToWorldMatrix(), to_object)
+    return array_of(to_object) @ array_of(to_world) @ matrix_of(volume)

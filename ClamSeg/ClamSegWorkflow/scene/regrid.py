@@ -10,12 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import slicer
-import vtk
 from vtk.util import numpy_support
 
-from ClamSegWorkflow.scene.geometry import matrix_of
-from ClamSegWorkflow.scene.segments import binary_labelmap
+from ClamSegWorkflow.scene.geometry import image_matrix, matrix_of, vtk_matrix
+from ClamSegWorkflow.scene.segments import binary_labelmap, reference_grid
 
 _SAME_PLACE_MM = 1e-3
 
@@ -27,10 +25,10 @@ def count_as_volume(segmentation: Any, volume: Any) -> bool:
         Whether the segments lie on the volume's grid now. False, and nothing changed, where it is another grid: the
         volume was resampled, cropped or moved against them.
     """
-    old = _reference_matrix(segmentation)
-    if old is None:
+    reference = reference_grid(segmentation)
+    if reference is None:
         return False
-    new = matrix_of(volume)
+    old, new = image_matrix(reference), matrix_of(volume)
     sizes = np.array(volume.GetImageData().GetDimensions())
     flips = np.array([float(old[:3, axis] @ new[:3, axis]) < 0 for axis in range(3)])
     signs = np.where(flips, -1.0, 1.0)
@@ -45,18 +43,6 @@ def count_as_volume(segmentation: Any, volume: Any) -> bool:
     return True
 
 
-def _reference_matrix(segmentation: Any) -> np.ndarray | None:
-    text = segmentation.GetSegmentation().GetConversionParameter(
-        slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
-    )
-    image = slicer.vtkOrientedImageData()
-    if not slicer.vtkSegmentationConverter.DeserializeImageGeometry(text, image, False):
-        return None
-    matrix = vtk.vtkMatrix4x4()
-    image.GetImageToWorldMatrix(matrix)
-    return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
-
-
 def _recount(segmentation: Any, volume: Any, flips: np.ndarray, sizes: np.ndarray, new: np.ndarray) -> None:
     """Segments may share a labelmap, so each image is turned once."""
     data = segmentation.GetSegmentation()
@@ -65,12 +51,10 @@ def _recount(segmentation: Any, volume: Any, flips: np.ndarray, sizes: np.ndarra
         image = data.GetNthSegment(index).GetRepresentation(binary_labelmap())
         if image is not None:
             images[image.GetAddressAsString("vtkObject")] = image
-    matrix = vtk.vtkMatrix4x4()
-    matrix.DeepCopy(new.ravel().tolist())
     modified = segmentation.StartModify()
     for image in images.values():
         _turn(image, flips, sizes)
-        image.SetImageToWorldMatrix(matrix)
+        image.SetImageToWorldMatrix(vtk_matrix(new))
     segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
     segmentation.EndModify(modified)
 

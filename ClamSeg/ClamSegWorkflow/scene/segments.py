@@ -127,6 +127,15 @@ def put_segment(
         )
 
 
+def reference_grid(segmentation: Any) -> Any:
+    """An image without voxels on the grid that the segmentation was made for; None where it names none."""
+    text = segmentation.GetSegmentation().GetConversionParameter(
+        slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
+    )
+    image = slicer.vtkOrientedImageData()
+    return image if slicer.vtkSegmentationConverter.DeserializeImageGeometry(text, image, False) else None
+
+
 def binary_labelmap() -> str:
     """Name of the binary labelmap representation."""
     return str(slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName())

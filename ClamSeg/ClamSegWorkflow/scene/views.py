@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import vtk
 
+from ClamSegWorkflow.scene import nodes_of
 from ClamSegWorkflow.scene.geometry import matrix_of, world_transform
 
 _ORGAN_FILL, _ORGAN_3D = 0.3, 0.2
@@ -15,16 +16,10 @@ _ORGAN_FILL, _ORGAN_3D = 0.3, 0.2
 _USUAL = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
 
 
-def _all(scene: Any, kind: str) -> list[Any]:
-    nodes = scene.GetNodesByClass(kind)
-    nodes.UnRegister(None)
-    return [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]
-
-
 def show_behind(scene: Any, volume: Any) -> bool:
     """Shows the volume as background of every slice view; whether any showed another one before."""
     changed = False
-    for composite in _all(scene, "vtkMRMLSliceCompositeNode"):
+    for composite in nodes_of(scene, "vtkMRMLSliceCompositeNode"):
         changed = changed or composite.GetBackgroundVolumeID() != volume.GetID()
         composite.SetBackgroundVolumeID(volume.GetID())
     return changed
@@ -41,7 +36,7 @@ def turn_to_slices(scene: Any, volume: Any) -> None:
     """
     transform = volume.GetParentTransformNode()
     is_flat = transform is None or bool(transform.IsTransformToWorldLinear())
-    for view in _all(scene, "vtkMRMLSliceNode"):
+    for view in nodes_of(scene, "vtkMRMLSliceNode"):
         if view.GetOrientation() == view.GetReformatOrientationName():
             view.SetOrientation(view.GetDefaultOrientation() or _USUAL.get(view.GetLayoutName(), "Axial"))
         if is_flat:
@@ -55,17 +50,17 @@ def jump_to(scene: Any, ras: Sequence[float]) -> None:
     A view is centred on the point only where it would lie outside or at the very edge.
     """
     point = [float(value) for value in ras[:3]]
-    for view in _all(scene, "vtkMRMLSliceNode"):
+    for view in nodes_of(scene, "vtkMRMLSliceNode"):
         view.JumpSliceByOffsetting(*point)
         if not _lies_inside(view, point):
             view.JumpSliceByCentering(*point)
-    for crosshair in _all(scene, "vtkMRMLCrosshairNode"):
+    for crosshair in nodes_of(scene, "vtkMRMLCrosshairNode"):
         crosshair.SetCrosshairRAS(float(ras[0]), float(ras[1]), float(ras[2]))
 
 
 def show_crosshair(scene: Any) -> None:
     """Switches the cross-hair on where it is off, so that the point of `jump_to` is told from others around it."""
-    for crosshair in _all(scene, "vtkMRMLCrosshairNode"):
+    for crosshair in nodes_of(scene, "vtkMRMLCrosshairNode"):
         if crosshair.GetCrosshairMode() == crosshair.NoCrosshair:
             crosshair.SetCrosshairMode(crosshair.ShowSmallBasic)
 

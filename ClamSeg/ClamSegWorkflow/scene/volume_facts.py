@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import slicer
 
-from ClamSegLib.imaging.volume import looks_like_hu
+from ClamSegLib.imaging.volume import MODALITY_OF, looks_like_hu
 from ClamSegLib.imaging.xray_view import view_of
 from ClamSegWorkflow.scene.geometry import oblique_deg, stack_plane
 from ClamSegWorkflow.scene.volumes import problem_of_volume, voxels_of
 
-_MODALITIES = {"CT": "CT", "MR": "MR", "CR": "XR", "DX": "XR", "DR": "XR", "XR": "XR", "RG": "XR", "XA": "XR"}
 _SAMPLE = 200_000
 # ViewPosition, BodyPartExamined.
 _VIEW_AND_PART = ("0018,5101", "0018,0015")
@@ -54,10 +53,10 @@ def facts_of(scene: Any, volume: Any) -> VolumeFacts:
     view, part = _from_database(uids)
     words = f"{volume.GetName() or ''} {series} {part}".lower()
     if problem_of_volume(volume):
-        return VolumeFacts(_MODALITIES.get(from_header, ""), bool(from_header), words, 0, False, uids)
+        return VolumeFacts(MODALITY_OF.get(from_header, ""), bool(from_header), words, 0, False, uids)
     n_slices = volume.GetImageData().GetDimensions()[2]
     is_hu = _looks_like_hu(volume)
-    modality = _MODALITIES.get(from_header, "")
+    modality = MODALITY_OF.get(from_header, "")
     guessed = modality or ("CT" if is_hu else "XR" if n_slices == 1 else "MR")
     return VolumeFacts(
         guessed, bool(modality), words, n_slices, is_hu, uids, oblique_deg(volume), stack_plane(volume), view

@@ -42,25 +42,25 @@ class TrainingPlan:
     device: str = "auto"
     threads: int = 0
 
-    def is_valid(self, *, shipped: tuple[str, ...] = (), optuna: bool = True) -> tuple[bool, str]:
-        """Whether a training can be started, and if not, why.
+    def problem(self, *, shipped: tuple[str, ...] = (), optuna: bool = True) -> str:
+        """Why a training cannot be started, with what to do; '' where it can.
 
         Args:
             shipped: names of shipped models, which a user's model would hide.
             optuna: Optuna is installed.
         """
-        reason = self.problem_of_data() or problem_of_name(self.name)
-        if not reason and self.name in shipped:
-            reason = _("'{name}' is a shipped model; choose another name.").format(name=self.name)
-        if not reason and self.eta == ETA_TUNED and not optuna:
-            reason = _(
-                "Tuning needs the package Optuna, which is not installed; give one value, or use Setup, Install."
-            )
-        if not reason and self.eta == ETA_OF_ALL and not 0 < self.eta_value <= 1:
-            reason = _("The share {eta_value:g} must lie above 0 and not above 1.").format(eta_value=self.eta_value)
-        if not reason and self.length < 1:
-            reason = _("The length {length} must be at least 1.").format(length=self.length)
-        return not reason, reason
+        problem = self.problem_of_data() or problem_of_name(self.name)
+        if problem:
+            return problem
+        if self.name in shipped:
+            return _("'{name}' is a shipped model; choose another name.").format(name=self.name)
+        if self.eta == ETA_TUNED and not optuna:
+            return _("Tuning needs the package Optuna, which is not installed; give one value, or use Setup, Install.")
+        if self.eta == ETA_OF_ALL and not 0 < self.eta_value <= 1:
+            return _("The share {eta_value:g} must lie above 0 and not above 1.").format(eta_value=self.eta_value)
+        if self.length < 1:
+            return _("The length {length} must be at least 1.").format(length=self.length)
+        return ""
 
     def problem_of_data(self) -> str:
         """What is wrong with the folders, as far as can be seen without reading them."""

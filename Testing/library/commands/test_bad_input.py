@@ -104,36 +104,19 @@ def empty_file(folder: Path) -> Path:
     return folder / "empty.nrrd"
 
 
-def truncated_nifti(folder: Path) -> Path:
-    return cut(write(folder / "cut.nii.gz", image()))
+def truncated(ending: str) -> Files:
+    """Makes a file of this kind that ends too early."""
 
+    def make(folder: Path) -> Path:
+        is_picture = ending in ("png", "jpg", "tif")
+        return cut(write(folder / f"cut.{ending}", image()[0].astype(np.uint8) if is_picture else image()))
 
-def truncated_plain_nifti(folder: Path) -> Path:
-    return cut(write(folder / "cut.nii", image()))
-
-
-def truncated_nrrd(folder: Path) -> Path:
-    return cut(write(folder / "cut.nrrd", image()))
-
-
-def truncated_png(folder: Path) -> Path:
-    return cut(write(folder / "cut.png", image()[0].astype(np.uint8)))
+    make.__name__ = f"truncated_{ending}"
+    return make
 
 
 def truncated_dicom(folder: Path) -> Path:
     return cut(write_dicom(folder / "cut.dcm", image()[0]))
-
-
-def truncated_mha(folder: Path) -> Path:
-    return cut(write(folder / "cut.mha", image()))
-
-
-def truncated_jpeg(folder: Path) -> Path:
-    return cut(write(folder / "cut.jpg", image()[0].astype(np.uint8)))
-
-
-def truncated_tiff(folder: Path) -> Path:
-    return cut(write(folder / "cut.tif", image()[0].astype(np.uint8)))
 
 
 def whole_gzip_of_a_truncated_nifti(folder: Path) -> Path:
@@ -256,14 +239,8 @@ def anisotropic(folder: Path) -> Path:
 BAD_SCANS: list[tuple[Files, str]] = [
     (missing, "nowhere"),
     (empty_file, "empty"),
-    (truncated_nifti, "cut"),
-    (truncated_plain_nifti, "cut"),
-    (truncated_nrrd, "cut"),
-    (truncated_png, "cut"),
+    *((truncated(ending), "cut") for ending in ("nii.gz", "nii", "nrrd", "mha", "png", "jpg", "tif")),
     (truncated_dicom, "cut"),
-    (truncated_mha, "cut"),
-    (truncated_jpeg, "cut"),
-    (truncated_tiff, "cut"),
     (whole_gzip_of_a_truncated_nifti, "cut"),
     (negative_size_nifti, "negative"),
     (corrupt_png, "corrupt"),
@@ -406,7 +383,7 @@ def test_in_a_batch_the_good_cases_are_done_and_the_bad_one_is_named(
 ) -> None:
     first, bad, last = (
         write(tmp_path / "first.nrrd", image()),
-        truncated_nrrd(tmp_path),
+        truncated("nrrd")(tmp_path),
         write(tmp_path / "last.nrrd", image()),
     )
     words = ["segment", *map(str, (first, bad, last)), "--model", str(mr_model), "--output", str(tmp_path / "out")]
@@ -421,30 +398,6 @@ def test_in_a_batch_the_good_cases_are_done_and_the_bad_one_is_named(
 
 
 # -- options -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["--threshold", "1.5"],
-        ["--threshold", "-0.1"],
-        ["--level", "9"],
-        ["--level", "0"],
-        ["--batch-size", "0"],
-        ["--organ", "spleen_by_wishing"],
-        ["--device", "cuda:99"],
-        ["--device", "abacus"],
-        ["--model", "no-such-model"],
-    ],
-    ids=" ".join,
-)
-def test_options_out_of_range_are_refused_in_one_line(
-    words: list[str], tmp_path: Path, mr_model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    scan = write(tmp_path / "scan.nrrd", image())
-    code, _ = one_line(["segment", scan, "--output", tmp_path / "out", "--model", mr_model, *words], capsys)
-    assert code == 2
-    assert tree(tmp_path) == {"scan.nrrd"}
 
 
 @pytest.mark.parametrize("words", [[], ["frobnicate"], ["segment"], ["segment", "x.nrrd", "--nonsense"]], ids=str)
@@ -472,17 +425,6 @@ def test_an_existing_output_is_refused_without_overwrite_and_kept(
     assert json.loads(report.read_text())
 
 
-def test_an_organ_mask_on_another_grid_is_refused(
-    tmp_path: Path, mr_model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    scan = write(tmp_path / "scan.nrrd", image())
-    mask = write(tmp_path / "mask.nrrd", np.ones((6, 38, 40), np.uint8))
-    words = ["segment", scan, "--model", mr_model, "--organ", mask, "--output", tmp_path / "out"]
-    code, line = one_line(words, capsys)
-    assert code == 2
-    assert "grid" in line
-
-
 # -- model folders -----------------------------------------------------------------------------------------
 
 
@@ -490,27 +432,6 @@ def changed_weights(model: Path) -> None:
     data = bytearray((model / "weights.safetensors").read_bytes())
     data[-1] ^= 1
     (model / "weights.safetensors").write_bytes(bytes(data))
-
-
-def no_weights(model: Path) -> None:
-    (model / "weights.safetensors").unlink()
-
-
-def no_config(model: Path) -> None:
-    (model / "config.json").unlink()
-
-
-def hostile_config(model: Path) -> None:
-    (model / "config.json").write_text("[" * 100_000)
-
-
-def code_in_config(model: Path) -> None:
-    (model / "config.json").write_text('{"name": "x", "__reduce__": "os.system", "task": "lesion"}')
-
-
-def newer_format(model: Path) -> None:
-    config = json.loads((model / "config.json").read_text())
-    (model / "config.json").write_text(json.dumps({**config, "format_version": 99, "new_key": 1}))
 
 
 def pickled_weights(model: Path) -> None:
@@ -524,24 +445,9 @@ def pickled_weights(model: Path) -> None:
     (model / "config.json").write_text(json.dumps({**config, "weights_sha256": digest}))
 
 
-def weights_of_another_network(model: Path) -> None:
-    config = json.loads((model / "config.json").read_text())
-    config["network"]["features"] = [8, 16, 16]
-    (model / "config.json").write_text(json.dumps(config))
-
-
 @pytest.mark.parametrize(
     ("harm", "word"),
-    [
-        (changed_weights, "SHA-256"),
-        (no_weights, "weights.safetensors"),
-        (no_config, "config.json"),
-        (hostile_config, "config.json"),
-        (code_in_config, "unknown"),
-        (newer_format, "99"),
-        (pickled_weights, "safetensors"),
-        (weights_of_another_network, "weights"),
-    ],
+    [(changed_weights, "SHA-256"), (pickled_weights, "safetensors")],
     ids=lambda value: getattr(value, "__name__", None),
 )
 def test_a_damaged_or_hostile_model_folder_is_refused_and_never_executed(

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from dicom_stacks import stack
@@ -56,6 +58,21 @@ def test_the_document_says_what_it_is(tmp_path):
         i.ReferencedSOPInstanceUID for s in document.ReferencedSeriesSequence for i in s.ReferencedInstanceSequence
     }
     assert len(referenced) == volume.array.shape[0]
+
+
+def test_what_a_reader_drew_is_not_said_to_be_the_work_of_the_program(tmp_path):
+    stack(tmp_path / "series")
+    volume = read_volume(tmp_path / "series")
+    found, corrected, _empty = segments(volume.array.shape)
+    types = ("AUTOMATIC", "SEMIAUTOMATIC", "MANUAL")
+    own = [replace(found, id=word, name=word, algorithm_type=word) for word in types]
+    own[1] = replace(own[1], mask=corrected.mask)
+    write_dicom_seg(tmp_path / "seg.dcm", own, volume, series_description="ClamSeg ct")
+    document = hd.seg.segread(str(tmp_path / "seg.dcm"))
+    for number, word in enumerate(types, 1):
+        described = document.get_segment_description(number)
+        assert described.algorithm_type.value == described.segment_label == word
+        assert (described.algorithm_identification is None) == (word == "MANUAL")
 
 
 def test_no_name_of_a_patient_is_printed(tmp_path, recwarn):

@@ -16,7 +16,10 @@ def masks(overlap: bool) -> list[Segment]:
     a, b = (np.zeros(VOLUME.array.shape, bool) for _ in range(2))
     a[1:4, 2:12, 3:20] = True
     b[2:3, (5 if overlap else 13) : 18, 5:9] = True
-    return [Segment("organ", "lungs", a, (0, 114, 178)), Segment("lesion-mass", "mass", b, (213, 94, 0), MASS)]
+    return [
+        Segment("organ", "lungs", a, (0, 114, 178), "", "MANUAL"),
+        Segment("lesion-mass", "mass", b, (213, 94, 0), MASS),
+    ]
 
 
 @pytest.mark.parametrize("overlap", [False, True])
@@ -28,6 +31,7 @@ def test_segments_come_back_with_names_ids_colours_and_terminology(tmp_path, ove
         assert np.array_equal(own.mask, other.mask)
         assert (own.id, own.name, own.colour) == (other.id, other.name, other.colour)
     assert found[1].terminology == MASS
+    assert [segment.algorithm_type for segment in found] == ["MANUAL", "AUTOMATIC"]
 
 
 @pytest.mark.parametrize("overlap", [False, True])

@@ -1,14 +1,13 @@
 """Objective normative: normal slices say what is normal at each place, and a network learns what differs from it."""
 
-import csv
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 import torch
+from labelled_phantoms import alternating, write_phantoms
 
 from ClamSegLib.cli import main
 from ClamSegLib.datasets.crop_cache import CropSet, record_type
@@ -38,34 +37,8 @@ def slice_of(rng: np.random.Generator, diseased: bool) -> tuple[np.ndarray, np.n
 
 
 def write_folder(root: Path, patients: int = 9, slices: int = 6, normal_at: str = "everywhere") -> Path:
-    rng, rows = np.random.default_rng(0), []
-    for name in ("images", "organ", "lesion"):
-        (root / name).mkdir(parents=True)
-    for patient in range(patients):
-        for index in range(slices):
-            diseased = (index + patient) % 2 == 0 if normal_at == "everywhere" else index >= 3
-            image, organ, lesion = slice_of(rng, diseased)
-            file = f"p{patient}_{index}.png"
-            for folder, array in (("images", image), ("organ", organ * 255), ("lesion", lesion * 255)):
-                sitk.WriteImage(sitk.GetImageFromArray(array.astype(np.uint8)), str(root / folder / file))
-            rows.append(
-                {
-                    "image_path": f"images/{file}",
-                    "label": int(diseased),
-                    "patient_id": f"p{patient}",
-                    "split": "train" if patient < patients - 2 else "dev",
-                    "slice_index": index,
-                    "n_slices": slices,
-                    "organ_mask_path": f"organ/{file}",
-                    "lesion_mask_path": f"lesion/{file}" if diseased else "",
-                    "modality": "MR",
-                }
-            )
-    with (root / "labels.csv").open("w", newline="", encoding="utf-8") as file_handle:
-        writer = csv.DictWriter(file_handle, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
-    return root
+    is_diseased = alternating if normal_at == "everywhere" else lambda _patient, index: index >= 3
+    return write_phantoms(root, patients, slices, draw=slice_of, is_diseased=is_diseased)
 
 
 def train(data: Path, output: Path, *options: str) -> int:

@@ -116,7 +116,7 @@ def test_lesions_are_those_of_the_plain_definition(conditions: int, minimum_ml: 
 
     labels, components = lesion_mask(probability, 0.6, volume, minimum_ml)
     names = [str(n) for n in range(1, conditions + 1)]
-    measured = measure_lesions(labels, components, probability, probability, volume, names)
+    measured = measure_lesions(labels, components, probability, volume, names)
 
     expected = plainly_measured(probability, 0.6, volume, minimum_ml)
     assert len(expected) > 3
@@ -137,4 +137,4 @@ def test_a_map_below_the_threshold_has_no_lesion() -> None:
 
     assert not labels.any()
     assert not components.any()
-    assert measure_lesions(labels, components, probability, probability, volume, ["a", "b"]) == []
+    assert measure_lesions(labels, components, probability, volume, ["a", "b"]) == []

@@ -1,35 +1,8 @@
-"""The benchmark as a picture and a table: stages of a case, networks side by side."""
+"""The benchmark as a table: networks side by side, the machine, the cases."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
-
-
-def draw(result: dict[str, Any], path: Path) -> None:
-    """Writes the picture: stages of the case, and slices a second of every network with smallest and largest value."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
-    stages = result["case"]["seconds"]
-    left.barh(list(stages), [stages[name]["median"] for name in stages], color="#0072B2")
-    left.set_title(result["case"]["case"], fontsize=9)
-    left.set_xlabel("seconds")
-    networks = result["peers"]["networks"]
-    rates = [networks[name]["slices_per_second"] for name in networks]
-    medians = [rate["median"] for rate in rates]
-    errors = [[r["median"] - r["min"] for r in rates], [r["max"] - r["median"] for r in rates]]
-    colours = ["#D55E00" if name.startswith("ClamSeg") else "#999999" for name in networks]
-    right.barh(list(networks), medians, xerr=errors, color=colours)
-    right.invert_yaxis()
-    right.tick_params(labelsize=8)
-    features = result["peers"]["features"]
-    right.set_title(f"features {features[0]}..{features[-1]}, {result['peers']['image_size']} px", fontsize=9)
-    right.set_xlabel("slices a second, one branch")
-    figure.savefig(path, dpi=110)
 
 
 def table(result: dict[str, Any]) -> str:
@@ -46,9 +19,6 @@ def table(result: dict[str, Any]) -> str:
         for name, row in peers["networks"].items()
     ]
     lines += [f"| {name} | left out: {why} | | | |" for name, why in peers["left_out"].items()]
-    for remark in sorted(set(peers["remarks"].values())):
-        told = [name for name, words in peers["remarks"].items() if words == remark]
-        lines += ["", f"{'; '.join(told)}: {remark}."]
     lines += ["", "| machine | |", "|---|---|"]
     lines += [f"| {name} | {_told(value)} |" for name, value in peers["peak"].items()]
     if "case" not in result:
