@@ -186,3 +186,49 @@ def test_a_readers_outline_stands_above_what_the_map_tells():
     assert slices.target[2, 1, 20:25, 20:25].min() == pytest.approx(0.8)
     assert slices.target[2, 1].sum() == pytest.approx(0.8 * 25)
     assert torch.allclose(slices.target.sum(1), torch.ones(3, 32, 32))
+
+
+def test_head_ct_has_its_own_window_organ_step_and_normal_tissue(phantoms):
+    from ClamSegLib.datasets.labelled_folder import read_labelled_folder
+    from ClamSegLib.training.setup import new_model_config
+
+    folder = read_labelled_folder(phantoms)
+    head = new_model_config(folder, "x", "CT", {"body_part": "head"}, "lesion", None, "normative")
+    assert (head.intensity.low, head.intensity.high) == (-20.0, 100.0)
+    assert head.organ.method == "brain_ct"
+    assert head.normative is not None
+    assert head.normative.standardised == "slice"
+    chest = new_model_config(folder, "x", "CT", {}, "lesion", None, "clam")
+    assert chest.organ.method == "lungs_ct"
+    assert chest.normative is None
+    assert chest.network.in_channels == 1
+
+
+@pytest.mark.parametrize("standardised", ["volume", "slice"])
+def test_windowed_ct_reaches_the_network_in_spreads_of_its_organ(standardised):
+    from ClamSegLib.imaging.volume import Volume
+    from ClamSegLib.model.config import IntensityConfig, OrganConfig
+    from ClamSegLib.organ.crop_and_normalise import prepare
+
+    rng = np.random.default_rng(0)
+    array = rng.normal(-700, 40, (3, 48, 48)) + np.array([0, 30, 60])[:, None, None]
+    array[0, 0, :2] = -1000, 300
+    organ = np.zeros(array.shape, bool)
+    organ[:, 4:44, 4:44] = True
+    config = ModelConfig(
+        "x",
+        modality="CT",
+        image_size=32,
+        network=NetworkConfig((4, 8), (3, 3), in_channels=3),
+        intensity=IntensityConfig("window_hu", -1000.0, 400.0),
+        organ=OrganConfig("whole", margin_mm=0),
+        normative=NormativeConfig(standardised=standardised),
+    )
+    preparation = prepare(Volume(array, (1.0, 1.0, 2.0), modality="CT"), organ, config)
+    image = preparation.image(np.arange(3))
+    middles = [float(np.median(one)) for one in image]
+    if standardised == "slice":
+        assert np.allclose(middles, 0, atol=0.05)
+    else:
+        assert middles[0] < -0.3 < 0.3 < middles[2], "the heights of the whole volume stay apart"
+    assert list(preparation.heights) == [0, 0.5, 1]
