@@ -145,11 +145,11 @@ def set_before(window: Any) -> Any:
 
 def test_settings_of_before_are_followed(set_before: Any) -> None:
     window = set_before
-    assert window.ui.trainingFolderEdit.currentPath == "/home/reader/images"
-    assert corrections_folder(window.panel) == Path("/home/reader/corrections")
+    assert window.ui.trainingFolderEdit.currentPath == "/data/reader/images"
+    assert corrections_folder(window.panel) == Path("/data/reader/corrections")
     window.logic.installation = {"devices": [{"name": "cpu", "description": "8 threads", "works": True}]}
     window.panel.segment.fill_devices()
     assert window.panel.segment.device() == "cpu"
     assert window.panel.segment._speeds()["mr-flair-lesion|cpu|2"] == 0.25
-    assert window.panel.setting("exportFolder") == "/home/reader/exports"
+    assert window.panel.setting("exportFolder") == "/data/reader/exports"
     assert window.panel.setting("lastTraining") == "mine-2"

@@ -20,7 +20,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 # Folders of a reader who is not on this computer: what matters is that they come back as they were chosen.
-READER = "/home/reader"
+READER = "/data/reader"
 
 
 def three_lesions(volume: Any) -> Any:
