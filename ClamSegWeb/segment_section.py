@@ -113,7 +113,7 @@ class SegmentSection(RunListener):
     def segment_or_cancel(self) -> None:
         """The button: starts a run, or ends the one under way."""
         if self.run.job.is_busy:
-            if monotonic() - self._started_s < _DOUBLE_CLICK_S:
+            if self._state.question is None and monotonic() - self._started_s < _DOUBLE_CLICK_S:
                 return  # the second half of a double click
             self._page.answer(False)
             self.run.cancel()
