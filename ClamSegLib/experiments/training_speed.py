@@ -8,14 +8,15 @@ from ClamSegLib.datasets.crop_cache import CropSet, record_type
 from ClamSegLib.model.config import ModelConfig, NetworkConfig
 from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.system.device import choose_device
+from ClamSegLib.training.distributed import Processes
 from ClamSegLib.training.learner import Learner
 from ClamSegLib.training.setup import TrainingSetup
 
 _SLICES = 64
 
 
-def synthetic_learner(side: int, features: tuple[int, ...], device: str) -> Learner:
-    """A learner past its warm-up, on 64 random crops of `side` pixels, ready to step."""
+def synthetic_learner(side: int, features: tuple[int, ...], device: str, processes: Processes | None = None) -> Learner:
+    """A learner past its warm-up, on 64 random crops of `side` pixels, ready to step; one of `processes` under torchrun."""
     generator = np.random.default_rng(0)
     n = _SLICES
     tiles = np.add.outer(np.arange(side) * 8 // side * 8, np.arange(side) * 8 // side).astype(np.uint8)
@@ -37,6 +38,6 @@ def synthetic_learner(side: int, features: tuple[int, ...], device: str) -> Lear
     training = TrainingConfig(steps=100, batch_pairs=8)
     everything = np.arange(n, dtype=np.int64)
     setup = TrainingSetup(config, training, crops, (everything, everything))
-    learner = Learner(setup, choose_device(device))
+    learner = Learner(setup, choose_device(device), processes)
     learner.steps_done = 20
     return learner

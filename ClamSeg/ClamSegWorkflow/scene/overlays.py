@@ -77,17 +77,18 @@ def map_of(segmentation: Any, kind: str) -> Any:
     return segmentation.GetNodeReference(f"ClamSeg.{kind}")
 
 
-def is_map(node: Any) -> bool:
-    """Whether a volume is a map of ours and no scan."""
-    return bool(node.GetAttribute(_MAP))
-
-
 def map_ids(scene: Any, segmentation: Any = None) -> list[str]:
-    """Ids of all maps of the scene, or of those that a segmentation names, also one that was just removed."""
+    """Ids of all maps of the scene, or of those that a segmentation names, also one that was just removed.
+
+    Maps of scenes that were saved before maps had an attribute are known by the segmentations that name them.
+    """
     if segmentation is not None:
         named = (segmentation.GetNodeReferenceID(f"ClamSeg.{kind}") for kind in MAPS)
         return [node_id for node_id in named if node_id]
-    return [node.GetID() for node in nodes_of(scene, "vtkMRMLScalarVolumeNode") if is_map(node)]
+    ids = {node.GetID() for node in nodes_of(scene, "vtkMRMLScalarVolumeNode") if node.GetAttribute(_MAP)}
+    for each in nodes_of(scene, "vtkMRMLSegmentationNode"):
+        ids.update(map_ids(scene, each))
+    return sorted(ids)
 
 
 def remove_nodes(scene: Any, ids: Sequence[str]) -> None:
