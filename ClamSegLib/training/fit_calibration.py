@@ -29,6 +29,7 @@ _CUTS = np.linspace(-6, 6, 121)
 _SCALES = (0.2, 5.0)
 _MOST_PIXELS = 400_000
 _TOP_SHARE = 0.01
+_BYTES_OF_A_PIXEL = 8  # log odds by themselves and smoothed, organ, target
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -76,11 +77,11 @@ def validate_told(twin: TwinUNet, source: CropSource, training: TrainingConfig) 
     return Validation(figures, np.zeros((0,), np.float32))
 
 
-def _organ_and_target(source: CropSource, place: int) -> tuple[Bools, Floats]:
+def _organ_and_target(source: CropSource, place: int) -> tuple[Bools, NDArray[np.float16]]:
     """Organ, and lesion 0..1 (S,S), that a slice is taught, a reader's outline before the normative map."""
     slices = source.gather(torch.tensor([place]))
     organ = slices.organ[0] & (slices.weight[0, 0] > 0)
-    return organ.cpu().numpy(), (1 - slices.target[0, 0]).cpu().numpy()
+    return organ.cpu().numpy(), (1 - slices.target[0, 0]).half().cpu().numpy()
 
 
 def with_calibration(learner: Learner, twin: TwinUNet, config: ModelConfig) -> ModelConfig:
@@ -98,7 +99,7 @@ def with_calibration(learner: Learner, twin: TwinUNet, config: ModelConfig) -> M
     source = CropSource(setup.crops, every, setup.training, config.network.classes, learner.device)
     stack = stacks_of(source.patient, source.position)
     side, conditions = setup.crops.side, len(config.conditions)
-    most = max(BATCH, LARGEST_BYTES // (2 * side * side * conditions))
+    most = max(BATCH, LARGEST_BYTES // (_BYTES_OF_A_PIXEL * side * side * conditions))
     places = np.flatnonzero(stack % -(-len(stack) // most) == 0)[:most]
     odds, label, stack = mean_odds(twin, source, places), source.label[places], stack[places]
     together = _smoothed(odds, stack)
@@ -140,7 +141,7 @@ def _smoothing_helps(
 
 
 def _fit(
-    odds: NDArray[np.float16], organs: list[tuple[Bools, Floats]], diseased: Bools, normal: Bools
+    odds: NDArray[np.float16], organs: list[tuple[Bools, NDArray[np.float16]]], diseased: Bools, normal: Bools
 ) -> tuple[float, float]:
     """Shift and scale of one condition, from its own diseased and from normal slices (N,)."""
     from scipy.optimize import minimize_scalar
