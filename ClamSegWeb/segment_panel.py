@@ -36,7 +36,7 @@ def segment_panel(page: Any) -> None:
         disabled=(_BUSY,), id="device",
     )  # fmt: skip
     with v3.VBtn(
-        block=True, color=(f"{_BUSY} ? 'grey-darken-1' : 'primary'",), click=page.segment.segment_or_cancel,
+        block=True, color=(f"{_BUSY} ? 'grey-darken-1' : 'primary'",), click=(page.segment.segment_or_cancel, "[$event.detail]"),
         disabled=("!can_segment || !model || run_state === 'cancelling' || !!opening",), id="segment-button",
     ):  # fmt: skip
         html.Span("{{ " + _BUSY + " ? '" + _("Cancel") + "' : '" + _("Segment") + "' }}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 from ClamSegWeb.user_action import user_action
@@ -19,8 +18,6 @@ from ClamSegWorkflow.scene.geometry import matrix_of
 from ClamSegWorkflow.scene.volume_facts import facts_of
 from ClamSegWorkflow.words import tr as _
 
-_DOUBLE_CLICK_S = 0.5
-
 
 class SegmentSection(RunListener):
     """Starts and cancels runs, and shows how they go."""
@@ -28,7 +25,6 @@ class SegmentSection(RunListener):
     def __init__(self, page: Any) -> None:
         self._page, self._state = page, page.state
         self._models: list[dict[str, Any]] = []
-        self._started_s = 0.0
         self.run = SegmentationRun(page.views.scene, page.worker, self, page.later)
         self._state.update(
             {
@@ -110,11 +106,15 @@ class SegmentSection(RunListener):
     # The run
 
     @user_action(_("The segmentation could not be started."))
-    def segment_or_cancel(self) -> None:
-        """The button: starts a run, or ends the one under way."""
+    def segment_or_cancel(self, clicks: int = 1) -> None:
+        """The button: starts a run, or ends the one under way.
+
+        Args:
+            clicks: how many in a row the browser counts; the second half of a double click ends nothing.
+        """
         if self.run.job.is_busy:
-            if self._state.question is None and monotonic() - self._started_s < _DOUBLE_CLICK_S:
-                return  # the second half of a double click
+            if clicks > 1 and self._state.question is None:
+                return
             self._page.answer(False)
             self.run.cancel()
             self._state.run_words = _("Cancelled.")
@@ -145,7 +145,6 @@ class SegmentSection(RunListener):
             device=self._state.device,
             level=level,
         )
-        self._started_s = monotonic()
         self.run.start([current.scan.volume], options)
 
     def state_changed(self, state: State) -> None:
