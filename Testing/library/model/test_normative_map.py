@@ -82,6 +82,7 @@ def noise(slices: int = 7) -> Volume:
     return Volume(array, modality="MR")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["torch", "openvino", "mnn"])
 def test_every_engine_gives_what_the_network_gives_as_it_was_trained(tmp_path, engine, monkeypatch):
     pytest.importorskip({"torch": "torch", "openvino": "openvino", "mnn": "MNN"}[engine])
