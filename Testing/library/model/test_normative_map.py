@@ -114,6 +114,7 @@ def test_a_volume_of_few_slices_is_segmented(tmp_path, slices):
     assert segment_volume(noise(slices), model, SegmentOptions(device="cpu")).n_slices == slices
 
 
+@pytest.mark.slow
 def test_an_export_carries_the_map_and_says_how_its_input_is_made(tmp_path: Path):
     pytest.importorskip("onnxscript")
     model, out = tiny_normative_model(tmp_path / "tiny"), tmp_path / "out"
