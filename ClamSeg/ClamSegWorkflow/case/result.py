@@ -14,6 +14,7 @@ import numpy as np
 
 from ClamSegWorkflow.case.lesion_list import LesionList
 from ClamSegWorkflow.case.lesion_row import FROZEN, Decision, LesionRow
+from ClamSegWorkflow.case.review_text import summary_words
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.certificate import Certificate, certify
 from ClamSegWorkflow.scene.geometry import GeometryRecord, record_geometry, unchanged
@@ -98,14 +99,7 @@ class Result:
         lesions = self.lesions
         if lesions is None:
             return self.provenance.get("summary", "")
-        n = lesions.n_slices
-        standing = [row for row in lesions.rows() if row.decision is not Decision.REJECTED]
-        if not standing:
-            return _words_of_none(lesions)
-        count = len(standing)
-        decided = sum(row.decision is not Decision.UNDECIDED for row in standing)
-        words = _("1 lesion") if count == 1 else _("{count} lesions").format(count=count)
-        return _("{words}, {decided} decided, {n} of {n} slices analysed").format(words=words, decided=decided, n=n)
+        return summary_words(lesions)
 
     # Threshold
 
@@ -364,17 +358,6 @@ class Result:
             "looks": [[look.id, look.name, list(look.colour), look.terminology] for look in self._looks.values()],
         }
         self.segmentation.SetAttribute(REVIEW, json.dumps(memory))
-
-
-def _words_of_none(lesions: LesionList) -> str:
-    """What is said where no lesion stands: the reader rejected all, or none was found that is large enough."""
-    n, minimum = lesions.n_slices, lesions.minimum_volume_ml
-    if lesions.decisions():
-        return _("no lesion is left, all are rejected, {n} of {n} slices analysed").format(n=n)
-    if minimum > 0 and lesions.spacing_known:
-        words = _("no lesion of {minimum} ml or more above threshold, {n} of {n} slices analysed")
-        return words.format(minimum=f"{minimum:g}", n=n)
-    return _("no lesion above threshold, {n} of {n} slices analysed").format(n=n)
 
 
 def _add(mask: np.ndarray, part: np.ndarray, start: tuple[int, int, int]) -> None:
