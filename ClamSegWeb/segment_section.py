@@ -8,6 +8,7 @@ from typing import Any
 
 from ClamSegWeb.user_action import user_action
 from ClamSegWorkflow.case.display_names import model_titles
+from ClamSegWorkflow.case.licence_words import licence_of
 from ClamSegWorkflow.case.model_fit import mismatches, suggest_model
 from ClamSegWorkflow.case.progress_text import progress_words
 from ClamSegWorkflow.case.result_views import show_fixed_window
@@ -95,7 +96,7 @@ class SegmentSection(RunListener):
             self._state.model_about = _("No model is installed.")
             return
         self._state.levels, self._state.level = entry["levels"], own_level(entry)
-        about = _("Finds {what}. {licence}").format(what=", ".join(entry["condition_names"]), licence=entry["licence"])
+        about = _("Finds {what}. {licence}").format(what=", ".join(entry["condition_names"]), licence=licence_of(entry))
         self._state.model_about = about if entry["origin"] == "shipped" else f"{_('Your own model.')} {about}"
         self._state.fit_doubts = self._doubts(entry, current) if current is not None else []
 
@@ -123,6 +124,10 @@ class SegmentSection(RunListener):
         if entry is None or current is None:
             self._page.failed(_("Choose a scan and a model first."))
             return
+        self._page.with_licence(entry, lambda: self._replace_or_start(entry, current))
+
+    @user_action(_("The segmentation could not be started."))
+    def _replace_or_start(self, entry: dict[str, Any], current: Any) -> None:
         level = int(self._state.level)
         self._page.review.stop_drawing()  # what is drawn just now counts as well
         if current.result is not None and current.result.is_reviewed():

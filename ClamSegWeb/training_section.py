@@ -98,6 +98,12 @@ class TrainingSection:
         if problem:
             self._page.failed(problem)
             return
+        start = next((entry for entry in list_models() if entry["name"] == plan.starting_model), None)
+        self._page.with_licence(start, lambda: self._replace_or_begin(plan))
+
+    @user_action(_("The training could not be started."))
+    def _replace_or_begin(self, plan: TrainingPlan) -> None:
+        started = self._started
         exists = (started.models_folder / plan.name / "config.json").is_file()
         if not exists and not started.can_go_on(plan.name):
             self._begin(plan, overwrite=False)

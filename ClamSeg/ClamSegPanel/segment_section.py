@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 from ClamSegPanel.colours import say
 from ClamSegPanel.setup.faster_engine import is_offered
 from ClamSegWorkflow.case.display_names import model_titles
+from ClamSegWorkflow.case.licence_words import licence_of
 from ClamSegWorkflow.case.model_fit import mismatches, suggest_model
 from ClamSegWorkflow.case.progress_text import progress_words
 from ClamSegWorkflow.case.run_request import RunListener, RunOptions, own_level
@@ -194,7 +195,7 @@ class SegmentSection(RunListener):
         say(self._ui.fitLabel, "\n".join(doubts), "warning" if doubts else "ok")
         self._ui.fitLabel.visible = bool(doubts)
         self._ui.modelSelector.toolTip = _("Finds {what}. {licence}").format(
-            what=", ".join(entry["condition_names"]), licence=entry["licence"]
+            what=", ".join(entry["condition_names"]), licence=licence_of(entry)
         )
         self._show_time()
 
@@ -264,6 +265,8 @@ class SegmentSection(RunListener):
         problem = self._panel.logic.torch_problem()
         if problem:
             self._panel.failed(problem)
+            return
+        if not self._panel.licence_confirmed(entry):
             return
         step = ORGAN_STEPS[max(0, self._ui.organSelector.currentIndex)]
         selector = self._ui.organSegmentSelector
