@@ -39,8 +39,11 @@ class TrainingSection:
 
     def fill_models(self) -> None:
         """Models a training can start from."""
-        names = [entry["value"] for entry in self._state.models]
-        self._state.training_inits = list(self._state.models)
+        from ClamSegLib.model.registry import list_models
+
+        lesion = {entry["name"] for entry in list_models() if entry["task"] == "lesion"}
+        self._state.training_inits = [entry for entry in self._state.models if entry["value"] in lesion]
+        names = [entry["value"] for entry in self._state.training_inits]
         if self._state.training_init not in names:
             self._state.training_init = names[0] if names else ""
         self._state.training_name = suggest_name(self._state.training_init, tuple(names))

@@ -38,14 +38,14 @@ def main() -> None:
         (arguments.output / name).mkdir(parents=True)
     with (arguments.output / "labels.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(["image_path", "label", "patient_id", "split", "lesion_mask_path", "lesion_mask_kind", "modality"])
+        table.writerow(
+            ["image_path", "label", "patient_id", "split", "lesion_mask_path", "lesion_mask_kind", "modality"]
+        )
         for number, (image, box) in enumerate(boxes.items()):
             values = np.frombuffer(image, np.uint8).reshape(box.shape)
             Image.fromarray(values).save(arguments.output / "images" / f"{number}.png")
             Image.fromarray(box.astype(np.uint8) * 255).save(arguments.output / "boxes" / f"{number}.png")
-            table.writerow(
-                [f"images/{number}.png", 1, patients[image], "dev", f"boxes/{number}.png", "box", "CR_CXR"]
-            )
+            table.writerow([f"images/{number}.png", 1, patients[image], "dev", f"boxes/{number}.png", "box", "CR_CXR"])
     print(f"{len(boxes)} images of {len(set(patients.values()))} patients")
 
 
