@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ class InputSection:
         """Opens a shipped sample, or shows it where it is open already."""
         for sample, path in self._samples:
             if sample["name"] == name:
-                self.open_path(path, sample_name(sample))
+                self._page.with_licence(sample, partial(self.open_path, path, sample_name(sample)))
 
     def open_first_sample(self) -> None:
         """Something to see at the start."""
