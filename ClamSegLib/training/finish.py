@@ -85,7 +85,7 @@ def finished_config(learner: Learner, twin: TwinUNet, config: ModelConfig, repor
             refinement=fit_refinement(config, held_out, learner.source),
             slice_smoothing=slice_smoothing_helps(config, held_out),
         )
-    config = replace(config, threshold=threshold_of_corrections(twin, learner.source, config))
+        config = replace(config, threshold=threshold_of_corrections(twin, learner.source, config))
     # Last: it compares outlines, which refinement and threshold draw.
     return replace(config, default_level=shallowest_level_that_holds(config, held_out))
 
