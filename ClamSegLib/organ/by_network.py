@@ -8,9 +8,11 @@ from scipy import ndimage
 
 from ClamSegLib.imaging.volume import Array, Volume
 from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.organ.lungs_xray import doubt_of_lungs
 from ClamSegLib.system.errors import InputError
 
 _BATCH = 8
+_DOUBTFUL = 0.5
 _SMALLEST_SHARE, _LARGEST_SHARE = 0.04, 0.75
 
 
@@ -32,7 +34,11 @@ def find_by_network(name: str, volume: Volume, device: str) -> tuple[Array, floa
         raise InputError(f"Model '{name}' outlines lesions, not an organ; choose an organ model with `models`.")
     probability = _probability(model.twin, model.config, volume, device)
     mask = np.stack([_plausible_parts(p >= 0.5) for p in probability])
-    return (mask, *_judge(mask, probability))
+    quality, problem = _judge(mask, probability)
+    if quality and model.config.modality == "XR" and model.config.organ.name == "lungs":
+        doubt = doubt_of_lungs(mask[0])
+        return mask, min(quality, _DOUBTFUL) if doubt else quality, doubt or problem
+    return mask, quality, problem
 
 
 def _probability(twin: object, config: ModelConfig, volume: Volume, device: str) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ from ClamSegLib.model.config import IntensityConfig, ModelConfig, OrganConfig
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
-METHODS = ("lungs_ct", "brain_mr", "brain_ct", "body", "whole")
+METHODS = ("lungs_ct", "brain_mr", "strip_skull", "brain_ct", "body", "whole")
 PLUGINS = ("totalsegmentator", "lungmask", "hd-bet")
 _GOOD_ENOUGH = 0.5
 # What serves where no organ was found, or where the user asked for none, in words.
@@ -138,6 +138,10 @@ def _by_method(method: str, volume: Volume, device: str, intensity: IntensityCon
         from ClamSegLib.organ.brain_mr import find_brain
 
         return _result(method, *find_brain(volume))
+    if method == "strip_skull":
+        from ClamSegLib.organ.skull_strip import strip_skull
+
+        return _result(method, *strip_skull(volume))
     if method == "brain_ct":
         from ClamSegLib.organ import brain_ct
 
