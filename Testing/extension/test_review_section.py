@@ -126,7 +126,7 @@ def test_keys_decide_while_the_table_has_the_focus_and_the_next_lesion_is_shown(
     assert window.panel.review._table.chosen() == 2
     window.press("lesionTable", "R")
     assert states(window) == ["\u2713 accepted", "\u2717 rejected"]
-    assert window.text("summaryLabel") == "1 lesion, 1 decided, 9 of 9 slices analysed"
+    assert window.text("summaryLabel") == "2 lesions, 2 decided (1 rejected), 9 of 9 slices analysed"
     assert not segment_mask(segmentation, f"lesion-{CONDITION}", SHAPE).any()
     window.press("lesionTable", "U")
     assert states(window) == ["\u2713 accepted", "undecided"]
