@@ -99,6 +99,7 @@ def test_a_review_waits_for_export_until_it_is_written_and_again_after_the_next_
     result.decide(1, Decision.ACCEPTED)
     assert result.waits_for_export()
     write_review(result, "table", tmp_path / "table")
+    result.know_as_exported()
     assert not result.waits_for_export()
     result.decide(2, Decision.REJECTED)
     assert result.waits_for_export()

@@ -99,7 +99,6 @@ def write_review(result: Any, kind: str, path: Path) -> Path:
     }  # fmt: skip
     with whole_file(path) as part:
         writers[kind](result, part)
-    result.know_as_exported()
     return path
 
 
