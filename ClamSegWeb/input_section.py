@@ -14,7 +14,7 @@ from ClamSegWeb.opened_scan import OpenedScan, open_scan, scan_name
 from ClamSegWeb.user_action import user_action
 from ClamSegWeb.windows import show_window, windows_of
 from ClamSegWorkflow.case.model_fit import describe
-from ClamSegWorkflow.case.samples import sample_name, shipped_samples
+from ClamSegWorkflow.case.samples import sample_name, sample_words, shipped_samples
 from ClamSegWorkflow.scene.volume_facts import facts_of
 from ClamSegWorkflow.words import tr as _
 
@@ -58,7 +58,7 @@ class InputSection:
         self._state.update(
             {
                 "samples": [
-                    {"name": sample["name"], "title": sample["title"], "about": sample["description"]}
+                    {"name": sample["name"], "title": sample["title"], "about": sample_words(sample)}
                     for sample, _path in self._samples
                 ],
                 "scans": [], "scan_index": -1, "scan_facts": "", "scan_warnings": [], "opening": "", "is_picture_shown": False, "windows": [],

@@ -9,6 +9,7 @@ from scipy import ndimage
 from ClamSegLib.imaging.volume import Array, Volume
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.organ.lungs_xray import doubt_of_lungs
+from ClamSegLib.organ.picture_frame import within_frame
 from ClamSegLib.system.errors import InputError
 
 _BATCH = 8
@@ -49,8 +50,7 @@ def _probability(twin: object, config: ModelConfig, volume: Volume, device: str)
     from ClamSegLib.organ.crop_and_normalise import prepare
 
     assert isinstance(twin, TwinUNet)
-    everything = np.ones(volume.array.shape, bool)
-    preparation = prepare(volume, everything, config)
+    preparation = prepare(volume, within_frame(volume), config)
     twin = twin.to(device)
     pasted = np.empty(volume.array.shape, np.float32)
     for start in range(0, preparation.n_slices, _BATCH):
