@@ -59,7 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--modality", choices=("CT", "MR", "XR"), help="where the images do not tell")
     parser.add_argument("--sequence", help="MR sequence, e.g. FLAIR")
     parser.add_argument("--plane", choices=("axial", "coronal", "sagittal"))
-    parser.add_argument("--organ", help="organ method: lungs_ct, brain_mr, brain_ct, body, whole, or model:NAME")
+    parser.add_argument(
+        "--organ", help="organ method: lungs_ct, brain_mr, strip_skull, brain_ct, body, whole, or model:NAME"
+    )
     parser.add_argument(
         "--tensorboard", action="store_true", help="also write curves for TensorBoard (extra tensorboard)"
     )

@@ -53,7 +53,8 @@ class OrganConfig:
     """How the organ is found and cropped.
 
     Attributes:
-        method: 'lungs_ct', 'brain_mr', 'brain_ct', 'body', 'whole', or 'model:NAME' (an organ model by its name).
+        method: 'lungs_ct', 'brain_mr', 'strip_skull' (a brain whose skull is still there), 'brain_ct', 'body', 'whole', or
+            'model:NAME' (an organ model by its name).
         name: what the organ is called in reports and segments.
         margin_mm: margin around the organ's box where spacing is known.
         margin_fraction: margin as a share of the box's side where it is not.
@@ -73,7 +74,7 @@ class OrganConfig:
     symmetric: bool = True
 
     def __post_init__(self) -> None:
-        known = ("lungs_ct", "brain_mr", "brain_ct", "body", "whole")
+        known = ("lungs_ct", "brain_mr", "strip_skull", "brain_ct", "body", "whole")
         require(
             self.method in known or self.method.startswith("model:"),
             f"organ method '{self.method}' must be one of {', '.join(known)} or model:NAME.",

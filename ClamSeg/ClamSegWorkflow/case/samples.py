@@ -14,6 +14,11 @@ def sample_name(sample: dict[str, Any]) -> str:
     return f"ClamSeg {sample['title']}"
 
 
+def sample_words(sample: dict[str, Any]) -> str:
+    """What a sample shows, and what must be known of it beside its picture."""
+    return " ".join(filter(None, (f"{sample['description']}.", sample.get("note", ""))))
+
+
 def shipped_samples() -> list[tuple[dict[str, Any], Path]]:
     """Entries of samples.json with the file of each; [] where ClamSeg's Resources are not there or damaged."""
     from ClamSegLib.system import samples

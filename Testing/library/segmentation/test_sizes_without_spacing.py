@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_model import tiny_model
+from tiny_model import tiny_normative_model
 
 import ClamSegLib as cs
 from ClamSegLib.imaging.volume import Volume
@@ -28,7 +28,7 @@ def stack(_folder: Path) -> cs.Volume:
 
 @pytest.mark.parametrize("given", [picture, stack])
 def test_no_size_is_told_in_ml_or_mm(given, tmp_path):
-    model = cs.load_model(tiny_model(tmp_path / "m"))
+    model = cs.load_model(tiny_normative_model(tmp_path / "m"))
     model = replace(model, config=replace(model.config, minimum_volume_ml=0.1, threshold=0.2))
     result = cs.segment(given(tmp_path), model, device="cpu")
     assert result.table, "there is something to measure"
@@ -50,7 +50,7 @@ def test_no_size_is_told_in_ml_or_mm(given, tmp_path):
 def test_a_picture_has_no_bar_of_5_cm_and_no_place_in_mm(tmp_path):
     from matplotlib.figure import Figure
 
-    case = cs.segment(picture(tmp_path), tiny_model(tmp_path / "m"), device="cpu").case
+    case = cs.segment(picture(tmp_path), tiny_normative_model(tmp_path / "m"), device="cpu").case
     axes = Figure().subplots()
     pictures._scale_bar(axes, case)
     assert not axes.lines
