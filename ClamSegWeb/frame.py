@@ -13,7 +13,7 @@ from trame_slicer.app.logic.slice_view_logic import connect_slice_view_slider_to
 from trame_slicer.app.ui.slider import Slider
 
 from ClamSegWeb.decisions_panel import decisions_panel
-from ClamSegWeb.input_panel import input_panel, open_scans
+from ClamSegWeb.input_panel import input_panel, kept_reviews, open_scans
 from ClamSegWeb.keys_menu import keys_menu
 from ClamSegWeb.review_panel import review_panel
 from ClamSegWeb.scene_views import AXIAL, CORONAL, ORIENTATIONS, SAGITTAL, SOLID
@@ -68,6 +68,7 @@ def build_frame(page: Any) -> None:
         ):  # fmt: skip
             with v3.Template(v_slot_prepend=True):
                 _questions(page)
+                kept_reviews(page)
                 open_scans(page.input)
             with v3.Template(v_slot_append=True):
                 decisions_panel(page.review)
@@ -104,10 +105,11 @@ def _bar(page: Any) -> None:
             v3.VIcon("mdi-menu")
         html.H1("ClamSeg", classes="text-h6 ml-4")
         html.Div(
-            "{{ scan_index >= 0 ? scans[scan_index].name : '' }}",
+            "{{ scan_index >= 0 ? scans[scan_index].title || scans[scan_index].name : '' }}",
             classes="ml-4 text-body-1 one-line",
             id="scan-name",
             style="flex: 0 2 auto",
+            title=("scan_index >= 0 ? scans[scan_index].name : ''",),
         )
         html.Div(
             "{{ scan_facts }}",

@@ -114,6 +114,8 @@ class ReviewSection:
         state.undo_words = steps.undo_words if steps is not None else ""
         state.redo_words = steps.redo_words if steps is not None else ""
         state.waits_for_export = self.result is not None and self.result.waits_for_export()
+        if steps is not None:
+            self._page.kept.step_done(self._page.input.current)
 
     @user_action(_("The view could not be changed."))
     def jump(self, number: int) -> None:
