@@ -99,7 +99,7 @@ def test_accept_and_reject_go_on_to_the_next_lesion_and_undo_takes_them_back(rev
     review.holds("lesion_number", third)
     assert decided(review) == {first: "accepted", second: "rejected"}
     assert "2 decided" not in review.words("summary"), "a rejected lesion no longer counts as found"
-    assert f"{len(rows(review)) - 1} lesions, 1 decided" in review.words("summary")
+    assert f"{len(rows(review)) - 1} lesions (MS lesion), 1 decided" in review.words("summary")
     review.click("undo-button")
     review.until("n => window.trame.state.get('lesion_rows').find(r => r.number === n).state === 'undecided'", second)
     review.click("undo-button")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ClamSegLib.segmentation.finding import Search, finding_words
 from ClamSegWorkflow.case.lesion_list import LesionList
 from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
 from ClamSegWorkflow.scene.geometry import transform_scale
@@ -82,24 +83,8 @@ def sizes_words(volume: Any) -> str:
     return words.format(scale=scale)
 
 
-def summary_words(lesions: LesionList) -> str:
+def summary_words(lesions: LesionList, search: Search) -> str:
     """What stands of a review, in one line; rejected lesions do not count."""
-    n = lesions.n_slices
     standing = [row for row in lesions.rows() if row.decision is not Decision.REJECTED]
-    if not standing:
-        return _none_words(lesions)
-    count = len(standing)
     decided = sum(row.decision is not Decision.UNDECIDED for row in standing)
-    words = _("1 lesion") if count == 1 else _("{count} lesions").format(count=count)
-    return _("{words}, {decided} decided, {n} of {n} slices analysed").format(words=words, decided=decided, n=n)
-
-
-def _none_words(lesions: LesionList) -> str:
-    """What is said where no lesion stands: the reader rejected all, or none was found that is large enough."""
-    n, minimum = lesions.n_slices, lesions.minimum_volume_ml
-    if lesions.decisions():
-        return _("no lesion is left, all are rejected, {n} of {n} slices analysed").format(n=n)
-    if minimum > 0 and lesions.spacing_known:
-        words = _("no lesion of {minimum} ml or more above threshold, {n} of {n} slices analysed")
-        return words.format(minimum=f"{minimum:g}", n=n)
-    return _("no lesion above threshold, {n} of {n} slices analysed").format(n=n)
+    return finding_words(search, len(standing), decided=decided, rejected=len(lesions.decisions()) - decided)
