@@ -19,7 +19,9 @@ Requests, one object a line on stdin:
         any scan ClamSeg reads, for a front that reads no files itself: DIR/voxels.npy (slice, row, column) and
         -> shape, spacing_mm, origin, direction (LPS), spacing_known, is_picture, modality, description, warnings
     {"id": 6, "command": "try_engine", "engine": NAME, "model": NAME_OR_DIR}   -> engine, difference of probability
-    {"id": 7, "command": "quit"}
+    {"id": 7, "command": "titles", "input": PATH}
+        -> series [{uid, patient, description, date, modality, n_slices}], for a screen only
+    {"id": 8, "command": "quit"}
 
 Answers carry the id: `progress`, `warning`, `note` while it runs, then one `done` (segment: folder, summary) or
 `error` (message, code as the exit codes of the command line). Lines that are no request get an error with id
@@ -33,6 +35,7 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -47,7 +50,7 @@ if TYPE_CHECKING:
 NAME = "worker"
 HELP = "answer JSON requests on standard input, for programs such as the Slicer panel"
 
-_COMMANDS = ("hello", "inspect", "segment", "dicom_seg", "read", "try_engine", "quit")
+_COMMANDS = ("hello", "inspect", "segment", "dicom_seg", "read", "titles", "try_engine", "quit")
 PROTOCOL = 1
 
 
@@ -135,6 +138,8 @@ class Worker:
             return _dicom_seg(request)
         if request["command"] == "read":
             return _read(request, reporter)
+        if request["command"] == "titles":
+            return _titles(request)
         require_torch()
         if request["command"] == "inspect":
             return self._inspect(request, reporter)
@@ -317,3 +322,11 @@ def _read(request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
         "description": " ".join(filter(None, (volume.description, volume.body_part))),
         "warnings": list(volume.warnings),
     }
+
+
+def _titles(request: dict[str, Any]) -> dict[str, Any]:
+    """What people call the series of a DICOM folder or file."""
+    from ClamSegLib.imaging.dicom_titles import series_titles
+
+    _need(request, "input")
+    return {"series": [asdict(title) for title in series_titles(Path(request["input"]))]}

@@ -63,18 +63,19 @@ def finding_words(search: Search, count: int, *, decided: int | None = None, rej
 
     Args:
         search: what was looked for, and where.
-        count: of lesions that stand.
+        count: of lesions, rejected ones too.
         decided: of them, how many a reader decided on; None before a review.
-        rejected: how many a reader rejected.
+        rejected: of these, how many a reader rejected.
     """
     place = f"{search.analysed} of {search.n_slices} slices analysed"
     if search.share is not None:
         place += f" ({search.share:.0%} of the picture)"
     names = _joined(search.targets)
-    if count:
+    if count > rejected:
         what = "organ part" if search.is_organ else "lesion"
         words = f"{count} {what}{'s' if count > 1 else ''} ({names})"
         words += "" if decided is None else f", {decided} decided"
+        words += f" ({rejected} rejected)" if rejected else ""
         return f"{words}, {place}" + (f"; {search.doubt}" if search.doubt else "")
     if search.doubt:
         doubt = search.doubt[0].upper() + search.doubt[1:]

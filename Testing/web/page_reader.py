@@ -18,6 +18,15 @@ ORGAN, LESION = "organ", "lesion"
 LIMIT_MS = 90_000
 # Words, letters and sliders over the views are coloured too; pictures are counted without them.
 _BARE = ".view-words, #views .v-slider { visibility: hidden !important }"
+# Titles of the folded sections around an element.
+_FOLDED_AROUND = """selector => {
+  const titles = [];
+  let panel = document.querySelector(selector)?.closest('.v-expansion-panel');
+  for (; panel; panel = panel.parentElement.closest('.v-expansion-panel'))
+    if (!panel.classList.contains('v-expansion-panel--active'))
+      titles.unshift(panel.querySelector('.v-expansion-panel-title').innerText.trim());
+  return titles;
+}"""
 
 
 class PageReader:
@@ -123,18 +132,29 @@ class PageReader:
     # Doing
 
     def click(self, name: str) -> None:
-        """Clicks an element by id."""
+        """Clicks an element by id, in a section that is unfolded before where it is folded."""
+        self.reach(f"#{name}")
         self.tab.locator(f"#{name}").click()
 
+    def reach(self, selector: str) -> None:
+        """Unfolds the sections around an element, the outer one first."""
+        for title in self.tab.evaluate(_FOLDED_AROUND, selector):
+            self.unfold(title)
+
     def unfold(self, title: str) -> None:
-        """Opens a folded section by its title, where it is folded."""
+        """Opens a folded section by its title, where it is folded, and what it lies in."""
         head = self.tab.locator(".v-expansion-panel-title").filter(has_text=title)
+        if title == "Own files":
+            self.unfold("Input")
         if head.get_attribute("aria-expanded") != "true":
             head.click()
 
     def shows(self, name: str) -> None:
-        """Waits until a scan of this name is shown and nothing is being opened."""
-        self.says("scan-name", name)
+        """Waits until a scan of this name is shown, by its file or its patient, and nothing is being opened."""
+        self.until(
+            "name => { const e = document.getElementById('scan-name'); return e && (e.innerText + e.title).includes(name); }",
+            name,
+        )
         self.until("() => !window.trame.state.get('opening')")
 
     def open_sample(self, name: str, title: str) -> None:
@@ -152,9 +172,13 @@ class PageReader:
 
     def choose_scan(self, name: str) -> None:
         """Shows a scan that is open; a click on the one that is shown would suggest a model again, some time later."""
-        if name not in self.words("scan-name"):
-            self.tab.locator("#scans .v-chip", has_text=name).click()
+        if name not in str(self.tab.locator("#scan-name").get_attribute("title")):
+            self.chip(name).click()
             self.shows(name)
+
+    def chip(self, name: str) -> Any:
+        """The chip of an open scan by the name of its file; a DICOM scan bears its patient's."""
+        return self.tab.locator(f'#scans .v-chip[title*="{name}"]')
 
     def _pictures(self) -> dict[str, np.ndarray]:
         """What the slice views that are there show, by name."""
@@ -162,6 +186,7 @@ class PageReader:
 
     def slide(self, name: str, key: str, times: int = 1) -> None:
         """Moves a slider by keys, as a hand on the keyboard does."""
+        self.reach(f"#{name}")
         thumb = self.tab.locator(f".v-slider:has(#{name}) [role=slider], #{name} [role=slider]").first
         for _ in range(times):
             thumb.press(key)

@@ -84,7 +84,8 @@ def sizes_words(volume: Any) -> str:
 
 
 def summary_words(lesions: LesionList, search: Search) -> str:
-    """What stands of a review, in one line; rejected lesions do not count."""
-    standing = [row for row in lesions.rows() if row.decision is not Decision.REJECTED]
-    decided = sum(row.decision is not Decision.UNDECIDED for row in standing)
-    return finding_words(search, len(standing), decided=decided, rejected=len(lesions.decisions()) - decided)
+    """How many lesions there are and how many of them are decided, rejected ones told apart, in one line."""
+    rows = lesions.rows()
+    rejected = sum(row.decision is Decision.REJECTED for row in rows)
+    decided = sum(row.decision is not Decision.UNDECIDED for row in rows)
+    return finding_words(search, len(rows), decided=decided, rejected=rejected)

@@ -30,7 +30,11 @@ def test_a_picture_says_how_much_of_it_was_searched() -> None:
 def test_marks_are_counted_with_what_they_are_and_what_was_decided() -> None:
     assert finding_words(CT, 1) == "1 lesion (infection), 48 of 48 slices analysed"
     assert finding_words(CT, 3, decided=2) == "3 lesions (infection), 2 decided, 48 of 48 slices analysed"
-    assert finding_words(CT, 0, decided=0, rejected=3).startswith(
+    assert (
+        finding_words(CT, 3, decided=2, rejected=1)
+        == "3 lesions (infection), 2 decided (1 rejected), 48 of 48 slices analysed"
+    )
+    assert finding_words(CT, 3, decided=3, rejected=3).startswith(
         "No infection is left, all that was marked is rejected"
     )
 
@@ -38,7 +42,7 @@ def test_marks_are_counted_with_what_they_are_and_what_was_decided() -> None:
 @pytest.mark.parametrize("rejected", [0, 2])
 def test_nothing_in_a_doubtful_organ_is_no_finding(rejected: int) -> None:
     doubtful = replace(CT, doubt="the outline of the lungs is doubtful")
-    words = finding_words(doubtful, 0, rejected=rejected)
+    words = finding_words(doubtful, rejected, rejected=rejected)
     assert words.startswith("The outline of the lungs is doubtful, so that nothing stands marked does not mean")
     assert "No infection" not in words
     assert finding_words(doubtful, 2).endswith("; the outline of the lungs is doubtful")
