@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ClamSegWeb.series_titles import SeriesTitles, ask_titles
 from ClamSegWeb.user_action import user_action
 from ClamSegWeb.windows import show_window, windows_of
 from ClamSegWorkflow.case.model_fit import describe
-from ClamSegWorkflow.case.samples import sample_name, shipped_samples
+from ClamSegWorkflow.case.samples import sample_name, sample_words, shipped_samples
 from ClamSegWorkflow.scene.volume_facts import facts_of
 from ClamSegWorkflow.words import tr as _
 
@@ -60,7 +61,7 @@ class InputSection:
         self._state.update(
             {
                 "samples": [
-                    {"name": sample["name"], "title": sample["title"], "about": sample["description"]}
+                    {"name": sample["name"], "title": sample["title"], "about": sample_words(sample)}
                     for sample, _path in self._samples
                 ],
                 "scans": [], "scan_index": -1, "scan_facts": "", "scan_warnings": [], "opening": "", "is_picture_shown": False, "windows": [],
@@ -77,7 +78,7 @@ class InputSection:
         """Opens a shipped sample, or shows it where it is open already."""
         for sample, path in self._samples:
             if sample["name"] == name:
-                self.open_path(path, sample_name(sample))
+                self._page.with_licence(sample, partial(self.open_path, path, sample_name(sample)))
 
     def open_first_sample(self) -> None:
         """Something to see at the start."""

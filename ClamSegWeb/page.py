@@ -20,6 +20,7 @@ from ClamSegWeb.segment_section import SegmentSection
 from ClamSegWeb.training_section import TrainingSection
 from ClamSegWeb.view_words import ViewWords
 from ClamSegWeb.worker_process import AsyncWorkerProcess
+from ClamSegWorkflow.case import licence_words
 from ClamSegWorkflow.words import tr as _
 
 _LOG_LINES = 200
@@ -134,6 +135,29 @@ class Page:
         self.answer(False)
         self._on_answer = on_answer
         self.state.question = {"title": title, "lines": text.split("\n"), "yes": yes or _("Continue")}
+
+    def with_licence(self, entry: dict[str, Any] | None, go_on: Callable[[], None]) -> None:
+        """Goes on where a model or sample may be used; one for non-commercial use only is asked about, once for all."""
+        question = licence_words.question(entry)
+        if entry is None or not question:
+            go_on()
+            return
+
+        def answered(yes: bool) -> None:
+            if yes and self._keeps_yes(entry):
+                go_on()
+
+        self.ask(licence_words.title(), question, answered, _("I use it non-commercially"))
+
+    def _keeps_yes(self, entry: dict[str, Any]) -> bool:
+        from ClamSegLib.system.errors import ClamSegError
+
+        try:
+            licence_words.keep_yes(entry, "page")
+        except ClamSegError as error:  # the folder of the settings cannot be written
+            self.failed(str(error))
+            return False
+        return True
 
     def answer(self, yes: bool) -> None:
         """The reader's answer."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from ClamSegLib.imaging.volume import Array, Volume
 from ClamSegLib.model.config import IntensityConfig, ModelConfig, OrganConfig
+from ClamSegLib.organ.picture_frame import within_frame
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
@@ -111,7 +112,7 @@ def organ_of(
         InputError: as for `find_organ`.
     """
     if request == "auto" and config.task == "organ":
-        return OrganResult(np.ones(volume.array.shape, bool), "whole", 1.0)
+        return OrganResult(within_frame(volume), "whole", 1.0)
     if given is not None and given.any():
         return OrganResult(given, "mask file", 1.0)
     return find_organ(

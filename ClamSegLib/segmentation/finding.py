@@ -49,10 +49,16 @@ class Search:
         return cls(**{**told, "targets": tuple(told["targets"])})
 
 
-def organ_doubt(organ: OrganResult, config: ModelConfig) -> str:
-    """What is doubtful about the organ a run looked in, in words for `Search`."""
+def organ_doubt(organ: OrganResult, config: ModelConfig, outlined_doubt: str = "") -> str:
+    """What is doubtful about the organ a run looked in, in words for `Search`.
+
+    Args:
+        organ: where lesions were looked for.
+        config: of the model.
+        outlined_doubt: what is wrong with the outline that an organ model gave.
+    """
     if config.task == "organ":
-        return ""
+        return f"the outline of the {config.organ.name} is doubtful" if outlined_doubt else ""
     if organ.fell_back:
         return f"the {config.organ.name} could not be outlined"
     return f"the outline of the {config.organ.name} is doubtful" if organ.problem or organ.quality < 0.5 else ""
@@ -68,12 +74,15 @@ def finding_words(search: Search, count: int, *, decided: int | None = None, rej
         rejected: of these, how many a reader rejected.
     """
     place = f"{search.analysed} of {search.n_slices} slices analysed"
+    if search.is_organ:
+        found = f"{', '.join(search.targets)} outlined" if count else f"no {_joined(search.targets)} found"
+        doubt = f"; {search.doubt}" if search.doubt else ""
+        return f"{found}, {place}; this model looks for no lesions{doubt}"
     if search.share is not None:
         place += f" ({search.share:.0%} of the picture)"
     names = _joined(search.targets)
     if count > rejected:
-        what = "organ part" if search.is_organ else "lesion"
-        words = f"{count} {what}{'s' if count > 1 else ''} ({names})"
+        words = f"{count} lesion{'s' if count > 1 else ''} ({names})"
         words += "" if decided is None else f", {decided} decided"
         words += f" ({rejected} rejected)" if rejected else ""
         return f"{words}, {place}" + (f"; {search.doubt}" if search.doubt else "")

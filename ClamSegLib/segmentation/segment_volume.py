@@ -16,6 +16,7 @@ from ClamSegLib.imaging.volume import Array, Volume, canonical_orientation
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.organ.crop_and_normalise import Preparation, prepare
 from ClamSegLib.organ.find_organ import OrganResult
+from ClamSegLib.organ.lungs_xray import doubt_of_outline
 from ClamSegLib.segmentation.finding import Search, finding_words, organ_doubt
 from ClamSegLib.segmentation.inspection import Inspection, inspect
 from ClamSegLib.segmentation.lesions import Lesion, lesion_mask, measure_lesions
@@ -39,6 +40,7 @@ class CaseResult:
         engine: what computed, as report.json tells it.
         n_slices: slices analysed; always all of them.
         seconds: time of each stage.
+        outlined_doubt: what is wrong with the outline that an organ model gave, '' when nothing is.
     """
 
     volume: Volume
@@ -59,6 +61,7 @@ class CaseResult:
     slice_smoothing: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    outlined_doubt: str = ""
 
     def in_own_frame(self, array: Array) -> Array:
         """A canonical (slice, row, column) array in the frame of the input file."""
@@ -77,7 +80,7 @@ class CaseResult:
             analysed=self.n_slices,
             share=min(1.0, searched / (rows * columns)) if self.volume.is_picture else None,
             smallest_ml=minimum if self.volume.spacing_known else 0.0,
-            doubt=organ_doubt(self.organ, config),
+            doubt=organ_doubt(self.organ, config, self.outlined_doubt),
             is_organ=config.task == "organ",
         )
 
@@ -122,6 +125,9 @@ def segment_volume(
     with stage("lesions"):
         labels, components = lesion_mask(run.probability, threshold, turned, minimum)
         lesions = measure_lesions(labels, components, run.probability, turned, [c.name for c in config.conditions])
+    doubt = doubt_of_outline(labels > 0, config) if config.task == "organ" else ""
+    if doubt:
+        told.warning(f"Organ: {doubt}.")
     return CaseResult(
         volume=volume,
         canonical_volume=turned,
@@ -141,4 +147,5 @@ def segment_volume(
         slice_smoothing=run.slice_smoothing,
         seconds=stage.seconds,
         warnings=tuple(told.warnings),
+        outlined_doubt=doubt,
     )

@@ -198,10 +198,10 @@ class PageReader:
 
     def start_segmenting(self, *, fast: bool = True) -> None:
         """Clicks Segment, at the first level or at the model's depth."""
-        self.holds("levels", 3)  # the slider has those of the model that was chosen just now
-        self.breathe()
+        self.breathe()  # the slider has the levels of the model that was chosen just now
+        levels = self.value("levels")
         self.slide("level", "Home" if fast else "End")
-        self.holds("level", 1 if fast else 3)
+        self.holds("level", 1 if fast else levels)
         self.click("segment-button")
         self.until("() => window.trame.state.get('question') || window.trame.state.get('run_state') !== 'idle'")
         if self.value("question"):

@@ -39,6 +39,14 @@ def test_marks_are_counted_with_what_they_are_and_what_was_decided() -> None:
     )
 
 
+def test_a_model_of_an_organ_says_that_it_looks_for_no_lesions() -> None:
+    lungs = Search(("lungs",), 1, 1, share=1.0, is_organ=True)
+    assert finding_words(lungs, 1).startswith("lungs outlined, 1 of 1 slices analysed")
+    assert finding_words(lungs, 0).startswith("no lungs found, 1 of 1")
+    assert finding_words(lungs, 1).endswith("; this model looks for no lesions")
+    assert finding_words(replace(lungs, doubt="the outline is odd"), 1).endswith("no lesions; the outline is odd")
+
+
 @pytest.mark.parametrize("rejected", [0, 2])
 def test_nothing_in_a_doubtful_organ_is_no_finding(rejected: int) -> None:
     doubtful = replace(CT, doubt="the outline of the lungs is doubtful")
@@ -61,6 +69,7 @@ def test_a_poor_organ_or_one_that_was_not_found_is_a_doubt() -> None:
     assert organ_doubt(OrganResult(mask, "body", 0.3, "", True), Config) == "the lungs could not be outlined"
     Config.task = "organ"
     assert organ_doubt(OrganResult(mask, "whole", 0.1), Config) == ""
+    assert organ_doubt(OrganResult(mask, "whole", 1.0), Config, "half of it") == "the outline of the lungs is doubtful"
 
 
 def test_what_was_searched_comes_back_from_a_report() -> None:
