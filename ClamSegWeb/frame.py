@@ -18,6 +18,7 @@ from ClamSegWeb.keys_menu import keys_menu
 from ClamSegWeb.review_panel import review_panel
 from ClamSegWeb.scene_views import AXIAL, CORONAL, ORIENTATIONS, SAGITTAL, SOLID
 from ClamSegWeb.segment_panel import segment_panel
+from ClamSegWeb.shell import GONE
 from ClamSegWeb.training_panel import training_panel
 from ClamSegWorkflow.words import tr as _
 
@@ -58,6 +59,7 @@ def build_frame(page: Any) -> None:
         }
     )
     page.state.trame__title = "ClamSeg"
+    page.state.trame__template_error = GONE
     page.state.trame__favicon = None
     with VAppLayout(server) as layout:
         layout.root.theme = "dark"
@@ -200,7 +202,10 @@ def slice_overlay(enlarge: Callable[[str], None], server: Any, _view_id: str, vi
 def solid_overlay(enlarge: Callable[[str], None], _server: Any, _view_id: str, _view: Any) -> None:
     """Over the 3-D view: its name."""
     _area(SOLID)
-    html.Div("3-D", classes="view-words", style="left: 10px; top: 6px")
+    html.Div(
+        "3-D{{ solid_words ? ': ' + solid_words + ' ...' : '' }}", classes="view-words", style="left: 10px; top: 6px",
+        id="solid-words", raw_attrs=['aria-live="polite"'],
+    )  # fmt: skip
     _enlarge_button(enlarge, SOLID, "3-D")
 
 

@@ -4,8 +4,9 @@ First line out: {"event": "started", "id": null, "pid": N, "clamseg": VERSION, "
 
 Requests, one object a line on stdin:
     {"id": 1, "command": "hello"}           versions, what works, devices, models; never fails
-    {"id": 2, "command": "inspect", "input": PATH, "model": NAME_OR_DIR, "options": {"device", "organ"}}
+    {"id": 2, "command": "inspect", "input": PATH, "model": NAME_OR_DIR, "options": {"device", "organ"}, "outline": null}
         -> organ {method, quality, fell_back, problem}, warnings, slices, plane, spacing_known
+        "outline": a file.npy that takes the organ, (slice, row, column) uint8 in the frame of the input.
     {"id": 3, "command": "segment", "input": PATH, "model": NAME_OR_DIR, "output": DIR,
      "options": {of segmentation/options.py, null for the default},
      "series": null, "dicom_seg": false, "overwrite": false,
@@ -186,6 +187,9 @@ class Worker:
         _need(request, "input", "model")
         model = self._load(request["model"])
         found = self._inspection_of(request, model, _options(request), reporter)
+        if request.get("outline"):
+            _need(request, "outline")
+            _write_outline(Path(request["outline"]), found, model.config.plane)
         told = {name: getattr(found.organ, name) for name in ("method", "fell_back", "problem")}
         return {
             "organ": {**told, "quality": round(found.organ.quality, 3)},
@@ -232,6 +236,26 @@ class Worker:
             accepted=accepted,
         )
         return {"folder": str(output), "summary": result.summary(), "lesions": len(result.lesions)}
+
+
+def _write_outline(path: Path, found: Any, plane: str) -> None:
+    """The organ in the frame of the input.
+
+    Raises:
+        OutputError: not writable, disk full.
+    """
+    import numpy as np
+
+    from ClamSegLib.imaging.volume import canonical_orientation
+    from ClamSegLib.system.errors import OutputError
+
+    own = canonical_orientation(found.volume, plane).undo(found.organ.mask)
+    try:
+        np.save(path, np.ascontiguousarray(own).astype(np.uint8), allow_pickle=False)
+    except OSError as error:
+        raise OutputError(
+            f"The outline cannot be written to {path} ({error.strerror}); choose another place."
+        ) from error
 
 
 def _need(request: dict[str, Any], *names: str) -> None:
