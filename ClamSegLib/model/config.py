@@ -2,69 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from ClamSegLib.model.decoding_config import NormativeConfig, RefinementConfig, VolumeEvidenceConfig, require
+from ClamSegLib.model.decoding_config import NormativeConfig, RefinementConfig, VolumeEvidenceConfig
+from ClamSegLib.model.network_config import NetworkConfig as NetworkConfig  # noqa: PLC0414 - given on from here
+from ClamSegLib.model.network_config import require
 
 # 2: branches of a twin, which version 1 calls shells.
 FORMAT_VERSION = 2
 PLANES = ("axial", "coronal", "sagittal")
 MODALITIES = ("CT", "MR", "XR")
-NETWORKS = ("unetplusplus",)
+
+
+def names_non_commercial(licence: str) -> bool:
+    """Whether a licence says NC in its name, as those of Creative Commons do."""
+    return "NC" in re.split(r"[\s-]+", licence.upper())
 
 
 def _require_colour(colour: tuple[int, int, int]) -> None:
     require(all(0 <= value <= 255 for value in colour), f"colour {list(colour)} must be three numbers of 0 to 255.")
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """A twin of UNet++ networks (docs/explanation.md).
-
-    Attributes:
-        kind: 'unetplusplus'.
-        features: channels of the backbone per level, shallow to deep; depth = len(features) - 1.
-        kernel_sizes: odd kernel size of the convolutions per level, same length as features.
-        repeat_levels: levels whose backbone node is followed by a second block of the same map size.
-        in_channels: channels of the image.
-        classes: background and conditions, at least 2.
-        branches: networks trained together; 2 for the twin, 1 for an organ network.
-    """
-
-    features: tuple[int, ...] = (16, 32, 64, 128, 256)
-    kernel_sizes: tuple[int, ...] = (3, 3, 3, 5, 5)
-    repeat_levels: tuple[int, ...] = ()
-    in_channels: int = 1
-    classes: int = 2
-    branches: int = field(default=2, metadata={"formerly": "shells"})
-    kind: str = "unetplusplus"
-
-    def __post_init__(self) -> None:
-        depth = len(self.features) - 1
-        require(self.kind in NETWORKS, f"network kind '{self.kind}' must be one of {', '.join(NETWORKS)}.")
-        require(depth >= 1, f"features {self.features} gives no level; name at least two numbers.")
-        require(all(1 <= f <= 4096 for f in self.features), f"features {self.features} must lie in 1..4096.")
-        require(
-            len(self.kernel_sizes) == len(self.features)
-            and all(k % 2 == 1 and 1 <= k <= 15 for k in self.kernel_sizes),
-            f"kernel_sizes {self.kernel_sizes} must be {len(self.features)} odd numbers up to 15, one per level.",
-        )
-        repeats = self.repeat_levels
-        require(all(0 <= i <= depth for i in repeats), f"repeat_levels {repeats} must lie in 0..{depth}.")
-        require(2 <= self.classes <= 64, f"classes {self.classes} must be 2 to 64: background and conditions.")
-        require(
-            self.branches in (1, 2) and self.in_channels >= 1, "branches must be 1 or 2 and in_channels at least 1."
-        )
-
-    @property
-    def depth(self) -> int:
-        """How often the image is halved."""
-        return len(self.features) - 1
-
-    @property
-    def heads(self) -> int:
-        """Number of heads; they are levels 1..heads, as many as the UNet++ is deep."""
-        return self.depth
 
 
 @dataclass(frozen=True)
@@ -95,7 +53,8 @@ class OrganConfig:
     """How the organ is found and cropped.
 
     Attributes:
-        method: 'lungs_ct', 'brain_mr', 'brain_ct', 'body', 'whole', or 'model:NAME' (an organ model by its name).
+        method: 'lungs_ct', 'brain_mr', 'strip_skull' (a brain whose skull is still there), 'brain_ct', 'body', 'whole', or
+            'model:NAME' (an organ model by its name).
         name: what the organ is called in reports and segments.
         margin_mm: margin around the organ's box where spacing is known.
         margin_fraction: margin as a share of the box's side where it is not.
@@ -115,7 +74,7 @@ class OrganConfig:
     symmetric: bool = True
 
     def __post_init__(self) -> None:
-        known = ("lungs_ct", "brain_mr", "brain_ct", "body", "whole")
+        known = ("lungs_ct", "brain_mr", "strip_skull", "brain_ct", "body", "whole")
         require(
             self.method in known or self.method.startswith("model:"),
             f"organ method '{self.method}' must be one of {', '.join(known)} or model:NAME.",
@@ -182,7 +141,9 @@ class ModelConfig:
         slice_smoothing: evidence is averaged over neighbouring slices (decoding/slice_smoothing.py), because held-out
             image labels said that it helps.
         default_level: the level that runs where none is asked for: the shallowest whose outlines hold; None: the deepest.
-        licence: of the model.
+        licence: of the model, named as SPDX does, e.g. 'CC-BY-NC-SA-4.0'.
+        licence_file: file beside the weights that holds the licence's text; '' for licence.md, where there is one.
+        non_commercial: the licence forbids commercial use, which whoever uses the model confirms once.
         weights_sha256: of weights.safetensors; written by the training.
         format_version: of the model folder; written by the training.
     """
@@ -209,6 +170,8 @@ class ModelConfig:
     slice_smoothing: bool = field(default=False, metadata={"formerly": "neighbours"})
     default_level: int | None = None
     licence: str = ""
+    licence_file: str = ""
+    non_commercial: bool = False
     display_name: str = ""
     weights_sha256: str = ""
     format_version: int = FORMAT_VERSION
@@ -233,6 +196,11 @@ class ModelConfig:
         require(
             self.default_level is None or 1 <= self.default_level <= self.network.heads,
             f"default_level {self.default_level} must be null or 1 to {self.network.heads}.",
+        )
+        require(bool(self.licence) or not self.non_commercial, "a non_commercial model must name its licence.")
+        require(
+            Path(self.licence_file).name == self.licence_file,
+            f"licence_file '{self.licence_file}' must be the name of a file beside the weights, without a folder.",
         )
         require(0 < self.threshold < 1, f"threshold {self.threshold} must lie between 0 and 1.")
         require(self.minimum_volume_ml >= 0, f"minimum_volume_ml {self.minimum_volume_ml} must be at least 0.")
@@ -283,6 +251,11 @@ class ModelConfig:
             f"its head_weights are {list(weights)}. Choose a deeper level.",
         )
         return level
+
+    @property
+    def is_non_commercial(self) -> bool:
+        """Whether commercial use is forbidden, by the flag or by the NC in the licence's name."""
+        return self.non_commercial or names_non_commercial(self.licence)
 
     @property
     def shown_name(self) -> str:

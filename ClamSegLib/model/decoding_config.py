@@ -4,17 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ClamSegLib.system.errors import InputError
-
-
-def require(condition: bool, message: str) -> None:
-    """Refuses a configuration.
-
-    Raises:
-        InputError: with this message, where the condition does not hold.
-    """
-    if not condition:
-        raise InputError(message)
+from ClamSegLib.model.network_config import require
 
 
 @dataclass(frozen=True)
