@@ -50,6 +50,7 @@ def choose_model(reader: PageReader, name: str) -> None:
     """Takes a model from the list, where it stands under its display name."""
     if reader.value("model") != name:
         titles = {entry["value"]: entry["title"] for entry in reader.value("models")}
+        reader.reach("#model")
         reader.tab.locator(".v-select:has(#model)").click()
         reader.tab.locator(".v-overlay--active .v-list-item", has_text=titles[name]).click()
         reader.holds("model", name)
@@ -61,6 +62,7 @@ def is_running(reader: PageReader) -> None:
 
 
 def test_a_double_click_on_segment_starts_and_does_not_cancel(whole: PageReader) -> None:
+    whole.reach("#segment-button")
     whole.tab.locator("#segment-button").dblclick()
     whole.says("segment-button", "Cancel")
     is_running(whole)
