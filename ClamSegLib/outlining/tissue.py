@@ -12,6 +12,7 @@ from ClamSegLib.model.normative_map import centre_and_spread
 
 Index = tuple[int, int, int]  # slice, row, column
 _MOST_VALUES = 1_000_000  # so many settle a median to far below the spread
+_MOST_LOOKED_AT = 16_000_000
 _LIKELY = 128  # of 255: what the model takes for lesion
 _FEWEST_LIKELY = 50
 LOWEST_HEIGHT = 0.5  # in spreads: less tells no lesion from the noise of normal tissue
@@ -59,11 +60,14 @@ def tissue_of(
     """
     if organ is not None and not organ.any():
         organ = None
-    values = np.asarray(array).ravel() if organ is None else array[organ]
+    # In large scans only every so many-th voxel of a row is looked at: medians do not move by it.
+    thin = (..., slice(None, None, max(1, array.size // _MOST_LOOKED_AT)))
+    few = array[thin]
+    values = few.ravel() if organ is None or not organ[thin].any() else few[organ[thin]]
     centre, spread = centre_and_spread(values[:: max(1, values.size // _MOST_VALUES)].astype(np.float32))
     height = None
     if probability is not None:
-        likely = array[probability >= _LIKELY]
+        likely = few[probability[thin] >= _LIKELY]
         if likely.size >= _FEWEST_LIKELY:
             height = (float(np.median(likely[:: max(1, likely.size // _MOST_VALUES)])) - centre) / spread
     return Tissue(array, spacing_mm or (1.0, 1.0, 1.0), organ, centre, spread, height)
