@@ -289,3 +289,44 @@ def test_the_most_doubtful_undecided_lesion_comes_first_then_the_next_and_decide
     assert by_doubt(rows) == [2, 3, 1]
     assert [next_by_doubt(rows, after) for after in (None, 4, 2, 3, 1)] == [2, 2, 3, 1, 2]
     assert next_by_doubt([rows[3]], None) is None
+
+
+def test_in_the_window_a_click_in_the_red_view_is_kept_by_the_button_and_shown_in_the_table(window: Any) -> None:
+    import slicer
+
+    window.worker.probability_of = found
+    volume = head(window.scene, "plain")
+    window.choose("volumeSelector", "head")
+    window.click("applyButton")
+    while window.panel.segment.run.job.is_busy:
+        asked = len(window.worker.requests)
+        window.worker.answer()
+        window.wait_until(lambda: len(window.worker.requests) > asked or not window.panel.segment.run.job.is_busy)  # noqa: B023
+    before = len(window.cells("lesionTable"))
+    assert not window.ui.keepButton.enabled
+    window.click("clickButton")
+    widget = slicer.app.layoutManager().sliceWidget("Red")
+    node, interactor = widget.mrmlSliceNode(), widget.sliceView().interactor()
+    node.SetDimensions(400, 400, 1)
+    node.SetFieldOfView(200, 200, 1)
+    place = to_world(volume, MIDDLE)
+    node.SetOrientationToAxial()
+    node.JumpSliceByCentering(*place)
+    from_ras = node.GetXYToRAS().__class__()
+    from_ras.DeepCopy(node.GetXYToRAS())
+    from_ras.Invert()
+    x, y = (round(value) for value in from_ras.MultiplyPoint((*place, 1.0))[:2])
+    for event in ("LeftButtonPressEvent", "LeftButtonReleaseEvent"):
+        interactor.SetEventInformation(x, y, 0, 0)
+        interactor.InvokeEvent(event)
+    assert "Proposed" in window.ui.clickLabel.text
+    window.click("widerButton")
+    window.click("keepButton")
+    cells = window.cells("lesionTable")
+    assert len(cells) == before + 1
+    assert cells[-1][-1] == "+ added"
+    assert window.ui.clickButton.checked, "the next missed lesion is one click away"
+    window.click("clickButton")
+    assert not window.ui.clickLabel.visible
+    window.click("undoButton")
+    assert len(window.cells("lesionTable")) == before
