@@ -69,7 +69,7 @@ def test_without_sample_data_or_without_resources_nothing_fails(
     assert register() == 0
 
 
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", range(4))
 def test_the_name_of_a_sample_leads_to_its_model(index: int, scene: Any) -> None:
     from slicer_stand_in.sample_volumes import add_sample
 

@@ -17,7 +17,8 @@ def server(serve: Callable[..., PageServer]) -> PageServer:
 @pytest.mark.parametrize(
     ("name", "title", "views", "marks_lesions"),
     [
-        ("ct-chest", "Chest CT", (*SLICES, SOLID), False),
+        ("ct-chest", "Chest CT", (*SLICES, SOLID), True),
+        ("ct-head", "Head CT", ("Red",), True),
         ("xray-chest", "Chest X-ray", ("Red",), False),
         ("mr-flair-brain", "Brain FLAIR MRI", (*SLICES, SOLID), True),
     ],
