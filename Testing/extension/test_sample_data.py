@@ -24,10 +24,11 @@ def slicer_samples(monkeypatch: pytest.MonkeyPatch) -> SampleDataModule:
 def test_every_sample_is_registered_from_a_file_with_its_checksum_and_a_thumbnail(
     slicer_samples: SampleDataModule,
 ) -> None:
-    assert register() == 3
+    assert register() == 4
     sources = slicer_samples.sources["ClamSeg"]
     assert {source["sampleName"] for source in sources} == {
         "ClamSeg Chest CT",
+        "ClamSeg Head CT",
         "ClamSeg Chest X-ray",
         "ClamSeg Brain FLAIR MRI",
     }
@@ -44,7 +45,7 @@ def test_every_sample_is_registered_from_a_file_with_its_checksum_and_a_thumbnai
 def test_a_second_registration_adds_nothing(slicer_samples: SampleDataModule) -> None:
     register()
     register()
-    assert len(slicer_samples.sources["ClamSeg"]) == 3
+    assert len(slicer_samples.sources["ClamSeg"]) == 4
 
 
 def test_a_path_with_spaces_and_letters_of_other_scripts_comes_back_from_the_address(tmp_path: Path) -> None:
