@@ -1,4 +1,4 @@
-"""The cut and the calibration of a network taught by the normative map, without masks: what image labels and targets say.
+"""The cut and the calibration of a network that sees the normative map: what image labels and targets say, without masks.
 
 The mean log odds of heads and branches become a probability, sigmoid(scale * (log odds - shift)). The shift is the cut at
 which diseased slices are marked on as much area as their targets mark; the scale is the one whose probabilities fit the
@@ -111,6 +111,8 @@ def with_calibration(learner: Learner, twin: TwinUNet, config: ModelConfig) -> M
     """The configuration with calibration and threshold, and with slice smoothing and the evidence of the whole volume
     where held-out image labels do not speak against them.
 
+    What is taught decides: targets of the normative map, a reader's outlines, or with supervision 'masks' the lesion masks.
+
     Args:
         learner: its training and held-out slices are used; too many for memory: every second (third, ...) stack.
         twin: in evaluation mode, on the learner's device.
@@ -133,7 +135,9 @@ def with_calibration(learner: Learner, twin: TwinUNet, config: ModelConfig) -> M
     together = _smoothed(odds, judged.stack)
     smooths = bool((_auc_gain(odds, together, judged) or 0) > 0)
     odds = together if smooths else odds
-    config = replace(config, calibration=_fitted(odds, judged), slice_smoothing=smooths, refinement=None)
+    config = replace(
+        config, calibration=_fitted(odds, judged), odds_normal=(), slice_smoothing=smooths, refinement=None
+    )
     probability = _sigmoid_of(odds, config.calibration)
     if setup.training.volume_evidence and config.normative is not None and config.normative.nodes > 1:
         weighed = VolumeEvidenceConfig()
@@ -142,6 +146,8 @@ def with_calibration(learner: Learner, twin: TwinUNet, config: ModelConfig) -> M
             weighed = replace(weighed, calibration=_fitted(f, judged))
             config = replace(config, volume_evidence=weighed)
             probability = _sigmoid_of(f, weighed.calibration)
+    if setup.training.supervision == "masks":
+        return config
     corrected = np.flatnonzero(source.use_mask[places] & (judged.label > 0) & ~judged.held_out)
     maps = ((probability(int(k)).max(axis=0), judged.organs[k][1] > 0.5, judged.organs[k][0]) for k in corrected)
     return replace(config, threshold=threshold_of(maps, config.threshold))

@@ -102,7 +102,7 @@ def check_normal_slices(crops: CropSet, trained: Numbers) -> str:
     if normal.sum() < FEWEST_NORMAL_SLICES or patients < FEWEST_NORMAL_PATIENTS:
         raise InputError(
             f"What is normal cannot be learned from {int(normal.sum())} normal slice(s) of {patients} patient(s); at least "
-            f"{FEWEST_NORMAL_SLICES} of {FEWEST_NORMAL_PATIENTS} patients are needed. Add normal slices, or use --objective clam."
+            f"{FEWEST_NORMAL_SLICES} of {FEWEST_NORMAL_PATIENTS} patients are needed. Add normal slices, or use --objective paper."
         )
     sorted_heights = np.sort(height[normal])
     low = np.searchsorted(sorted_heights, height[~normal] - _NEAR)
@@ -115,7 +115,7 @@ def check_normal_slices(crops: CropSet, trained: Numbers) -> str:
         f"missing at {where.min():.0%} to {where.max():.0%} of the organ's height from the first slice"
     )
     if lonely.mean() > 0.5:
-        raise InputError(f"{words}. Add normal slices there, or use --objective clam.")
+        raise InputError(f"{words}. Add normal slices there, or use --objective paper.")
     return words
 
 

@@ -86,6 +86,8 @@ def test_the_model_folder_holds_the_map_and_is_refused_without_it(model, tmp_pat
     config = load_model(model).config
     assert config.network.in_channels == 3
     assert len(config.calibration) == 1
+    assert config.volume_evidence is not None
+    assert len(config.volume_evidence.calibration) == 1
     assert config.odds_normal == ()
     assert (model / "normative.safetensors").stat().st_size < 1_000_000
     copied = Path(shutil.copytree(model, tmp_path / "copy"))
@@ -259,3 +261,13 @@ def test_windowed_ct_reaches_the_network_in_spreads_of_its_organ(standardised):
     else:
         assert middles[0] < -0.3 < 0.3 < middles[2], "the heights of the whole volume stay apart"
     assert list(preparation.heights) == [0, 0.5, 1]
+
+
+def test_a_network_taught_with_masks_sees_the_map_too_and_is_cut_by_their_area(phantoms, tmp_path):
+    output = tmp_path / "masks"
+    assert train(phantoms, output, "--supervision", "masks", "--steps", "40", *SMALL) == 0
+    config = load_model(output).config
+    assert config.network.in_channels == 3
+    assert len(config.calibration) == 1
+    assert config.volume_evidence is not None
+    assert config.threshold == 0.5
