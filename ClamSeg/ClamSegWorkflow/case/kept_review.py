@@ -53,9 +53,9 @@ class Snapshot:
         from ClamSegLib.system.atomic_output import whole_file
 
         text = np.frombuffer(json.dumps(self.words).encode("utf-8"), np.uint8)
-        everything: dict[str, Any] = {_WORDS: text, **self.arrays}
         with whole_file(path) as part, part.open("wb") as file:
-            np.savez_compressed(file, **everything)
+            named: dict[str, Any] = {_WORDS: text, **self.arrays}
+            np.savez_compressed(file, **named)
 
 
 def snapshot_of_maps(result: Result) -> Snapshot:
