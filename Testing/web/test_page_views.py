@@ -48,6 +48,21 @@ def test_a_view_is_enlarged_by_a_double_click_tells_slice_and_value_and_measures
     assert narrow == pytest.approx(0.75 * wide, rel=0.01)
 
 
+def test_the_browsers_console_stays_clean_and_no_letter_of_a_side_lies_on_a_slider(reader: PageReader) -> None:
+    reader.shows("brain")
+    errors: list[str] = []
+    reader.tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    reader.tab.reload()
+    reader.has_pictures()
+    assert errors == []
+    for view in ("Red", "Green", "Yellow"):
+        slider = reader.tab.locator(f".v-slider:has(#slices-{view})").bounding_box()
+        letters = reader.tab.locator(f"div:has(> #view-{view}) .side-letter")
+        assert letters.count() == 4
+        for box in (each.bounding_box() for each in letters.all()):
+            assert box["y"] + box["height"] <= slider["y"] + 12, "the slider's line runs 16 px below its upper edge"
+
+
 def test_after_a_run_the_steps_before_it_fold_and_every_decision_is_a_key_in_sight(reader: PageReader) -> None:
     reader.shows("brain")
     reader.start_segmenting(fast=False)
