@@ -45,6 +45,7 @@ html { overflow: hidden; }
 :focus-visible { outline: 2px solid #90caf9; outline-offset: 1px; }
 .lesion-table tr.chosen { background: #14507a; }
 .lesion-table tr.rejected { opacity: .55; text-decoration: line-through; }
+.crossed * { cursor: crosshair !important; }
 .sort-button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; white-space: nowrap; }
 .step-button { flex: 1 1 0; min-width: 0; } .step-button .v-btn__content { min-width: 0; overflow: hidden; }
 .step-words { overflow: hidden; text-overflow: ellipsis; }
@@ -98,7 +99,10 @@ def build_frame(page: Any) -> None:
                         html.Div(
                             "{{ line }}", v_for="(line, k) in log_lines", key="k", classes="text-caption", style="white-space: pre-line",
                         )  # fmt: skip
-        with v3.VMain(style="height: 100vh"), html.Div(style="height: 100%; display: flex", id="views"):
+        with (
+            v3.VMain(style="height: 100vh"),
+            html.Div(style="height: 100%; display: flex", id="views", classes=("clicking ? 'crossed' : ''",)),
+        ):
             page.views.layouts.initialize_layout_grid(layout)
 
 

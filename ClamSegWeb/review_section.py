@@ -6,6 +6,7 @@ from typing import Any
 
 import vtk
 
+from ClamSegWeb.click_tool import ClickTool
 from ClamSegWeb.drawing import Drawing
 from ClamSegWeb.lesion_table import LesionTable
 from ClamSegWeb.solid_view import SolidView
@@ -35,6 +36,7 @@ class ReviewSection:
         self._drawing = Drawing(page)
         self._solid = SolidView(page)
         self.table = LesionTable(page.state)
+        self.clicks = ClickTool(page, self)
         self._state.update(
             {
                 "has_result": False, "has_lesions": False, "summary": "", "certificate": "", "result_warnings": [],
@@ -52,6 +54,7 @@ class ReviewSection:
     def show(self, result: Any) -> None:
         """The result of the scan that is shown now, or none."""
         self.stop_drawing()
+        self.clicks.stop()
         self._let_go()
         show_overlay(self._page.views.scene, None)
         if self.result is not None and self.result is not result and self.result.is_alive():
@@ -211,6 +214,15 @@ class ReviewSection:
         if decision is not Decision.UNDECIDED and following is not None:
             self.jump(following)
 
+    def chosen(self) -> int | None:
+        """The chosen lesion; the reader is told where there is none."""
+        return self._chosen()
+
+    def stop_measuring(self) -> None:
+        """A line that was begun is given up: one tool at a time takes the clicks."""
+        if self._state.measuring:
+            self._page.distances.toggle()
+
     def _chosen(self) -> int | None:
         if self.result is None or self.result.lesions is None:
             return None
@@ -273,6 +285,7 @@ class ReviewSection:
         self._draw_on(segment_id, _("a new lesion"))
 
     def _draw_on(self, segment_id: str, words: str) -> None:
+        self.clicks.stop()
         if self._state.hidden:
             self.toggle_hidden()
         self._drawing.begin(self.result.segmentation, self.result.volume, segment_id)

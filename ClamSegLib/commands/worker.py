@@ -90,14 +90,15 @@ class Worker:
 
     def run(self) -> int:
         """Exit code 0 when told to end."""
+        from ClamSegLib.imaging.reader_process import reading_apart
+
         started = {"event": "started", "id": None, "pid": os.getpid(), "clamseg": __version__, "protocol": PROTOCOL}
         self._answers.write(json.dumps(started) + "\n")
         self._answers.flush()
-        for line in self._requests:
-            if not line.strip():
-                continue
-            if not self._answer(line):
-                break
+        with reading_apart():
+            for line in self._requests:
+                if line.strip() and not self._answer(line):
+                    break
         return 0
 
     def _answer(self, line: str) -> bool:
@@ -163,7 +164,7 @@ class Worker:
 
     def _inspection_of(self, request: dict[str, Any], model: Any, options: SegmentOptions, reporter: Reporter) -> Any:
         """The volume with its organ, inspected again only where file, model, device or organ request changed."""
-        from ClamSegLib.imaging.read_write import read_volume
+        from ClamSegLib.imaging.reader_process import read_volume
         from ClamSegLib.segmentation.inspection import inspect
 
         path = Path(request["input"])
@@ -284,7 +285,7 @@ def _hello() -> dict[str, Any]:
 def _dicom_seg(request: dict[str, Any]) -> dict[str, Any]:
     """DICOM SEG from a (corrected) segmentation file and the series it was drawn on."""
     from ClamSegLib.imaging.dicom_seg import write_dicom_seg
-    from ClamSegLib.imaging.read_write import read_volume
+    from ClamSegLib.imaging.reader_process import read_volume
     from ClamSegLib.imaging.seg_nrrd import read_segmentation
     from ClamSegLib.system.atomic_output import whole_file
 
@@ -300,7 +301,7 @@ def _read(request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
     """A scan as an array in a folder of its own, and where it lies."""
     import numpy as np
 
-    from ClamSegLib.imaging.read_write import read_volume
+    from ClamSegLib.imaging.reader_process import read_volume
     from ClamSegLib.system.atomic_output import whole_file
 
     _need(request, "input", "output")

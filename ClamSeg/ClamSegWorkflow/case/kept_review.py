@@ -54,7 +54,8 @@ class Snapshot:
 
         text = np.frombuffer(json.dumps(self.words).encode("utf-8"), np.uint8)
         with whole_file(path) as part, part.open("wb") as file:
-            np.savez_compressed(file, **{_WORDS: text, **self.arrays})
+            named: dict[str, Any] = {_WORDS: text, **self.arrays}
+            np.savez_compressed(file, **named)
 
 
 def snapshot_of_maps(result: Result) -> Snapshot:

@@ -162,6 +162,7 @@ def table_rows(result: Any) -> list[LesionRow]:
 
 def _write_table(result: Any, path: Path) -> None:
     from ClamSegLib.segmentation.lesions import slice_columns
+    from ClamSegLib.system.words import in_cell
 
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ matrix_of(result.volume)
     is_picture = result.lesions is not None and result.lesions.is_picture
@@ -176,7 +177,7 @@ def _write_table(result: Any, path: Path) -> None:
             centre = ["", "", ""] if is_picture else [f"{v:.2f}" for v in (lps @ [*row.centre_ijk, 1.0])[:3]]
             writer.writerow(
                 [
-                    row.number, row.condition, row.decision.value,
+                    row.number, in_cell(row.condition), row.decision.value,
                     *slice_columns(row.first_slice, row.last_slice).values(), row.n_slices,
                     text(row.volume_ml, 3), row.area_px, text(row.longest_diameter_mm, 1),
                     text(row.mean_probability, 3), text(row.mean_doubt, 3), *centre,

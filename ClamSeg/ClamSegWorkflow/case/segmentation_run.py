@@ -26,7 +26,7 @@ from ClamSegWorkflow.case.run_state import Job, State
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.geometry import GeometryRecord, matrix_of, record_geometry
 from ClamSegWorkflow.scene.regions import mask_of_roi, mask_of_segment
-from ClamSegWorkflow.scene.scan_facts import reading_of
+from ClamSegWorkflow.scene.scan_facts import keep_reading, reading_of
 from ClamSegWorkflow.scene.volume_facts import facts_of
 from ClamSegWorkflow.scene.volumes import problem_of_volume, voxels_of, write_in_steps, write_picture
 from ClamSegWorkflow.words import tr as _
@@ -119,7 +119,10 @@ class SegmentationRun:
             raise SceneError(problem)
         doubts = mismatches(self._options.config, facts_of(self._scene, volume), matrix_of(volume))
         folder = Path(tempfile.mkdtemp(prefix="clamseg-"))
-        is_picture = self._options.config["modality"] == "XR" or reading_of(volume).is_picture
+        reading = reading_of(volume)
+        if not reading.spacing_known:
+            keep_reading(volume, reading)  # a saved scene puts the volume into a file of another kind
+        is_picture = self._options.config["modality"] == "XR" or reading.is_picture
         path = folder / ("input.tif" if is_picture else "input.nrrd")
         case = _Case(volume, record_geometry(volume), folder, volume.GetName(), path, doubts=doubts)
         self._case = case

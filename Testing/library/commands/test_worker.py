@@ -350,7 +350,7 @@ def test_a_half_installed_torch_is_told_and_never_a_traceback(tmp_path, model, c
         assert told["torch"] is None
         assert words in told["problems"][0]
         assert "Repair" in told["problems"][0]
-        assert {entry["name"] for entry in told["models"]} >= {"ct-infection"}
+        assert {entry["name"] for entry in told["models"]} >= {"ct-lung-lesion"}
         request = {"input": str(scan(tmp_path)), "model": str(model), "output": str(tmp_path / "out")}
         error = worker.ask({"id": 2, "command": "segment", **request})[-1]
         assert (error["event"], error["code"]) == ("error", 2)
