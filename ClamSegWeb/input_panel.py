@@ -77,11 +77,14 @@ def input_panel(page: Any) -> None:
 
 def _own_files(section: Any) -> None:
     html.Div(_("From this computer: NIfTI, NRRD, MetaImage, DICOM, PNG, JPEG or TIFF"), classes="text-caption")
-    html.Input(type="file", multiple=True, classes="clamseg-upload text-caption mb-1", id="upload-files")
+    html.Input(
+        type="file", multiple=True, classes="clamseg-upload text-caption mb-1", id="upload-files",
+        raw_attrs=[f'aria-label="{_("Files from this computer")}"'],
+    )  # fmt: skip
     html.Div(_("A folder with a DICOM series"), classes="text-caption")
     html.Input(
         type="file", classes="clamseg-upload text-caption mb-2", id="upload-folder",
-        raw_attrs=["webkitdirectory"],
+        raw_attrs=["webkitdirectory", f'aria-label="{_("A folder from this computer")}"'],
     )  # fmt: skip
     with html.Div(v_if=("has_roots",)):
         with html.Div(classes="d-flex align-center"):
@@ -103,7 +106,8 @@ def _own_files(section: Any) -> None:
         with html.Div(style="max-height: 180px; overflow: auto; border: 1px solid #444", id="folder-list"):
             with html.Div(
                 v_for="(entry, index) in folder_entries", key="index", click=(section.open_entry, "[index]"),
-                raw_attrs=['tabindex="0" role="button"'], __events=[("enter", "keydown.enter")], enter=(section.open_entry, "[index]"),
+                raw_attrs=['tabindex="0" role="button"'], enter=(section.open_entry, "[index]"),
+                __events=[("enter", "keydown.enter"), ("space", "keydown.space.prevent")], space=(section.open_entry, "[index]"),
                 classes="px-2 text-body-2 folder-entry", style="cursor: pointer; white-space: nowrap",
             ):  # fmt: skip
                 v3.VIcon(
