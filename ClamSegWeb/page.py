@@ -12,6 +12,7 @@ from ClamSegWeb.distance import Distances
 from ClamSegWeb.export_section import ExportSection
 from ClamSegWeb.frame import FIRST_STEPS, REVIEW, build_frame, slice_overlay, solid_overlay
 from ClamSegWeb.input_section import InputSection
+from ClamSegWeb.kept_reviews import KeptReviews
 from ClamSegWeb.review_section import ReviewSection
 from ClamSegWeb.roots import Roots
 from ClamSegWeb.scene_views import SceneViews
@@ -19,6 +20,7 @@ from ClamSegWeb.segment_section import SegmentSection
 from ClamSegWeb.training_section import TrainingSection
 from ClamSegWeb.view_words import ViewWords
 from ClamSegWeb.worker_process import AsyncWorkerProcess
+from ClamSegWorkflow.case import licence_words
 from ClamSegWorkflow.words import tr as _
 
 _LOG_LINES = 200
@@ -31,13 +33,16 @@ class Page:
         server: trame's.
         roots: folders that may be opened.
         corrections: folder for saved corrections.
+        folder: of this page, for what goes with it.
+        left: folders of earlier pages with reviews in them.
 
     Attributes:
         state: what the browsers show.
         views, worker: the scene and the process behind it.
+        kept: reviews on disk, for a page that is killed.
     """
 
-    def __init__(self, server: Any, roots: Roots, corrections: Path) -> None:
+    def __init__(self, server: Any, roots: Roots, corrections: Path, folder: Path, left: list[Path]) -> None:
         self.server, self.roots, self.corrections = server, roots, corrections
         self.state = server.state
         self.state.update(
@@ -54,6 +59,7 @@ class Page:
         self.training = TrainingSection(self)
         self.words = ViewWords(self)
         self.distances = Distances(self)
+        self.kept = KeptReviews(self, folder, left)
         build_frame(self)
         server.controller.on_client_connected.add(self.views.draw)
 
@@ -129,6 +135,29 @@ class Page:
         self.answer(False)
         self._on_answer = on_answer
         self.state.question = {"title": title, "lines": text.split("\n"), "yes": yes or _("Continue")}
+
+    def with_licence(self, entry: dict[str, Any] | None, go_on: Callable[[], None]) -> None:
+        """Goes on where a model or sample may be used; one for non-commercial use only is asked about, once for all."""
+        question = licence_words.question(entry)
+        if entry is None or not question:
+            go_on()
+            return
+
+        def answered(yes: bool) -> None:
+            if yes and self._keeps_yes(entry):
+                go_on()
+
+        self.ask(licence_words.title(), question, answered, _("I use it non-commercially"))
+
+    def _keeps_yes(self, entry: dict[str, Any]) -> bool:
+        from ClamSegLib.system.errors import ClamSegError
+
+        try:
+            licence_words.keep_yes(entry, "page")
+        except ClamSegError as error:  # the folder of the settings cannot be written
+            self.failed(str(error))
+            return False
+        return True
 
     def answer(self, yes: bool) -> None:
         """The reader's answer."""

@@ -20,7 +20,8 @@ from ClamSegLib import __version__
 from ClamSegLib.datasets.rows import LabelledFolder
 from ClamSegLib.evaluation.evaluate import EvaluationOptions, evaluate
 from ClamSegLib.experiments.study_file import CHOICE, Study, StudyRow, with_choice
-from ClamSegLib.experiments.study_patients import with_corrections, with_groups
+from ClamSegLib.experiments.study_patients import with_corrections, with_groups, with_left_out
+from ClamSegLib.experiments.study_refit import refitted_model
 from ClamSegLib.experiments.study_table import write_tables
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.config_json import from_json
@@ -122,16 +123,24 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
     started = time.monotonic()
     model = _trained_model(request, trained, folder, reporter, anew=anew and not row.of)
     trained_s = time.monotonic() - started
+    if row.refit:
+        initial = _start_of(request, trained, reporter)
+        output = request.output / RUNS / row.name
+        model = refitted_model(model, initial, folder, output, request.device, reporter)
     if row.head_weights:
         model = replace(model, config=replace(model.config, head_weights=row.head_weights))
     if not row.refined:
         model = replace(model, config=replace(model.config, refinement=None))
+    if not row.volume_evidence:
+        model = replace(model, config=replace(model.config, volume_evidence=None))
+    # What asks the whole volume does so as the model says; else slice by slice, so that rows can be compared.
+    smooths = row.slice_smoothing or (None if model.config.volume_evidence else False)
     options = EvaluationOptions(
         row.eval_split,
         row.baselines,
         str(request.device),
         row.level or model.config.network.heads,
-        slice_smoothing=row.slice_smoothing,
+        slice_smoothing=smooths,
     )
     judged = request.output / RUNS / trained.name / f"judged-{row.name}"
     metrics = evaluate(folder, [model], options, judged, reporter, overwrite=True)
@@ -164,6 +173,8 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
     finished |= told if trained.train_group or trained.start or trained.corrected else {}
     finished |= {"tuned_eta": run["training"]["eta"]} if trained.tune_eta else {}
     finished |= {"slice_smoothing": True} if row.slice_smoothing else {}
+    finished |= {"volume_evidence": True} if model.config.volume_evidence else {}
+    finished |= {"refit": True} if row.refit else {}
     with whole_file(request.output / ROWS / f"{row.name}.json") as path:
         path.write_text(json.dumps(finished, indent=1) + "\n", encoding="utf-8")
 
@@ -171,7 +182,9 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
 def _folder_of(request: StudyRequest, trained: StudyRow) -> LabelledFolder:
     """The data as the row's training may see them, and with the splits that it is judged on."""
     study, folder = request.study, request.folder
-    if study.groups:
+    if trained.left_out:
+        folder = with_left_out(folder, trained.left_out)
+    elif study.groups:
         folder = with_groups(folder, study.groups, trained.train_group, study.choice_seed)
     elif trained.eval_split == CHOICE:
         folder = with_choice(folder, study.choice_patients, study.choice_seed)

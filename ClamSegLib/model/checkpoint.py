@@ -16,6 +16,7 @@ import torch
 
 from ClamSegLib.model.config import FORMAT_VERSION, ModelConfig
 from ClamSegLib.model.config_json import to_json
+from ClamSegLib.model.licence import LICENCE_TEXT, require_model
 from ClamSegLib.model.model_folder import (
     CARD,
     CONFIG,
@@ -75,11 +76,13 @@ def load_model(folder: Path) -> LoadedModel:
 
     Raises:
         InputError: anything missing, damaged, of a newer format, or not what the configuration says.
+        LicenceError: it is for non-commercial use only, which nobody has confirmed yet.
     """
     from safetensors.torch import load_file
 
     folder = Path(folder)
     config, warnings = read_config_and_warnings(folder)
+    require_model(config)
     path = _intact(folder, WEIGHTS, config.weights_sha256)
     twin = _empty_network(path, config)
     state = load_file(path)
@@ -129,6 +132,7 @@ def save_model(
     run: dict[str, Any],
     half: bool = True,
     normative: NormativeMap | None = None,
+    licence: str | None = None,
 ) -> ModelConfig:
     """Writes a model folder, each file whole, config.json last so that a killed save leaves no false model.
 
@@ -139,6 +143,7 @@ def save_model(
         run: versions, seed, command, hashes; written as run.json.
         half: store float16.
         normative: the map of normal tissue, for configurations with `normative`.
+        licence: text of the licence, written beside the weights.
 
     Returns:
         The configuration as written, with the hash of the weights.
@@ -157,6 +162,10 @@ def save_model(
     if normative is not None and config.normative is not None:
         normative.save(folder / NORMATIVE)
         config = replace(config, normative=replace(config.normative, sha256=sha256_of(folder / NORMATIVE)))
+    if licence is not None:
+        config = replace(config, licence_file=config.licence_file or LICENCE_TEXT)
+        with whole_file(folder / config.licence_file) as path:
+            path.write_text(licence, encoding="utf-8")
     with whole_file(folder / CARD) as path:
         path.write_text(card, encoding="utf-8")
     with whole_file(folder / RUN) as path:

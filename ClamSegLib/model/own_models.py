@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from ClamSegLib.model.model_folder import CARD, CONFIG, RUN, WEIGHTS, read_config, sha256_of
+from ClamSegLib.model.licence import LICENCE_TEXT
+from ClamSegLib.model.model_folder import CARD, CONFIG, NORMATIVE, RUN, WEIGHTS, read_config, sha256_of
 from ClamSegLib.system.atomic_output import whole_folder
 from ClamSegLib.system.errors import InputError, OutputError
 from ClamSegLib.system.paths import user_models_folder
 from ClamSegLib.system.process import running_training
 
-MODEL_FILES = (CONFIG, WEIGHTS, CARD, RUN)
+MODEL_FILES = (CONFIG, WEIGHTS, NORMATIVE, CARD, RUN)
 
 
 def check_model_files(folder: Path) -> None:
@@ -32,7 +33,7 @@ def check_model_files(folder: Path) -> None:
 
 
 def import_model(source: Path, name: str | None = None, *, overwrite: bool = False) -> Path:
-    """Copies a model into the user's folder: its four files and nothing else; returns its new folder.
+    """Copies a model into the user's folder: its own files and nothing else; returns its new folder.
 
     Args:
         source: model folder.
@@ -50,7 +51,7 @@ def import_model(source: Path, name: str | None = None, *, overwrite: bool = Fal
     if target.exists() and not overwrite:
         raise InputError(f"A model named '{target.name}' is among your models already; remove or rename one of them.")
     with whole_folder(target, overwrite=overwrite) as part:
-        for file in MODEL_FILES:
+        for file in (*MODEL_FILES, read_config(source).licence_file or LICENCE_TEXT):
             if (source / file).is_file():
                 shutil.copyfile(source / file, part / file)
     return target

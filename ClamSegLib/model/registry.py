@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.system.paths import resources_folder, user_models_folder
+from ClamSegLib.system.paths import NON_COMMERCIAL, resources_folder, user_models_folder
 
 
 def _roots() -> list[tuple[str, Path]]:
     roots = [("user", user_models_folder())]
     with contextlib.suppress(InputError):  # a library without resources still runs models named by folder
-        roots.append(("shipped", resources_folder() / "Models"))
+        roots += [("shipped", resources_folder() / name) for name in ("Models", NON_COMMERCIAL)]
     return roots
 
 
@@ -67,6 +67,7 @@ def list_models() -> list[dict[str, Any]]:
                 "threshold": config.threshold,
                 "organ": config.organ.method,
                 "licence": config.licence,
+                "non_commercial": config.is_non_commercial,
                 "size_mb": round((folder / WEIGHTS).stat().st_size / 1e6, 2),
                 "problem": "",
             }
@@ -77,6 +78,7 @@ def list_models() -> list[dict[str, Any]]:
                 "conditions": [],
                 "condition_names": [],
                 "licence": "",
+                "non_commercial": False,
                 "size_mb": 0.0,
                 "problem": str(error),
             }

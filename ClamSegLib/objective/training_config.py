@@ -11,7 +11,7 @@ from ClamSegLib.system.errors import InputError
 
 _WORDS = {
     "task": ("lesion", "organ"),
-    "objective": ("clam", "paper", "normative"),
+    "objective": ("normative", "paper", "clam"),
     "supervision": ("labels", "masks"),
     "mosaic": ("superpixel", "none"),
     "mixed_precision": ("auto", "off", "bf16"),
@@ -50,7 +50,7 @@ class TrainingConfig:
 
     Attributes:
         task: 'lesion', or 'organ', which learns from organ masks.
-        objective: 'clam' and 'normative' (docs/explanation.md), or 'paper' (labels broadcast, pixel-wise separation).
+        objective: 'normative', 'clam' (both docs/explanation.md), or 'paper' (labels broadcast, pixel-wise separation).
         supervision: 'labels' (image labels, and masks only where a user corrected) or 'masks' (the ceiling).
         eta: probability that a diseased slice shows the lesion, where labels.csv does not say.
         steps: optimiser steps; 0 lets `minutes` decide.
@@ -73,6 +73,8 @@ class TrainingConfig:
         top_share: share of organ pixels that a slice's score is the mean of.
         augmentation: strength of the training augmentation, 0 (none) to 1.
         flip: augmentation may exchange left and right.
+        volume_evidence: objective 'normative': the finished model weighs the normative map of the whole volume beside the
+            network, unless held-out image labels speak against it.
         refine: the finished model's maps weigh each pixel's own value and follow the edges of the image.
         normal_share: share of the pixels of normal held-out slices that stays below P_L = 0.5; sets o_N.
         peak_share: P_L = 0.5 lies no lower than at this share of a slice's strongest evidence.
@@ -86,7 +88,7 @@ class TrainingConfig:
     """
 
     task: str = "lesion"
-    objective: str = "clam"
+    objective: str = "normative"
     supervision: str = "labels"
     eta: float = 1.0
     steps: int = 600
@@ -107,6 +109,7 @@ class TrainingConfig:
     top_share: float = 0.02
     augmentation: float = 1.0
     flip: bool = True
+    volume_evidence: bool = True
     refine: bool = True
     normal_share: float = 0.92
     peak_share: float = 0.4

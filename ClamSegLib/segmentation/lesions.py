@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from ClamSegLib.imaging.volume import Volume, box_of
 from ClamSegLib.model.config_json import from_json
+from ClamSegLib.system.words import in_cell
 
 _FULL = np.ones((3, 3, 3), dtype=bool)  # 26-connected
 
@@ -30,7 +31,7 @@ class Lesion:
         longest_diameter_mm: largest distance of two of its pixel centres plus one pixel in any slice; None likewise.
         mean_probability: over its pixels.
         mean_doubt: over its pixels, of `doubt_of`.
-        centre_lps_mm: patient coordinates of its centre of mass; None for pictures.
+        centre_lps_mm: patient coordinates of its centre of mass; None for pictures and where spacing is unknown.
         centre_index: (slice, row, column), canonical.
     """
 
@@ -190,7 +191,9 @@ def measure_lesions(
                 mean_probability=float(values.mean()) / 255,
                 peak_probability=float(values.max()) / 255,
                 mean_doubt=float(doubt_of(values).mean()) / 255,
-                centre_lps_mm=None if volume.is_picture else (float(lps[0]), float(lps[1]), float(lps[2])),
+                centre_lps_mm=(float(lps[0]), float(lps[1]), float(lps[2]))
+                if known and not volume.is_picture
+                else None,
                 centre_index=(float(centre[0]), float(centre[1]), float(centre[2])),
             )
         )
@@ -241,7 +244,7 @@ def write_lesions(path: Path, lesions: Sequence[Lesion]) -> None:
             lps = lesion.centre_lps_mm or (None, None, None)
             writer.writerow(
                 [
-                    lesion.number, lesion.condition, *slice_columns(lesion.first_slice, lesion.last_slice).values(), lesion.n_slices,
+                    lesion.number, in_cell(lesion.condition), *slice_columns(lesion.first_slice, lesion.last_slice).values(), lesion.n_slices,
                     text(lesion.volume_ml, 3), lesion.area_px, text(lesion.longest_diameter_mm, 1),
                     text(lesion.mean_probability, 3), text(lesion.peak_probability, 3), text(lesion.mean_doubt, 3),
                     *(text(v, 2) for v in lps), *(text(v, 1) for v in lesion.centre_index),

@@ -31,9 +31,8 @@ from ClamSegLib.system.malloc_tuning import kept_memory
 from ClamSegLib.system.paths import resources_folder
 
 SAMPLES = {
-    "ct-infection": "ct_chest.nrrd",
+    "ct-lung-lesion": "ct_chest.nrrd",
     "mr-flair-lesion": "mr_flair_brain.nii.gz",
-    "xray-pneumonia": "xray_chest.png",
 }
 ENGINES = (
     ("reference", "float32"),

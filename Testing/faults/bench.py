@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 for folder in (HERE, HERE.parent / "library", HERE.parents[1]):
     sys.path.insert(0, str(folder))
 
-from trial import Outcome, Trial, outcome_of
+from trial import Outcome, Trial, outcome_of  # noqa: E402 - the path comes first
 
 # Files beside this one, each with a function `trials(seed)`; one that is not there yet is left out.
 PARTS = (

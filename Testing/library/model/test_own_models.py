@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from tiny_model import tiny_model
 
+from ClamSegLib.model.model_folder import NORMATIVE
 from ClamSegLib.model.own_models import MODEL_FILES, import_model, remove_model
 from ClamSegLib.model.registry import list_models
 from ClamSegLib.system.errors import InputError
@@ -26,7 +27,7 @@ def test_an_imported_model_is_listed_and_brings_nothing_but_its_files(own, tmp_p
     folder = import_model(source)
     assert folder == own / "Läsion 1"
     assert names() == ["Läsion 1"]
-    assert {path.name for path in folder.iterdir()} == set(MODEL_FILES)
+    assert {path.name for path in folder.iterdir()} == set(MODEL_FILES) - {NORMATIVE}
 
 
 def test_a_changed_model_is_refused_and_leaves_nothing(own, tmp_path):
@@ -60,7 +61,7 @@ def test_a_model_of_the_same_name_stays_unless_replaced(own, tmp_path):
 def test_only_own_models_that_do_not_train_are_removed(own, tmp_path):
     import_model(tiny_model(tmp_path / "m"))
     outside = tiny_model(tmp_path / "outside")
-    for name in ("ct-infection", "gone", "", "../outside", str(outside)):
+    for name in ("ct-lung-lesion", "gone", "", "../outside", str(outside)):
         with pytest.raises(InputError, match="not a model of your own"):
             remove_model(name)
     assert (outside / "config.json").is_file()
