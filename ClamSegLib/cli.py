@@ -17,8 +17,10 @@ from types import FrameType
 from typing import NoReturn
 
 from ClamSegLib import RESEARCH_ONLY, __version__
+from ClamSegLib.system.disk import words_of_the_machine
 from ClamSegLib.system.errors import Cancelled, ClamSegError, InputError
 from ClamSegLib.system.progress import Reporter, make_reporter
+from ClamSegLib.system.silence_c_output import claim_stdout
 
 VERBS = ("segment", "train", "evaluate", "check", "models", "export", "demo", "web", "worker")
 # For developers; Slicer's folder is installed without their room.
@@ -73,18 +75,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    if arguments is None:
+        claim_stdout()
     try:
         parsed = make_parser().parse_args(arguments)
     except SystemExit as stop:  # argparse printed the reason
         return int(stop.code or 0)
     if arguments is None:
         signal.signal(signal.SIGTERM, _on_stop)
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # in the background Ctrl-C may be ignored
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # in the background Ctrl-C may be ignored
             signal.signal(signal.SIGINT, _on_stop)
     reporter = make_reporter(parsed.progress)
     try:
         _take_threads(getattr(parsed, "threads", 0))
-        return int(parsed.run(parsed, reporter))
+        code = int(parsed.run(parsed, reporter))
+        sys.stdout.flush()
+        return code
     except (KeyboardInterrupt, Cancelled):
         return _ended(reporter, _CANCELLED, 130)
     except ClamSegError as error:
@@ -94,11 +100,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except PermissionError as error:
         return _ended(reporter, f"{error.filename or error} may not be read or written; you lack the permission.", 2)
-    except MemoryError:
-        return _ended(reporter, "Memory ran out; close other programs, or use a smaller --batch-size.", 1)
     except Exception as error:
         if _Stop.asked:
             return _ended(reporter, _CANCELLED, 130)
+        words = words_of_the_machine(error)
+        if words:
+            return _ended(reporter, words, 1)
         if os.environ.get("CLAMSEG_DEBUG") == "1":
             traceback.print_exc()
         words = " ".join(str(error).split())[:300]

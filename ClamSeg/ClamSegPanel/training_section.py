@@ -86,8 +86,8 @@ class TrainingSection:
             self._panel.failed(problem)
             return
         folder = started.models_folder / plan.name
-        exists = (folder / "config.json").is_file()
-        if exists or started.can_go_on(plan.name):
+        exists = (folder / "config.json").is_file() or started.can_go_on(plan.name)
+        if exists:
             question = _("A model or a training named '{name}' already exists. Replace it? This cannot be undone.")
             if not self._panel.ask(_("Replace?"), question.format(name=plan.name)):
                 return

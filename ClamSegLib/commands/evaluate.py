@@ -38,12 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Evaluates and prints the table; exit code 0."""
     from ClamSegLib.datasets.labelled_folder import read_labelled_folder
-    from ClamSegLib.evaluation.evaluate import EvaluationOptions, evaluate
+    from ClamSegLib.evaluation.evaluate import EVALUATION, EvaluationOptions, evaluate
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.model.registry import find_model
     from ClamSegLib.system.atomic_output import refuse_existing
 
-    refuse_existing(arguments.output, arguments.overwrite)
+    refuse_existing(arguments.output, arguments.overwrite, EVALUATION)
     models = [load_model(find_model(name)) for name in (arguments.model, *arguments.compare)]
     folder = read_labelled_folder(arguments.data, normal_class=arguments.normal_class, both_classes=False)
     for warning in folder.warnings:

@@ -9,8 +9,45 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from typing import TextIO
 
 _lock = threading.RLock()
+
+
+def claim_stdout(encoding: str | None = None) -> TextIO:
+    """Keeps standard output for what Python writes: file descriptor 1 leads to standard error from here on.
+
+    C libraries and processes that are started find descriptor 1. Once claimed, the same stream is given again.
+
+    Args:
+        encoding: of what is written; the stream's own unless given, else with plain line ends on every system.
+    """
+    before = sys.stdout
+    try:
+        descriptor = os.dup(1 if _claimed is None else _claimed.fileno())
+        os.dup2(2, 1)
+    except (OSError, ValueError):  # a program without a terminal has neither
+        return before
+    return _keep(descriptor, before, encoding)
+
+
+_claimed: TextIO | None = None
+
+
+def _keep(descriptor: int, before: TextIO | None, encoding: str | None) -> TextIO:
+    global _claimed  # noqa: PLW0603 - a process has one standard output
+    own = getattr(before, "encoding", None)
+    _claimed = os.fdopen(
+        descriptor,
+        "w",
+        encoding=encoding or own,
+        errors=getattr(before, "errors", None),
+        newline="\n" if encoding else None,
+    )
+    if _claimed.isatty():
+        _claimed.reconfigure(line_buffering=True)
+    sys.stdout = _claimed
+    return _claimed
 
 
 @contextmanager
@@ -87,15 +124,15 @@ def suppress_fd(descriptor: int) -> Iterator[None]:
 
 @contextmanager
 def suppress_itk_output() -> Iterator[None]:
-    """While the block runs, nothing that ITK's libraries write to the process's standard error is shown.
+    """While the block runs, nothing that ITK's libraries write to the process's standard output or error is shown.
 
-    libpng, libtiff, MetaIO and nifti_clib write there themselves, past Python and past ITK's own switch; what they
+    libjpeg, libpng, libtiff, MetaIO and nifti_clib write there themselves, past Python and past ITK's own switch; what they
     say of a damaged file stands in the InputError that follows. One thread at a time holds it.
     """
     import SimpleITK as sitk
 
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    with _lock, suppress_fd(2):
+    with _lock, suppress_fd(1), suppress_fd(2):
         yield
 
 
