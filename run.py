@@ -22,7 +22,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 from Packaging.machine import call, get_system_packages, say
 from Packaging.page_environment import PageEnvironment
@@ -40,6 +43,8 @@ DISPLAY_PACKAGES = (
 )  # fmt: skip
 EXTRAS = {"demo": ("dicom",), "web": ("dicom",), "shell": ("dicom",), "test": ("all", "test", "panel", "dev", "docs")}
 PAGE_TESTS = "Testing/web"
+# Of each of the two suites that run side by side.
+PROCESSES = str(min(4, os.cpu_count() or 1))
 
 
 def pip(*words: str) -> int:
@@ -231,49 +236,67 @@ def serve(environment: PageEnvironment, words: list[str]) -> int:
 def test(words: list[str]) -> int:
     """Lint, types and all tests, whatever fails on the way; the failures are named at the end.
 
-    Words choose among the tests of one suite.
+    The page's tests run beside the others, because both wait often: for a browser, for a process, for a file. What they
+    print comes when they are done. Words choose among the tests of one suite.
     """
-    processes = str(min(4, os.cpu_count() or 1))
     # One thread a process: two test processes that each take all cores slow each other down.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "NO_MKDOCS_2_WARNING": "1"}
-    of_the_page = any(PAGE_TESTS in word for word in words)
+    if any(PAGE_TESTS in word for word in words):
+        return told(test_page(words, environment, None))
+    ensure_display_libraries()
+    with ThreadPoolExecutor(1) as beside, tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+        page = beside.submit(test_page, [PAGE_TESTS], environment, said) if not words else None
+        failures = test_all_but_page(words, environment)
+        if page is not None:
+            say("Waiting for the page's tests.")
+            failures += page.result()
+            said.seek(0)
+            shutil.copyfileobj(said, sys.stdout)
+    return told(failures)
+
+
+def test_all_but_page(words: list[str], environment: dict[str, str]) -> list[tuple[str, int]]:
+    """Lint, types, documents, and the tests of library and panel: what failed, with its exit code."""
     failures = []
-    if not of_the_page:
-        ensure_display_libraries()
-        for step in (
-            ["ruff", "format", "--check", "."],
-            ["ruff", "check", "."],
-            ["mypy"],
-            ["mkdocs", "build", "--strict", "--quiet"],
-            ["pytest", "-q", "-n", processes, "--dist", "loadfile", *words],
-        ):
-            say(" ".join(step))
-            code = call([str(PYTHON), "-m", *step], env=environment)
-            if code:
-                failures.append((" ".join(step), code))
-    if of_the_page or not words:
-        problem, code = test_page(words or [PAGE_TESTS], environment)
+    for step in (
+        ["ruff", "format", "--check", "."],
+        ["ruff", "check", "."],
+        ["mypy"],
+        ["mkdocs", "build", "--strict", "--quiet"],
+        ["pytest", "-q", "-n", PROCESSES, "--dist", "loadfile", *words],
+    ):
+        say(" ".join(step))
+        code = call([str(PYTHON), "-m", *step], env=environment)
         if code:
-            failures.append((problem, code))
+            failures.append((" ".join(step), code))
+    return failures
+
+
+def test_page(words: list[str], variables: dict[str, str], said: IO[str] | None) -> list[tuple[str, int]]:
+    """The page's tests, with its own Python and Chromium: what failed or stood in the way, with its exit code.
+
+    Args:
+        words: for pytest.
+        variables: of the environment.
+        said: takes what pytest prints; None lets it print at once.
+    """
+    environment = page_environment()
+    problem = environment.ensure(("web", "web-test")) or environment.ensure_browser()
+    if problem:
+        return [(problem, 1)]
+    say(f"pytest {PAGE_TESTS}")
+    command = [str(environment.python), "-m", "pytest", "-q", "-n", PROCESSES, "--dist", "loadfile", *words]
+    code = call(command, env={**variables, **environment.variables()}, stdout=said)
+    return [(f"pytest {PAGE_TESTS}", code)] if code else []
+
+
+def told(failures: list[tuple[str, int]]) -> int:
+    """Names the failures, or says that there are none; returns the exit code."""
     for name, code in failures:
         say(f"FAILED ({code}): {name}")
     if not failures:
         say("All checks passed.")
     return failures[0][1] if failures else 0
-
-
-def test_page(words: list[str], variables: dict[str, str]) -> tuple[str, int]:
-    """The page's tests, with its own Python and Chromium: what was done or stood in the way, and the exit code."""
-    environment = page_environment()
-    problem = environment.ensure(("web", "web-test")) or environment.ensure_browser()
-    if problem:
-        return problem, 1
-    say(f"pytest {PAGE_TESTS}")
-    code = call(
-        [str(environment.python), "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", *words],
-        env={**variables, **environment.variables()},
-    )
-    return f"pytest {PAGE_TESTS}", code
 
 
 def shell(_words: list[str]) -> int:

@@ -257,6 +257,13 @@ class ClamSegLogic(ScriptedLoadableModuleLogic):
 
         return [entry for entry in list_models() if entry["task"] == task and not entry["problem"]]
 
+    def choosable_models(self) -> list[dict[str, Any]]:
+        """Models to segment with, as the library lists them."""
+        from ClamSegLib.model.registry import list_models
+        from ClamSegWorkflow.case import model_fit
+
+        return model_fit.choosable_models(list_models())
+
     def model(self, name: str) -> dict[str, Any] | None:
         """The entry of a model, None where there is none of this name."""
         return next((entry for entry in self.models() + self.models("organ") if entry["name"] == name), None)

@@ -33,8 +33,13 @@ class ExportSection:
         self._page.review.stop_drawing()
         path = folder / file_name(result, KINDS[kind][1])
         if kind != "dicom":
-            return write_review(result, kind, path)
-        return await self._write_dicom(result, with_ending(path, kind), folder)
+            written = write_review(result, kind, path)
+        else:
+            written = await self._write_dicom(result, with_ending(path, kind), folder)
+        result.know_as_exported()
+        self._page.review.tell_steps()
+        self._state.flush()
+        return written
 
     async def _write_dicom(self, result: Any, path: Path, folder: Path) -> Path:
         case = self._page.input.current
@@ -65,6 +70,8 @@ class ExportSection:
 
         self._page.review.stop_drawing()
         saved = save_corrections(self._page.corrections, reviewed_case(self._page.review.result))
+        self._page.review.result.know_as_exported()
+        self._page.review.tell_steps()
         self._state.corrections_words = _("{n} slices saved for fine-tuning.").format(n=saved.rows)
         self._page.training.corrections_changed()
 

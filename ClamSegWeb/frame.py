@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from trame.widgets import vuetify3 as v3
 from trame_slicer.app.logic.slice_view_logic import connect_slice_view_slider_to_state
 from trame_slicer.app.ui.slider import Slider
 
-from ClamSegWeb.input_panel import input_panel
+from ClamSegWeb.decisions_panel import decisions_panel
+from ClamSegWeb.input_panel import input_panel, open_scans
+from ClamSegWeb.keys_menu import keys_menu
 from ClamSegWeb.review_panel import review_panel
 from ClamSegWeb.scene_views import AXIAL, CORONAL, ORIENTATIONS, SAGITTAL, SOLID
 from ClamSegWeb.segment_panel import segment_panel
@@ -20,18 +23,27 @@ from ClamSegWorkflow.words import tr as _
 
 _SERVED = Path(__file__).resolve().parent / "served"
 _DRAWER_WIDTH_PX = 400
+# Names of the sections before a result and of the one that needs it.
+FIRST_STEPS, REVIEW = ("input", "segment"), "review"
 # Letters at the edges of a slice view: left, right, top, bottom, the patient's right on the left.
 _LETTERS = {AXIAL: "RLAP", CORONAL: "RLSI", SAGITTAL: "APSI"}
-_EDGES = ("left:8px;top:50%", "right:8px;top:50%", "top:6px;left:50%", "bottom:46px;left:50%")
+_EDGES = ("left:8px;top:50%", "right:8px;top:50%", "top:6px;left:50%", "bottom:58px;left:50%")
 _STYLE = """
 html { overflow: hidden; }
 .v-btn { text-transform: none; letter-spacing: 0; }
 .view-words { position: absolute; pointer-events: none; color: #e8ecf0; font: 13px sans-serif; text-shadow: 0 0 3px #000, 0 0 3px #000; }
+.one-line { min-width: 0; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+@media (max-width: 1500px) { .bar-words { display: none; } header .v-btn .v-btn__prepend { margin-inline: 0; } }
+.side-letter { padding: 0 3px; border-radius: 3px; background: rgba(0, 0, 0, .45); }
 .lesion-table td, .lesion-table th { padding: 2px 6px !important; height: 28px !important; font-size: 12px !important; }
 .lesion-table tr { cursor: pointer; }
 .lesion-table tr:focus-visible, .folder-entry:focus-visible { outline: 2px solid #90caf9; outline-offset: -2px; }
 .lesion-table tr.chosen { background: #14507a; }
 .lesion-table tr.rejected { opacity: .55; text-decoration: line-through; }
+.sort-button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; white-space: nowrap; }
+.step-button { flex: 1 1 0; min-width: 0; } .step-button .v-btn__content { min-width: 0; overflow: hidden; }
+.step-words { overflow: hidden; text-overflow: ellipsis; }
+#sections .v-expansion-panel-title { min-height: 38px; }
 .v-expansion-panel-text__wrapper { padding: 4px 14px 12px; }
 """
 
@@ -39,24 +51,35 @@ html { overflow: hidden; }
 def build_frame(page: Any) -> None:
     """Builds the page once."""
     server = page.server
-    server.enable_module({"serve": {"clamseg": str(_SERVED)}, "scripts": ["clamseg/upload.js", "clamseg/size.js"]})
+    server.enable_module(
+        {
+            "serve": {"clamseg": str(_SERVED)},
+            "scripts": [f"clamseg/{name}.js" for name in ("upload", "size", "keys", "enlarge")],
+        }
+    )
     page.state.trame__title = "ClamSeg"
     page.state.trame__favicon = None
     with VAppLayout(server) as layout:
         layout.root.theme = "dark"
         client.Style(_STYLE)
         _bar(page)
-        with v3.VNavigationDrawer(permanent=True, width=_DRAWER_WIDTH_PX, id="sections"):
-            _questions(page)
+        with v3.VNavigationDrawer(
+            v_model=("sections_shown", True), width=_DRAWER_WIDTH_PX, id="sections", disable_resize_watcher=True, mobile_breakpoint=0,
+        ):  # fmt: skip
+            with v3.Template(v_slot_prepend=True):
+                _questions(page)
+                open_scans(page.input)
+            with v3.Template(v_slot_append=True):
+                decisions_panel(page.review)
             with v3.VExpansionPanels(
-                v_model=("open_sections", ["input", "segment", "review"]),
+                v_model=("open_sections", [*FIRST_STEPS, REVIEW]),
                 multiple=True,
                 variant="accordion",
                 static=True,
             ):
                 for name, words, fill in (
-                    ("input", _("Input"), input_panel), ("segment", _("Segment"), segment_panel),
-                    ("review", _("Review"), review_panel), ("training", _("Fine-tune"), training_panel),
+                    (*FIRST_STEPS[:1], _("Input"), input_panel), (*FIRST_STEPS[1:], _("Segment"), segment_panel),
+                    (REVIEW, _("Review"), review_panel), ("training", _("Fine-tune"), training_panel),
                 ):  # fmt: skip
                     with v3.VExpansionPanel(value=name):
                         v3.VExpansionPanelTitle(words, classes="py-2 font-weight-bold", static=True)
@@ -74,10 +97,38 @@ def build_frame(page: Any) -> None:
 
 def _bar(page: Any) -> None:
     with v3.VAppBar(density="compact", flat=True, border=True):
+        with v3.VBtn(
+            icon=True, size="small", click="sections_shown = !sections_shown", id="sections-button", title=_("Sections off and on") + " (S)",
+            raw_attrs=[f'aria-label="{_("Sections")}" :aria-expanded="sections_shown" aria-keyshortcuts="S"'],
+        ):  # fmt: skip
+            v3.VIcon("mdi-menu")
         html.H1("ClamSeg", classes="text-h6 ml-4")
-        html.Div("{{ scan_index >= 0 ? scans[scan_index].name : '' }}", classes="ml-6 text-body-1", id="scan-name")
-        html.Div("{{ scan_facts }}", classes="ml-3 text-body-2 text-grey-lighten-1", id="scan-facts")
+        html.Div(
+            "{{ scan_index >= 0 ? scans[scan_index].name : '' }}",
+            classes="ml-4 text-body-1 one-line",
+            id="scan-name",
+            style="flex: 0 2 auto",
+        )
+        html.Div(
+            "{{ scan_facts }}",
+            classes="ml-3 text-body-2 text-grey-lighten-1 one-line",
+            id="scan-facts",
+            style="flex: 0 4 auto",
+            title=("scan_facts",),
+        )
         v3.VSpacer()
+        html.Div("{{ cursor_words }}", classes="text-body-2 mr-2", id="cursor-words", style="white-space: nowrap")
+        with v3.VBtn(
+            variant=("measuring ? 'flat' : 'text'",), size="small", click=page.distances.toggle, prepend_icon="mdi-ruler", id="distance-button",
+            disabled=("scan_index < 0",), title=_("Two clicks in a view measure their distance") + " (D)",
+            raw_attrs=[f'aria-label="{_("Distance")}" aria-keyshortcuts="D" :aria-pressed="measuring"'],
+        ):  # fmt: skip
+            html.Span(_("Distance"), classes="bar-words")
+        with v3.VBtn(
+            icon=True, size="x-small", variant="text", click=page.distances.clear, v_if=("distances",), id="distance-clear",
+            title=_("Takes the distances away"), raw_attrs=[f'aria-label="{_("Take the distances away")}"'],
+        ):  # fmt: skip
+            v3.VIcon("mdi-close")
         with v3.VBtn(variant="text", size="small", prepend_icon="mdi-contrast-circle", id="window-button"):
             html.Span(_("Window"))
             with v3.VMenu(activator="parent"), v3.VList(density="compact"):
@@ -86,27 +137,30 @@ def _bar(page: Any) -> None:
                     classes="window-choice",
                 )  # fmt: skip
         with v3.VBtn(
-            variant="text", size="small", click=page.views.fit, prepend_icon="mdi-fit-to-page-outline", id="fit-button"
-        ):
-            html.Span(_("Fit views"))
-        html.Div(_("For research, not for diagnosis"), classes="mx-4 text-body-2 text-amber-lighten-2")
+            variant="text", size="small", click=page.views.fit, prepend_icon="mdi-fit-to-page-outline", id="fit-button",
+            title=_("The whole scan in every view") + " (F)", raw_attrs=[f'aria-label="{_("Fit views")}" aria-keyshortcuts="F"'],
+        ):  # fmt: skip
+            html.Span(_("Fit views"), classes="bar-words")
+        keys_menu()
+        html.Div(
+            _("For research, not for diagnosis"),
+            classes="mx-3 text-body-2 text-amber-lighten-2",
+            style="white-space: nowrap",
+        )
 
 
 def _questions(page: Any) -> None:
-    """Notices, and the question that waits for an answer; they stand above the sections and cover no picture."""
+    """Notices, and the question that waits for an answer; they stand above the sections and cover neither them nor a picture."""
     with html.Div(
-        raw_attrs=['aria-live="assertive"'],
-        id="told",
-        classes="ma-2",
-        style="position: sticky; top: 8px; z-index: 5; background: #212121",
-    ):
+        raw_attrs=['aria-live="assertive"'], id="told", classes="mx-2", style="max-height: 45vh; overflow-y: auto",
+    ):  # fmt: skip
         with v3.VAlert(
-            v_for="notice in notices", key="notice.id", closable=True, density="compact", classes="mb-2 text-body-2",
+            v_for="notice in notices", key="notice.id", closable=True, density="compact", classes="my-2 text-body-2",
             type=("notice.kind === 'error' ? 'error' : 'info'",), variant="tonal",
             click_close=(page.close_notice, "[notice.id]"), raw_attrs=['data-testid="notice"'],
         ):  # fmt: skip
             html.Div("{{ notice.text }}", style="white-space: pre-line; color: #fff")
-        with v3.VCard(v_if=("question",), classes="mb-2", color="amber-darken-4", variant="tonal", id="question"):
+        with v3.VCard(v_if=("question",), classes="my-2", color="amber-darken-4", variant="tonal", id="question"):
             v3.VCardTitle("{{ question.title }}", classes="text-body-1 font-weight-bold")
             with v3.VCardText():
                 html.Div("{{ line }}", v_for="(line, k) in question.lines", key="k", classes="text-body-2")
@@ -116,17 +170,22 @@ def _questions(page: Any) -> None:
                 v3.VBtn(_("No"), click=(page.answer, "[false]"), id="question-no")
 
 
-def slice_overlay(server: Any, _view_id: str, view: Any) -> None:
-    """Over a slice view: its name, the patient's sides, and the slider through the slices."""
+def slice_overlay(enlarge: Callable[[str], None], server: Any, _view_id: str, view: Any) -> None:
+    """Over a slice view: its name and slice, the patient's sides, and the slider through the slices."""
     name = view.get_singleton_tag()
     _area(name)
     colour = {AXIAL: "#F34A33", CORONAL: "#6DAD4A", SAGITTAL: "#EFD64D"}[name]
     html.Div(
-        _(ORIENTATIONS[name]), classes="view-words", v_if=("!is_picture_shown",),
-        style=f"left: 10px; top: 6px; color: {colour}",
+        _(ORIENTATIONS[name]) + " {{ slice_of['" + name + "'] }}", classes="view-words", v_if=("!is_picture_shown",),
+        style=f"left: 10px; top: 6px; color: {colour}", id=f"slice-of-{name}",
     )  # fmt: skip
+    if name == AXIAL:
+        html.Div(
+            "{{ window_words }}", classes="view-words", v_if=("scan_index >= 0",), style="left: 10px; top: 24px; opacity: .85", id="window-words"
+        )  # fmt: skip
+    _enlarge_button(enlarge, name, _(ORIENTATIONS[name]))
     for letter, place in zip(_LETTERS[name], _EDGES, strict=True):
-        html.Div(letter, classes="view-words", v_if=("scan_index >= 0 && !is_picture_shown",), style=place)
+        html.Div(letter, classes="view-words side-letter", v_if=("scan_index >= 0 && !is_picture_shown",), style=place)
     with html.Div(
         style="position: absolute; bottom: 18px; left: 8px; right: 8px", v_if=("scan_index >= 0 && !is_picture_shown",)
     ):
@@ -136,10 +195,22 @@ def slice_overlay(server: Any, _view_id: str, view: Any) -> None:
         )  # fmt: skip
 
 
-def solid_overlay(_server: Any, _view_id: str, _view: Any) -> None:
+def solid_overlay(enlarge: Callable[[str], None], _server: Any, _view_id: str, _view: Any) -> None:
     """Over the 3-D view: its name."""
     _area(SOLID)
     html.Div("3-D", classes="view-words", style="left: 10px; top: 6px")
+    _enlarge_button(enlarge, SOLID, "3-D")
+
+
+def _enlarge_button(enlarge: Callable[[str], None], name: str, words: str) -> None:
+    """What a double click on the view clicks, and those without a mouse."""
+    with v3.VBtn(
+        icon=True, size="x-small", variant="text", click=(enlarge, f"['{name}']"), id=f"enlarge-{name}",
+        v_if=("scan_index >= 0 && !is_picture_shown",), style="position: absolute; right: 4px; top: 2px",
+        title=_("One view alone, or all again; also by a double click"),
+        raw_attrs=[f"""aria-label="{_('Enlarge')} {words}" :aria-pressed="enlarged === '{name}'" """],
+    ):  # fmt: skip
+        v3.VIcon(icon=(f"enlarged === '{name}' ? 'mdi-arrow-collapse' : 'mdi-arrow-expand'",), size="small")
 
 
 def _area(name: str) -> None:

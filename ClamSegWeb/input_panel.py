@@ -10,8 +10,24 @@ from trame.widgets import vuetify3 as v3
 from ClamSegWorkflow.words import tr as _
 
 
+def open_scans(section: Any) -> None:
+    """The open scans in one line over the sections, which is rolled sideways where they are many."""
+    with html.Div(
+        v_if=("scans.length",), classes="d-flex ga-1 px-3 py-1", id="scans", style="overflow-x: auto",
+        raw_attrs=[f'role="group" tabindex="0" aria-label="{_("Open scans")}"'],
+    ):  # fmt: skip
+        v3.VChip(
+            "{{ scan.segmented ? '\u2713 ' : '' }}{{ scan.name }}", v_for="(scan, index) in scans", key="scan.id", size="small",
+            closable=True, color=("index === scan_index ? 'primary' : ''",), click=(section.show, "[scan.id]"),
+            click_close=(section.close, "[scan.id]"), style="flex: none",
+            # A chip hides itself on its x; whether the scan goes is for the reader's answer to say.
+            model_value=("true",), update_modelValue="void 0",
+            raw_attrs=[f':close-label="`{_("Close")} ${{scan.name}}`"'],
+        )  # fmt: skip
+
+
 def input_panel(page: Any) -> None:
-    """Samples, open scans, the folder list and uploads."""
+    """Samples, the folder list and uploads."""
     section = page.input
     html.Div(_("Samples"), classes="text-caption text-grey-lighten-1")
     with html.Div(classes="d-flex flex-wrap ga-1 mb-1"):
@@ -19,15 +35,6 @@ def input_panel(page: Any) -> None:
             "{{ sample.title }}", v_for="sample in samples", key="sample.name", size="small", variant="tonal", click=(section.open_sample, "[sample.name]"),
             id=("`sample-${sample.name}`",), disabled=("run_state === 'running' || !!opening",),
             raw_attrs=[':title="sample.about"'],  # goes with the mouse, also where the click switched the button off
-        )  # fmt: skip
-    with html.Div(v_if=("scans.length",), classes="d-flex flex-wrap ga-1 my-1", id="scans"):
-        v3.VChip(
-            "{{ scan.segmented ? '\u2713 ' : '' }}{{ scan.name }}", v_for="(scan, index) in scans", key="scan.id", size="small",
-            closable=True, color=("index === scan_index ? 'primary' : ''",), click=(section.show, "[scan.id]"),
-            click_close=(section.close, "[scan.id]"),
-            # A chip hides itself on its x; whether the scan goes is for the reader's answer to say.
-            model_value=("true",), update_modelValue="void 0",
-            raw_attrs=[f':close-label="`{_("Close")} ${{scan.name}}`"'],
         )  # fmt: skip
     html.Div(
         "{{ warning }}", v_for="(warning, k) in scan_warnings", key="k", classes="text-caption text-amber-lighten-2"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,13 @@ from ClamSegLib.imaging.dicom_signature import is_dicom_file
 from ClamSegLib.imaging.read_write import readable_name
 from ClamSegWeb.opened_scan import OpenedScan, open_scan, scan_name
 from ClamSegWeb.user_action import user_action
+from ClamSegWeb.windows import show_window, windows_of
 from ClamSegWorkflow.case.model_fit import describe
-from ClamSegWorkflow.case.result_views import show_model_window
-from ClamSegWorkflow.case.samples import sample_name, shipped_samples
-from ClamSegWorkflow.scene.views import set_window
+from ClamSegWorkflow.case.samples import sample_name, sample_words, shipped_samples
 from ClamSegWorkflow.scene.volume_facts import facts_of
 from ClamSegWorkflow.words import tr as _
 
 _LARGEST_LIST = 500
-_AUTOMATIC, _MODEL_WINDOW = _("automatic"), _("as the model sees it")
-# Centre and width in HU, as radiologists set them.
-_CT_WINDOWS_HU = {
-    _("lung"): (-600.0, 1500.0), _("soft tissue"): (50.0, 400.0), _("bone"): (400.0, 1800.0), _("brain"): (40.0, 80.0),
-}  # fmt: skip
 
 
 @dataclass
@@ -63,7 +58,7 @@ class InputSection:
         self._state.update(
             {
                 "samples": [
-                    {"name": sample["name"], "title": sample["title"], "about": sample["description"]}
+                    {"name": sample["name"], "title": sample["title"], "about": sample_words(sample)}
                     for sample, _path in self._samples
                 ],
                 "scans": [], "scan_index": -1, "scan_facts": "", "scan_warnings": [], "opening": "", "is_picture_shown": False, "windows": [],
@@ -80,7 +75,7 @@ class InputSection:
         """Opens a shipped sample, or shows it where it is open already."""
         for sample, path in self._samples:
             if sample["name"] == name:
-                self.open_path(path, sample_name(sample))
+                self._page.with_licence(sample, partial(self.open_path, path, sample_name(sample)))
 
     def open_first_sample(self) -> None:
         """Something to see at the start."""
@@ -144,14 +139,6 @@ class InputSection:
             else:
                 self._tell()  # the reader chose another scan meanwhile and looks at that
         self._open_next()
-
-    def _windows(self) -> list[str]:
-        """Windows that make sense for the scan."""
-        if self.current is None:
-            return []
-        model = [_MODEL_WINDOW] if self.current.result is not None else []
-        is_ct = facts_of(self._page.views.scene, self.current.scan.volume).modality == "CT"
-        return [*model, _AUTOMATIC, *(_CT_WINDOWS_HU if is_ct else ())]
 
     # Showing and closing
 
@@ -237,7 +224,7 @@ class InputSection:
         self._state.scan_facts = (
             describe(facts_of(self._page.views.scene, current.scan.volume)) if current is not None else ""
         )
-        self._state.windows = self._windows()
+        self._state.windows = windows_of(self._page.views.scene, current) if current is not None else []
         self._state.is_dicom = current is not None and current.is_dicom
         self._state.is_picture_shown = current is not None and current.scan.is_picture
         self._state.scan_warnings = list(current.scan.warnings) if current is not None else []
@@ -245,17 +232,9 @@ class InputSection:
     # The window
 
     def set_window(self, name: str) -> None:
-        """A usual window by name, the automatic one, or that of the model."""
-        if self.current is None:
-            return
-        volume, result = self.current.scan.volume, self.current.result
-        if name == _MODEL_WINDOW and result is not None:
-            show_model_window(result, asked=True)
-        elif name in _CT_WINDOWS_HU:
-            centre, width = _CT_WINDOWS_HU[name]
-            set_window(volume, centre - width / 2, centre + width / 2)
-        else:
-            volume.GetDisplayNode().SetAutoWindowLevel(1)
+        """A usual window by name, a step of brightness or contrast, the automatic one, or that of the model."""
+        if self.current is not None:
+            show_window(self.current, name)
 
     # The folder list
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ClamSegWeb.distance import Distances
 from ClamSegWeb.export_section import ExportSection
-from ClamSegWeb.frame import build_frame, slice_overlay, solid_overlay
+from ClamSegWeb.frame import FIRST_STEPS, REVIEW, build_frame, slice_overlay, solid_overlay
 from ClamSegWeb.input_section import InputSection
 from ClamSegWeb.review_section import ReviewSection
 from ClamSegWeb.roots import Roots
 from ClamSegWeb.scene_views import SceneViews
 from ClamSegWeb.segment_section import SegmentSection
 from ClamSegWeb.training_section import TrainingSection
+from ClamSegWeb.view_words import ViewWords
 from ClamSegWeb.worker_process import AsyncWorkerProcess
+from ClamSegWorkflow.case import licence_words
 from ClamSegWorkflow.words import tr as _
 
 _LOG_LINES = 200
@@ -37,16 +41,20 @@ class Page:
     def __init__(self, server: Any, roots: Roots, corrections: Path) -> None:
         self.server, self.roots, self.corrections = server, roots, corrections
         self.state = server.state
-        self.state.update({"notices": [], "log_lines": [], "question": None, "window_title": "ClamSeg"})
+        self.state.update(
+            {"notices": [], "log_lines": [], "question": None, "window_title": "ClamSeg", "keys_on": True}
+        )
         self._on_answer: Callable[[bool], None] | None = None
         self._told = 0
         self.worker = AsyncWorkerProcess(self.log, self.state.flush)
-        self.views = SceneViews(server, slice_overlay, solid_overlay)
+        self.views = SceneViews(server, partial(slice_overlay, self.enlarge), partial(solid_overlay, self.enlarge))
         self.input = InputSection(self)
         self.segment = SegmentSection(self)
         self.review = ReviewSection(self)
         self.export = ExportSection(self)
         self.training = TrainingSection(self)
+        self.words = ViewWords(self)
+        self.distances = Distances(self)
         build_frame(self)
         server.controller.on_client_connected.add(self.views.draw)
 
@@ -54,15 +62,25 @@ class Page:
 
     def scan_shown(self, case: Any) -> None:
         """Another scan is before the reader's eyes, or none."""
+        self.state.enlarged = ""
+        self.distances.clear()
+        self.words.follow(case)
         if case is None:
             self.views.show_nothing()
+        self._unfold(case is not None and case.result is not None)
         self.segment.scan_changed(case)
         self.review.show(case.result if case is not None else None)
 
     def result_arrived(self, result: Any, certificate: str) -> None:
         """A run brought a result."""
         self.input.keep_result(result)
+        self._unfold(True)
         self.review.show_new(result, certificate)
+
+    def _unfold(self, has_result: bool) -> None:
+        """Before a result the steps that lead to it are open; with one the review has the room."""
+        others = [name for name in self.state.open_sections if name not in FIRST_STEPS]
+        self.state.open_sections = [REVIEW] if has_result else list(dict.fromkeys([*FIRST_STEPS, REVIEW, *others]))
 
     def models_changed(self) -> None:
         """Models came or went."""
@@ -77,6 +95,10 @@ class Page:
     def close(self) -> None:
         """The page ends: the worker with it; a training goes on."""
         self.worker.kill()
+
+    def enlarge(self, name: str) -> None:
+        """A view alone, or all again."""
+        self.state.enlarged = name if self.views.enlarge(name) else ""
 
     # What the reader is told and asked
 
@@ -108,6 +130,29 @@ class Page:
         self.answer(False)
         self._on_answer = on_answer
         self.state.question = {"title": title, "lines": text.split("\n"), "yes": yes or _("Continue")}
+
+    def with_licence(self, entry: dict[str, Any] | None, go_on: Callable[[], None]) -> None:
+        """Goes on where a model or sample may be used; one for non-commercial use only is asked about, once for all."""
+        question = licence_words.question(entry)
+        if entry is None or not question:
+            go_on()
+            return
+
+        def answered(yes: bool) -> None:
+            if yes and self._keeps_yes(entry):
+                go_on()
+
+        self.ask(licence_words.title(), question, answered, _("I use it non-commercially"))
+
+    def _keeps_yes(self, entry: dict[str, Any]) -> bool:
+        from ClamSegLib.system.errors import ClamSegError
+
+        try:
+            licence_words.keep_yes(entry, "page")
+        except ClamSegError as error:  # the folder of the settings cannot be written
+            self.failed(str(error))
+            return False
+        return True
 
     def answer(self, yes: bool) -> None:
         """The reader's answer."""

@@ -7,10 +7,11 @@ from typing import Any
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
+from ClamSegWorkflow.case.table_view import COLUMNS
 from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY
 from ClamSegWorkflow.words import tr as _
 
-_COLUMNS = (_("No."), _("slices"), _("size"), _("prob."), _("doubt"), _("decision"))
+_HEADS = dict(zip(COLUMNS, (_("No."), _("slices"), _("size"), _("prob."), _("doubt"), _("decision")), strict=True))
 _EXPORTS = (
     ("segmentation", _("Segmentation (.seg.nrrd)")), ("nifti", _("Labels (NIfTI)")), ("table", _("Lesion table (CSV)")),
     ("report", _("Report (HTML)")), ("dicom", _("DICOM SEG")),
@@ -35,9 +36,8 @@ def review_panel(page: Any) -> None:
         _look(page.review)
         with html.Div(v_show=("has_lesions",)):
             _threshold(page.review)
+            _filters(page.review)
             _table(page.review)
-            _decisions(page.review)
-            _drawing(page.review)
             _slices(page.review)
         _export(page)
 
@@ -59,7 +59,8 @@ def _look(review: Any) -> None:
             variant="tonal",
             click=review.toggle_hidden,
             id="hide-button",
-            raw_attrs=[':aria-pressed="hidden"'],
+            title=_("All marks off and on") + " (H)",
+            raw_attrs=[':aria-pressed="hidden" aria-keyshortcuts="H"'],
         ):
             html.Span("{{ hidden ? '" + _("Show") + "' : '" + _("Hide") + "' }}")
         with v3.VBtn(
@@ -85,17 +86,44 @@ def _threshold(review: Any) -> None:
         )
 
 
+def _filters(review: Any) -> None:
+    with html.Div(classes="d-flex align-center ga-2 mt-1", id="filters"):
+        v3.VCheckbox(
+            v_model=("undecided_only",), label=_("undecided only"), density="compact", hide_details=True, id="undecided-only",
+        )  # fmt: skip
+        v3.VTextField(
+            v_model=("smallest_shown",), label=("`" + _("from") + " ${size_unit}`",), type="number", min=0, step=("size_unit === 'px' ? 10 : 0.05",),
+            density="compact", hide_details=True, variant="outlined", id="smallest-shown", style="max-width: 92px",
+        )  # fmt: skip
+        v3.VBtn(
+            _("Reject smaller"), size="x-small", variant="tonal", click=review.reject_small, id="reject-small",
+            disabled=("!(Number(smallest_shown) > 0)",), title=_("Rejects all undecided lesions below this size, as one step of Undo"),
+        )  # fmt: skip
+
+
 def _table(review: Any) -> None:
     with v3.VTable(
-        density="compact",
-        classes="lesion-table",
-        fixed_header=True,
-        style="max-height: 240px; overflow: auto",
-        id="lesions",
-    ):
+        density="compact", classes="lesion-table", fixed_header=True, id="lesions",
+        style="max-height: clamp(150px, calc(100vh - 560px), 700px); overflow: auto",
+    ):  # fmt: skip
         with html.Thead(), html.Tr():
-            for words in _COLUMNS:
-                html.Th(words)
+            for column, words in _HEADS.items():
+                with (
+                    html.Th(
+                        raw_attrs=[
+                            f":aria-sort=\"sorted_by === '{column}' ? (sorted_down ? 'descending' : 'ascending') : 'none'\""
+                        ]
+                    ),
+                    html.Button(
+                        type="button",
+                        click=(review.table.sort, f"['{column}']"),
+                        classes="sort-button",
+                        id=f"sort-{column}",
+                    ),
+                ):
+                    html.Span(
+                        words + "{{ sorted_by === '" + column + "' ? (sorted_down ? ' \u25be' : ' \u25b4') : '' }}"
+                    )
             html.Th(_("condition"), v_if=("several_conditions",))
         with html.Tbody(), html.Tr(
             v_for="row in lesion_rows", key="row.number", click=(review.jump, "[row.number]"),
@@ -103,55 +131,25 @@ def _table(review: Any) -> None:
             enter=(review.jump, "[row.number]"),
             classes=("[row.number === lesion_number ? 'chosen' : '', row.state]",), id=("`lesion-${row.number}`",),
         ):  # fmt: skip
-            for cell in ("number", "slices", "size", "probability", "doubt", "decision"):
+            for cell in COLUMNS:
                 html.Td("{{ row." + cell + " }}", style="white-space: nowrap")
             html.Td("{{ row.condition }}", v_if=("several_conditions",))
-    html.Div("{{ statistics }}", classes="text-caption mt-1", id="statistics")
-
-
-def _decisions(review: Any) -> None:
-    with html.Div(classes="d-flex flex-wrap ga-1 mt-1"):
-        for words, value, colour in (
-            (_("Accept"), "accepted", "green-darken-2"), (_("Reject"), "rejected", "red-darken-3"), (_("Reset"), "undecided", ""),
-        ):  # fmt: skip
-            v3.VBtn(
-                words, size="small", color=colour or None, variant="tonal", click=(review.decide, f"['{value}']"),
-                id=f"decide-{value}", disabled=("!lesion_number",),
-            )  # fmt: skip
-        v3.VBtn(
-            _("Edit"), size="small", variant="tonal", click=review.edit, id="edit-button", disabled=("!lesion_number",)
-        )
-        v3.VBtn(_("Undo"), size="small", variant="text", click=review.undo, id="undo-button")
-        with v3.VBtn(
-            v_for="condition in conditions", key="condition", size="small", variant="tonal",
-            click=(review.add, "[condition]"), classes="add-button",
-        ):  # fmt: skip
-            html.Span("+ {{ several_conditions ? condition_names[condition] : '" + _("Add lesion") + "' }}")
-
-
-def _drawing(review: Any) -> None:
-    with v3.VCard(v_if=("tool",), variant="tonal", classes="mt-2 pa-2", color="blue-lighten-3", id="drawing"):
-        html.Div(_("Drawing:") + " {{ drawing_words }}", classes="text-body-2 mb-1")
-        with html.Div(classes="d-flex align-center ga-1"):
-            for words, tool, icon in ((_("Paint"), "paint", "mdi-brush"), (_("Erase"), "erase", "mdi-eraser")):
-                v3.VBtn(
-                    words, size="small", click=(review.choose_tool, f"['{tool}']"), id=f"tool-{tool}", prepend_icon=icon,
-                    variant=(f"tool === '{tool}' ? 'flat' : 'outlined'",),
-                )  # fmt: skip
-            v3.VBtn(_("Done"), size="small", color="primary", click=review.stop_drawing, id="drawing-done")
-        v3.VSlider(
-            v_model=("tool_size",), min=1, max=40, step=1, label=_("Brush, mm"), name=_("Brush, mm"), density="compact", hide_details=True,
-            thumb_label=True, id="tool-size",
-        )  # fmt: skip
+    html.Div(
+        "{{ statistics }}{{ lesions_hidden ? `; ${lesions_hidden} " + _("not shown") + "` : '' }}",
+        classes="text-caption mt-1", id="statistics",
+    )  # fmt: skip
 
 
 def _slices(review: Any) -> None:
     with html.Div(classes="d-flex align-center ga-1 mt-2"):
         html.Div("{{ slice_words }}", classes="text-body-2", style="min-width: 110px", id="slice-words")
-        for words, value in ((_("normal"), "normal"), (_("diseased"), "diseased"), (_("unsure"), "unsure")):
+        for words, value, key in (
+            (_("normal"), "normal", "1"), (_("diseased"), "diseased", "2"), (_("unsure"), "unsure", "3"),
+        ):  # fmt: skip
             v3.VBtn(
-                words, size="x-small", click=(review.mark, f"['{value}']"), id=f"mark-{value}",
+                words, size="x-small", click=(review.mark, f"['{value}']"), id=f"mark-{value}", title=f"{words} ({key})",
                 variant=(f"slice_mark === '{value}' ? 'flat' : 'outlined'",), disabled=("!slice_words",),
+                raw_attrs=[f'aria-keyshortcuts="{key}"', f":aria-pressed=\"slice_mark === '{value}'\""],
             )  # fmt: skip
 
 

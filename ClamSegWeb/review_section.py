@@ -7,10 +7,11 @@ from typing import Any
 import vtk
 
 from ClamSegWeb.drawing import Drawing
+from ClamSegWeb.lesion_table import LesionTable
 from ClamSegWeb.user_action import user_action
-from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
+from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.result_views import jump_to_lesion, plane_view, show_model_window, slice_in_view
-from ClamSegWorkflow.case.review_text import decision_words, size_words, slices_words, statistics_words
+from ClamSegWorkflow.case.review_text import statistics_words
 from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY, show_overlay
 from ClamSegWorkflow.scene.views import outline_opacity, show_segments, show_surfaces
 from ClamSegWorkflow.words import tr as _
@@ -25,6 +26,7 @@ class ReviewSection:
 
     Attributes:
         result: `Result`, None where none is shown.
+        table: its lesions, line by line.
     """
 
     def __init__(self, page: Any) -> None:
@@ -32,12 +34,14 @@ class ReviewSection:
         self.result: Any = None
         self._observed: list[tuple[Any, int]] = []
         self._drawing = Drawing(page)
+        self.table = LesionTable(page.state)
         self._state.update(
             {
                 "has_result": False, "has_lesions": False, "summary": "", "certificate": "", "result_warnings": [],
-                "statistics": "", "lesion_rows": [], "lesion_number": 0, "several_conditions": False, "conditions": [], "condition_names": {},
+                "statistics": "", "several_conditions": False, "conditions": [], "condition_names": {},
                 "threshold": 0.5, "threshold_moving": None, "overlay": _NO_MAP, "opacity": 0.35, "hidden": False, "solid": False,
                 "slice_words": "", "slice_mark": "", "marked_slices": 0, "tool": "", "tool_size": 6.0, "drawing_words": "",
+                "undo_words": "", "redo_words": "", "waits_for_export": False, "size_unit": "ml",
             }
         )  # fmt: skip
         self._state.change("opacity")(self._opacity_changed)
@@ -79,8 +83,9 @@ class ReviewSection:
         lesions = result.lesions if result is not None else None
         state.has_result, state.has_lesions = result is not None, lesions is not None
         if result is None:
-            state.update({"summary": "", "certificate": "", "lesion_rows": [], "statistics": "", "solid": False})
-            state.result_warnings = []
+            state.update({"summary": "", "certificate": "", "statistics": "", "solid": False, "result_warnings": []})
+            self.table.fill([], {})
+            self.tell_steps()
             return
         state.summary = result.summary()
         state.certificate = _("Geometry: {certificate}").format(certificate=result.certificate())
@@ -92,26 +97,23 @@ class ReviewSection:
         rows = lesions.rows()
         state.conditions = list(lesions.conditions)
         state.several_conditions = len(lesions.conditions) > 1
-        state.condition_names = names = result.condition_names()
-        state.lesion_rows = [self._cells(row, names) for row in rows]
-        if all(row.number != state.lesion_number for row in rows):
-            state.lesion_number = 0
+        state.condition_names = result.condition_names()
+        state.size_unit = "ml" if lesions.spacing_known else "px"
+        self.table.fill(rows, state.condition_names)
         state.statistics = statistics_words(rows)
         state.threshold = round(lesions.threshold, 3)
         self._tell_slice()
+        self.tell_steps()
         self._page.views.draw()
 
-    def _cells(self, row: LesionRow, names: dict[str, str]) -> dict[str, Any]:
-        return {
-            "number": row.number,
-            "condition": names[row.condition],
-            "slices": slices_words(row),
-            "size": size_words(row),
-            "probability": f"{row.mean_probability:.2f}",
-            "doubt": f"{row.mean_doubt:.2f}",
-            "decision": decision_words(row.decision),
-            "state": row.decision.value,
-        }
+    def tell_steps(self) -> None:
+        """What Undo and Redo would do, and whether something is in no file yet."""
+        state, steps = self._state, None
+        if self.result is not None and self.result.lesions is not None:
+            steps = self.result.lesions.steps
+        state.undo_words = steps.undo_words if steps is not None else ""
+        state.redo_words = steps.redo_words if steps is not None else ""
+        state.waits_for_export = self.result is not None and self.result.waits_for_export()
 
     @user_action(_("The view could not be changed."))
     def jump(self, number: int) -> None:
@@ -121,6 +123,12 @@ class ReviewSection:
         self._state.lesion_number = int(number)
         jump_to_lesion(self.result, int(number))
         self._page.views.show_cross(True)
+
+    def go(self, step: int) -> None:
+        """The next lesion of the table, or the one before for -1."""
+        number = self.table.neighbour(int(step))
+        if number is not None:
+            self.jump(number)
 
     @user_action(_("The map could not be shown."))
     def show_map(self, kind: str) -> None:
@@ -186,11 +194,10 @@ class ReviewSection:
         if number is None:
             return
         self.stop_drawing()
-        decision = Decision(word)
+        decision, before = Decision(word), self.table.shown()
         self.result.decide(number, decision)
         self.refresh()
-        waiting = [row.number for row in self.result.lesions.rows() if row.decision is Decision.UNDECIDED]
-        following = next((n for n in waiting if n > number), waiting[0] if waiting else None)
+        following = self.table.next_undecided(before, number)
         if decision is not Decision.UNDECIDED and following is not None:
             self.jump(following)
 
@@ -211,6 +218,26 @@ class ReviewSection:
         self.stop_drawing()
         if not self.result.undo():
             self._page.tell(_("There is nothing to undo."))
+        self.refresh()
+
+    @user_action(_("The step could not be done again."))
+    def redo(self) -> None:
+        """Does the step again that was taken back last."""
+        if self.result is None or self.result.lesions is None:
+            return
+        self.stop_drawing()
+        if not self.result.redo():
+            self._page.tell(_("There is nothing to do again."))
+        self.refresh()
+
+    @user_action(_("The lesions could not be rejected."))
+    def reject_small(self) -> None:
+        """All undecided lesions below the size in the field, as one step."""
+        if self.result is None or self.result.lesions is None:
+            return
+        self.stop_drawing()
+        if not self.result.reject_below(self.table.smallest_shown()):
+            self._page.tell(_("No undecided lesion is smaller."))
         self.refresh()
 
     # Drawing
@@ -291,6 +318,7 @@ class ReviewSection:
             return
         self.result.mark(index, "" if self.result.marks.get(index) == word else word)
         self._tell_slice()
+        self.tell_steps()
 
 
 def _said_once(warnings: list[str], accepted: list[str]) -> list[str]:

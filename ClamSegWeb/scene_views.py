@@ -48,6 +48,9 @@ class SceneViews:
         right = Layout(LayoutDirection.Vertical, [solid, slices[SAGITTAL]])
         self.layouts.register_layout(FOUR, Layout(LayoutDirection.Horizontal, [left, right]))
         self.layouts.register_layout(ONE, Layout(LayoutDirection.Vertical, [slices[AXIAL]]))
+        for name, view in {**slices, SOLID: solid}.items():
+            self.layouts.register_layout(name, Layout(LayoutDirection.Vertical, [view]))
+        self._usual = FOUR
         self.layouts.set_layout(FOUR)
         for view in self.app.view_manager.get_views():
             # Eight samples a pixel cost five times the time of a slice and show nothing more.
@@ -69,7 +72,8 @@ class SceneViews:
 
     def show(self, volume: Any, *, is_picture: bool) -> None:
         """A scan behind all slices, as large as the views allow; rulers only where mm are known."""
-        self.layouts.set_layout(ONE if is_picture else FOUR)
+        self._usual = ONE if is_picture else FOUR
+        self.layouts.set_layout(self._usual)
         self.show_cross(False)
         self.app.display_manager.show_volume_in_slice_background(volume)
         self.app.display_manager.show_volume_in_slice_foreground(None)
@@ -77,6 +81,13 @@ class SceneViews:
         for view in self.app.view_manager.get_views():
             view.set_ruler(_THIN_RULER if has_ruler and view.get_singleton_tag() != SOLID else 0)
         self.fit()
+
+    def enlarge(self, name: str) -> bool:
+        """One view alone, or all again where it was alone; whether it is alone now."""
+        is_alone = self.layouts.layout_id == name
+        self.layouts.set_layout(self._usual if is_alone else name)
+        self.draw()
+        return not is_alone
 
     def show_nothing(self) -> None:
         """No scan is open: neither cross nor ruler is left of the last one."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from ClamSegWeb.user_action import user_action
 from ClamSegWorkflow.case.display_names import model_titles
-from ClamSegWorkflow.case.model_fit import mismatches, suggest_model
+from ClamSegWorkflow.case.model_fit import choosable_models, mismatches, model_words, suggest_model
 from ClamSegWorkflow.case.progress_text import progress_words
 from ClamSegWorkflow.case.result_views import show_fixed_window
 from ClamSegWorkflow.case.run_request import RunListener, RunOptions, own_level
@@ -55,10 +55,10 @@ class SegmentSection(RunListener):
     # Choices
 
     def fill_models(self) -> None:
-        """Lists the installed lesion models that are whole, keeping the choice."""
+        """Lists the installed models that can be chosen, keeping the choice."""
         from ClamSegLib.model.registry import list_models
 
-        self._models = [entry for entry in list_models() if entry["task"] == "lesion" and not entry["problem"]]
+        self._models = choosable_models(list_models())
         names = [entry["name"] for entry in self._models]
         self._state.models = [
             {"title": title, "value": name} for title, name in zip(model_titles(self._models), names, strict=True)
@@ -95,7 +95,7 @@ class SegmentSection(RunListener):
             self._state.model_about = _("No model is installed.")
             return
         self._state.levels, self._state.level = entry["levels"], own_level(entry)
-        about = _("Finds {what}. {licence}").format(what=", ".join(entry["condition_names"]), licence=entry["licence"])
+        about = model_words(entry)
         self._state.model_about = about if entry["origin"] == "shipped" else f"{_('Your own model.')} {about}"
         self._state.fit_doubts = self._doubts(entry, current) if current is not None else []
 
@@ -123,6 +123,10 @@ class SegmentSection(RunListener):
         if entry is None or current is None:
             self._page.failed(_("Choose a scan and a model first."))
             return
+        self._page.with_licence(entry, lambda: self._replace_or_start(entry, current))
+
+    @user_action(_("The segmentation could not be started."))
+    def _replace_or_start(self, entry: dict[str, Any], current: Any) -> None:
         level = int(self._state.level)
         self._page.review.stop_drawing()  # what is drawn just now counts as well
         if current.result is not None and current.result.is_reviewed():

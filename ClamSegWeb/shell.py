@@ -34,7 +34,11 @@ class Shell:
 
     def routes(self) -> list[Any]:
         """For the web server; they go before trame's own."""
-        return [web.get("/index.html", self._give)]
+        return [web.get("/index.html", self._give), web.post("/paraview/", self._tell_where)]
+
+    async def _tell_where(self, _request: web.Request) -> web.Response:
+        """Where the session is: trame's client asks a launcher first, and the browser would log that there is none."""
+        return web.json_response({"sessionURL": "ws://USE_HOST/ws"}, headers={"Cache-Control": "no-store"})
 
     async def _give(self, request: web.Request) -> web.Response:
         """The shell to whoever holds the key; a door to others, behind which the script may find the key."""

@@ -39,8 +39,11 @@ class TrainingSection:
 
     def fill_models(self) -> None:
         """Models a training can start from."""
-        names = [entry["value"] for entry in self._state.models]
-        self._state.training_inits = list(self._state.models)
+        from ClamSegLib.model.registry import list_models
+
+        lesion = {entry["name"] for entry in list_models() if entry["task"] == "lesion"}
+        self._state.training_inits = [entry for entry in self._state.models if entry["value"] in lesion]
+        names = [entry["value"] for entry in self._state.training_inits]
         if self._state.training_init not in names:
             self._state.training_init = names[0] if names else ""
         self._state.training_name = suggest_name(self._state.training_init, tuple(names))
@@ -98,6 +101,12 @@ class TrainingSection:
         if problem:
             self._page.failed(problem)
             return
+        start = next((entry for entry in list_models() if entry["name"] == plan.starting_model), None)
+        self._page.with_licence(start, lambda: self._replace_or_begin(plan))
+
+    @user_action(_("The training could not be started."))
+    def _replace_or_begin(self, plan: TrainingPlan) -> None:
+        started = self._started
         exists = (started.models_folder / plan.name / "config.json").is_file() or started.can_go_on(plan.name)
         if not exists:
             self._begin(plan, overwrite=False)

@@ -74,7 +74,7 @@ def table(kind: Any) -> str:
 
 def page() -> str:
     """What docs/configuration.md must read."""
-    from ClamSegLib.model import config
+    from ClamSegLib.model import config, decoding_config
     from ClamSegLib.objective.training_config import TrainingConfig
 
     parts = {
@@ -84,7 +84,9 @@ def page() -> str:
         "model.intensity": config.IntensityConfig,
         "model.organ": config.OrganConfig,
         "model.conditions, each": config.Condition,
-        "model.refinement": config.RefinementConfig,
+        "model.normative": decoding_config.NormativeConfig,
+        "model.volume_evidence": decoding_config.VolumeEvidenceConfig,
+        "model.refinement": decoding_config.RefinementConfig,
     }
     return HEAD + "".join(f"\n## {name}\n\n{table(kind)}\n" for name, kind in parts.items())
 

@@ -39,8 +39,10 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def fresh_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No test reads or writes the user's own cache."""
+    """No test reads or writes the user's own cache and settings; licences count as confirmed but where a test says no."""
     os.environ["CLAMSEG_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["CLAMSEG_SETTINGS"] = str(tmp_path_factory.mktemp("settings"))
+    os.environ["CLAMSEG_ACCEPT_LICENCE"] = "CC-BY-NC-SA-4.0"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,6 +14,7 @@ from ClamSegPanel.review.review_section import ReviewSection
 from ClamSegPanel.segment_section import SegmentSection
 from ClamSegPanel.setup.setup_section import SetupSection
 from ClamSegPanel.training_section import TrainingSection
+from ClamSegWorkflow.case import licence_words
 from ClamSegWorkflow.case.run_state import State
 from ClamSegWorkflow.scene.overlays import map_ids, remove_nodes
 
@@ -122,6 +123,16 @@ class Panel:
     def ask(self, title: str, text: str) -> bool:
         """A question the user must answer with OK."""
         return bool(slicer.util.confirmOkCancelDisplay(text, windowTitle=title))
+
+    def licence_confirmed(self, entry: dict[str, Any] | None) -> bool:
+        """Whether a model may be used; one for non-commercial use only is asked about, once for all."""
+        question = licence_words.question(entry)
+        if entry is None or not question:
+            return True
+        if not self.ask(licence_words.title(), question):
+            return False
+        licence_words.keep_yes(entry, "panel")
+        return True
 
     def failed(self, text: str) -> None:
         """Something failed: said in a window that closes by itself in testing mode."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ClamSegWorkflow.case import licence_words
 from ClamSegWorkflow.case.samples import sample_name, shipped_samples
 
 CATEGORY = "ClamSeg"
@@ -29,7 +32,27 @@ def source_of(sample: dict[str, Any], path: Path) -> dict[str, Any]:
         # A picture alone: Slicer would else look for neighbours to stack.
         "loadFileProperties": {"singleFile": True},
         "checksums": f"SHA256:{sample['sha256']}",
+        "customDownloader": _asked_first(sample) if sample.get("non_commercial") else None,
     }
+
+
+def _asked_first(sample: dict[str, Any]) -> Callable[[Any], Any]:
+    """What the button of a sample for non-commercial use only does: it asks once, then loads as the others do."""
+
+    def load(source: Any) -> Any:
+        import SampleData
+        import slicer
+
+        question = licence_words.question(sample)
+        if question:
+            if not slicer.util.confirmOkCancelDisplay(question, windowTitle=licence_words.title()):
+                return []
+            licence_words.keep_yes(sample, "panel")
+        plain = copy.copy(source)
+        plain.customDownloader = None
+        return SampleData.SampleDataLogic().downloadFromSource(plain)
+
+    return load
 
 
 def register() -> int:

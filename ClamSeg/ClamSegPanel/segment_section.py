@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 from ClamSegPanel.colours import say
 from ClamSegPanel.setup.faster_engine import is_offered
 from ClamSegWorkflow.case.display_names import model_titles
-from ClamSegWorkflow.case.model_fit import mismatches, suggest_model
+from ClamSegWorkflow.case.model_fit import mismatches, model_words, suggest_model
 from ClamSegWorkflow.case.progress_text import progress_words
 from ClamSegWorkflow.case.run_request import RunListener, RunOptions, own_level
 from ClamSegWorkflow.case.run_state import State
@@ -93,7 +93,7 @@ class SegmentSection(RunListener):
         chosen = self._panel.node.model if self._panel.node is not None else ""
         self._filling = True
         try:
-            self._models = self._panel.logic.models()
+            self._models = self._panel.logic.choosable_models()
             self._ui.modelSelector.clear()
             self._ui.modelSelector.addItems(model_titles(self._models))
             names = [entry["name"] for entry in self._models]
@@ -191,11 +191,10 @@ class SegmentSection(RunListener):
         doubts = []
         if volume is not None and not problem_of_volume(volume):
             doubts = mismatches(self._panel.logic.config(entry), facts_of(slicer.mrmlScene, volume), matrix_of(volume))
-        say(self._ui.fitLabel, "\n".join(doubts), "warning" if doubts else "ok")
-        self._ui.fitLabel.visible = bool(doubts)
-        self._ui.modelSelector.toolTip = _("Finds {what}. {licence}").format(
-            what=", ".join(entry["condition_names"]), licence=entry["licence"]
-        )
+        words = [*doubts, *([] if entry["task"] == "lesion" else [model_words(entry)])]
+        say(self._ui.fitLabel, "\n".join(words), "warning" if doubts else "ok")
+        self._ui.fitLabel.visible = bool(words)
+        self._ui.modelSelector.toolTip = model_words(entry)
         self._show_time()
 
     # Time
@@ -264,6 +263,8 @@ class SegmentSection(RunListener):
         problem = self._panel.logic.torch_problem()
         if problem:
             self._panel.failed(problem)
+            return
+        if not self._panel.licence_confirmed(entry):
             return
         step = ORGAN_STEPS[max(0, self._ui.organSelector.currentIndex)]
         selector = self._ui.organSegmentSelector

@@ -85,6 +85,8 @@ class TrainingSection:
         if problem:
             self._panel.failed(problem)
             return
+        if not self._panel.licence_confirmed(self._panel.logic.model(plan.starting_model)):
+            return
         folder = started.models_folder / plan.name
         exists = (folder / "config.json").is_file() or started.can_go_on(plan.name)
         if exists:

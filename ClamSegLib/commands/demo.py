@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
+from typing import Any
 
-from ClamSegLib.system.errors import ClamSegError, InputError
+from ClamSegLib.commands.licence_question import add_licence_option, confirm
+from ClamSegLib.model.licence import LICENCE_TEXT, id_of
+from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.progress import Reporter
 
 NAME = "demo"
@@ -20,37 +22,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, default=Path("clamseg-demo"), help="folder of the results (default clamseg-demo)"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add_licence_option(parser)
 
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Segments every sample and prints a table; results of an earlier demo are replaced."""
+    from ClamSegLib.system.samples import shipped_samples
+
+    told: list[str] = []
+    codes = [0]
+    for sample, path in shipped_samples():
+        if sample["non_commercial"] and not confirm(
+            sample["licence"], f"Sample '{sample['name']}'", path.parent / LICENCE_TEXT, arguments, reporter
+        ):
+            licence = sample["licence"]
+            told.append(
+                f"{sample['name']} left out: picture and model are under {licence}, for non-commercial use only; "
+                f"--accept-licence {id_of(licence)} shows it."
+            )
+            continue
+        try:
+            told.append(_segmented(sample, path, arguments, reporter))
+        except ClamSegError as error:
+            reporter.error(f"{sample['name']}: {error}")
+            codes.append(error.exit_code)
+    sys.stdout.write("".join(f"{line}\n" for line in told))
+    return 1 if 1 in codes else max(codes)
+
+
+def _segmented(sample: dict[str, Any], path: Path, arguments: argparse.Namespace, reporter: Reporter) -> str:
+    """Segments one sample; the lines that say what was found and where its pictures are."""
     from ClamSegLib.imaging.read_write import read_volume
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.model.registry import find_model
     from ClamSegLib.segmentation.options import SegmentOptions
     from ClamSegLib.segmentation.report import OVERLAY, STAGES, write_case
     from ClamSegLib.segmentation.segment_volume import segment_volume
-    from ClamSegLib.system.paths import resources_folder
 
-    folder = resources_folder() / "Samples"
-    try:
-        samples = json.loads((folder / "samples.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"The list of samples in {folder} cannot be read; reinstall ClamSeg.") from error
-    rows, code = [], 0
-    for sample in samples:
-        output = arguments.output / sample["name"]
-        try:
-            model = load_model(find_model(sample["model"]))
-            reporter.note(f"{sample['name']}: {sample['description']}")
-            volume = read_volume(folder / sample["file"])
-            result = segment_volume(volume, model, SegmentOptions(device=arguments.device), reporter)
-            write_case(result, output, overwrite=True)
-            rows.append((sample["name"], sample["model"], result.summary()))
-        except ClamSegError as error:
-            reporter.error(f"{sample['name']}: {error}")
-            code = max(code, error.exit_code) if code != 1 else 1
-    for name, model_name, summary in rows:
-        shown = arguments.output / name
-        sys.stdout.write(f"{name} with {model_name}: {summary}\n  {shown / OVERLAY}\n  {shown / STAGES}\n")
-    return code
+    output = arguments.output / sample["name"]
+    reporter.note(f"{sample['name']}: {sample['description']}")
+    model = load_model(find_model(sample["model"]))
+    result = segment_volume(read_volume(path), model, SegmentOptions(device=arguments.device), reporter)
+    write_case(result, output, overwrite=True)
+    lines = [f"{sample['name']} with {sample['model']}: {result.summary()}"]
+    lines += [f"  {sample['note']}"] if sample.get("note") else []
+    return "\n".join([*lines, f"  {output / OVERLAY}", f"  {output / STAGES}"])

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ClamSegLib.commands.licence_question import add_licence_option, find_confirmed_model
 from ClamSegLib.system.progress import Reporter
 
 NAME = "evaluate"
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--normal-class", help="name of the class without disease")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all cores)")
     parser.add_argument("--overwrite", action="store_true")
+    add_licence_option(parser)
 
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
@@ -40,11 +42,12 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ClamSegLib.datasets.labelled_folder import read_labelled_folder
     from ClamSegLib.evaluation.evaluate import EVALUATION, EvaluationOptions, evaluate
     from ClamSegLib.model.checkpoint import load_model
-    from ClamSegLib.model.registry import find_model
     from ClamSegLib.system.atomic_output import refuse_existing
 
     refuse_existing(arguments.output, arguments.overwrite, EVALUATION)
-    models = [load_model(find_model(name)) for name in (arguments.model, *arguments.compare)]
+    models = [
+        load_model(find_confirmed_model(name, arguments, reporter)) for name in (arguments.model, *arguments.compare)
+    ]
     folder = read_labelled_folder(arguments.data, normal_class=arguments.normal_class, both_classes=False)
     for warning in folder.warnings:
         reporter.warning(warning)

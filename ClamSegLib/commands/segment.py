@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ClamSegLib.commands.licence_question import add_licence_option, find_confirmed_model
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.progress import Reporter
 
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dicom-seg", action="store_true", help="also write a DICOM SEG (input must be DICOM)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all cores)")
     parser.add_argument("--overwrite", action="store_true", help="replace existing results")
+    add_licence_option(parser)
 
 
 def case_name(path: Path) -> str:
@@ -84,11 +86,10 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ClamSegLib.engines.choose import require_engine
     from ClamSegLib.imaging.case_files import find_cases
     from ClamSegLib.model.checkpoint import load_model
-    from ClamSegLib.model.registry import find_model
     from ClamSegLib.segmentation.batch_of_cases import CasePipeline, CaseWork, PipelineOptions
     from ClamSegLib.system.device import choose_device
 
-    model = load_model(find_model(arguments.model))
+    model = load_model(find_confirmed_model(arguments.model, arguments, reporter))
     options = options_of(arguments)
     model.config.level_of(options.level)
     require_engine(options.engine, choose_device(options.device))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ClamSegLib.commands.licence_question import add_licence_option, find_confirmed_model
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
@@ -58,14 +59,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--modality", choices=("CT", "MR", "XR"), help="where the images do not tell")
     parser.add_argument("--sequence", help="MR sequence, e.g. FLAIR")
     parser.add_argument("--plane", choices=("axial", "coronal", "sagittal"))
-    parser.add_argument("--organ", help="organ method: lungs_ct, brain_mr, brain_ct, body, whole, or model:NAME")
+    parser.add_argument(
+        "--organ", help="organ method: lungs_ct, brain_mr, strip_skull, brain_ct, body, whole, or model:NAME"
+    )
     parser.add_argument(
         "--tensorboard", action="store_true", help="also write curves for TensorBoard (extra tensorboard)"
     )
     parser.add_argument("--name", help="name of the model (default: the output folder's)")
     parser.add_argument("--about-data", help="words on the data for the card")
-    parser.add_argument("--licence", help="licence of the model for the card")
+    parser.add_argument(
+        "--licence", help="licence of the model, e.g. CC-BY-NC-SA-4.0 (NC: for non-commercial use only)"
+    )
+    parser.add_argument("--licence-file", type=Path, help="file with the licence's text, kept beside the weights")
     parser.add_argument("--limits", help="known limits for the card")
+    add_licence_option(parser)
 
 
 def _given(arguments: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:
@@ -112,7 +119,7 @@ def train(arguments: argparse.Namespace, words: Sequence[str], reporter: Reporte
     from ClamSegLib.datasets.labelled_folder import add_corrections, keep_rows, read_labelled_folder, without_outlines
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.model.config_json import from_json
-    from ClamSegLib.model.registry import find_model
+    from ClamSegLib.model.licence import licensed
     from ClamSegLib.objective.training_config import TrainingConfig
     from ClamSegLib.system.device import choose_device
     from ClamSegLib.training.request import TrainingRequest, words_for_card
@@ -135,11 +142,11 @@ def train(arguments: argparse.Namespace, words: Sequence[str], reporter: Reporte
     if arguments.corrected_outlines == "ignore":
         folder = without_outlines(folder)
     name = arguments.name or arguments.output.resolve().name
-    initial = None
+    initial, start = None, None
     if arguments.init:
         if arguments.features or arguments.image_size:
             raise InputError("--features and --image-size belong to the starting model; leave them out with --init.")
-        initial = find_model(arguments.init)
+        initial = find_confirmed_model(arguments.init, arguments, reporter)
         start = load_model(initial).config
         config = fine_tuning_config(start, folder, name, training.task)
         training = objective_of(start, training, reporter)
@@ -148,7 +155,8 @@ def train(arguments: argparse.Namespace, words: Sequence[str], reporter: Reporte
         config = new_model_config(
             folder, name, arguments.modality or "", changes, training.task, arguments.features, training.objective
         )
-    about = {"data": arguments.about_data or "", "licence": arguments.licence or "", "limits": arguments.limits or ""}
+    config = licensed(config, arguments.licence or "", start)
+    about = {"data": arguments.about_data or "", "limits": arguments.limits or ""}
     request = TrainingRequest(
         folder,
         config,
@@ -161,5 +169,6 @@ def train(arguments: argparse.Namespace, words: Sequence[str], reporter: Reporte
         ("clamseg", *words_for_card(words)),
         arguments.tensorboard,
         arguments.eta == "tune",
+        arguments.licence_file,
     )
     run_training(request, reporter)

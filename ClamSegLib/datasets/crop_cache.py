@@ -30,7 +30,7 @@ from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.paths import cache_folder
 from ClamSegLib.system.progress import Reporter
 
-_VERSION = 3
+_VERSION = 4
 # Crops of a folder smaller than this are kept in memory, others are read from the cache slice by slice.
 LARGEST_IN_MEMORY_BYTES = 2**29
 _OPEN_FILES = 128

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.model.config import RefinementConfig
+from ClamSegLib.model.decoding_config import RefinementConfig
 
 Floats = NDArray[np.float32]
 BINS = 96

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ClamSegLib.engines.conversion import Graph, decoded_graph, import_openvino,
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.config_json import to_json
+from ClamSegLib.model.licence import licence_text
 from ClamSegLib.model.model_folder import NORMATIVE
 from ClamSegLib.system.atomic_output import refuse_existing, whole_folder
 from ClamSegLib.system.errors import ClamSegError, InputError
@@ -79,6 +81,9 @@ def export_model(
         _describe(part, model.config, kind, level, difference)
         if model.normative is not None:
             model.normative.save(part / NORMATIVE)
+        text = licence_text(model.folder, model.config)
+        if text is not None:
+            shutil.copyfile(text, part / text.name)
     return Exported(folder, difference)
 
 
@@ -122,6 +127,8 @@ def _describe(folder: Path, config: ModelConfig, kind: str, level: int, differen
         "input": _INPUT if config.normative is None else _INPUT_WITH_NORMATIVE,
         "outputs": "probability and disagreement: float32 (batch, conditions, size, size), 0..1",
         "largest_difference_from_torch": difference,
+        "licence": config.licence,
+        "non_commercial": config.is_non_commercial,
         "model": to_json(config),
     }
     (folder / _ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")

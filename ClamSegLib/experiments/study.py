@@ -21,6 +21,7 @@ from ClamSegLib.datasets.rows import LabelledFolder
 from ClamSegLib.evaluation.evaluate import EvaluationOptions, evaluate
 from ClamSegLib.experiments.study_file import CHOICE, Study, StudyRow, with_choice
 from ClamSegLib.experiments.study_patients import with_corrections, with_groups
+from ClamSegLib.experiments.study_refit import refitted_model
 from ClamSegLib.experiments.study_table import write_tables
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.config_json import from_json
@@ -129,16 +130,24 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
     started = time.monotonic()
     model = _trained_model(request, trained, folder, reporter, anew=anew and not row.of)
     trained_s = time.monotonic() - started
+    if row.refit:
+        initial = _start_of(request, trained, reporter)
+        output = request.output / RUNS / row.name
+        model = refitted_model(model, initial, folder, output, request.device, reporter)
     if row.head_weights:
         model = replace(model, config=replace(model.config, head_weights=row.head_weights))
     if not row.refined:
         model = replace(model, config=replace(model.config, refinement=None))
+    if not row.volume_evidence:
+        model = replace(model, config=replace(model.config, volume_evidence=None))
+    # What asks the whole volume does so as the model says; else slice by slice, so that rows can be compared.
+    smooths = row.slice_smoothing or (None if model.config.volume_evidence else False)
     options = EvaluationOptions(
         row.eval_split,
         row.baselines,
         str(request.device),
         row.level or model.config.network.heads,
-        slice_smoothing=row.slice_smoothing,
+        slice_smoothing=smooths,
     )
     judged = request.output / RUNS / trained.name / f"judged-{row.name}"
     metrics = evaluate(folder, [model], options, judged, reporter, overwrite=True)
@@ -171,6 +180,8 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
     finished |= told if trained.train_group or trained.start or trained.corrected else {}
     finished |= {"tuned_eta": run["training"]["eta"]} if trained.tune_eta else {}
     finished |= {"slice_smoothing": True} if row.slice_smoothing else {}
+    finished |= {"volume_evidence": True} if model.config.volume_evidence else {}
+    finished |= {"refit": True} if row.refit else {}
     with whole_file(request.output / ROWS / f"{row.name}.json") as path:
         path.write_text(json.dumps(finished, indent=1) + "\n", encoding="utf-8")
 

@@ -65,6 +65,8 @@ class StudyRow:
         head_weights: judge with these weights of the heads, level 1 first; empty for the model's own.
         refined: false judges the network's maps as they are, not sharpened by the image.
         slice_smoothing: true smooths evidence over neighbouring slices, as `segment` does; rows are judged slice by slice unless they say so, so that they can be compared.
+        volume_evidence: false judges the network without the normative map of the whole volume.
+        refit: fit the decoding of the model of `of` anew, by the code of today.
         baselines: also judge the best intensity threshold and Grad-CAM.
     """
 
@@ -83,6 +85,8 @@ class StudyRow:
     baselines: bool = False
     refined: bool = True
     slice_smoothing: bool = field(default=False, metadata={"formerly": "neighbours"})
+    volume_evidence: bool = True
+    refit: bool = False
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -96,6 +100,10 @@ class StudyRow:
         if self.start and self.model:
             raise InputError(
                 f"Row '{self.name}' fine-tunes the model of '{self.start}', so it cannot change its model."
+            )
+        if self.refit and not self.of:
+            raise InputError(
+                f"Row '{self.name}' has a training of its own, whose decoding is fitted with it; say 'of'."
             )
         if self.corrected < 0:
             raise InputError(f"Row '{self.name}': corrected {self.corrected} must not be negative.")
@@ -211,6 +219,8 @@ class Study:
         judged = self.group(row.eval_split)
         judging += [] if judged is None else [judged.decides(), self.choice_seed]
         judging += ["neighbours"] if row.slice_smoothing else []
+        judging += [] if row.volume_evidence else ["network alone"]
+        judging += ["refit"] if row.refit else []
         return _digest([self.training_fingerprint(row), judging])
 
 

@@ -26,6 +26,8 @@ _UNEVEN_SHARE = 0.05
 _DRIFT_MM = 1.0
 # Cosine of the angle by which the planes of a stack may differ (about 0.8 degrees: rounded directions).
 _SAME_DIRECTION = 0.9999
+# Numbers beyond this belong to damaged headers, and lead out of the range of values.
+_LARGEST_RESCALE = 1e9
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,11 @@ def rescale_of(header: Any, path: Path) -> tuple[float, float]:
     Where the header has a Modality LUT Sequence, `dicom_pixels.modality_values` goes by that.
     """
     slope, intercept = (numbers(header, name, path, 1) for name in ("RescaleSlope", "RescaleIntercept"))
+    for name, found in (("RescaleSlope", slope), ("RescaleIntercept", intercept)):
+        if found and abs(found[0]) > _LARGEST_RESCALE:
+            raise InputError(
+                f"{path} has the {name} {found[0]:.6g}; at most {_LARGEST_RESCALE:.0e} is allowed. Export it again."
+            )
     return (slope[0] if slope else 0.0) or 1.0, intercept[0] if intercept else 0.0
 
 

@@ -5,6 +5,7 @@ pydicom decodes and applies look-up tables, GDCM inside SimpleITK decodes what p
 
 from __future__ import annotations
 
+import math
 import tempfile
 import warnings
 from pathlib import Path
@@ -14,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.imaging.dicom_series import frame_count
+from ClamSegLib.imaging.stored_voxels import SPARE_BYTES, check_held
 from ClamSegLib.imaging.volume import Array, inverted
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.system.silence_c_output import suppress_itk_output
+from ClamSegLib.system.silence_c_output import complaint, suppress_itk_output
 
 _PIXEL_TAGS = (
     "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "BitsAllocated", "BitsStored",
@@ -28,9 +30,10 @@ def decoded(path: Path) -> tuple[Array, Any]:
     """Stored values of a file, decompressed, (rows, columns) or with frames first, and its data set.
 
     Raises:
-        InputError: truncated, damaged, or compressed in a way that nothing here decodes.
+        InputError: truncated, damaged, of another size than its header says, or compressed in a way that nothing here decodes.
     """
     import pydicom
+    from pydicom import uid
 
     dataset = None
     try:
@@ -38,16 +41,44 @@ def decoded(path: Path) -> tuple[Array, Any]:
             warnings.simplefilter("ignore")
             dataset = pydicom.dcmread(path, force=True)
             _complete_meta(dataset)
+            if not dataset.file_meta.TransferSyntaxUID.is_compressed:
+                _check_size(path, dataset)
+            elif dataset.file_meta.TransferSyntaxUID in uid.JPEGTransferSyntaxes:
+                # Of all decoders of JPEG only GDCM's says what it could not decode.
+                _check_frames_end(dataset)
+                if (heard := _pixels_by_itk(path, dataset)) is not None:
+                    return heard, dataset
             pixels: Array = dataset.pixel_array
             _check_frames_end(dataset)
             return pixels, dataset
+    except InputError:
+        raise
     except Exception as error:  # pydicom raises many kinds for damaged files
         # Where a decoder was there and failed, the pixels are damaged; GDCM might make up a part of them.
         lacks_decoder = "missing dependencies" in str(error) or isinstance(error, NotImplementedError)
         if dataset is None or not lacks_decoder:
             words = " ".join(str(error).split())[:160] or type(error).__name__
             raise InputError(f"{path} cannot be decoded ({words}); it is truncated or damaged.") from error
-    return _pixels_by_itk(path, dataset), dataset
+    by_itk = _pixels_by_itk(path, dataset)
+    if by_itk is None:
+        raise InputError(
+            f"{path} cannot be decoded: it is damaged, or compressed in a way that needs more decoders "
+            "(pip install 'clamseg[dicom]')."
+        )
+    return by_itk, dataset
+
+
+def _check_size(path: Path, dataset: Any) -> None:
+    """Holds pixels that are not compressed to what the header promises; pydicom leaves what is too much."""
+    element = next((name for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if name in dataset), None)
+    if element is None:
+        return
+    rows, columns, frames = int(dataset.Rows), int(dataset.Columns), frame_count(dataset)
+    values = rows * columns * frames * int(dataset.get("SamplesPerPixel") or 1)
+    promised = -(-values * int(dataset.BitsAllocated) // 8)
+    # An odd number of bytes is filled up to an even one.
+    spare = min(SPARE_BYTES, promised // max(rows, columns, frames, 1)) - 1
+    check_held(path, len(dataset[element].value), promised, max(spare, promised % 2))
 
 
 def _complete_meta(dataset: Any) -> None:
@@ -76,10 +107,14 @@ def _check_frames_end(dataset: Any) -> None:
             raise ValueError(f"the compressed frame {number} is cut off")
 
 
-def _pixels_by_itk(path: Path, dataset: Any) -> Array:
-    """Stored values as GDCM inside SimpleITK decodes them, for compressions pydicom has no decoder for.
+def _pixels_by_itk(path: Path, dataset: Any) -> Array | None:
+    """Stored values as GDCM inside SimpleITK decodes them; None where it cannot.
 
     GDCM gets the pixels alone: it scales CT and leaves MR, and nobody's name shall lie in a temporary folder.
+
+    Raises:
+        InputError: the decoder complains, or the picture has another size than the header says.
+        OSError: no room for a temporary file.
     """
     import pydicom
     import SimpleITK as sitk
@@ -87,6 +122,7 @@ def _pixels_by_itk(path: Path, dataset: Any) -> Array:
     bare = pydicom.Dataset()
     bare.file_meta = pydicom.dataset.FileMetaDataset()
     bare.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
+    said: list[str] = []
     try:
         _check_frames_end(dataset)
         for name in _PIXEL_TAGS:
@@ -97,16 +133,23 @@ def _pixels_by_itk(path: Path, dataset: Any) -> Array:
         kind = pydicom.uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage
         bare.SOPClassUID = kind if frame_count(dataset) > 1 else pydicom.uid.SecondaryCaptureImageStorage
         bare.SOPInstanceUID = pydicom.uid.generate_uid()
-        with tempfile.TemporaryDirectory() as folder, suppress_itk_output():
+        with tempfile.TemporaryDirectory() as folder:
             bare.save_as(Path(folder) / "pixels.dcm", enforce_file_format=True)
-            array: Array = sitk.GetArrayFromImage(sitk.ReadImage(str(Path(folder) / "pixels.dcm")))
+            with suppress_itk_output() as said:
+                image = sitk.ReadImage(str(Path(folder) / "pixels.dcm"), imageIO="GDCMImageIO")
+        array: Array = sitk.GetArrayFromImage(image)
     except OSError:
         raise
-    except Exception as error:  # pydicom raises many kinds for damaged files, ITK RuntimeError
-        raise InputError(
-            f"{path} cannot be decoded: it is damaged, or compressed in a way that needs more decoders "
-            "(pip install 'clamseg[dicom]')."
-        ) from error
+    except Exception:  # pydicom raises many kinds for damaged files, ITK RuntimeError
+        array = np.empty(0)
+    if words := complaint(said):
+        raise InputError(f"{path} cannot be decoded ({words}); it is truncated or damaged.")
+    if not array.size:
+        return None
+    promised = (frame_count(dataset), int(dataset.Rows), int(dataset.Columns))
+    check_held(path, array.size, math.prod(promised), 0)
+    if (array.shape if array.ndim == 3 else (1, *array.shape)) != promised:
+        raise InputError(f"{path} holds other pixels than its header says; it is damaged.")
     return array[0] if array.ndim == 3 and array.shape[0] == 1 else array
 
 
@@ -186,5 +229,6 @@ def _rescaled(pixels: Array, slope: float, intercept: float) -> Array:
     if slope == 1 and intercept == int(intercept) and pixels.dtype.kind in "iu":
         low, high = int(pixels.min()) + int(intercept), int(pixels.max()) + int(intercept)
         kind = np.int16 if low >= -32768 and high <= 32767 else np.int32
-        return (pixels.astype(np.int32) + int(intercept)).astype(kind)
+        if low >= -(2**31) and high < 2**31:
+            return (pixels.astype(np.int64 if pixels.itemsize > 2 else np.int32) + int(intercept)).astype(kind)
     return (pixels.astype(np.float32) * slope + intercept).astype(np.float32)

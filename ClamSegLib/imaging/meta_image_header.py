@@ -1,4 +1,4 @@
-"""Whether a MetaImage file (.mha, .mhd) is what its header says, before MetaIO sees it.
+"""Where a MetaImage file (.mha, .mhd) keeps its voxels, by its header, before MetaIO sees it.
 
 MetaIO keeps its lists in arrays of fixed length: a header with another number of dimensions than the lists have
 makes it write beyond them, and the process ends without a word.
@@ -7,57 +7,84 @@ makes it write beyond them, and the process ends without a word.
 from __future__ import annotations
 
 import math
-import zlib
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
+from ClamSegLib.imaging.data_files import listed_files, named_file, numbered_files
 from ClamSegLib.imaging.frames import unknown_frame
+from ClamSegLib.imaging.stored_voxels import StoredVoxels
 from ClamSegLib.system.errors import InputError
 
 _LONGEST_HEADER_BYTES = 1 << 20
-_CHUNK_BYTES = 1 << 22
 _MOST_DIMENSIONS = 10  # as many as MetaIO has room for
-_BYTES = {
-    "MET_CHAR": 1, "MET_UCHAR": 1, "MET_SHORT": 2, "MET_USHORT": 2, "MET_INT": 4, "MET_UINT": 4, "MET_LONG": 4,
-    "MET_ULONG": 4, "MET_LONG_LONG": 8, "MET_ULONG_LONG": 8, "MET_FLOAT": 4, "MET_DOUBLE": 8,
+_KINDS = {
+    "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",
+    "MET_LONG": "i4", "MET_ULONG": "u4", "MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8", "MET_FLOAT": "f4",
+    "MET_DOUBLE": "f8",
 }  # fmt: skip
+_YES_OR_NO = ("BinaryData", "BinaryDataByteOrderMSB", "ElementByteOrderMSB", "CompressedData")
+_TRUE, _FALSE = ("true", "t", "1"), ("false", "f", "0")
 _PER_DIMENSION = ("DimSize", "ElementSpacing", "ElementSize", "Offset", "Position", "Origin", "CenterOfRotation")
 _PER_DIMENSION_SQUARED = ("TransformMatrix", "Rotation", "Orientation")
 
 
-def check_meta_image(path: Path) -> list[str]:
-    """Reads the header, and a compressed stream to its end.
+def meta_image_voxels(path: Path) -> tuple[StoredVoxels | None, list[str]]:
+    """Where the voxels lie, and what the user should know: that the header states no frame, or a scaling.
 
     Args:
-        path: .mha, or .mhd with its data file beside it.
+        path: .mha, or .mhd with its data file or files beside it.
 
     Returns:
-        What the user should know: that the header states no frame.
+        No place for values that are not grey.
 
     Raises:
-        InputError: no MetaImage header, lists of another length than the dimensions, or fewer bytes than promised.
+        InputError: no MetaImage header, lists of another length than the dimensions, or a data file that is not there.
     """
     with path.open("rb") as file:
         fields = _fields(file, path)
-        promised = _promised_bytes(fields, path)
-        states_frame = fields["NDims"] != "3" or any(name in fields for name in _PER_DIMENSION_SQUARED)
-        doubts = [] if states_frame else [unknown_frame("it has no field 'TransformMatrix'")]
-        doubts += _unapplied_scaling(fields)
-        name = fields["ElementDataFile"]
-        binary = fields.get("BinaryData", "True").lower().startswith("t")
-        compressed = fields.get("CompressedData", "False").lower().startswith("t")
-        if name == "LIST" or "%" in name or not binary:
-            return doubts  # one file a slice, or numbers in words: MetaIO itself compares those
-        if name == "LOCAL":
-            held = _unpacked(file, promised) if compressed else path.stat().st_size - file.tell()
-        else:
-            held = _held_beside(path, name, compressed, promised)
-    if held < promised:
-        raise InputError(
-            f"{path} is truncated or damaged: it holds {max(held, 0)} bytes of the {promised} its header promises; "
-            "copy or export it again."
-        )
-    return doubts
+        sizes, kind, channels = _shape(fields, path)
+        for name in _YES_OR_NO:
+            if fields.get(name, "True").lower() not in (*_TRUE, *_FALSE):
+                raise _damaged(path, f"{name} {fields[name][:20]}")
+        if not _is(fields, "BinaryData", "True"):
+            raise InputError(f"{path} keeps its voxels as text, which is not read; save it as NRRD or NIfTI.")
+        packed = _is(fields, "CompressedData", "False")
+        files, start = _data_files(path, file, fields, sizes)
+    states_frame = fields["NDims"] != "3" or any(name in fields for name in _PER_DIMENSION_SQUARED)
+    doubts = [] if states_frame else [unknown_frame("it has no field 'TransformMatrix'")]
+    if packed and len(files) > 1:
+        raise _damaged(path, "packed slices in files of their own")
+    large_end_first = {_is(fields, name, "False") for name in _YES_OR_NO[1:3] if name in fields}
+    if len(large_end_first) > 1:
+        raise _damaged(path, "two byte orders")
+    order = ">" if True in large_end_first else "<"
+    stored = StoredVoxels(files, np.dtype(order + kind), sizes, start, packed) if channels == 1 else None
+    return stored, doubts + _unapplied_scaling(fields)
+
+
+def _is(fields: dict[str, str], name: str, otherwise: str) -> bool:
+    return fields.get(name, otherwise).lower() in _TRUE
+
+
+def _data_files(
+    path: Path, file: BinaryIO, fields: dict[str, str], sizes: tuple[int, ...]
+) -> tuple[tuple[Path, ...], int | None]:
+    """The files that hold the voxels, and the bytes of each before them; None where they are its last bytes."""
+    name, skipped = fields["ElementDataFile"], _numbers(fields.get("HeaderSize", "0"))
+    if len(skipped) != 1 or skipped[0] != int(skipped[0]) or skipped[0] < -1:
+        raise _damaged(path, f"HeaderSize {fields['HeaderSize'][:20]}")
+    start = None if skipped[0] == -1 else int(skipped[0])
+    if name == "LOCAL":
+        if start != 0:
+            raise _damaged(path, f"HeaderSize {start} in a file that holds its own voxels")
+        return (path,), file.tell()
+    if name == "LIST":
+        return listed_files(path, file, sizes[-1]), start
+    if "%" in name:
+        return numbered_files(path, name.split(), sizes[-1]), start
+    return (named_file(path, name),), start
 
 
 def _unapplied_scaling(fields: dict[str, str]) -> list[str]:
@@ -78,7 +105,10 @@ def _fields(file: BinaryIO, path: Path) -> dict[str, str]:
     """The header's 'key = value' lines; the file then stands where the voxels may begin."""
     fields: dict[str, str] = {}
     while file.tell() < _LONGEST_HEADER_BYTES and (line := file.readline(_LONGEST_HEADER_BYTES)):
-        key, equals, value = line.decode("latin-1").partition("=")
+        try:
+            key, equals, value = line.decode("utf-8").partition("=")
+        except UnicodeDecodeError:
+            key, equals, value = line.decode("latin-1").partition("=")
         # Whoever writes may add fields of any name: DICOM tags ("0008|0060"), words with blanks.
         if not equals or not key.strip().isprintable() or not key.strip():
             break
@@ -92,7 +122,8 @@ def _fields(file: BinaryIO, path: Path) -> dict[str, str]:
     return fields
 
 
-def _promised_bytes(fields: dict[str, str], path: Path) -> int:
+def _shape(fields: dict[str, str], path: Path) -> tuple[tuple[int, ...], str, int]:
+    """Sizes, first axis fastest, kind of a value, and values a voxel."""
     dimensions = int(fields["NDims"]) if fields["NDims"].isascii() and fields["NDims"].isdigit() else 0
     if not 1 <= dimensions <= _MOST_DIMENSIONS:
         raise _damaged(path, f"NDims {fields['NDims'][:20]}")
@@ -105,9 +136,9 @@ def _promised_bytes(fields: dict[str, str], path: Path) -> int:
         raise _damaged(path, f"DimSize {fields.get('DimSize', 'is missing')[:60]}")
     kind = fields.get("ElementType", "").removesuffix("_ARRAY")
     channels = fields.get("ElementNumberOfChannels", "1")
-    if kind not in _BYTES or not (channels.isascii() and channels.isdigit()) or len(channels) > 4:
+    if kind not in _KINDS or not (channels.isascii() and channels.isdigit()) or len(channels) > 4:
         raise _damaged(path, f"ElementType {kind[:30] or 'is missing'}")
-    return math.prod(sizes) * _BYTES[kind] * int(channels)
+    return tuple(sizes), _KINDS[kind], int(channels)
 
 
 def _numbers(words: str) -> list[float]:
@@ -117,27 +148,3 @@ def _numbers(words: str) -> list[float]:
     except ValueError:
         return []
     return values if all(math.isfinite(value) for value in values) else []
-
-
-def _held_beside(path: Path, name: str, compressed: bool, promised: int) -> int:
-    data = path.parent / name
-    if not data.is_file():
-        raise InputError(f"{path} keeps its voxels in {name}, which is not beside it; copy both files.")
-    if not compressed:
-        return data.stat().st_size
-    with data.open("rb") as file:
-        return _unpacked(file, promised)
-
-
-def _unpacked(file: BinaryIO, promised: int) -> int:
-    """Bytes a zlib stream holds, counted up to one more than `promised` and never kept; -1 when it is damaged."""
-    stream = zlib.decompressobj()
-    total = 0
-    try:
-        while total <= promised and (part := file.read(_CHUNK_BYTES)):
-            while part and total <= promised:
-                total += len(stream.decompress(part, _CHUNK_BYTES))
-                part = stream.unconsumed_tail
-    except zlib.error:
-        return -1
-    return total

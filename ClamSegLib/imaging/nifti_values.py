@@ -5,65 +5,47 @@ ITK puts zeros where a file says that there is no number, and adds the intercept
 
 from __future__ import annotations
 
-import gzip
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ClamSegLib.imaging.nifti_header import NIFTI_1_BYTES, read_header
-from ClamSegLib.imaging.volume import Volume
+from ClamSegLib.imaging.nifti_header import Header
+from ClamSegLib.imaging.volume import Array
+from ClamSegLib.system.errors import InputError
 
-if TYPE_CHECKING:
-    import SimpleITK
-
-_CHUNK_BYTES = 1 << 22
-# Bytes of the value types that may hold what is no number; types that float32 holds exactly, by NIfTI's number.
-_FLOATS = {16: 4, 64: 8}
-_SMALL_INTEGERS = {2: np.uint8, 4: np.int16, 256: np.int8, 512: np.uint16}
+# Voxels that are scaled at once: their double numbers need no second scan's room.
+_AT_ONCE = 1 << 20
 
 
-def with_true_values(volume: Volume, reader: SimpleITK.ImageFileReader, path: Path) -> Volume:
-    """The volume with its missing numbers as NaN, and without the intercept of a slope of 0 (nifti1.h: no scaling).
+def true_values(stored: Array, header: Header, path: Path) -> Array:
+    """Stored voxels scaled as the header says (a slope of 0 means: not at all, nifti1.h), what is no number as NaN.
 
     Args:
-        volume: as ITK read it.
-        reader: has read the header.
-        path: of the file, which `nifti_header.check_nifti` passed.
+        stored: one after the other, changed in place where they are real numbers.
+
+    Returns:
+        The file's own kind where nothing is scaled, else float32, or float64 where the file holds that.
+
+    Raises:
+        InputError: a scaling that leaves the range of numbers.
     """
-    volume = _without_unused_intercept(volume, reader)
-    missing = _missing_numbers(path)
-    if missing is None or missing.size < volume.array.size:
-        return volume
-    array = volume.array.astype(np.float32 if volume.array.dtype.kind != "f" else volume.array.dtype)
-    array.ravel()[missing[: array.size]] = np.nan
-    return volume.with_array(array)
-
-
-def _without_unused_intercept(volume: Volume, reader: SimpleITK.ImageFileReader) -> Volume:
-    slope, intercept = (float(reader.GetMetaData(name)) for name in ("scl_slope", "scl_inter"))
-    if (math.isfinite(slope) and slope != 0) or not math.isfinite(intercept) or intercept == 0:
-        return volume
-    array = volume.array.astype(np.float64) - intercept
-    kind = _SMALL_INTEGERS.get(int(reader.GetMetaData("datatype")))
-    return volume.with_array(array.astype(np.float32) if kind is None else np.rint(array).astype(kind))
-
-
-def _missing_numbers(path: Path) -> NDArray[np.bool_] | None:
-    """Which voxels are no numbers, in the file's own order; None where all are."""
-    with path.open("rb") as file:
-        compressed = file.read(2) == b"\x1f\x8b"
-    with gzip.open(path) if compressed else path.open("rb") as stream:
-        header = read_header(stream.read(NIFTI_1_BYTES), path)
-        if header.kind not in _FLOATS:
-            return None
-        size = _FLOATS[header.kind]
-        stream.seek(int(header.offset))
-        parts = []
-        while part := stream.read(_CHUNK_BYTES):
-            values = np.frombuffer(part[: len(part) // size * size], f"{header.order}f{size}")
-            parts.append(~np.isfinite(values))
-    missing = np.concatenate(parts)
-    return missing if missing.any() else None
+    if stored.dtype.kind == "f":
+        for start in range(0, stored.size, _AT_ONCE):
+            part = stored[start : start + _AT_ONCE]
+            if not np.isfinite(part).all():
+                part[~np.isfinite(part)] = np.nan
+    slope, intercept = header.slope, header.intercept
+    if not math.isfinite(slope) or slope == 0 or (slope, intercept) == (1.0, 0.0):
+        return stored
+    values = np.empty(stored.shape, np.float64 if stored.dtype == np.float64 else np.float32)
+    limit = float(np.finfo(values.dtype).max)
+    for start in range(0, stored.size, _AT_ONCE):
+        scaled = stored[start : start + _AT_ONCE].astype(np.float64) * slope + intercept
+        if not math.isfinite(intercept) or (np.abs(scaled) > limit).any():
+            raise InputError(
+                f"{path} states a scaling of its values (slope {slope:.6g}, intercept {intercept:.6g}) that leads out of the range "
+                "of numbers; copy or export it again."
+            )
+        values[start : start + _AT_ONCE] = scaled
+    return values

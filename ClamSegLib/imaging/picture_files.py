@@ -1,21 +1,24 @@
 """Reading single pictures: PNG and JPEG by ITK, TIFF by Pillow, turned and toned as every viewer shows them.
 
 ITK's TIFF reader falls back to eight bits for tiles and does not look at the photometric interpretation; neither of its
-readers looks at the orientation that cameras and scanners write.
+readers looks at the orientation that cameras and scanners write. But it lets the decoders speak, which Pillow does not:
+what they complain about is refused in their own words, because they fill with grey what they could not decode.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ClamSegLib.imaging.tiff_parts import STRICT, check_parts, compression_of
 from ClamSegLib.imaging.volume import Array, Volume, inverted
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.system.silence_c_output import one_line, suppress_itk_output
+from ClamSegLib.system.silence_c_output import complaint, one_line, suppress_itk_output
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -79,24 +82,32 @@ def _by_itk(path: Path) -> Array:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
-        with suppress_itk_output():
+        with suppress_itk_output() as said:
             reader.ReadImageInformation()
             size = list(reader.GetSize())
             if np.prod([float(s) for s in size]) > _LARGEST_PIXELS:
                 raise InputError(f"{path} claims {' x '.join(map(str, size))} pixels; its header is damaged.")
             image = reader.Execute()
     except RuntimeError as error:
+        _refuse_complaints(path, said)
         if "Unknown PixelType" in str(error):
             raise InputError(
                 f"{path} has grey values with transparency, which are not read; save it as plain grey."
             ) from error
         raise _unreadable(path, one_line(error)) from error
+    _refuse_complaints(path, said)
     if image.GetDimension() == 3 and image.GetSize()[2] == 1:
         image = image[:, :, 0]
     if image.GetDimension() != 2:
         raise _several(path, image.GetSize()[2])
     array: Array = sitk.GetArrayFromImage(image)
     return array
+
+
+def _refuse_complaints(path: Path, said: list[str]) -> None:
+    """Refuses a picture whose decoder said that it could not decode all of it."""
+    if words := complaint([line.removeprefix(f"{path}: ") for line in said]):
+        raise _unreadable(path, words)
 
 
 def _check_whole(path: Path) -> None:
@@ -111,15 +122,22 @@ def _read_tiff(path: Path) -> Array:
     """(row, column) or (row, column, channel) with all bits the file has, white bright, upright."""
     from PIL import Image, UnidentifiedImageError
 
+    said: list[str] = []
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # Not by its name: Pillow would map the file, and a picture that lies on its side comes out scrambled.
-            with suppress_itk_output(), path.open("rb") as file, Image.open(file, formats=["TIFF"]) as image:
+            with suppress_itk_output() as said, path.open("rb") as file, Image.open(file, formats=["TIFF"]) as image:
                 count = int(getattr(image, "n_frames", 1))
                 if count > 1:
                     raise _several(path, count)
-                return _tiff_values(path, image)
+                values = _tiff_values(path, image)
+                tags: Any = getattr(image, "tag_v2", {})
+                packed = compression_of(tags)
+                check_parts(path, file, tags)  # behind the picture: libtiff speaks of what it is asked for here
+        if packed not in STRICT:
+            _hear(path)
+        return values
     except InputError:
         raise
     except UnidentifiedImageError as error:
@@ -128,16 +146,21 @@ def _read_tiff(path: Path) -> Array:
             "plain grey of 8 or 16 bits."
         ) from error
     except Exception as error:  # Pillow raises many kinds for damaged files
+        _refuse_complaints(path, said)
         raise _unreadable(path, " ".join(str(error).replace(str(path), "").split())[:120]) from error
+
+
+def _hear(path: Path) -> None:
+    """Has ITK decode a TIFF too, for what libtiff says meanwhile; whether ITK reads this kind of TIFF is no matter."""
+    import SimpleITK as sitk
+
+    with suppress_itk_output() as said, suppress(RuntimeError):
+        sitk.ReadImage(str(path), imageIO="TIFFImageIO")
+    _refuse_complaints(path, said)
 
 
 def _tiff_values(path: Path, image: Image.Image) -> Array:
     tags: Any = getattr(image, "tag_v2", {})
-    parts = [
-        (t.extents[2] - t.extents[0]) * (t.extents[3] - t.extents[1]) for t in getattr(image, "tile", ()) if t.extents
-    ]
-    if sum(parts) < image.size[0] * image.size[1]:
-        raise InputError(f"{path} lacks strips or tiles of its picture; copy or export it again.")
     # Pillow gives the tag as it stands: one number for all channels, or one each.
     bits, kind = (_first(tags.get(number), 1) for number in (_BITS, _FORMAT))
     samples = int(tags.get(_SAMPLES, 1))

@@ -6,8 +6,8 @@ damaged or hostile header ends in one clear line instead of an exhausted machine
 
 from __future__ import annotations
 
+import math
 import os
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ClamSegLib.imaging.frames import frame_doubts, leaning_nifti_allowed, nifti_axes, straightened
-from ClamSegLib.imaging.meta_image_header import check_meta_image
-from ClamSegLib.imaging.nifti_header import check_nifti
-from ClamSegLib.imaging.nifti_values import with_true_values
+from ClamSegLib.imaging.meta_image_header import meta_image_voxels
+from ClamSegLib.imaging.nifti_header import Header, nifti_voxels, stored_header
+from ClamSegLib.imaging.nifti_values import true_values
+from ClamSegLib.imaging.nrrd_header import nrrd_voxels
 from ClamSegLib.imaging.picture_files import read_picture
-from ClamSegLib.imaging.volume import Array, Volume, from_sitk, to_sitk
+from ClamSegLib.imaging.stored_voxels import StoredVoxels, check_stored, read_stored
+from ClamSegLib.imaging.volume import Array, Volume, from_header, to_sitk
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.memory import cpu_memory_mb
 from ClamSegLib.system.silence_c_output import one_line, suppress_itk_output
@@ -35,6 +37,7 @@ ALLOWED = "NIfTI (.nii, .nii.gz), NRRD, MHA, DICOM, PNG, JPEG or TIFF"
 # Sides, spacings and voxels beyond these belong to damaged headers, not to patients.
 _LARGEST_VOXELS = 4_000_000_000
 _LARGEST_SPACING_MM = 1000.0
+_SMALLEST_DETERMINANT = 1e-3
 # gzip can shrink zeros a thousandfold, real scans hardly tenfold.
 _LARGEST_COMPRESSION = 1100
 
@@ -117,31 +120,36 @@ def _image_io(path: Path) -> str:
 
 
 def _read_scan(path: Path) -> Volume:
+    """The frame as ITK reads it from the header, the voxels as the file keeps them."""
     import SimpleITK as sitk
 
-    ending = ending_of(path)
-    if ending in NIFTI_ENDINGS:
-        check_nifti(path)
-    notes = check_meta_image(path) if ending in (".mha", ".mhd") else []
+    header, stored, notes = _voxels_of(path)
+    if stored is not None:
+        check_stored(path, stored)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetImageIO(_image_io(path))
     leans = _read_information(reader, path)
     _check_header(path, reader)
-    dimension = reader.GetDimension()
-    size = list(reader.GetSize())
-    if dimension == 4 and size[3] == 1:
-        reader.SetExtractSize([*size[:3], 0])  # a single time point stored as 4-D
-    try:
-        with suppress_itk_output(), leaning_nifti_allowed() if leans else nullcontext():
-            image = reader.Execute()
-    except RuntimeError as error:
-        raise _why_unreadable(path, error) from error
-    volume = straightened(from_sitk(image), path, nifti_axes(reader) if leans else None)
+    if stored is None or math.prod(reader.GetSize()) != math.prod(stored.sizes):
+        raise InputError(f"{path} holds values of a kind that is not read; grey values are needed.")
+    array = read_stored(path, stored)
+    if header is not None:
+        array = true_values(array, header, path)
+    volume = straightened(from_header(reader, array), path, nifti_axes(reader) if leans else None)
     notes += frame_doubts(reader, volume, path)
-    if ending in NIFTI_ENDINGS:
-        volume = with_true_values(volume, reader, path)
     return replace(volume, warnings=(*volume.warnings, *notes))
+
+
+def _voxels_of(path: Path) -> tuple[Header | None, StoredVoxels | None, list[str]]:
+    """The header of a NIfTI, where the voxels lie, and what the user should know."""
+    ending = ending_of(path)
+    if ending in NIFTI_ENDINGS:
+        header = stored_header(path)
+        return header, nifti_voxels(path, header), []
+    if ending in (".mha", ".mhd"):
+        return None, *meta_image_voxels(path)
+    return None, nrrd_voxels(path), []
 
 
 def _read_information(reader: SimpleITK.ImageFileReader, path: Path) -> bool:
@@ -168,11 +176,6 @@ def _read_information(reader: SimpleITK.ImageFileReader, path: Path) -> bool:
 def _why_unreadable(path: Path, error: Exception) -> InputError:
     """The reason in words, damage only where nothing else is known."""
     words = str(error)
-    if "determinant is 0" in words:
-        return InputError(
-            f"{path} is a single slice stored with two dimensions that lies along another plane than its two axes can say; "
-            "save it as a volume of one slice (three dimensions)."
-        )
     if "orthonormal" in words:
         return InputError(
             f"{path} is a tilted (sheared) stack: its axes are not at right angles; resample it to straight ones in Slicer."
@@ -205,6 +208,11 @@ def _check_header(path: Path, reader: SimpleITK.ImageFileReader) -> None:
         )
     if not all(np.isfinite(v) for v in (*reader.GetOrigin(), *reader.GetDirection())):
         raise InputError(f"{path} has a position or orientation that is not a number; export it again.")
+    if dimension == 2 and abs(np.linalg.det(np.reshape(reader.GetDirection(), (2, 2)))) < _SMALLEST_DETERMINANT:
+        raise InputError(
+            f"{path} is a single slice stored with two dimensions that lies along another plane than its two axes can say; "
+            "save it as a volume of one slice (three dimensions)."
+        )
     voxels = int(np.prod([float(s) for s in size]))
     bytes_each = {sitk.sitkUInt8: 1, sitk.sitkInt8: 1, sitk.sitkUInt16: 2, sitk.sitkInt16: 2, sitk.sitkFloat64: 8}.get(
         reader.GetPixelID(), 4

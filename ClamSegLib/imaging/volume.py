@@ -259,30 +259,24 @@ def inverted(array: Array) -> Array:
     return (int(array.max()) + int(array.min()) - array.astype(np.int64)).astype(array.dtype)
 
 
-def from_sitk(image: SimpleITK.Image) -> Volume:
-    """The volume of a 2-D or 3-D SimpleITK image with one component; 2-D becomes one slice.
+def from_header(reader: SimpleITK.ImageFileReader, voxels: Array) -> Volume:
+    """The volume of a file whose header SimpleITK has read; a picture of two dimensions becomes one slice.
 
-    Raises:
-        InputError: another dimension, or several components.
+    Args:
+        reader: of a file of two or three dimensions, or four with a single time point.
+        voxels: one after the other, the first axis fastest.
     """
-    import SimpleITK as sitk
-
-    if image.GetDimension() not in (2, 3):
-        raise InputError(f"The image has {image.GetDimension()} dimensions; a 3-D volume or a 2-D picture is needed.")
-    if image.GetNumberOfComponentsPerPixel() != 1:
-        raise InputError(
-            f"The image has {image.GetNumberOfComponentsPerPixel()} components a pixel; grey values are needed."
-        )
-    array = sitk.GetArrayFromImage(image)
-    if image.GetDimension() == 3:
-        x, y, z = image.GetSpacing()
-        origin = image.GetOrigin()
-        return Volume(array, (x, y, z), (origin[0], origin[1], origin[2]), tuple(image.GetDirection()))
-    x, y = image.GetSpacing()
-    origin = image.GetOrigin()
-    d = image.GetDirection()
-    direction = (d[0], d[1], 0.0, d[2], d[3], 0.0, 0.0, 0.0, 1.0)
-    return Volume(array[np.newaxis], (x, y, 1.0), (origin[0], origin[1], 0.0), direction, is_picture=True)
+    size, spacing, origin = reader.GetSize(), reader.GetSpacing(), reader.GetOrigin()
+    directions = np.asarray(reader.GetDirection()).reshape(len(size), len(size))
+    if len(size) == 2:
+        direction = np.eye(3)
+        direction[:2, :2] = directions
+        array = voxels.reshape(1, *size[::-1])
+        frame = (spacing[0], spacing[1], 1.0), (origin[0], origin[1], 0.0)
+        return Volume(array, *frame, tuple(float(v) for v in direction.ravel()), is_picture=True)
+    array = voxels.reshape(size[2::-1])
+    frame = (spacing[0], spacing[1], spacing[2]), (origin[0], origin[1], origin[2])
+    return Volume(array, *frame, tuple(float(v) for v in directions[:3, :3].ravel()))
 
 
 def to_sitk(array: Array, volume: Volume) -> SimpleITK.Image:

@@ -16,6 +16,7 @@ import torch
 
 from ClamSegLib.model.config import FORMAT_VERSION, ModelConfig
 from ClamSegLib.model.config_json import to_json
+from ClamSegLib.model.licence import LICENCE_TEXT, require_model
 from ClamSegLib.model.model_folder import (
     CARD,
     CONFIG,
@@ -76,11 +77,13 @@ def load_model(folder: Path) -> LoadedModel:
 
     Raises:
         InputError: anything missing, damaged, of a newer format, or not what the configuration says.
+        LicenceError: it is for non-commercial use only, which nobody has confirmed yet.
     """
     from safetensors.torch import load_file
 
     folder = Path(folder)
     config, warnings = read_config_and_warnings(folder)
+    require_model(config)
     path = _intact(folder, WEIGHTS, config.weights_sha256)
     twin = _empty_network(path, config)
     state = load_file(path)
@@ -130,6 +133,7 @@ def save_model(
     run: dict[str, Any],
     half: bool = True,
     normative: NormativeMap | None = None,
+    licence: str | None = None,
 ) -> ModelConfig:
     """Writes a model folder: where there is a model already, all files at once, else config.json last.
 
@@ -142,6 +146,7 @@ def save_model(
         run: versions, seed, command, hashes; written as run.json.
         half: store float16.
         normative: the map of normal tissue, for configurations with `normative`.
+        licence: text of the licence, written beside the weights.
 
     Returns:
         The configuration as written, with the hash of the weights.
@@ -153,9 +158,9 @@ def save_model(
     tensors = {name: (_half(t) if half else t).detach().cpu().contiguous().clone() for name, t in state_dict.items()}
     put_back(folder.parent)
     if not MODEL.is_at(folder):
-        return _write_files(folder, config, tensors, card, run, normative)
+        return _write_files(folder, config, tensors, card, run, normative, licence)
     with whole_folder(folder, MODEL, overwrite=True) as part:
-        return _write_files(part, config, tensors, card, run, normative)
+        return _write_files(part, config, tensors, card, run, normative, licence)
 
 
 def _write_files(
@@ -165,6 +170,7 @@ def _write_files(
     card: str,
     run: dict[str, Any],
     normative: NormativeMap | None,
+    licence: str | None,
 ) -> ModelConfig:
     """The files of a model, config.json last: without it there is no model."""
     from safetensors.torch import save
@@ -175,6 +181,10 @@ def _write_files(
     if normative is not None and config.normative is not None:
         normative.save(folder / NORMATIVE)
         config = replace(config, normative=replace(config.normative, sha256=sha256_of(folder / NORMATIVE)))
+    if licence is not None:
+        config = replace(config, licence_file=config.licence_file or LICENCE_TEXT)
+        with whole_file(folder / config.licence_file) as path:
+            path.write_text(licence, encoding="utf-8")
     with whole_file(folder / CARD) as path:
         path.write_text(card, encoding="utf-8")
     with whole_file(folder / RUN) as path:

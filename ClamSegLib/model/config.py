@@ -2,74 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from ClamSegLib.system.errors import InputError
+from ClamSegLib.model.decoding_config import NormativeConfig, RefinementConfig, VolumeEvidenceConfig
+from ClamSegLib.model.network_config import NetworkConfig as NetworkConfig  # noqa: PLC0414 - given on from here
+from ClamSegLib.model.network_config import require
 
 # 2: branches of a twin, which version 1 calls shells.
 FORMAT_VERSION = 2
 PLANES = ("axial", "coronal", "sagittal")
 MODALITIES = ("CT", "MR", "XR")
-NETWORKS = ("unetplusplus",)
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise InputError(message)
+def names_non_commercial(licence: str) -> bool:
+    """Whether a licence says NC in its name, as those of Creative Commons do."""
+    return "NC" in re.split(r"[\s-]+", licence.upper())
 
 
 def _require_colour(colour: tuple[int, int, int]) -> None:
-    _require(all(0 <= value <= 255 for value in colour), f"colour {list(colour)} must be three numbers of 0 to 255.")
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """A twin of UNet++ networks (docs/explanation.md).
-
-    Attributes:
-        kind: 'unetplusplus'.
-        features: channels of the backbone per level, shallow to deep; depth = len(features) - 1.
-        kernel_sizes: odd kernel size of the convolutions per level, same length as features.
-        repeat_levels: levels whose backbone node is followed by a second block of the same map size.
-        in_channels: channels of the image.
-        classes: background and conditions, at least 2.
-        branches: networks trained together; 2 for the twin, 1 for an organ network.
-    """
-
-    features: tuple[int, ...] = (16, 32, 64, 128, 256)
-    kernel_sizes: tuple[int, ...] = (3, 3, 3, 5, 5)
-    repeat_levels: tuple[int, ...] = ()
-    in_channels: int = 1
-    classes: int = 2
-    branches: int = field(default=2, metadata={"formerly": "shells"})
-    kind: str = "unetplusplus"
-
-    def __post_init__(self) -> None:
-        depth = len(self.features) - 1
-        _require(self.kind in NETWORKS, f"network kind '{self.kind}' must be one of {', '.join(NETWORKS)}.")
-        _require(depth >= 1, f"features {self.features} gives no level; name at least two numbers.")
-        _require(all(1 <= f <= 4096 for f in self.features), f"features {self.features} must lie in 1..4096.")
-        _require(
-            len(self.kernel_sizes) == len(self.features)
-            and all(k % 2 == 1 and 1 <= k <= 15 for k in self.kernel_sizes),
-            f"kernel_sizes {self.kernel_sizes} must be {len(self.features)} odd numbers up to 15, one per level.",
-        )
-        repeats = self.repeat_levels
-        _require(all(0 <= i <= depth for i in repeats), f"repeat_levels {repeats} must lie in 0..{depth}.")
-        _require(2 <= self.classes <= 64, f"classes {self.classes} must be 2 to 64: background and conditions.")
-        _require(
-            self.branches in (1, 2) and self.in_channels >= 1, "branches must be 1 or 2 and in_channels at least 1."
-        )
-
-    @property
-    def depth(self) -> int:
-        """How often the image is halved."""
-        return len(self.features) - 1
-
-    @property
-    def heads(self) -> int:
-        """Number of heads; they are levels 1..heads, as many as the UNet++ is deep."""
-        return self.depth
+    require(all(0 <= value <= 255 for value in colour), f"colour {list(colour)} must be three numbers of 0 to 255.")
 
 
 @dataclass(frozen=True)
@@ -89,10 +42,10 @@ class IntensityConfig:
     high: float = 8.0
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             self.kind in ("window_hu", "organ_robust"), f"intensity '{self.kind}' must be window_hu or organ_robust."
         )
-        _require(self.low < self.high, f"intensity low {self.low} must be below high {self.high}.")
+        require(self.low < self.high, f"intensity low {self.low} must be below high {self.high}.")
 
 
 @dataclass(frozen=True)
@@ -100,7 +53,8 @@ class OrganConfig:
     """How the organ is found and cropped.
 
     Attributes:
-        method: 'lungs_ct', 'brain_mr', 'brain_ct', 'body', 'whole', or 'model:NAME' (an organ model by its name).
+        method: 'lungs_ct', 'brain_mr', 'strip_skull' (a brain whose skull is still there), 'brain_ct', 'body', 'whole', or
+            'model:NAME' (an organ model by its name).
         name: what the organ is called in reports and segments.
         margin_mm: margin around the organ's box where spacing is known.
         margin_fraction: margin as a share of the box's side where it is not.
@@ -120,76 +74,15 @@ class OrganConfig:
     symmetric: bool = True
 
     def __post_init__(self) -> None:
-        known = ("lungs_ct", "brain_mr", "brain_ct", "body", "whole")
-        _require(
+        known = ("lungs_ct", "brain_mr", "strip_skull", "brain_ct", "body", "whole")
+        require(
             self.method in known or self.method.startswith("model:"),
             f"organ method '{self.method}' must be one of {', '.join(known)} or model:NAME.",
         )
-        _require(
+        require(
             0 <= self.margin_mm <= 200 and 0 <= self.margin_fraction <= 1, "organ margins must be 0..200 mm and 0..1."
         )
         _require_colour(self.colour)
-
-
-@dataclass(frozen=True)
-class NormativeConfig:
-    """What normal tissue is compared with (organ/normative_map.py); the map stands beside the weights.
-
-    Attributes:
-        frame: how slices are brought above each other: 'crop' (as they are cropped) or 'box' (each slice by its organ's box).
-        size: side of the map in pixels.
-        nodes: heights of the organ at which the map is kept; 1 for single pictures.
-        standardised: values get median 0 and spread 1 inside the organ of the 'volume', or of each 'slice'.
-        compressed: values far from the median are brought nearer (arcsinh), for organs with bright vessels.
-        smoothing: width of the smoothing of the evidence, in pixels of 64.
-        normal_limit: evidence below which most pixels of normal training slices lie; written by the training.
-        sha256: of normative.safetensors; written by the training.
-    """
-
-    frame: str = "crop"
-    size: int = 64
-    nodes: int = 25
-    standardised: str = "volume"
-    compressed: bool = False
-    smoothing: float = 0.7
-    normal_limit: float = 0.0
-    sha256: str = ""
-
-    def __post_init__(self) -> None:
-        for name, words in {"frame": ("crop", "box"), "standardised": ("volume", "slice")}.items():
-            value = getattr(self, name)
-            _require(value in words, f"normative {name} '{value}' must be one of {', '.join(words)}.")
-        for name, (low, high) in {"size": (16, 96), "nodes": (1, 25), "smoothing": (0.1, 8)}.items():
-            value = getattr(self, name)
-            _require(low <= value <= high, f"normative {name} {value} must be {low} to {high}.")
-
-
-@dataclass(frozen=True)
-class RefinementConfig:
-    """How the maps of the network are sharpened by the image itself (decoding/refinement.py), learned without masks.
-
-    Attributes:
-        low: network input at the lower end of the table.
-        high: at its upper end.
-        value_log_ratio: (K, bins) how much more often a value occurs in diseased than in normal slices, as a logarithm.
-        limit: (K,) what is taken off the sum of logarithms, so that P_L = 0.5 says the same as before.
-        peak_share: P_L = 0.5 lies no lower than at this share of the strongest evidence of the slice; 0: anywhere.
-        volume_peak_share: and of the strongest evidence of the whole volume.
-    """
-
-    low: float
-    high: float
-    value_log_ratio: tuple[tuple[float, ...], ...]
-    limit: tuple[float, ...]
-    peak_share: float = 0.0
-    volume_peak_share: float = 0.0
-
-    def __post_init__(self) -> None:
-        _require(self.low < self.high, f"refinement low {self.low} must be below high {self.high}.")
-        bins = {len(table) for table in self.value_log_ratio}
-        _require(bins == {96} and len(self.limit) == len(self.value_log_ratio), "refinement needs 96 numbers each.")
-        shares = (self.peak_share, self.volume_peak_share)
-        _require(all(0 <= share < 1 for share in shares), "refinement peak_share and volume_peak_share must be 0 to 1.")
 
 
 @dataclass(frozen=True)
@@ -244,10 +137,13 @@ class ModelConfig:
         normative: what normal tissue looks like; the network then sees the image and how it differs from that.
         calibration: shift and scale of the mean log odds per condition: P_L is sigmoid(scale * (log odds - shift)).
             Empty where odds_normal decides.
+        volume_evidence: how the normative map of the whole volume is weighed beside the network; None: the network alone.
         slice_smoothing: evidence is averaged over neighbouring slices (decoding/slice_smoothing.py), because held-out
             image labels said that it helps.
         default_level: the level that runs where none is asked for: the shallowest whose outlines hold; None: the deepest.
-        licence: of the model.
+        licence: of the model, named as SPDX does, e.g. 'CC-BY-NC-SA-4.0'.
+        licence_file: file beside the weights that holds the licence's text; '' for licence.md, where there is one.
+        non_commercial: the licence forbids commercial use, which whoever uses the model confirms once.
         weights_sha256: of weights.safetensors; written by the training.
         format_version: of the model folder; written by the training.
     """
@@ -270,54 +166,66 @@ class ModelConfig:
     refinement: RefinementConfig | None = None
     normative: NormativeConfig | None = None
     calibration: tuple[tuple[float, float], ...] = ()
+    volume_evidence: VolumeEvidenceConfig | None = None
     slice_smoothing: bool = field(default=False, metadata={"formerly": "neighbours"})
     default_level: int | None = None
     licence: str = ""
+    licence_file: str = ""
+    non_commercial: bool = False
     display_name: str = ""
     weights_sha256: str = ""
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             self.format_version <= FORMAT_VERSION,
             f"The model has format version {self.format_version}, this ClamSeg reads up to {FORMAT_VERSION}; update ClamSeg.",
         )
-        _require(self.task in ("lesion", "organ"), f"task '{self.task}' must be lesion or organ.")
-        _require(self.modality in MODALITIES, f"modality '{self.modality}' must be one of {', '.join(MODALITIES)}.")
-        _require(self.plane in PLANES, f"plane '{self.plane}' must be one of {', '.join(PLANES)}.")
+        require(self.task in ("lesion", "organ"), f"task '{self.task}' must be lesion or organ.")
+        require(self.modality in MODALITIES, f"modality '{self.modality}' must be one of {', '.join(MODALITIES)}.")
+        require(self.plane in PLANES, f"plane '{self.plane}' must be one of {', '.join(PLANES)}.")
         step = 2**self.network.depth
-        _require(
+        require(
             16 <= self.image_size <= 4096 and self.image_size % step == 0,
             f"image_size {self.image_size} must be 16..4096 and a multiple of {step} for {self.network.depth} levels.",
         )
-        _require(
+        require(
             len(self.conditions) == self.network.classes - 1,
             f"{len(self.conditions)} conditions do not fit {self.network.classes} classes (background is one).",
         )
-        _require(
+        require(
             self.default_level is None or 1 <= self.default_level <= self.network.heads,
             f"default_level {self.default_level} must be null or 1 to {self.network.heads}.",
         )
-        _require(0 < self.threshold < 1, f"threshold {self.threshold} must lie between 0 and 1.")
-        _require(self.minimum_volume_ml >= 0, f"minimum_volume_ml {self.minimum_volume_ml} must be at least 0.")
+        require(bool(self.licence) or not self.non_commercial, "a non_commercial model must name its licence.")
+        require(
+            Path(self.licence_file).name == self.licence_file,
+            f"licence_file '{self.licence_file}' must be the name of a file beside the weights, without a folder.",
+        )
+        require(0 < self.threshold < 1, f"threshold {self.threshold} must lie between 0 and 1.")
+        require(self.minimum_volume_ml >= 0, f"minimum_volume_ml {self.minimum_volume_ml} must be at least 0.")
         if self.task == "lesion" and self.odds_normal:
             shape_fits = len(self.odds_normal) == self.network.branches and all(
                 len(branch) == self.network.heads and all(len(head) == len(self.conditions) for head in branch)
                 for branch in self.odds_normal
             )
-            _require(shape_fits, "odds_normal must hold one number per branch, head and condition.")
+            require(shape_fits, "odds_normal must hold one number per branch, head and condition.")
             odds = [value for branch in self.odds_normal for head in branch for value in head]
-            _require(all(value >= 0 for value in odds), "odds_normal must hold numbers not below 0.")
+            require(all(value >= 0 for value in odds), "odds_normal must hold numbers not below 0.")
         channels, came = 1 if self.normative is None else 3, self.network.in_channels
-        _require(came == channels, f"in_channels {came} must be 3 with a normative map, else 1.")
-        _require(channels == 1 or self.task == "lesion", "normative belongs to lesion models only.")
+        require(came == channels, f"in_channels {came} must be 3 with a normative map, else 1.")
+        require(channels == 1 or self.task == "lesion", "normative belongs to lesion models only.")
         fits = len(self.calibration) in (0, len(self.conditions)) and all(scale > 0 for _, scale in self.calibration)
-        _require(fits, "calibration must hold a shift and a scale above 0 per condition.")
-        _require(
+        require(fits, "calibration must hold a shift and a scale above 0 per condition.")
+        weighed = self.volume_evidence
+        fits = weighed is None or (bool(self.calibration) and len(weighed.calibration) == len(self.conditions))
+        require(fits, "volume_evidence must hold a shift and a scale per condition, beside those of calibration.")
+        require(weighed is None or self.normative is not None, "volume_evidence needs a normative map.")
+        require(
             self.refinement is None or len(self.refinement.limit) == len(self.conditions),
             "refinement must hold one table per condition.",
         )
-        _require(
+        require(
             not self.head_weights
             or (
                 len(self.head_weights) == self.network.heads
@@ -335,14 +243,19 @@ class ModelConfig:
         """
         deepest = self.network.heads
         level = asked or self.default_level or deepest
-        _require(1 <= level <= deepest, f"Level {level} does not exist; model '{self.name}' has levels 1 to {deepest}.")
+        require(1 <= level <= deepest, f"Level {level} does not exist; model '{self.name}' has levels 1 to {deepest}.")
         weights = self.head_weights
-        _require(
+        require(
             self.task == "organ" or not weights or any(weights[:level]),
             f"Model '{self.name}' gives every head of level {level} the weight 0, so nothing can be told there; "
             f"its head_weights are {list(weights)}. Choose a deeper level.",
         )
         return level
+
+    @property
+    def is_non_commercial(self) -> bool:
+        """Whether commercial use is forbidden, by the flag or by the NC in the licence's name."""
+        return self.non_commercial or names_non_commercial(self.licence)
 
     @property
     def shown_name(self) -> str:

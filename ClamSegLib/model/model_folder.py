@@ -18,7 +18,7 @@ MODEL_FILES = (CONFIG, WEIGHTS, CARD, RUN, NORMATIVE)
 LEFT_BY_TRAINING = (
     "state", "tune", "tensorboard", "events.jsonl", "metrics.csv", "curves.png", "preview.png", "run.lock", "stop", "pause",
 )  # fmt: skip
-MODEL = FolderKind("a model", CONFIG, ("weights_sha256", "network"), MODEL_FILES)
+MODEL = FolderKind("a model", CONFIG, ("weights_sha256", "network"), (*MODEL_FILES, "licence.md"))
 _LARGEST_JSON_BYTES = 4_000_000
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.model.config import NormativeConfig
+from ClamSegLib.model.decoding_config import NormativeConfig
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import InputError
 
@@ -88,8 +88,7 @@ class NormativeMap:
     def apply(self, x: Floats, organ: Bools, height: float) -> tuple[Floats, Floats, Floats]:
         """z, m and the normative map a (H,W); arguments as for `z_and_m`."""
         z, m = self.z_and_m(x, organ, height)
-        evened = smoothed(z, organ, self.config.smoothing * x.shape[-1] / REFERENCE_PX)
-        return z, m, np.where(organ, evened + m / 2, 0).astype(np.float32)
+        return z, m, evidence_of(z, m, organ, self.config)
 
     def channels(self, x: Floats, organ: Bools, heights: Floats) -> Floats:
         """Network input (B,3,S,S) of slices x (B,S,S) with organs (B,S,S) at heights (B,)."""
@@ -136,6 +135,12 @@ class NormativeMap:
         if not (np.isfinite(mean).all() and np.isfinite(spread).all() and (spread >= 0).all()):
             raise InputError(f"{path} holds values that are no numbers, or spreads below 0; the model is damaged.")
         return NormativeMap(mean, spread, config, symmetric)
+
+
+def evidence_of(z: Floats, m: Floats, organ: Bools, config: NormativeConfig) -> Floats:
+    """The normative map a (H,W) of a slice; 0 outside the organ."""
+    evened = smoothed(z, organ, config.smoothing * z.shape[-1] / REFERENCE_PX)
+    return np.where(organ, evened + m / 2, 0).astype(np.float32)
 
 
 def standardised(values: NDArray[np.generic], organ: Bools) -> Floats:

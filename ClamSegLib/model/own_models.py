@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from ClamSegLib.model.licence import LICENCE_TEXT
 from ClamSegLib.model.model_folder import (
     CONFIG,
     LEFT_BY_TRAINING,
@@ -21,7 +22,9 @@ from ClamSegLib.system.paths import user_models_folder
 from ClamSegLib.system.process import running_training
 
 # With a model goes what its training left: a training that goes on would replace the one put in its place.
-_OWN_MODEL = FolderKind("a model", CONFIG, ("weights_sha256", "network"), (*MODEL_FILES, *LEFT_BY_TRAINING))
+_OWN_MODEL = FolderKind(
+    "a model", CONFIG, ("weights_sha256", "network"), (*MODEL_FILES, LICENCE_TEXT, *LEFT_BY_TRAINING)
+)
 
 
 def check_model_files(folder: Path) -> None:
@@ -47,7 +50,7 @@ def _check_file(path: Path, sha256: str) -> None:
 
 
 def import_model(source: Path, name: str | None = None, *, overwrite: bool = False) -> Path:
-    """Copies a model into the user's folder: its files and nothing else; returns its new folder.
+    """Copies a model into the user's folder: its own files and nothing else; returns its new folder.
 
     Args:
         source: model folder.
@@ -67,7 +70,7 @@ def import_model(source: Path, name: str | None = None, *, overwrite: bool = Fal
     if running_training(target) is not None:
         raise InputError(f"'{target.name}' is being trained; stop the training first, or choose another name.")
     with whole_folder(target, _OWN_MODEL, overwrite=overwrite) as part:
-        for file in MODEL_FILES:
+        for file in (*MODEL_FILES, read_config(source).licence_file or LICENCE_TEXT):
             if (source / file).is_file():
                 shutil.copyfile(source / file, part / file)
     return target

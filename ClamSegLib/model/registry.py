@@ -8,13 +8,13 @@ from typing import Any
 
 from ClamSegLib.system.atomic_output import put_back
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.system.paths import resources_folder, user_models_folder
+from ClamSegLib.system.paths import NON_COMMERCIAL, resources_folder, user_models_folder
 
 
 def _roots() -> list[tuple[str, Path]]:
     roots = [("user", user_models_folder())]
     with contextlib.suppress(InputError):  # a library without resources still runs models named by folder
-        roots.append(("shipped", resources_folder() / "Models"))
+        roots += [("shipped", resources_folder() / name) for name in ("Models", NON_COMMERCIAL)]
     return roots
 
 
@@ -72,6 +72,7 @@ def list_models() -> list[dict[str, Any]]:
                 "threshold": config.threshold,
                 "organ": config.organ.method,
                 "licence": config.licence,
+                "non_commercial": config.is_non_commercial,
                 "size_mb": round((folder / WEIGHTS).stat().st_size / 1e6, 2),
                 "problem": "",
             }
@@ -82,6 +83,7 @@ def list_models() -> list[dict[str, Any]]:
                 "conditions": [],
                 "condition_names": [],
                 "licence": "",
+                "non_commercial": False,
                 "size_mb": 0.0,
                 "problem": str(error),
             }

@@ -73,6 +73,8 @@ class TrainingConfig:
         top_share: share of organ pixels that a slice's score is the mean of.
         augmentation: strength of the training augmentation, 0 (none) to 1.
         flip: augmentation may exchange left and right.
+        volume_evidence: objective 'normative': the finished model weighs the normative map of the whole volume beside the
+            network, unless held-out image labels speak against it.
         refine: the finished model's maps weigh each pixel's own value and follow the edges of the image.
         normal_share: share of the pixels of normal held-out slices that stays below P_L = 0.5; sets o_N.
         peak_share: P_L = 0.5 lies no lower than at this share of a slice's strongest evidence.
@@ -107,6 +109,7 @@ class TrainingConfig:
     top_share: float = 0.02
     augmentation: float = 1.0
     flip: bool = True
+    volume_evidence: bool = True
     refine: bool = True
     normal_share: float = 0.92
     peak_share: float = 0.4

@@ -19,7 +19,8 @@ from ClamSegLib.organ.morphology import (
 
 NAME = "brain_mr"
 _OPENING_MM, _CLOSING_MM, _GROWTH_MM = 6.0, 14.0, 4.0
-_SMALLEST_L, _LARGEST_L = 0.6, 2.4
+# A brain and what surrounds it inside the skull.
+SMALLEST_L, LARGEST_L = 0.6, 2.4
 _DARKEST_TISSUE = 0.08  # of what 99.5 % of the volume lie below
 _MOST_DARK_TISSUE = 0.1  # of a stripped brain's voxels
 
@@ -41,10 +42,12 @@ def find_brain(volume: Volume) -> tuple[Array, float, str]:
         return mask, 0.0, "no brain was found in this MR"
     litres = float(mask.sum()) * volume.voxel_ml / 1000
     whole = volume.spacing_known and volume.array.shape[0] * volume.spacing_mm[2] > 100
-    if whole and not _SMALLEST_L <= litres <= _LARGEST_L:
-        problem = f"the brain found is doubtful: its volume is {litres:.2f} l ({_SMALLEST_L} to {_LARGEST_L} expected)"
-        if litres > _LARGEST_L:
-            problem += ", perhaps the skull is still there: strip it first, or give a mask of the brain"
+    if whole and not SMALLEST_L <= litres <= LARGEST_L:
+        problem = f"the brain found is doubtful: its volume is {litres:.2f} l ({SMALLEST_L} to {LARGEST_L} expected)"
+        if litres > LARGEST_L:
+            problem += (
+                ", perhaps the skull is still there: choose the organ step that strips it, or give a mask of the brain"
+            )
         return mask, 0.5, problem
     return mask, 1.0, ""
 

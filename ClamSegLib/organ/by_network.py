@@ -8,9 +8,12 @@ from scipy import ndimage
 
 from ClamSegLib.imaging.volume import Array, Volume
 from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.organ.lungs_xray import doubt_of_lungs
+from ClamSegLib.organ.picture_frame import within_frame
 from ClamSegLib.system.errors import InputError
 
 _BATCH = 8
+_DOUBTFUL = 0.5
 _SMALLEST_SHARE, _LARGEST_SHARE = 0.04, 0.75
 
 
@@ -32,7 +35,11 @@ def find_by_network(name: str, volume: Volume, device: str) -> tuple[Array, floa
         raise InputError(f"Model '{name}' outlines lesions, not an organ; choose an organ model with `models`.")
     probability = _probability(model.twin, model.config, volume, device)
     mask = np.stack([_plausible_parts(p >= 0.5) for p in probability])
-    return (mask, *_judge(mask, probability))
+    quality, problem = _judge(mask, probability)
+    if quality and model.config.modality == "XR" and model.config.organ.name == "lungs":
+        doubt = doubt_of_lungs(mask[0])
+        return mask, min(quality, _DOUBTFUL) if doubt else quality, doubt or problem
+    return mask, quality, problem
 
 
 def _probability(twin: object, config: ModelConfig, volume: Volume, device: str) -> NDArray[np.float32]:
@@ -43,8 +50,7 @@ def _probability(twin: object, config: ModelConfig, volume: Volume, device: str)
     from ClamSegLib.organ.crop_and_normalise import prepare
 
     assert isinstance(twin, TwinUNet)
-    everything = np.ones(volume.array.shape, bool)
-    preparation = prepare(volume, everything, config)
+    preparation = prepare(volume, within_frame(volume), config)
     twin = twin.to(device)
     pasted = np.empty(volume.array.shape, np.float32)
     for start in range(0, preparation.n_slices, _BATCH):

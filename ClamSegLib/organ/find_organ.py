@@ -13,10 +13,11 @@ import numpy as np
 
 from ClamSegLib.imaging.volume import Array, Volume
 from ClamSegLib.model.config import IntensityConfig, ModelConfig, OrganConfig
+from ClamSegLib.organ.picture_frame import within_frame
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
-METHODS = ("lungs_ct", "brain_mr", "brain_ct", "body", "whole")
+METHODS = ("lungs_ct", "brain_mr", "strip_skull", "brain_ct", "body", "whole")
 PLUGINS = ("totalsegmentator", "lungmask", "hd-bet")
 _GOOD_ENOUGH = 0.5
 # What serves where no organ was found, or where the user asked for none, in words.
@@ -111,7 +112,7 @@ def organ_of(
         InputError: as for `find_organ`.
     """
     if request == "auto" and config.task == "organ":
-        return OrganResult(np.ones(volume.array.shape, bool), "whole", 1.0)
+        return OrganResult(within_frame(volume), "whole", 1.0)
     if given is not None and given.any():
         return OrganResult(given, "mask file", 1.0)
     return find_organ(
@@ -138,6 +139,10 @@ def _by_method(method: str, volume: Volume, device: str, intensity: IntensityCon
         from ClamSegLib.organ.brain_mr import find_brain
 
         return _result(method, *find_brain(volume))
+    if method == "strip_skull":
+        from ClamSegLib.organ.skull_strip import strip_skull
+
+        return _result(method, *strip_skull(volume))
     if method == "brain_ct":
         from ClamSegLib.organ import brain_ct
 

@@ -19,6 +19,7 @@ _LOW_HU, _HIGH_HU = -1024, 600
 _BODY_HU, _AIR_HU = -400, -320
 _CLOSING_MM = 12.0
 _LARGEST_HOLE_CM2 = 40.0  # a large consolidation; the heart is larger
+_LARGEST_OPEN_SHARE = 0.5  # of a hole's largest cross-section
 _SMALLEST_L, _LARGEST_L = 1.0, 9.0
 _LOWEST_MEAN_HU, _HIGHEST_MEAN_HU = -920.0, -550.0
 
@@ -69,15 +70,16 @@ def _coarse(hu: NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> 
         return np.zeros_like(air)
     closed = np.zeros_like(air)
     # Each lung by itself: closing both together would bridge the gap between them and enclose the heart.
-    for lung in _sides(labels, kept):
-        closed |= _closed(_without_trachea(lung, hu, body, spacing_mm), spacing_mm)
+    for lung, middle_is_right in zip(_sides(labels, kept), (True, False), strict=True):
+        closed |= _closed(_without_trachea(lung, hu, body, spacing_mm), spacing_mm, middle_is_right)
     return np.asarray(closed & body)
 
 
 def _sides(labels: NDArray[np.int32], kept: list[int]) -> list[NDArray[np.bool_]]:
-    """The two lungs; where they touch and form one part, its halves left and right of its middle column."""
+    """The lungs left and right in the picture; where they form one part, its halves beside its middle column."""
     if len(kept) == 2:
-        return [labels == number for number in kept]
+        sides = [labels == number for number in kept]
+        return sorted(sides, key=lambda side: float(side.sum(axis=(0, 1)) @ np.arange(side.shape[2]) / side.sum()))
     both = labels == kept[0]
     columns = np.flatnonzero(both.any(axis=(0, 1)))
     middle = int(columns[0] + columns[-1] + 1) // 2
@@ -87,18 +89,44 @@ def _sides(labels: NDArray[np.int32], kept: list[int]) -> list[NDArray[np.bool_]
     return [left, right]
 
 
-def _closed(lung: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> NDArray[np.bool_]:
-    """Closed so that vessels and consolidations lie inside, small holes of each slice filled."""
+def _closed(
+    lung: NDArray[np.bool_], spacing_mm: tuple[float, float, float], middle_is_right: bool
+) -> NDArray[np.bool_]:
+    """Closed so that vessels and consolidations lie inside, small holes of each slice filled.
+
+    Towards the middle of the body a lung is hollow by nature; closed there, vessels and mediastinum would count as lung.
+    """
     closed = close(lung, _CLOSING_MM, spacing_mm)
-    largest_px = _LARGEST_HOLE_CM2 * 100 / (spacing_mm[1] * spacing_mm[2])
+    closed &= lung | _beside_own_lung(lung, middle_is_right)
     enclosed = fill_holes(closed) & ~closed
-    for k in np.flatnonzero(enclosed.any(axis=(1, 2))):
-        holes, count = ndimage.label(enclosed[k])
-        if count:
-            sizes = np.bincount(holes.ravel())
-            sizes[0] = largest_px + 1
-            closed[k] |= (sizes <= largest_px)[holes]
+    largest_px = _LARGEST_HOLE_CM2 * 100 / (spacing_mm[1] * spacing_mm[2])
+    holes, count = ndimage.label(enclosed)
+    if count:
+        largest = np.zeros(count + 1, np.int64)
+        for plane in holes[enclosed.any(axis=(1, 2))]:
+            largest = np.maximum(largest, np.bincount(plane.ravel(), minlength=count + 1))
+        # A dome of liver or spleen is enclosed in some slices only: it goes on into tissue that is not.
+        leaves = _open_ends(holes, count, closed | enclosed) > _LARGEST_OPEN_SHARE * largest
+        kept = (largest <= largest_px) & ~leaves
+        kept[0] = False
+        closed |= kept[holes]
     return closed
+
+
+def _beside_own_lung(lung: NDArray[np.bool_], middle_is_right: bool) -> NDArray[np.bool_]:
+    """Where lung of the same side lies nearer to the middle of the body in the same row (slice, row, column)."""
+    if middle_is_right:
+        return np.asarray(np.logical_or.accumulate(lung[..., ::-1], axis=2)[..., ::-1])
+    return np.asarray(np.logical_or.accumulate(lung, axis=2))
+
+
+def _open_ends(holes: NDArray[np.int32], count: int, filled: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Pixels (count + 1,) of each hole above or below which lies tissue outside lung and holes."""
+    found = np.zeros(count + 1, np.int64)
+    for here, beside in ((slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None))):
+        ends = holes[here][~filled[beside]]
+        found = np.maximum(found, np.bincount(ends.ravel(), minlength=count + 1))
+    return found
 
 
 def _without_trachea(

@@ -30,7 +30,7 @@ class Lesion:
         longest_diameter_mm: largest distance of two of its pixel centres plus one pixel in any slice; None likewise.
         mean_probability: over its pixels.
         mean_doubt: over its pixels, of `doubt_of`.
-        centre_lps_mm: patient coordinates of its centre of mass; None for pictures.
+        centre_lps_mm: patient coordinates of its centre of mass; None for pictures and where spacing is unknown.
         centre_index: (slice, row, column), canonical.
     """
 
@@ -190,7 +190,9 @@ def measure_lesions(
                 mean_probability=float(values.mean()) / 255,
                 peak_probability=float(values.max()) / 255,
                 mean_doubt=float(doubt_of(values).mean()) / 255,
-                centre_lps_mm=None if volume.is_picture else (float(lps[0]), float(lps[1]), float(lps[2])),
+                centre_lps_mm=(float(lps[0]), float(lps[1]), float(lps[2]))
+                if known and not volume.is_picture
+                else None,
                 centre_index=(float(centre[0]), float(centre[1]), float(centre[2])),
             )
         )

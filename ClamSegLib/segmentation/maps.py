@@ -1,7 +1,6 @@
 """The maps of a case while they are filled: what engines find in crops becomes P_L of every slice in its place.
 
-With slice smoothing, or where outlines depend on the strongest evidence of the volume, the evidence of every slice is kept
-until all are known.
+With slice smoothing, or where outlines depend on the whole volume, the evidence of every slice is kept until all are known.
 """
 
 from __future__ import annotations
@@ -12,8 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.decoding.refinement import peaks, sharpened, to_probability
-from ClamSegLib.decoding.slice_smoothing import evidence, log_odds_inside, smooth_across_slices, smooth_log_odds
+from ClamSegLib.decoding.slice_smoothing import (
+    evidence,
+    log_odds_inside,
+    mean_of_neighbours,
+    smooth_across_slices,
+    smooth_log_odds,
+)
+from ClamSegLib.decoding.volume_evidence import probability_of, raw_log_odds, weigh_together
 from ClamSegLib.engines.engine import Engine
+from ClamSegLib.model.normative_map import CHANNEL_SCALE, evidence_of
 from ClamSegLib.organ.crop_and_normalise import Preparation, resize_to_box
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.progress import Reporter
@@ -29,6 +36,7 @@ class CaseMaps:
         analysed: which slices have been through their last engine.
         smooths: evidence is averaged over neighbouring slices.
         kept: (N,K,S,S) evidence of every slice, sharpened or still to be smoothed; None where each slice stands for itself.
+        unlike_normal: (N,S,S) normative map, where it is weighed beside the network; else None.
     """
 
     preparation: Preparation
@@ -38,18 +46,21 @@ class CaseMaps:
     analysed: NDArray[np.bool_]
     smooths: bool
     kept: NDArray[np.float16] | None
+    unlike_normal: NDArray[np.float16] | None = None
 
     @staticmethod
     def empty_for(preparation: Preparation, reporter: Reporter, smooths: bool) -> CaseMaps:
         """Empty maps of a case."""
         config = preparation.config
         shape = (len(config.conditions), *preparation.volume.array.shape)
-        waits = smooths or (config.refinement is not None and config.refinement.volume_peak_share > 0)
+        weighed = config.volume_evidence is not None
+        waits = smooths or weighed or (config.refinement is not None and config.refinement.volume_peak_share > 0)
         side = config.image_size
         kept = np.zeros((shape[1], shape[0], side, side), np.float16) if waits else None
+        unlike_normal = np.zeros((shape[1], side, side), np.float16) if weighed else None
         reporter.progress(0, preparation.n_slices, _STAGE)
         empty = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
-        return CaseMaps(preparation, reporter, *empty, np.zeros(shape[1], bool), smooths, kept)
+        return CaseMaps(preparation, reporter, *empty, np.zeros(shape[1], bool), smooths, kept, unlike_normal)
 
     def run(self, engine: Engine, batch_size: int) -> None:
         """Takes every slice through an engine."""
@@ -72,14 +83,16 @@ class CaseMaps:
         """Notes what a network has found in slices.
 
         Args:
-            image: (B,1,S,S) its input.
+            image: (B,C,S,S) its input.
             found: (B,K,S,S) P_L; `differs` likewise, of its branches.
         """
         refinement = self.preparation.config.refinement
         calibration = self.preparation.config.calibration
-        if self.smooths and calibration:
+        if (self.smooths and calibration) or self.unlike_normal is not None:
             assert self.kept is not None
-            self.kept[indices] = log_odds_inside(found, self.preparation.organ_input(indices), calibration)
+            organ = self.preparation.organ_input(indices)
+            self.kept[indices] = log_odds_inside(found, organ, calibration)
+            self._note_unlike_normal(indices, image, organ)
         elif self.smooths:
             assert self.kept is not None
             self.kept[indices] = evidence(found)  # sharpened when all are known
@@ -96,6 +109,16 @@ class CaseMaps:
         self.analysed[indices] = True
         self.reporter.progress(int(self.analysed.sum()), len(self.analysed), _STAGE)
 
+    def _note_unlike_normal(
+        self, indices: NDArray[np.int64], image: NDArray[np.float32], organ: NDArray[np.bool_]
+    ) -> None:
+        """Keeps the normative map of slices whose network input (B,3,S,S) is (x, z, m) / 2, where it is needed."""
+        normative = self.preparation.config.normative
+        if self.unlike_normal is None or normative is None:
+            return
+        for k, (_, z, m), inside in zip(indices, image / CHANNEL_SCALE, organ, strict=True):
+            self.unlike_normal[k] = evidence_of(z, m, inside, normative)
+
     def finish(self, batch_size: int) -> None:
         """Makes the probability from what was kept of all slices.
 
@@ -109,6 +132,9 @@ class CaseMaps:
         if self.kept is None:
             return
         batches = self.batches(batch_size)
+        if self.unlike_normal is not None:
+            self._weigh_with_volume(self.kept, self.unlike_normal, batches)
+            return
         refinement = self.preparation.config.refinement
         if refinement is None:
             smooth = smooth_log_odds if self.preparation.config.calibration else smooth_across_slices
@@ -126,6 +152,28 @@ class CaseMaps:
         for indices in batches:
             found = to_probability(self.kept[indices], strongest[indices], refinement, strongest.max(axis=0))
             paste_steps(self.preparation, found, indices, self.probability)
+
+    def _weigh_with_volume(
+        self, kept: NDArray[np.float16], unlike_normal: NDArray[np.float16], batches: list[NDArray[np.int64]]
+    ) -> None:
+        """The probability from the network's log odds and the normative map of the whole volume."""
+        preparation, config = self.preparation, self.preparation.config
+        assert config.volume_evidence is not None
+        assert config.normative is not None
+        organ = np.concatenate([preparation.organ_input(indices) for indices in batches])
+        own = np.empty_like(kept)
+        for indices in batches:
+            odds = mean_of_neighbours(kept, indices[0], indices[-1] + 1) if self.smooths else kept[indices]
+            own[indices] = raw_log_odds(odds.astype(np.float32), organ[indices], config.calibration)
+        self.kept = None  # memory
+
+        def image(k: int) -> NDArray[np.float32]:
+            return np.asarray(preparation.image(np.array([k]))[0])
+
+        weigh_together(own, unlike_normal, organ, image, config.normative.normal_limit, config.volume_evidence)
+        for indices in batches:
+            found = probability_of(own[indices], config.volume_evidence)
+            paste_steps(preparation, found, indices, self.probability)
 
 
 def paste_steps(

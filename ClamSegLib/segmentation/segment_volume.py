@@ -66,11 +66,14 @@ class CaseResult:
     def summary(self) -> str:
         """One line that says what was found, also when nothing was."""
         analysed = f"{self.n_slices} of {self.canonical_volume.array.shape[0]} slices analysed"
-        what = "lesion" if self.model.config.task == "lesion" else "organ part"
+        if self.model.config.task == "organ":
+            names = ", ".join(condition.shown_name for condition in self.model.config.conditions)
+            found = f"{names} outlined" if self.lesions else f"no {names} found"
+            return f"{found}, {analysed}; this model looks for no lesions"
         if not self.lesions:
-            return f"no {what}{self._smallest()} above threshold, {analysed}"
+            return f"no lesion{self._smallest()} above threshold, {analysed}"
         count = len(self.lesions)
-        return f"{count} {what}{'s' if count > 1 else ''} above threshold, {analysed}"
+        return f"{count} lesion{'s' if count > 1 else ''} above threshold, {analysed}"
 
     def _smallest(self) -> str:
         """Below which volume lesions were dropped, in words; '' where all were kept."""

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from ClamSegLib.system.errors import InputError
 
+# Below Resources: models and samples that are for non-commercial use only, with their licence.
+NON_COMMERCIAL = "NonCommercial"
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -35,6 +37,12 @@ def user_models_folder() -> Path:
     """Where a user's own models are kept: `$CLAMSEG_MODELS`, else `~/ClamSeg/models` (may not exist)."""
     named = os.environ.get("CLAMSEG_MODELS")
     return Path(named) if named else Path.home() / "ClamSeg" / "models"
+
+
+def settings_folder() -> Path:
+    """Where is kept what a user has chosen once: `$CLAMSEG_SETTINGS`, else `~/ClamSeg` (may not exist)."""
+    named = os.environ.get("CLAMSEG_SETTINGS")
+    return Path(named) if named else Path.home() / "ClamSeg"
 
 
 def cache_folder() -> Path:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from tempfile import TemporaryFile
 from typing import TextIO
 
 _lock = threading.RLock()
+# Of what libraries say about a file, this much is kept.
+_HEARD_BYTES = 1 << 16
+_COMPLAINT = re.compile(
+    r"corrupt|premature|inconsistent|not enough|libpng|decode|jpeglib|fax|error|code not", re.IGNORECASE
+)
+_HARMLESS = re.compile(r"libpng warning: [a-z]|TIFFReadDirectory|TIFFFetch|EXIFRead|Unknown field")
 
 
 def claim_stdout(encoding: str | None = None) -> TextIO:
@@ -91,10 +99,14 @@ def _nowhere() -> int:
 
 
 @contextmanager
-def suppress_fd(descriptor: int) -> Iterator[None]:
+def suppress_fd(descriptor: int, kept_in: int | None = None) -> Iterator[None]:
     """While the block runs, what libraries write to file descriptor 1 or 2 is not shown; what Python writes there is.
 
     Callers hold a lock: two threads at a time would give each other's descriptor back.
+
+    Args:
+        descriptor: 1 or 2.
+        kept_in: descriptor of a file that gets those words; they are dropped without one.
     """
     name = {1: "stdout", 2: "stderr"}[descriptor]
     try:
@@ -107,9 +119,9 @@ def suppress_fd(descriptor: int) -> Iterator[None]:
     with suppress(OSError, ValueError, AttributeError):
         shown.flush()
     try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, descriptor)
-        os.close(nowhere)
+        elsewhere = os.open(os.devnull, os.O_WRONLY) if kept_in is None else os.dup(kept_in)
+        os.dup2(elsewhere, descriptor)
+        os.close(elsewhere)
         # Another thread may have something to tell meanwhile; what Python writes goes the usual way.
         if shown is not None and shown is getattr(sys, f"__{name}__"):
             around = os.fdopen(os.dup(kept), "w", buffering=1, encoding=shown.encoding, errors="replace")
@@ -123,17 +135,37 @@ def suppress_fd(descriptor: int) -> Iterator[None]:
 
 
 @contextmanager
-def suppress_itk_output() -> Iterator[None]:
-    """While the block runs, nothing that ITK's libraries write to the process's standard output or error is shown.
+def suppress_itk_output() -> Iterator[list[str]]:
+    """While the block runs, nothing that ITK's libraries write to the process's standard output and error is shown.
 
-    libjpeg, libpng, libtiff, MetaIO and nifti_clib write there themselves, past Python and past ITK's own switch; what they
-    say of a damaged file stands in the InputError that follows. One thread at a time holds it.
+    libpng, libjpeg, libtiff, MetaIO and nifti_clib write there themselves, past Python and past ITK's own switch. One thread at
+    a time holds it.
+
+    Yields:
+        A list that holds their lines once the block has ended.
     """
     import SimpleITK as sitk
 
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    with _lock, suppress_fd(1), suppress_fd(2):
-        yield
+    words: list[str] = []
+    with _lock, _short_file() as file:
+        with suppress_fd(2, file), suppress_fd(1, file):
+            yield words
+        if file is not None:
+            os.lseek(file, 0, os.SEEK_SET)
+            words += os.read(file, _HEARD_BYTES).decode(errors="replace").splitlines()
+
+
+@contextmanager
+def _short_file() -> Iterator[int | None]:
+    """The descriptor of a file that is in no folder, None where there can be none."""
+    try:
+        file = os.fdopen(os.memfd_create("words"), "wb") if hasattr(os, "memfd_create") else TemporaryFile()  # noqa: SIM115
+    except OSError:
+        yield None
+        return
+    with file:
+        yield file.fileno()
 
 
 def _write_what_c_holds() -> None:
@@ -147,3 +179,16 @@ def one_line(error: Exception) -> str:
     lines = [line.strip().removeprefix("sitk::ERROR: ") for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith("Exception thrown") and "/" not in line[:4]]
     return (telling or lines or ["unknown error"])[-1].split("): ")[-1][:160]
+
+
+def complaint(lines: list[str]) -> str:
+    """The first line in which a decoder says that it could not decode all pixels, '' where none does.
+
+    What decoders say of colours, tags and other things beside the pixels is no matter: the names of the parts of a PNG that
+    are not needed begin with a small letter.
+    """
+    for line in lines:
+        if _COMPLAINT.search(line) and not _HARMLESS.search(line):
+            words = "".join(letter for letter in line.strip() if letter.isprintable())
+            return words.rstrip(".")[:120]
+    return ""

@@ -38,7 +38,6 @@ def write_model(request: TrainingRequest, trainer: Trainer, finished: bool) -> N
         setup.config,
         odds_normal=tuple(tuple(tuple(head) for head in branch) for branch in best["odds_normal"]),
         head_weights=(),
-        licence=(request.about or {}).get("licence", setup.config.licence),
     )
     twin = trainer.best_model()
     config = finished_config(trainer.learner, twin, config, trainer.reporter)
@@ -58,7 +57,15 @@ def write_model(request: TrainingRequest, trainer: Trainer, finished: bool) -> N
         "initial_model": request.initial_model.name if request.initial_model else None,
     }
     card = _card(request, setup, config, run)
-    save_model(request.output, config, twin.cpu().state_dict(), card, run, normative=setup.normative)
+    save_model(
+        request.output,
+        config,
+        twin.cpu().state_dict(),
+        card,
+        run,
+        normative=setup.normative,
+        licence=request.licence_words(config.licence),
+    )
 
 
 def finished_config(learner: Learner, twin: TwinUNet, config: ModelConfig, reporter: Reporter) -> ModelConfig:
@@ -85,9 +92,17 @@ def finished_config(learner: Learner, twin: TwinUNet, config: ModelConfig, repor
             refinement=fit_refinement(config, held_out, learner.source),
             slice_smoothing=slice_smoothing_helps(config, held_out),
         )
-    config = replace(config, threshold=threshold_of_corrections(twin, learner.source, config))
+        config = replace(config, threshold=threshold_of_corrections(twin, learner.source, config))
     # Last: it compares outlines, which refinement and threshold draw.
     return replace(config, default_level=shallowest_level_that_holds(config, held_out))
+
+
+def _licence_words(config: ModelConfig) -> str:
+    if not config.licence:
+        return "not stated by the person who trained it"
+    if not config.is_non_commercial:
+        return config.licence
+    return f"{config.licence}, for non-commercial use only, which its user confirms once; what is made from it is under it too"
 
 
 def _card(request: TrainingRequest, setup: TrainingSetup, config: ModelConfig, run: dict[str, Any]) -> str:
@@ -114,7 +129,7 @@ def _card(request: TrainingRequest, setup: TrainingSetup, config: ModelConfig, r
 Outlines {", ".join(c.name for c in config.conditions)} in {where} ({config.body_part}); task {config.task}; learned from {"organ masks" if config.task == "organ" else "image labels" if request.training.supervision == "labels" else "lesion masks"}.
 
 - Data: {about.get("data", request.folder.root.name)}
-- Licence: {about.get("licence", "not stated by the person who trained it")}
+- Licence: {_licence_words(config)}
 - Network: {config.network.branches} UNet++ branch(s), features {list(config.network.features)}, kernels {list(config.network.kernel_sizes)}, {parameter_count(config):,} parameters, {config.image_size} x {config.image_size} pixels
 - Starting model: {run["initial_model"] or "none"}
 - Command: `{shlex.join(run["command"]) or "library call"}`, seed {request.training.seed}, {run["date"]}

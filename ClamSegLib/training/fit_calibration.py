@@ -2,25 +2,31 @@
 
 The mean log odds of heads and branches become a probability, sigmoid(scale * (log odds - shift)). The shift is the cut at
 which diseased slices are marked on as much area as their targets mark; the scale is the one whose probabilities fit the
-targets best.
+targets best. The sum of log odds and normative map of the whole volume gets a shift and a scale of its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ClamSegLib.decoding.slice_smoothing import OUTSIDE, mean_of_neighbours
+from ClamSegLib.decoding.soft_outlines import sigmoid
+from ClamSegLib.decoding.volume_evidence import weigh_together
 from ClamSegLib.metrics import mean_of_strongest, roc_auc
 from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.model.decoding_config import NormativeConfig, VolumeEvidenceConfig
+from ClamSegLib.model.normative_map import evidence_of
 from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.objective.batches import CropSource
 from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.training.fit_decoding import FEWEST_SLICES, FEWEST_STACKS
+from ClamSegLib.training.fit_threshold import threshold_of
 from ClamSegLib.training.held_out import LARGEST_BYTES, stacks_of
 from ClamSegLib.training.learner import Learner
 from ClamSegLib.training.validation import BATCH, MAXIMUM_SLICES, Validation, evenly, log_odds
@@ -29,10 +35,27 @@ _CUTS = np.linspace(-6, 6, 121)
 _SCALES = (0.2, 5.0)
 _MOST_PIXELS = 400_000
 _TOP_SHARE = 0.01
-_BYTES_OF_A_PIXEL = 8  # log odds by themselves and smoothed, organ, target
+_BYTES_OF_A_PIXEL = 10  # log odds by themselves, smoothed and weighed, organ, target
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is known of N slices.
+
+    Attributes:
+        label: (N,) 0 normal, c condition.
+        stack: (N,) number of the stack of adjacent slices.
+        held_out: (N,) the network has not learned from them.
+        organs: of each, the organ where something is taught, and the lesion 0..1 that is taught, (S,S).
+    """
+
+    label: NDArray[np.int64]
+    stack: NDArray[np.int64]
+    held_out: Bools
+    organs: list[tuple[Bools, NDArray[np.float16]]]
 
 
 def mean_odds(twin: TwinUNet, source: CropSource, places: NDArray[np.int64]) -> NDArray[np.float16]:
@@ -85,7 +108,8 @@ def _organ_and_target(source: CropSource, place: int) -> tuple[Bools, NDArray[np
 
 
 def with_calibration(learner: Learner, twin: TwinUNet, config: ModelConfig) -> ModelConfig:
-    """The configuration with calibration, and with slice smoothing where held-out image labels say that it helps.
+    """The configuration with calibration and threshold, and with slice smoothing and the evidence of the whole volume
+    where held-out image labels do not speak against them.
 
     Args:
         learner: its training and held-out slices are used; too many for memory: every second (third, ...) stack.
@@ -97,18 +121,69 @@ def with_calibration(learner: Learner, twin: TwinUNet, config: ModelConfig) -> M
     setup = learner.setup
     every = np.unique(np.concatenate(setup.split))
     source = CropSource(setup.crops, every, setup.training, config.network.classes, learner.device)
-    stack = stacks_of(source.patient, source.position)
-    side, conditions = setup.crops.side, len(config.conditions)
-    most = max(BATCH, LARGEST_BYTES // (_BYTES_OF_A_PIXEL * side * side * conditions))
-    places = np.flatnonzero(stack % -(-len(stack) // most) == 0)[:most]
-    odds, label, stack = mean_odds(twin, source, places), source.label[places], stack[places]
-    together = _smoothed(odds, stack)
-    held_out = np.isin(every[places], setup.split[1])
-    organs = [_organ_and_target(source, int(p)) for p in places]
-    smooths = _smoothing_helps(odds, together, [o for o, _ in organs], label > 0, stack, held_out)
+    places = _stacks_that_fit(source, len(config.conditions))
+    odds = mean_odds(twin, source, places)
+    judged = Judged(
+        label=source.label[places],
+        stack=stacks_of(source.patient, source.position)[places],
+        held_out=np.isin(every[places], setup.split[1]),
+        organs=[_organ_and_target(source, int(p)) for p in places],
+    )
+    together = _smoothed(odds, judged.stack)
+    smooths = bool((_auc_gain(odds, together, judged) or 0) > 0)
     odds = together if smooths else odds
-    fitted = tuple(_fit(odds[:, c], organs, label == c + 1, label == 0) for c in range(conditions))
-    return replace(config, calibration=fitted, slice_smoothing=smooths, refinement=None)
+    config = replace(config, calibration=_fitted(odds, judged), slice_smoothing=smooths, refinement=None)
+    probability = _sigmoid_of(odds, config.calibration)
+    if setup.training.volume_evidence and config.normative is not None and config.normative.nodes > 1:
+        weighed = VolumeEvidenceConfig()
+        f = weighed_odds(odds, source, places, judged.stack, config.normative, weighed)
+        if (_auc_gain(odds, f, judged) or 0) >= 0:
+            weighed = replace(weighed, calibration=_fitted(f, judged))
+            config = replace(config, volume_evidence=weighed)
+            probability = _sigmoid_of(f, weighed.calibration)
+    corrected = np.flatnonzero(source.use_mask[places] & (judged.label > 0) & ~judged.held_out)
+    maps = ((probability(int(k)).max(axis=0), judged.organs[k][1] > 0.5, judged.organs[k][0]) for k in corrected)
+    return replace(config, threshold=threshold_of(maps, config.threshold))
+
+
+def _stacks_that_fit(source: CropSource, conditions: int) -> NDArray[np.int64]:
+    """Places of whole stacks: all, or every second (third, ...) one and those that a reader has corrected."""
+    stack = stacks_of(source.patient, source.position)
+    most = max(BATCH, LARGEST_BYTES // (_BYTES_OF_A_PIXEL * source.crops.side**2 * conditions))
+    regular = np.flatnonzero(stack % -(-len(stack) // most) == 0)[:most]
+    corrected = np.flatnonzero(np.isin(stack, stack[source.use_mask]))
+    return np.asarray(np.union1d(regular, corrected), np.int64)
+
+
+def _sigmoid_of(
+    odds: NDArray[np.float16], calibration: tuple[tuple[float, float], ...]
+) -> Callable[[int], NDArray[np.float32]]:
+    """Gives P_L (K,S,S) of a slice by its number."""
+    shift, scale = (np.array(values, np.float32)[:, None, None] for values in zip(*calibration, strict=True))
+    return lambda k: sigmoid(scale * (odds[k].astype(np.float32) - shift))
+
+
+def weighed_odds(
+    odds: NDArray[np.float16],
+    source: CropSource,
+    places: NDArray[np.int64],
+    stack: NDArray[np.int64],
+    normative: NormativeConfig,
+    settings: VolumeEvidenceConfig,
+) -> NDArray[np.float16]:
+    """Log odds (N,K,S,S) of slices weighed with the normative map of their stacks (`decoding/volume_evidence.py`)."""
+    crops, weighed = source.crops, odds.copy()
+    assert crops.differences is not None
+    for number in np.unique(stack):
+        own = np.flatnonzero(stack == number)
+        index = source.indices[places[own]]
+        records, differences = crops.records[index], crops.differences[index].astype(np.float32)
+        organ, image = np.array(records["organ"]), records["image"].astype(np.float32)
+        a = np.stack([evidence_of(z, m, o, normative) for (z, m), o in zip(differences, organ, strict=True)])
+        part = weighed[own]
+        weigh_together(part, a, organ, image.__getitem__, normative.normal_limit, settings)
+        weighed[own] = part
+    return weighed
 
 
 def _smoothed(odds: NDArray[np.float16], stack: NDArray[np.int64]) -> NDArray[np.float16]:
@@ -119,25 +194,25 @@ def _smoothed(odds: NDArray[np.float16], stack: NDArray[np.int64]) -> NDArray[np
     return together
 
 
-def _smoothing_helps(
-    alone: NDArray[np.float16],
-    together: NDArray[np.float16],
-    organs: list[Bools],
-    diseased: Bools,
-    stack: NDArray[np.int64],
-    held_out: Bools,
-) -> bool:
-    """Whether held-out image labels are told better by smoothed log odds; False with too few slices or stacks to tell."""
-    index = np.flatnonzero(held_out)
-    several = np.count_nonzero(np.bincount(stack[index]) > 1) if len(index) else 0
+def _auc_gain(before: NDArray[np.float16], after: NDArray[np.float16], judged: Judged) -> float | None:
+    """By how much better held-out image labels are told; None with too few slices or stacks to tell."""
+    index, diseased = np.flatnonzero(judged.held_out), judged.label > 0
+    several = np.count_nonzero(np.bincount(judged.stack[index]) > 1) if len(index) else 0
     counts = (int(diseased[index].sum()), int((~diseased[index]).sum()))
     if several < FEWEST_STACKS or min(counts) < FEWEST_SLICES:
-        return False
+        return None
     aucs = []
-    for maps in (alone, together):
-        scores = [mean_of_strongest(maps[k].max(axis=0)[organs[k]].astype(np.float32), _TOP_SHARE) for k in index]
-        aucs.append(roc_auc(np.array(scores), diseased[index]))
-    return aucs[0] is not None and aucs[1] is not None and aucs[1] > aucs[0]
+    for maps in (before, after):
+        pixels = (maps[k].max(axis=0)[judged.organs[k][0]].astype(np.float32) for k in index)
+        scores = np.array([mean_of_strongest(values, _TOP_SHARE) for values in pixels])
+        aucs.append(roc_auc(scores, diseased[index]))
+    return None if aucs[0] is None or aucs[1] is None else aucs[1] - aucs[0]
+
+
+def _fitted(odds: NDArray[np.float16], judged: Judged) -> tuple[tuple[float, float], ...]:
+    """Shift and scale of each condition."""
+    label = judged.label
+    return tuple(_fit(odds[:, c], judged.organs, label == c + 1, label == 0) for c in range(odds.shape[1]))
 
 
 def _fit(

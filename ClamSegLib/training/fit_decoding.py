@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from ClamSegLib.decoding.refinement import peaks, sharpened, to_probability
 from ClamSegLib.decoding.slice_smoothing import evidence, smooth_across_slices
 from ClamSegLib.metrics import mean_of_strongest, roc_auc
-from ClamSegLib.model.config import ModelConfig, RefinementConfig
+from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.model.decoding_config import RefinementConfig
 from ClamSegLib.objective.batches import CropSource
 from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.training.held_out import HeldOut

@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.datasets.crop_cache import LARGEST_IN_MEMORY_BYTES, CropSet
-from ClamSegLib.model.config import ModelConfig, NormativeConfig
+from ClamSegLib.decoding.soft_outlines import OutlineRule
+from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.model.decoding_config import NormativeConfig
 from ClamSegLib.model.normative_map import HIGH, LOW, REFERENCE_PX, NormativeMap, to_frame
-from ClamSegLib.objective.normative_targets import TargetConfig, targets_of_volume
+from ClamSegLib.objective.normative_targets import targets_of_volume
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.paths import cache_folder
 from ClamSegLib.system.progress import Reporter
@@ -151,9 +153,9 @@ def fit_normative(
         differences[k, 0], differences[k, 1], evidence[k] = z, m, a
         if k % 50 == 0 or k + 1 == len(of_slice):
             reporter.progress(k + 1, len(of_slice), "comparing with normal slices")
-    targets = TargetConfig()
-    limit = whole.config.normal_limit if known is not None else _normal_limit(crops, split[0], evidence, targets)
-    told = _told(crops, evidence, limit, targets)
+    rule = OutlineRule()
+    limit = whole.config.normal_limit if known is not None else _normal_limit(crops, split[0], evidence, rule)
+    told = _told(crops, evidence, limit, rule)
     whole = replace(whole, config=replace(whole.config, normal_limit=limit))
     return NormativeFit(whole, replace(crops, differences=differences, told=told))
 
@@ -194,16 +196,16 @@ def _room(shape: tuple[int, ...]) -> NDArray[np.float16]:
     return np.memmap(file, np.float16, "w+", shape=shape)
 
 
-def _normal_limit(crops: CropSet, trained: Numbers, evidence: NDArray[np.float16], config: TargetConfig) -> float:
+def _normal_limit(crops: CropSet, trained: Numbers, evidence: NDArray[np.float16], rule: OutlineRule) -> float:
     pool = []
     for k in trained[crops.label[trained] == 0]:
         values = evidence[k][_slice(crops, int(k))[1]]
         pool.append(values[:: max(1, len(values) // _PIXELS_OF_A_SLICE)].astype(np.float32))
     values = np.concatenate(pool)
-    return float(np.quantile(values, config.normal_share)) if len(values) else 0.0
+    return float(np.quantile(values, rule.normal_share)) if len(values) else 0.0
 
 
-def _told(crops: CropSet, evidence: NDArray[np.float16], limit: float, config: TargetConfig) -> NDArray[np.uint8]:
+def _told(crops: CropSet, evidence: NDArray[np.float16], limit: float, rule: OutlineRule) -> NDArray[np.uint8]:
     """Targets (N,S,S) in steps of 1/255, volume by volume, of each condition from its own slices."""
     told = np.zeros(evidence.shape, np.uint8)
     stack = stacks_of(crops.patient, crops.position)
@@ -213,6 +215,6 @@ def _told(crops: CropSet, evidence: NDArray[np.float16], limit: float, config: T
                 continue
             records, diseased = crops.records[own], crops.label[own] == condition
             a, x = evidence[own].astype(np.float32), records["image"].astype(np.float32)
-            found = targets_of_volume(a, x, np.array(records["organ"]), diseased, limit, config)
+            found = targets_of_volume(a, x, np.array(records["organ"]), diseased, limit, rule)
             told[own[diseased]] = np.rint(255 * found[diseased])
     return told

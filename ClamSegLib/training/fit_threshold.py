@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,6 +14,8 @@ from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.twin import TwinUNet, decode
 from ClamSegLib.objective.batches import CropSource
 
+Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
 FEWEST_SLICES = 5
 _STEPS = 256
 _LOWEST, _HIGHEST = 26, 230  # of 255: below and above it hardly anything is left to choose
@@ -30,25 +34,38 @@ def threshold_of_corrections(twin: TwinUNet, source: CropSource, config: ModelCo
     """
     if source.training.task == "organ" or source.training.supervision == "masks":
         return config.threshold
+    return threshold_of(_corrected_maps(twin, source, config), config.threshold)
+
+
+def _corrected_maps(twin: TwinUNet, source: CropSource, config: ModelConfig) -> Iterator[tuple[Floats, Bools, Bools]]:
     corrected = np.flatnonzero(source.use_mask & (source.label > 0))
-    curves: list[NDArray[np.float64]] = []
     for start in range(0, len(corrected), _BATCH):
         places = corrected[start : start + _BATCH]
         slices = source.gather(torch.from_numpy(places))
+        organs = slices.organ.cpu().numpy()
         with torch.inference_mode():
             maps = decode(twin(slices.image), config)[0].cpu().numpy()
         if config.refinement is not None:
-            organ = slices.organ.cpu().numpy()
-            maps = refined(maps, slices.image.cpu().numpy(), organ, config.refinement)
-        steps = np.round(maps.max(axis=1) * (_STEPS - 1)).astype(int)
+            maps = refined(maps, slices.image.cpu().numpy(), organs, config.refinement)
         index = source.indices[places]
         lesion = source.crops.lesion(index, source.crops.records[index]["mask"])
-        for own, outline, organ in zip(steps, lesion, slices.organ.cpu().numpy(), strict=True):
-            inside = organ & (outline != UNKNOWN)
-            if (outline[inside] > 0).any():
-                curves.append(dice_by_step(own[inside], outline[inside] > 0))
+        for own, outline, organ in zip(maps.max(axis=1), lesion, organs, strict=True):
+            yield own, outline > 0, organ & (outline != UNKNOWN)
+
+
+def threshold_of(corrected: Iterable[tuple[Floats, Bools, Bools]], default: float) -> float:
+    """The threshold with the largest mean Dice, `default` with fewer than five slices.
+
+    Args:
+        corrected: of each corrected slice P_L, the outline, and where it is known, (S,S).
+    """
+    curves: list[NDArray[np.float64]] = []
+    for probability, outline, known in corrected:
+        if outline[known].any():
+            steps = np.round(probability[known] * (_STEPS - 1)).astype(int)
+            curves.append(dice_by_step(steps, outline[known]))
     if len(curves) < FEWEST_SLICES:
-        return config.threshold
+        return default
     mean = np.mean(curves, axis=0)
     # Between two steps, so that rounding decides nothing.
     return round((_LOWEST + int(np.argmax(mean[_LOWEST : _HIGHEST + 1])) + 0.5) / (_STEPS - 1), 4)

@@ -13,6 +13,8 @@ import torch
 from ClamSegLib.datasets.labelled_folder import LabelledFolder
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.config_json import to_json
+from ClamSegLib.model.licence import licence_text
+from ClamSegLib.model.model_folder import read_config
 from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import InputError
@@ -27,8 +29,9 @@ class TrainingRequest:
 
     Attributes:
         initial_model: folder of the model to fine-tune, or None.
-        about: words for the card: 'data', 'licence' and 'limits', each may be missing.
+        about: words for the card: 'data' and 'limits', each may be missing.
         tune: find eta by short trainings first.
+        licence_file: text of the licence, to be kept beside the weights; None for that of the model that is fine-tuned.
     """
 
     folder: LabelledFolder
@@ -42,11 +45,30 @@ class TrainingRequest:
     command: tuple[str, ...] = ()
     tensorboard: bool = False
     tune: bool = False
+    licence_file: Path | None = None
 
     @property
     def state_folder(self) -> Path:
         """Where an unfinished training keeps what it needs to go on."""
         return self.output / STATE_FOLDER
+
+    def licence_words(self, licence: str) -> str | None:
+        """Text of the licence that goes beside the weights, where there is one.
+
+        Args:
+            licence: of the model that is made.
+
+        Raises:
+            InputError: the file that was named cannot be read.
+        """
+        path = self.licence_file
+        if path is None and self.initial_model is not None:
+            start = read_config(self.initial_model)
+            path = licence_text(self.initial_model, start) if start.licence == licence else None
+        try:
+            return None if path is None else path.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise InputError(f"The licence's text {path} cannot be read; name a text file.") from error
 
     def keep_or_compare(self) -> None:
         """Writes the request on a first start; on resume refuses one that differs from the first.

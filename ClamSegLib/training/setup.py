@@ -12,15 +12,9 @@ from numpy.typing import NDArray
 
 from ClamSegLib.datasets.crop_cache import CropSet, load_crops
 from ClamSegLib.datasets.labelled_folder import LabelledFolder, split_rows
-from ClamSegLib.model.config import (
-    Condition,
-    IntensityConfig,
-    ModelConfig,
-    NetworkConfig,
-    NormativeConfig,
-    OrganConfig,
-)
+from ClamSegLib.model.config import Condition, IntensityConfig, ModelConfig, NetworkConfig, OrganConfig
 from ClamSegLib.model.config_json import from_json, to_json
+from ClamSegLib.model.decoding_config import NormativeConfig
 from ClamSegLib.model.normative_map import NormativeMap
 from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.system.errors import InputError
@@ -210,6 +204,7 @@ def fine_tuning_config(initial: ModelConfig, folder: LabelledFolder, name: str, 
         threshold=ModelConfig.threshold,
         refinement=None,
         calibration=(),
+        volume_evidence=None,
         slice_smoothing=False,
         default_level=None,
         weights_sha256="",

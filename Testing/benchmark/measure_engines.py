@@ -33,7 +33,6 @@ from ClamSegLib.system.paths import resources_folder
 SAMPLES = {
     "ct-infection": "ct_chest.nrrd",
     "mr-flair-lesion": "mr_flair_brain.nii.gz",
-    "xray-pneumonia": "xray_chest.png",
 }
 ENGINES = (
     ("reference", "float32"),

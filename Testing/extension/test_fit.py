@@ -18,7 +18,7 @@ AXIAL = np.diag([-1.0, -1.0, 3.0, 1.0])
 SAMPLES = {
     "ct-infection": VolumeFacts("CT", True, "chest ct, 3 mm", 60, True),
     "mr-flair-lesion": VolumeFacts("MR", True, "mr_flair_brain", 46, False),
-    "xray-pneumonia": VolumeFacts("XR", False, "cxr pa", 1, False),
+    "xray-lungs": VolumeFacts("XR", False, "cxr pa", 1, False),
 }
 
 
@@ -84,7 +84,6 @@ def test_models_are_listed_by_names_for_people_and_twins_of_a_name_are_told_apar
     assert model_titles(entries) == [
         "Infection in chest CT",
         "MS lesions in brain FLAIR MRI",
-        "Pneumonia in chest X-ray",
     ]
     copied = {**entries[0], "name": "copied", "origin": "user"}
     assert model_titles([copied, entries[0]]) == [
@@ -96,8 +95,6 @@ def test_models_are_listed_by_names_for_people_and_twins_of_a_name_are_told_apar
 
 def test_a_lateral_x_ray_is_named_before_the_run() -> None:
     lateral = VolumeFacts("XR", True, "cxr", 1, False, view="lateral")
-    (told,) = mismatches(config_of("xray-pneumonia"), lateral, AXIAL)
+    (told,) = mismatches(config_of("xray-lungs"), lateral, AXIAL)
     assert "lateral" in told
-    assert (
-        mismatches(config_of("xray-pneumonia"), VolumeFacts("XR", True, "cxr", 1, False, view="frontal"), AXIAL) == []
-    )
+    assert mismatches(config_of("xray-lungs"), VolumeFacts("XR", True, "cxr", 1, False, view="frontal"), AXIAL) == []

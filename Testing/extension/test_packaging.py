@@ -124,9 +124,9 @@ def test_an_installed_extension_segments_a_shipped_sample_and_has_no_verbs_for_d
     assert "study" not in verbs
     assert "benchmark" not in verbs
     sample = installed / "ClamSegLib" / "Resources" / "Samples" / "xray_chest.png"
-    clamseg("segment", str(sample), "--model", "xray-pneumonia", "--output", str(tmp_path / "out"), "--device", "cpu")
+    clamseg("segment", str(sample), "--model", "xray-lungs", "--output", str(tmp_path / "out"), "--device", "cpu")
     (report,) = (tmp_path / "out").rglob("report.json")
-    assert json.loads(report.read_text(encoding="utf-8"))["model"]["name"] == "xray-pneumonia"
+    assert json.loads(report.read_text(encoding="utf-8"))["model"]["name"] == "xray-lungs"
 
 
 def test_every_import_of_one_of_our_files_finds_that_file_in_an_installed_extension(installed: Path) -> None:

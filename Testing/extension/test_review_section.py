@@ -126,7 +126,7 @@ def test_keys_decide_while_the_table_has_the_focus_and_the_next_lesion_is_shown(
     assert window.panel.review._table.chosen() == 2
     window.press("lesionTable", "R")
     assert states(window) == ["\u2713 accepted", "\u2717 rejected"]
-    assert window.text("summaryLabel") == "1 lesion, 1 decided, 9 of 9 slices analysed"
+    assert window.text("summaryLabel") == "2 lesions, 2 decided (1 rejected), 9 of 9 slices analysed"
     assert not segment_mask(segmentation, f"lesion-{CONDITION}", SHAPE).any()
     window.press("lesionTable", "U")
     assert states(window) == ["\u2713 accepted", "undecided"]
@@ -464,3 +464,50 @@ def test_the_scene_closed_leaves_an_empty_review_and_the_next_scan_works(window:
     assert window.text("summaryLabel") == "Nothing to review yet; segment a scan first."
     segmented(window, name="flair head next")
     assert len(window.cells("lesionTable")) == 2
+
+
+def test_undo_and_redo_name_their_step_and_work_by_key(window: Any) -> None:
+    segmented(window)
+    assert not window.native("undoButton").isEnabled()
+    window.click_cell("lesionTable", 0)
+    window.press("lesionTable", "A")
+    assert window.text("undoLabel") == "lesion 1 accepted"
+    assert "lesion 1 accepted" in window.native("undoButton").toolTip()
+    assert not window.native("redoButton").isEnabled()
+    window.press("lesionTable", "U")
+    assert states(window) == ["undecided", "undecided"]
+    assert "lesion 1 accepted" in window.native("redoButton").toolTip()
+    window.press("lesionTable", "Y")
+    assert states(window) == ["\u2713 accepted", "undecided"]
+    window.click("undoButton")
+    window.click("redoButton")
+    assert states(window) == ["\u2713 accepted", "undecided"]
+
+
+def test_small_lesions_are_hidden_rejected_at_once_and_sorted_by_a_click_on_the_head(window: Any) -> None:
+    segmented(window)
+    rows = window.panel.review.result.lesions.rows()
+    small, large = sorted(rows, key=lambda row: row.volume_ml)
+    window.native("lesionTable").horizontalHeader().sectionClicked.emit(2)
+    assert [cells[0] for cells in window.cells("lesionTable")] == [str(large.number), str(small.number)]
+    between = round((small.volume_ml + large.volume_ml) / 2, 2)
+    assert small.volume_ml < between < large.volume_ml
+    window.native("minimumSizeBox").setValue(between)
+    assert [cells[0] for cells in window.cells("lesionTable")] == [str(large.number)]
+    window.click("rejectSmallButton")
+    assert window.text("undoLabel") == f"1 lesion below {between:g} ml rejected"
+    window.native("minimumSizeBox").setValue(0)
+    window.native("undecidedOnlyBox").setChecked(True)
+    assert [cells[0] for cells in window.cells("lesionTable")] == [str(large.number)]
+
+
+def test_what_is_in_no_file_yet_is_said_until_it_is_exported(window: Any, tmp_path: Path) -> None:
+    segmented(window)
+    assert window.text("exportLabel") == ""
+    window.click_cell("lesionTable", 0)
+    window.press("lesionTable", "A")
+    assert window.text("exportLabel") == "Not exported yet."
+    window.panel.review._export.export("table", tmp_path / "table")
+    assert window.text("exportLabel").startswith("Written: table.csv")
+    window.press("lesionTable", "R")
+    assert window.text("exportLabel") == "Not exported yet."

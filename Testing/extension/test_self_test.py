@@ -34,7 +34,9 @@ def test_the_self_test_goes_all_the_way_with_every_sample(slicer_like: Any, monk
     test = slicer_like.ClamSegTest("runTest")
     monkeypatch.setattr(test, "delayDisplay", told.append)
     test.runTest()
-    for sample in ("xray-chest", "mr-flair-brain", "ct-chest"):
+    (*_, segmented_xray, exported_xray) = [words for words in told if words.startswith("xray-chest")]
+    assert (segmented_xray, exported_xray) == ("xray-chest: Segment", "xray-chest: export"), "it shows lungs only"
+    for sample in ("mr-flair-brain", "ct-chest"):
         assert [words.removeprefix(f"{sample}: ").split(",")[0] for words in told if words.startswith(sample)][-4:] == [
             "Segment" if sample != "mr-flair-brain" else "the threshold moves what is undecided and nothing else",
             "a lesion is decided",
@@ -80,7 +82,7 @@ def test_a_review_that_does_not_come_back_fails_the_self_test_by_name(
     for event in (scene.EndCloseEvent, scene.EndImportEvent):
         widget.removeObserver(scene, event, widget.onSceneEndClose)
         widget.addObserver(scene, event, not_anew)
-    step = "xray-chest: the scene is saved, closed and opened, and the review is back"
+    step = "mr-flair-brain: the scene is saved, closed and opened, and the review is back"
     with pytest.raises(AssertionError, match=f"step '{step}': the review of the opened scene did not come"):
         slicer_like.ClamSegTest("runTest").runTest()
 

@@ -124,14 +124,16 @@ def test_a_choice_is_kept_in_the_scene(window: Any) -> None:
     [
         ("ct_chest.nrrd", "CT chest", "Infection in chest CT"),
         ("mr_flair_brain.nii.gz", "FLAIR brain", "MS lesions in brain FLAIR MRI"),
-        ("xray_chest.png", "CXR", "Pneumonia in chest X-ray"),
+        ("xray_chest.png", "CXR", "Lungs in chest X-ray"),
     ],
 )
 def test_the_model_that_fits_the_scan_is_suggested(window: Any, sample: str, name: str, model: str) -> None:
     add_sample(sample, name, slice(0, 4))
     window.choose("volumeSelector", name)
     assert window.text("modelSelector") == model
-    assert not window.shown("fitLabel")
+    only_organ = "Outlines lungs only: it looks for no lesions. CC BY 4.0" if name == "CXR" else ""
+    assert window.text("fitLabel") == only_organ
+    assert window.shown("fitLabel") == bool(only_organ)
 
 
 def test_a_model_that_does_not_fit_is_told_before_the_run(window: Any) -> None:

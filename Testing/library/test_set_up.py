@@ -4,8 +4,10 @@ import importlib.util
 import json
 import subprocess
 import sys
+import threading
 import types
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -274,8 +276,8 @@ def test_the_tests_end_with_those_of_the_page_and_words_choose_one_suite(
 ) -> None:
     page = with_page(run, monkeypatch)
     assert run.main(["test"]) == 0
-    assert [words[1] for words in started] == ["ruff", "ruff", "mypy", "mkdocs", "pytest", "pytest"]
-    assert started[-1][-1] == "Testing/web"
+    assert [words[1] for words in started if words[-1] != "Testing/web"] == ["ruff", "ruff", "mypy", "mkdocs", "pytest"]
+    assert [words[1] for words in started if words[-1] == "Testing/web"] == ["pytest"]
     assert page.asked == [("web", "web-test")]
     started.clear()
     assert run.main(["test", "-k", "geometry"]) == 0
@@ -283,6 +285,32 @@ def test_the_tests_end_with_those_of_the_page_and_words_choose_one_suite(
     started.clear()
     assert run.main(["test", "Testing/web/test_roots.py"]) == 0
     assert [words[-1] for words in started] == ["Testing/web/test_roots.py"]
+
+
+def test_the_page_is_tested_beside_the_others_and_what_its_tests_print_comes_in_one_piece(
+    run: types.ModuleType,
+    started: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with_page(run, monkeypatch)
+    page_runs, library_runs = threading.Event(), threading.Event()
+
+    def call(command: list[str], stdout: IO[str] | None = None, **more: object) -> int:
+        if command[-1] == "Testing/web":
+            page_runs.set()
+            assert library_runs.wait(60)
+            print("12 passed on the page", file=stdout)
+        elif command[2] == "pytest":
+            library_runs.set()
+            assert page_runs.wait(60)
+            print("99 passed in the library")
+        return 0
+
+    monkeypatch.setattr(run, "call", call)
+    assert run.main(["test"]) == 0
+    said = capsys.readouterr().out
+    assert said.index("99 passed in the library") < said.index("12 passed on the page") < said.index("All checks")
 
 
 def test_a_test_run_without_chromium_ends_with_what_to_do(
@@ -310,7 +338,7 @@ def test_after_a_failed_step_the_others_run_all_the_same_and_every_failure_is_na
 
     monkeypatch.setattr(run, "call", call)
     assert run.main(["test"]) == 2
-    assert [words[1] for words in started] == ["ruff", "ruff", "mypy", "mkdocs", "pytest", "pytest"]
+    assert sorted(words[1] for words in started) == ["mkdocs", "mypy", "pytest", "pytest", "ruff", "ruff"]
     said = [line for line in capsys.readouterr().out.splitlines() if "FAILED" in line]
     assert [line.partition("FAILED ")[2].split(" -")[0] for line in said] == [
         "(2): mypy",

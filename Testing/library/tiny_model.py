@@ -5,14 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from ClamSegLib.model.checkpoint import save_model
-from ClamSegLib.model.config import (
-    Condition,
-    IntensityConfig,
-    ModelConfig,
-    NetworkConfig,
-    NormativeConfig,
-    OrganConfig,
-)
+from ClamSegLib.model.config import Condition, IntensityConfig, ModelConfig, NetworkConfig, OrganConfig
+from ClamSegLib.model.decoding_config import NormativeConfig
 from ClamSegLib.model.normative_map import NormativeMap
 from ClamSegLib.model.twin import TwinUNet
 

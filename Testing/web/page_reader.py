@@ -18,6 +18,15 @@ ORGAN, LESION = "organ", "lesion"
 LIMIT_MS = 90_000
 # Words, letters and sliders over the views are coloured too; pictures are counted without them.
 _BARE = ".view-words, #views .v-slider { visibility: hidden !important }"
+# Titles of the folded sections around an element.
+_FOLDED_AROUND = """selector => {
+  const titles = [];
+  let panel = document.querySelector(selector)?.closest('.v-expansion-panel');
+  for (; panel; panel = panel.parentElement.closest('.v-expansion-panel'))
+    if (!panel.classList.contains('v-expansion-panel--active'))
+      titles.unshift(panel.querySelector('.v-expansion-panel-title').innerText.trim());
+  return titles;
+}"""
 
 
 class PageReader:
@@ -123,12 +132,20 @@ class PageReader:
     # Doing
 
     def click(self, name: str) -> None:
-        """Clicks an element by id."""
+        """Clicks an element by id, in a section that is unfolded before where it is folded."""
+        self.reach(f"#{name}")
         self.tab.locator(f"#{name}").click()
 
+    def reach(self, selector: str) -> None:
+        """Unfolds the sections around an element, the outer one first."""
+        for title in self.tab.evaluate(_FOLDED_AROUND, selector):
+            self.unfold(title)
+
     def unfold(self, title: str) -> None:
-        """Opens a folded section by its title, where it is folded."""
+        """Opens a folded section by its title, where it is folded, and what it lies in."""
         head = self.tab.locator(".v-expansion-panel-title").filter(has_text=title)
+        if title == "Own files":
+            self.unfold("Input")
         if head.get_attribute("aria-expanded") != "true":
             head.click()
 
@@ -162,6 +179,7 @@ class PageReader:
 
     def slide(self, name: str, key: str, times: int = 1) -> None:
         """Moves a slider by keys, as a hand on the keyboard does."""
+        self.reach(f"#{name}")
         thumb = self.tab.locator(f".v-slider:has(#{name}) [role=slider], #{name} [role=slider]").first
         for _ in range(times):
             thumb.press(key)
@@ -173,10 +191,10 @@ class PageReader:
 
     def start_segmenting(self, *, fast: bool = True) -> None:
         """Clicks Segment, at the first level or at the model's depth."""
-        self.holds("levels", 3)  # the slider has those of the model that was chosen just now
-        self.breathe()
+        self.breathe()  # the slider has the levels of the model that was chosen just now
+        levels = self.value("levels")
         self.slide("level", "Home" if fast else "End")
-        self.holds("level", 1 if fast else 3)
+        self.holds("level", 1 if fast else levels)
         self.click("segment-button")
         self.until("() => window.trame.state.get('question') || window.trame.state.get('run_state') !== 'idle'")
         if self.value("question"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -24,9 +25,13 @@ def server(serve: Callable[..., PageServer], tmp_path_factory: pytest.TempPathFa
     folder = tmp_path_factory.mktemp("runs")
     tiny_model(folder / "models" / "tiny-ct", "CT")
     tiny_model(folder / "models" / "tiny-mr", "MR")
+    of_study = tiny_model(folder / "models" / "study-model", "MR") / "config.json"
+    config = json.loads(of_study.read_text())
+    of_study.write_text(json.dumps({**config, "licence": "CC-BY-NC-SA-4.0", "non_commercial": True}))
     return serve(
-        write_long(folder / "long.nii.gz"), write_brain(folder / "brain.nii.gz"), CLAMSEG_MODELS=str(folder / "models")
-    )
+        write_long(folder / "long.nii.gz"), write_brain(folder / "brain.nii.gz"), CLAMSEG_MODELS=str(folder / "models"),
+        CLAMSEG_SETTINGS=str(folder / "settings"), CLAMSEG_ACCEPT_LICENCE="",
+    )  # fmt: skip
 
 
 def write_long(path: Path) -> Path:
@@ -50,6 +55,7 @@ def choose_model(reader: PageReader, name: str) -> None:
     """Takes a model from the list, where it stands under its display name."""
     if reader.value("model") != name:
         titles = {entry["value"]: entry["title"] for entry in reader.value("models")}
+        reader.reach("#model")
         reader.tab.locator(".v-select:has(#model)").click()
         reader.tab.locator(".v-overlay--active .v-list-item", has_text=titles[name]).click()
         reader.holds("model", name)
@@ -61,6 +67,7 @@ def is_running(reader: PageReader) -> None:
 
 
 def test_a_double_click_on_segment_starts_and_does_not_cancel(whole: PageReader) -> None:
+    whole.reach("#segment-button")
     whole.tab.locator("#segment-button").dblclick()
     whole.says("segment-button", "Cancel")
     is_running(whole)
@@ -77,6 +84,24 @@ def test_a_model_of_ones_own_is_not_taken_for_a_scan_without_a_word(whole: PageR
     assert "own model" not in whole.words("model-about")
     choose_model(whole, "tiny-mr")
     whole.says("model-about", "Your own model.")
+
+
+def test_a_model_for_non_commercial_use_only_is_asked_about_once(whole: PageReader) -> None:
+    whole.choose_scan("brain")
+    choose_model(whole, "study-model")
+    whole.says("model-about", "CC-BY-NC-SA-4.0, for non-commercial use only")
+    whole.click("segment-button")
+    whole.says("question", "what is made from it is under the same licence")
+    whole.click("question-no")
+    assert whole.value("run_state") == "idle"
+    whole.click("segment-button")
+    whole.click("question-yes")
+    whole.says("summary", "8 of 8 slices analysed")
+    whole.idle()
+    whole.click("segment-button")
+    whole.until("() => window.trame.state.get('run_state') !== 'idle'")
+    assert whole.value("question") is None
+    whole.idle()
 
 
 def test_cancel_ends_the_worker_and_leaves_no_result(whole: PageReader, server: PageServer) -> None:

@@ -81,6 +81,7 @@ class ExportMenu:
             self._export_dicom(result, with_ending(path, kind))
             return
         written = write_review(result, kind, path)
+        result.know_as_exported()
         self._review.refresh()
         more = _(" Labels: {names}").format(names=label_names(result)) if kind == "nifti" else ""
         self._ui.exportLabel.text = _("Written: {file}.").format(file=written.name) + more
@@ -101,6 +102,7 @@ class ExportMenu:
 
         def answered(event: dict[str, Any]) -> None:
             if event["event"] == "done":
+                result.know_as_exported()
                 self._ui.exportLabel.text = _("Written: {file}.").format(file=path.name)
             elif event["event"] == "error":
                 self._ui.exportLabel.text = ""
@@ -121,6 +123,7 @@ class ExportMenu:
 
         self._ui.exportLabel.text = ""
         saved = save_corrections(corrections_folder(self._panel), reviewed_case(self._review.result))
+        self._review.result.know_as_exported()
         self._review.refresh()
         self._panel.log(_("{n} slices saved for fine-tuning in {folder}.").format(n=saved.rows, folder=saved.folder))
         self._ui.exportLabel.text = _("{n} slices saved for fine-tuning.").format(n=saved.rows)

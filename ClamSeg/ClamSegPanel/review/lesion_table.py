@@ -9,8 +9,9 @@ import qt
 from slicer.i18n import tr as _
 
 from ClamSegPanel.columns import let_give_way
-from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
+from ClamSegWorkflow.case.lesion_row import LesionRow
 from ClamSegWorkflow.case.review_text import decision_words, size_words, slices_words
+from ClamSegWorkflow.case.table_view import COLUMNS, TableView, next_undecided
 
 _LINE_HEIGHT_PX = 22
 _SIZE_COLUMN = 2
@@ -23,15 +24,23 @@ class LesionTable:
         widget: the table of the window.
         on_choose: called with the number of a lesion that the reader clicked or went to.
         keys: key -> what it does while the table has the focus.
+
+    Attributes:
+        view: order and filters; `show` changes them.
     """
 
     def __init__(self, widget: Any, on_choose: Callable[[int], None], keys: dict[str, Callable[[], None]]) -> None:
         self._widget, self._on_choose = widget, on_choose
+        self.view = TableView()
+        self._all: list[LesionRow] = []
+        self._names: Mapping[str, str] = {}
         self._rows: list[LesionRow] = []
         self._filling = False
         widget.verticalHeader().hide()
         widget.verticalHeader().setDefaultSectionSize(_LINE_HEIGHT_PX)
         let_give_way(widget, _SIZE_COLUMN)
+        widget.horizontalHeader().setSectionsClickable(True)
+        widget.horizontalHeader().connect("sectionClicked(int)", self._sort)
         widget.connect("itemSelectionChanged()", self._chosen)
         widget.connect("cellClicked(int,int)", self._clicked)
         self._shortcuts = []
@@ -51,13 +60,25 @@ class LesionTable:
         chosen = self.chosen()
         self._filling = True
         try:
-            self._rows = list(rows)
+            self._all, self._names = list(rows), names
+            self._rows = self.view.rows(rows)
             self._widget.setRowCount(len(self._rows))
             for line, row in enumerate(self._rows):
                 self._fill_line(line, row, names)
         finally:
             self._filling = False
         self.choose(chosen)
+
+    def show(self, view: TableView) -> None:
+        """Shows the lesions in another order, or others of them."""
+        self.view = view
+        self.fill(self._all, self._names)
+
+    def _sort(self, column: int) -> None:
+        self.show(self.view.sorted_by(COLUMNS[column]))
+        header = self._widget.horizontalHeader()
+        header.setSortIndicatorShown(True)
+        header.setSortIndicator(column, qt.Qt.DescendingOrder if self.view.descending else qt.Qt.AscendingOrder)
 
     def _fill_line(self, line: int, row: LesionRow, names: Mapping[str, str]) -> None:
         condition = names[row.condition]
@@ -93,11 +114,17 @@ class LesionTable:
         finally:
             self._filling = False
 
-    def next_undecided(self, after: int) -> int | None:
-        """The first undecided lesion below lesion `after`, else the first of all."""
-        numbers = [row.number for row in self._rows if row.decision is Decision.UNDECIDED]
-        below = [number for number in numbers if number > after]
-        return next(iter(below or numbers), None)
+    def rows(self) -> list[LesionRow]:
+        """The lines as they are shown."""
+        return list(self._rows)
+
+    def next_undecided(self, before: Sequence[LesionRow], number: int) -> int | None:
+        """The undecided lesion below the one that was decided on, else the first of all.
+
+        Args:
+            before: the lines as they were when the reader decided.
+        """
+        return next_undecided(before, self._rows, number)
 
     def _chosen(self) -> None:
         if not self._filling and self._widget.selectedItems():

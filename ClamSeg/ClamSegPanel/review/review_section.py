@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import qt
@@ -20,6 +21,7 @@ from ClamSegWorkflow.case.review_text import sizes_words, statistics_words
 from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY, show_overlay
 from ClamSegWorkflow.scene.views import outline_opacity, show_crosshair, show_segments
 
+_NOT_EXPORTED = _("Not exported yet.")
 _OVERLAYS = (None, PROBABILITY, DOUBT)
 _DECIDING = ("acceptButton", "rejectButton", "editButton", "resetButton")
 
@@ -37,7 +39,14 @@ class ReviewSection:
         self._filling = False
         ui = self._ui
         ui.overlaySelector.addItems([_("no map"), _("probability"), _("doubt")])
-        keys = {"A": self._accept, "R": self._reject, "E": self._edit, "U": self._undo, "H": self._toggle_hidden}
+        keys = {
+            "A": self._accept,
+            "R": self._reject,
+            "E": self._edit,
+            "U": self._undo,
+            "Y": self._redo,
+            "H": self._toggle_hidden,
+        }
         self._table = LesionTable(ui.lesionTable, self._jump, keys)
         self._marks = SliceMarks(panel, self)
         self._export = ExportMenu(panel, self)
@@ -54,8 +63,11 @@ class ReviewSection:
         for button, action in (
             (ui.acceptButton, self._accept), (ui.rejectButton, self._reject), (ui.editButton, self._edit),
             (ui.addButton, self._add), (ui.resetButton, self._reset), (ui.undoButton, self._undo),
+            (ui.redoButton, self._redo), (ui.rejectSmallButton, self._reject_small),
         ):  # fmt: skip
             button.connect("clicked(bool)", action)
+        ui.undecidedOnlyBox.connect("toggled(bool)", self._filter)
+        ui.minimumSizeBox.connect("valueChanged(double)", self._filter)
         self._show_nothing()
 
     # What the panel tells
@@ -183,11 +195,33 @@ class ReviewSection:
         ui = self._ui
         for widget in (ui.hideButton, ui.overlaySelector, ui.opacitySlider, ui.exportButton, ui.show3DButton):
             widget.enabled = has_result
-        for widget in (ui.thresholdSlider, ui.lesionTable, ui.addButton, ui.undoButton, ui.saveCorrectionsButton):
+        for widget in (
+            ui.thresholdSlider,
+            ui.lesionTable,
+            ui.addButton,
+            ui.saveCorrectionsButton,
+            ui.undecidedOnlyBox,
+            ui.minimumSizeBox,
+        ):
             widget.enabled = has_result and has_lesions
+        self._tell_steps()
         self._marks.enable(has_result and has_lesions)
         for name in _DECIDING:
             getattr(ui, name).enabled = has_result and has_lesions
+
+    def _tell_steps(self) -> None:
+        """Undo and Redo name what they would do."""
+        ui, steps = self._ui, None
+        if self.result is not None and self.result.lesions is not None:
+            steps = self.result.lesions.steps
+        ui.undoLabel.text = steps.undo_words if steps is not None else ""
+        for button, key, words in (
+            (ui.undoButton, "U", steps.undo_words if steps is not None else ""),
+            (ui.redoButton, "Y", steps.redo_words if steps is not None else ""),
+        ):
+            button.enabled = bool(words)
+            button.toolTip = f"{button.text}: {words} ({key})" if words else f"{button.text} ({key})"
+        ui.rejectSmallButton.enabled = steps is not None and ui.minimumSizeBox.value > 0
 
     def refresh(self) -> None:
         """Summary, certificate, table and statistics as they are now."""
@@ -210,6 +244,35 @@ class ReviewSection:
         finally:
             self._filling = False
         self._marks.show()
+        ui.minimumSizeBox.suffix = _(" ml") if lesions.spacing_known else _(" px")
+        self.tell_export()
+
+    def tell_export(self) -> None:
+        """Whether something of the review is in no file yet."""
+        label = self._ui.exportLabel
+        if self.result is not None and self.result.waits_for_export():
+            label.text = _NOT_EXPORTED
+        elif str(label.text) == _NOT_EXPORTED:
+            label.text = ""
+
+    def _filter(self, _value: Any = None) -> None:
+        """Which lesions the table shows."""
+        ui = self._ui
+        self._table.show(
+            replace(
+                self._table.view, undecided_only=ui.undecidedOnlyBox.checked, minimum=float(ui.minimumSizeBox.value)
+            )
+        )
+        self._tell_steps()
+
+    @user_action(_("The lesions could not be rejected."))
+    def _reject_small(self, checked: bool = False) -> None:
+        if self.result is None or self.result.lesions is None:
+            return
+        minimum = float(self._ui.minimumSizeBox.value)
+        if not self.result.reject_below(minimum):
+            self._panel.log(_("No undecided lesion is smaller."))
+        self.refresh()
 
     @user_action(_("The view could not be changed."))
     def _jump(self, number: int) -> None:
@@ -282,9 +345,10 @@ class ReviewSection:
         number = self._chosen()
         if number is None:
             return
+        before = self._table.rows()
         self.result.decide(number, decision)
         self.refresh()
-        following = self._table.next_undecided(number) if decision is not Decision.UNDECIDED else None
+        following = self._table.next_undecided(before, number) if decision is not Decision.UNDECIDED else None
         if following is not None:
             self._table.choose(following)
             self._jump(following)
@@ -337,4 +401,12 @@ class ReviewSection:
             return
         if not self.result.undo():
             self._panel.log(_("There is nothing to undo."))
+        self.refresh()
+
+    @user_action(_("The step could not be done again."))
+    def _redo(self, checked: bool = False) -> None:
+        if self.result is None or self.result.lesions is None:
+            return
+        if not self.result.redo():
+            self._panel.log(_("There is nothing to do again."))
         self.refresh()

@@ -13,6 +13,7 @@ from ClamSegPanel.colours import paint
 from ClamSegPanel.columns import let_give_way
 from ClamSegPanel.user_action import user_action
 from ClamSegWorkflow.case.display_names import shown_name
+from ClamSegWorkflow.case.licence_words import licence_of
 
 
 class ModelsView:
@@ -58,7 +59,7 @@ class ModelsView:
     def _tip(entry: dict[str, Any]) -> str:
         """Licence, and the limits that the card names."""
         licence = _("{name}. Licence: {licence}").format(
-            name=entry["name"], licence=entry["licence"] or _("not stated")
+            name=entry["name"], licence=licence_of(entry) or _("not stated")
         )
         try:
             card = (Path(entry["folder"]) / "card.md").read_text(encoding="utf-8")

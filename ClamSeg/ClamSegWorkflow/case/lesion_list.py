@@ -17,6 +17,9 @@ from ClamSegWorkflow.case.drawn_lesions import FoundLesion, drawn_lesions
 from ClamSegWorkflow.case.lesion_map import KeptLesion, LesionMap, WorkerLesions, shifted
 from ClamSegWorkflow.case.lesion_measure import measure_kept, measure_undecided, row_of
 from ClamSegWorkflow.case.lesion_row import FROZEN, Decision, LesionRow
+from ClamSegWorkflow.case.review_steps import ReviewSteps
+from ClamSegWorkflow.case.step_words import decided_words, labelled_words, rejected_words
+from ClamSegWorkflow.case.table_view import size_of
 from ClamSegWorkflow.words import tr as _
 
 _WHOLE = (slice(0, None),) * 3
@@ -24,7 +27,7 @@ _WHOLE = (slice(0, None),) * 3
 
 @dataclass(frozen=True)
 class _Memory:
-    """What one undo step brings back."""
+    """What undo or redo brings back."""
 
     threshold: float
     kept: dict[int, KeptLesion]
@@ -66,7 +69,7 @@ class LesionList:
         self._kept: dict[int, KeptLesion] = {}
         self._numbers: dict[tuple[int, int, int], int] = {}
         self._marks: dict[int, str] = {}
-        self._undo: list[_Memory] = []
+        self.steps: ReviewSteps[_Memory] = ReviewSteps()
         self._rows: list[LesionRow] | None = None
         self._place: dict[int, int] = {}
         # Measured by the worker, in the order of their places; None once they were looked for here.
@@ -158,7 +161,7 @@ class LesionList:
 
     def mark(self, canonical_slice: int, word: str) -> None:
         """Labels a slice 'normal', 'diseased' or 'unsure'; '' takes the label away."""
-        self._remember()
+        self._remember(labelled_words(canonical_slice, word))
         if word:
             self._marks[canonical_slice] = word
         else:
@@ -166,7 +169,7 @@ class LesionList:
 
     def set_threshold(self, threshold: float) -> None:
         """Undecided lesions follow the threshold; decided ones stay as they are."""
-        self._remember()
+        self._remember(_("threshold {value}").format(value=f"{threshold:.2f}"))
         self.threshold = threshold
         self._find()
 
@@ -177,7 +180,25 @@ class LesionList:
             KeyError: no such lesion.
         """
         row = self.row(number)
-        self._remember()
+        self._remember(decided_words(number, decision))
+        self._decide(row, decision)
+
+    def reject_below(self, minimum: float) -> int:
+        """Rejects every undecided lesion that is smaller than `minimum`, as one step; returns how many.
+
+        Args:
+            minimum: ml, or pixels where no spacing is known.
+        """
+        small = [row for row in self.rows() if row.decision is Decision.UNDECIDED and size_of(row) < minimum]
+        if small:
+            self._remember(rejected_words(len(small), minimum, small[0].volume_ml is not None))
+        # From the last place on: those before keep theirs when one is taken out.
+        for row in sorted(small, key=lambda row: self._place[row.number], reverse=True):
+            self._decide(row, Decision.REJECTED)
+        return len(small)
+
+    def _decide(self, row: LesionRow, decision: Decision) -> None:
+        number = row.number
         if decision is Decision.UNDECIDED:
             self._kept.pop(number, None)
         elif number in self._kept:
@@ -212,9 +233,9 @@ class LesionList:
         if box is None:
             raise ValueError(_("the lesion is empty; reject it instead"))
         known = self.has(number)
-        self._remember()
         old = self._kept.get(number)
         decision = Decision.EDITED if known and (old is None or old.decision is not Decision.ADDED) else Decision.ADDED
+        self._remember(decided_words(number, Decision.EDITED if known else Decision.ADDED))
         kept_condition = old.condition if old is not None else condition
         if old is not None:
             peak = old.peak_index
@@ -245,9 +266,15 @@ class LesionList:
 
     def undo(self) -> bool:
         """Takes the last step back; False where there is none."""
-        if not self._undo:
+        return self._bring_back(self.steps.undo(self._now()))
+
+    def redo(self) -> bool:
+        """Does the step that was taken back last again; False where there is none."""
+        return self._bring_back(self.steps.redo(self._now()))
+
+    def _bring_back(self, memory: _Memory | None) -> bool:
+        if memory is None:
             return False
-        memory = self._undo.pop()
         self.threshold, self._kept, self._numbers = memory.threshold, dict(memory.kept), dict(memory.numbers)
         self._marks = dict(memory.marks)
         self._find()
@@ -275,7 +302,7 @@ class LesionList:
             for row in self.rows()
             if row.decision is Decision.UNDECIDED and row.condition == self.conditions[condition - 1]
         ]
-        self._remember()
+        self._remember(_("drawing"))
         for drawn in drawn_lesions(turned, found):
             before = drawn.found
             number = before.number if before is not None else self.free_number()
@@ -313,7 +340,7 @@ class LesionList:
             found = self._map.component_at(peak, threshold)
             if found is not None:
                 self._kept[number] = KeptLesion(number, condition, Decision.REJECTED, *found, peak, threshold)
-        self._undo.clear()
+        self.steps.clear()
         self._find()
 
     def memory(self) -> dict[str, Any]:
@@ -361,9 +388,11 @@ class LesionList:
         self._map.find_lesions(self._kept.values(), self.threshold, self.minimum_volume_ml)
         self._rows = None
 
-    def _remember(self) -> None:
-        self._undo.append(_Memory(self.threshold, dict(self._kept), dict(self._numbers), dict(self._marks)))
-        del self._undo[:-20]
+    def _now(self) -> _Memory:
+        return _Memory(self.threshold, dict(self._kept), dict(self._numbers), dict(self._marks))
+
+    def _remember(self, words: str) -> None:
+        self.steps.add(words, self._now())
 
     def _measured(self) -> list[LesionRow]:
         self._place, rows = {}, []

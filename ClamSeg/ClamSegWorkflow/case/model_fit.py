@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ClamSegWorkflow.case.display_names import shown_name
+from ClamSegWorkflow.case.licence_words import licence_of
 from ClamSegWorkflow.scene.volume_facts import VolumeFacts
 from ClamSegWorkflow.words import tr as _
 
@@ -54,19 +55,40 @@ def describe(facts: VolumeFacts) -> str:
     return ", ".join(parts)
 
 
+def choosable_models(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Models to segment with: lesion models that are whole, and organ models of a modality that has none.
+
+    Args:
+        entries: as the library lists them.
+    """
+    whole = [entry for entry in entries if not entry["problem"]]
+    with_lesions = {entry["modality"] for entry in whole if entry["task"] == "lesion"}
+    return [entry for entry in whole if entry["task"] == "lesion" or entry["modality"] not in with_lesions]
+
+
+def model_words(entry: dict[str, Any]) -> str:
+    """What a model finds, and its licence."""
+    what = ", ".join(entry["condition_names"])
+    if entry["task"] == "lesion":
+        return _("Finds {what}. {licence}").format(what=what, licence=licence_of(entry))
+    words = _("Outlines {what} only: it looks for no lesions. {licence}")
+    return words.format(what=what, licence=licence_of(entry))
+
+
 def suggest_model(models: Sequence[dict[str, Any]], facts: VolumeFacts) -> str:
-    """Name of the lesion model that fits best; a shipped one before an own of equal fit; '' where none fits.
+    """Name of the model that fits best, one that finds lesions first; a shipped one before an own of equal fit; '' for none.
 
     A model of one's own may have learned from a few slices for a minute: it is there to be chosen, not suggested.
     """
     scored = []
     for model in models:
-        if model.get("problem") or model.get("task") != "lesion" or model.get("modality") != facts.modality:
+        if model.get("problem") or model.get("modality") != facts.modality:
             continue
         part, series = model.get("body_part", ""), str(model.get("sequence", "")).lower()
         score = 4 * (bool(part) and part == body_part(facts)) + 2 * (bool(series) and series in facts.words)
-        scored.append((score, model.get("origin") == "shipped", model["name"]))
-    return max(scored)[2] if scored else ""
+        finds_lesions = model.get("task") == "lesion"
+        scored.append((finds_lesions, score, model.get("origin") == "shipped", model["name"]))
+    return max(scored)[-1] if scored else ""
 
 
 def mismatches(config: dict[str, Any], facts: VolumeFacts, ijk_to_ras: np.ndarray) -> list[str]:

@@ -51,6 +51,7 @@ class Result:
         self._kept: dict[str, tuple[Decision, np.ndarray]] = {}
         self._times: dict[str, int] = {}
         self.editing: int | None = None
+        self._exported_revision: int | None = None
 
     # Facts
 
@@ -216,11 +217,38 @@ class Result:
         What was drawn meanwhile is taken over first.
         """
         self.take_over_edits()
-        undone = self._list().undo()
-        if undone:
+        return self._shown_again(self._list().undo())
+
+    def redo(self) -> bool:
+        """Does the step that was taken back last again; a drawing made since then has taken its place."""
+        self.take_over_edits()
+        return self._shown_again(self._list().redo())
+
+    def _shown_again(self, moved: bool) -> bool:
+        if moved:
             self.write()
             self.preview_threshold(self._list().threshold)
-        return undone
+        return moved
+
+    def reject_below(self, minimum: float) -> int:
+        """Rejects every undecided lesion smaller than `minimum` ml (pixels without spacing), as one step; how many."""
+        self.take_over_edits()
+        count = self._list().reject_below(minimum)
+        if count:
+            self.write()
+        return count
+
+    def know_as_exported(self) -> None:
+        """What stands now has been written to a file, or saved as corrections."""
+        if self.lesions is not None:
+            self._exported_revision = self.lesions.steps.revision
+
+    def waits_for_export(self) -> bool:
+        """Whether something of the review is in no file yet."""
+        lesions = self.lesions
+        if lesions is None or not (lesions.decisions() or lesions.marks()):
+            return False
+        return lesions.steps.revision != self._exported_revision
 
     def mark(self, canonical_slice: int, word: str) -> None:
         """Marks a slice 'normal', 'diseased' or 'unsure'; '' takes the mark away."""

@@ -83,15 +83,18 @@ def sizes_words(volume: Any) -> str:
 
 
 def summary_words(lesions: LesionList) -> str:
-    """What stands of a review, in one line; rejected lesions do not count."""
-    n = lesions.n_slices
-    standing = [row for row in lesions.rows() if row.decision is not Decision.REJECTED]
-    if not standing:
+    """How many lesions there are and how many of them are decided, rejected ones told apart, in one line."""
+    n, rows = lesions.n_slices, lesions.rows()
+    rejected = sum(row.decision is Decision.REJECTED for row in rows)
+    if rejected == len(rows):
         return _none_words(lesions)
-    count = len(standing)
-    decided = sum(row.decision is not Decision.UNDECIDED for row in standing)
+    count = len(rows)
+    decided = sum(row.decision is not Decision.UNDECIDED for row in rows)
     words = _("1 lesion") if count == 1 else _("{count} lesions").format(count=count)
-    return _("{words}, {decided} decided, {n} of {n} slices analysed").format(words=words, decided=decided, n=n)
+    of_these = _(" ({rejected} rejected)").format(rejected=rejected) if rejected else ""
+    return _("{words}, {decided} decided{of_these}, {n} of {n} slices analysed").format(
+        words=words, decided=decided, of_these=of_these, n=n
+    )
 
 
 def _none_words(lesions: LesionList) -> str:

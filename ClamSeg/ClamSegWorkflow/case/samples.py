@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,18 @@ def sample_name(sample: dict[str, Any]) -> str:
     return f"ClamSeg {sample['title']}"
 
 
+def sample_words(sample: dict[str, Any]) -> str:
+    """What a sample shows, and what must be known of it beside its picture."""
+    return " ".join(filter(None, (f"{sample['description']}.", sample.get("note", ""))))
+
+
 def shipped_samples() -> list[tuple[dict[str, Any], Path]]:
     """Entries of samples.json with the file of each; [] where ClamSeg's Resources are not there or damaged."""
+    from ClamSegLib.system import samples
     from ClamSegLib.system.errors import ClamSegError
-    from ClamSegLib.system.paths import resources_folder
 
     try:
-        folder = resources_folder() / "Samples"
-        samples = json.loads((folder / "samples.json").read_text(encoding="utf-8"))
-        return [(sample, folder / sample["file"]) for sample in samples if (folder / sample["file"]).is_file()]
-    except (ClamSegError, OSError, ValueError, KeyError) as error:
+        return samples.shipped_samples()
+    except ClamSegError as error:
         _log.warning("Samples: %s", error)
         return []

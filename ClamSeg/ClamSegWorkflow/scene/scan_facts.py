@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 _ATTRIBUTE = "ClamSeg.reading"
+_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What is known of a scan from its file; the defaults hold for volumes that Slicer loaded.
+    """What is known of a scan from its file; the defaults hold for volumes that Slicer loaded from a scan.
 
     Attributes:
         is_picture: a single projection or picture without a place in the patient.
@@ -30,9 +31,13 @@ def keep_reading(volume: Any, reading: Reading) -> None:
 
 
 def reading_of(volume: Any) -> Reading:
-    """What was kept with the volume."""
+    """What was kept with the volume; without that, whether Slicer read it from a picture, whose spacing is made up."""
     text = volume.GetAttribute(_ATTRIBUTE)
     if not text:
-        return Reading()
+        storage, image = volume.GetStorageNode(), volume.GetImageData()
+        name = (storage.GetFileName() or "") if storage is not None else ""
+        if not name.lower().endswith(_PICTURES):
+            return Reading()
+        return Reading(is_picture=image is not None and image.GetDimensions()[2] == 1, spacing_known=False)
     kept = json.loads(text)
     return Reading(bool(kept["is_picture"]), bool(kept["spacing_known"]), tuple(kept["warnings"]))

@@ -134,7 +134,11 @@ def voxel_at_view(scene: Any, volume: Any, view: str) -> tuple[float, float, flo
     if node is None:
         return None
     matrix = node.GetSliceToRAS()
-    from_world = world_transform(volume).GetInverse()
-    own = from_world.TransformPoint(*(matrix.GetElement(row, 3) for row in range(3)))
+    return voxel_at(volume, [matrix.GetElement(row, 3) for row in range(3)])
+
+
+def voxel_at(volume: Any, ras: Sequence[float]) -> tuple[float, float, float]:
+    """Voxel position (i, j, k) of a point of the world, perhaps outside of the volume."""
+    own = world_transform(volume).GetInverse().TransformPoint(*ras)
     i, j, k = (np.linalg.inv(matrix_of(volume)) @ np.array([*own, 1.0]))[:3]
     return float(i), float(j), float(k)

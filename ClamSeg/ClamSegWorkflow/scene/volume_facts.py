@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,10 +58,16 @@ def facts_of(scene: Any, volume: Any) -> VolumeFacts:
     n_slices = volume.GetImageData().GetDimensions()[2]
     is_hu = _looks_like_hu(volume)
     modality = MODALITY_OF.get(from_header, "")
-    guessed = modality or ("CT" if is_hu else "XR" if n_slices == 1 else "MR")
+    guessed = modality or ("CT" if is_hu else _of_picture(words) if n_slices == 1 else "MR")
     return VolumeFacts(
         guessed, bool(modality), words, n_slices, is_hu, uids, oblique_deg(volume), stack_plane(volume), view
     )
+
+
+def _of_picture(words: str) -> str:
+    """Modality of a single picture by its name: one that names none is taken for an X-ray."""
+    named = {"CT": r"\bct\b", "MR": r"\b(mri?|flair)\b"}
+    return next((modality for modality, pattern in named.items() if re.search(pattern, words)), "XR")
 
 
 def _from_database(uids: tuple[str, ...]) -> tuple[str, str]:

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from ClamSegLib.decoding.refinement import follow_image, peaks, refined, to_probability
-from ClamSegLib.model.config import RefinementConfig
 from ClamSegLib.model.config_json import from_json, to_json
+from ClamSegLib.model.decoding_config import RefinementConfig
 from ClamSegLib.system.errors import InputError
 
 

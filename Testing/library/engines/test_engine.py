@@ -23,7 +23,8 @@ from ClamSegLib.engines.self_test import try_engine
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
-from ClamSegLib.model.config import Condition, ModelConfig, NetworkConfig, RefinementConfig
+from ClamSegLib.model.config import Condition, ModelConfig, NetworkConfig
+from ClamSegLib.model.decoding_config import RefinementConfig
 from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.organ.crop_and_normalise import prepare
 from ClamSegLib.segmentation.options import SegmentOptions

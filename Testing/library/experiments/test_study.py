@@ -102,6 +102,18 @@ def test_slices_are_heard_together_only_in_rows_that_say_so_and_the_ceiling_stay
     )
 
 
+def test_a_decoding_that_is_fitted_anew_by_the_same_code_is_the_same(done, data, tmp_path):
+    from shutil import copytree
+
+    copytree(done[1], tmp_path / "out")
+    rows = [*ROWS, {"name": "anew", "of": "labels", "refit": True}, {"name": "whole", "of": "labels"}]
+    assert study(data, write_study(tmp_path / "study.json", rows), tmp_path / "out") == 0
+    anew, first = row_of(tmp_path / "out", "anew"), row_of(tmp_path / "out", "whole")
+    assert anew["refit"]
+    assert anew["figures"] | {"name": ""} == first["figures"] | {"name": ""}
+    assert (tmp_path / "out" / "runs" / "anew" / "config.json").is_file()
+
+
 def test_a_row_may_have_its_eta_tuned_and_says_what_was_found(data, tmp_path):
     rows = [{"name": "tuned", "tune_eta": True}]
     assert study(data, write_study(tmp_path / "study.json", rows, ceiling=""), tmp_path / "out") == 0
@@ -198,6 +210,7 @@ def test_a_row_whose_settings_changed_is_refused_until_overwrite_is_said(done, d
         ({"rows": [ROWS[0], ROWS[0]]}, "labels"),
         ({"rows": [{"name": "../up"}]}, "../up"),
         ({"rows": [{"name": "a", "of": "b"}]}, "no row with a training of its own"),
+        ({"rows": [{"name": "a", "refit": True}]}, "decoding is fitted with it"),
         ({"rows": [ROWS[0], {"name": "a", "of": "labels", "training": {"seed": 2}}]}, "cannot change its training"),
         ({"choice_patients": 0}, "choice_patients is not given"),
         ({"rows": [{**ROWS[0], "eval_split": "dev"}, ROWS[2]]}, "has learned from the choice patients"),

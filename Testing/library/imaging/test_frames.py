@@ -152,7 +152,7 @@ def test_nifti_2_and_a_two_dimensional_sagittal_slice_are_refused_by_their_names
         read_volume(tmp_path / "two.nii")
     flat = nifti(
         tmp_path / "flat.nii", (40, struct.pack("<8h", 2, 50, 60, 1, 1, 1, 1, 1)), (QFORM_CODE, short(0)),
-        (SROW_X, numbers(0, 0, 1, 0, 1, 0, 0, 0, 0, 1, 0, 0)),
+        (SROW_X, numbers(0, 0, 1, 0, 1, 0, 0, 0, 0, 1, 0, 0)), shape=(1, 60, 50),
     )  # fmt: skip
     with pytest.raises(InputError, match="single slice stored with two dimensions"):
         read_volume(flat)

@@ -10,7 +10,7 @@ from tiny_model import tiny_normative_model
 from ClamSegLib.cli import main
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.model.checkpoint import load_model
-from ClamSegLib.model.config import NormativeConfig
+from ClamSegLib.model.decoding_config import NormativeConfig
 from ClamSegLib.model.normative_map import NormativeMap, asymmetry, from_frame, standardised, to_frame
 from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.segment_volume import segment_volume

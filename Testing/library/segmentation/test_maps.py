@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_model import tiny_model
+from tiny_model import tiny_model, tiny_normative_model
 
 from ClamSegLib.decoding.refinement import peaks, sharpened, to_probability
+from ClamSegLib.decoding.slice_smoothing import log_odds_inside
+from ClamSegLib.decoding.volume_evidence import probability_of, raw_log_odds, weigh_together
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
-from ClamSegLib.model.config import RefinementConfig
+from ClamSegLib.model.decoding_config import RefinementConfig, VolumeEvidenceConfig
 from ClamSegLib.model.twin import decode
 from ClamSegLib.segmentation.maps import CaseMaps, paste_steps
 from ClamSegLib.segmentation.options import SegmentOptions
@@ -63,3 +65,25 @@ def test_a_case_with_a_slice_that_no_engine_saw_gives_nothing_out(model, scan):
     with pytest.raises(ClamSegError, match="slices were analysed"):
         maps.finish(8)
     assert not maps.probability.any()
+
+
+@pytest.mark.parametrize("batch_size", [2, 64])
+def test_a_volume_that_is_weighed_as_a_whole_is_the_same_in_any_batches(tmp_path, scan, batch_size):
+    plain = load_model(tiny_normative_model(tmp_path / "tiny"))
+    weighed = VolumeEvidenceConfig(calibration=((-1.0, 0.8),))
+    model = replace(plain, config=replace(plain.config, volume_evidence=weighed), engines={})
+    result = segmented(model, scan, batch_size=batch_size, engine="reference")
+    assert model.config.normative is not None
+    preparation, everything = result.preparation, np.arange(result.n_slices)
+    image, organ = preparation.network_input(everything), preparation.organ_input(everything)
+    with torch.inference_mode():
+        found = decode(model.twin(torch.from_numpy(image)), model.config)[0].numpy()
+    kept = log_odds_inside(found, organ, model.config.calibration).astype(np.float32)
+    f = raw_log_odds(kept, organ, model.config.calibration)
+    unlike, x = preparation.evidence(everything), preparation.image(everything)
+    weigh_together(f, unlike.astype(np.float16), organ, x.__getitem__, model.config.normative.normal_limit, weighed)
+    expected = np.zeros_like(result.probability)
+    paste_steps(preparation, probability_of(f, weighed), everything, expected)
+    assert np.abs(result.probability.astype(int) - expected).max() <= 1
+    alone = segmented(plain, scan, batch_size=batch_size, engine="reference")
+    assert np.abs(result.probability.astype(int) - alone.probability).max() > 20

@@ -12,7 +12,8 @@ from labelled_phantoms import alternating, write_phantoms
 from ClamSegLib.cli import main
 from ClamSegLib.datasets.crop_cache import CropSet, record_type
 from ClamSegLib.model.checkpoint import load_model
-from ClamSegLib.model.config import ModelConfig, NetworkConfig, NormativeConfig
+from ClamSegLib.model.config import ModelConfig, NetworkConfig
+from ClamSegLib.model.decoding_config import NormativeConfig
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 from ClamSegLib.training.fit_normative import check_normal_slices, fit_normative

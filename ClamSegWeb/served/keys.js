@@ -1,0 +1,40 @@
+// One key a decision: a key clicks the button that names it in aria-keyshortcuts. Not while the reader types, chooses in a list
+// or moves a slider, not with a question open, and not where the keys are switched off.
+(() => {
+  const busy = (element) => element instanceof Element && element.closest(
+    "input:not([type=checkbox]):not([type=file]), textarea, select, [contenteditable=true], [role=slider], [role=combobox], [role=listbox], .v-overlay-container");
+  const named = (event) => {
+    if (event.ctrlKey || event.metaKey) {
+      const key = event.key.toLowerCase();
+      if (key === "z") return event.shiftKey ? "Y" : "U";
+      return key === "y" ? "Y" : "";
+    }
+    if (event.altKey) return "";
+    if (event.target instanceof Element && event.target.closest("#lesions")) {
+      if (event.key === "ArrowDown") return "N";
+      if (event.key === "ArrowUp") return "P";
+    }
+    return event.key.length === 1 ? event.key.toUpperCase() : event.key;
+  };
+  document.addEventListener("keydown", (event) => {
+    const state = window.trame && window.trame.state;
+    if (!state || event.defaultPrevented || busy(event.target) || state.get("question")) return;
+    const key = named(event);
+    const isModified = event.ctrlKey || event.metaKey || key === "N" || key === "P";
+    // Enter and space on a button are the button's own.
+    if (key === "Enter" && event.target instanceof Element && event.target.closest("button, a, tr, [role=button]")) return;
+    if (!key || key === "\"" || (!state.get("keys_on") && !isModified && key !== "Escape")) return;
+    const button = [...document.querySelectorAll(`[aria-keyshortcuts="${CSS.escape(key)}"]`)].find((each) => !each.disabled && each.offsetParent);
+    if (!button) return;
+    event.preventDefault();
+    button.click();
+  });
+  // The line that was chosen stays in sight when keys go through the table.
+  new MutationObserver(() => {
+    const line = document.querySelector("#lesions tr.chosen");
+    const table = line && line.closest(".v-table__wrapper");
+    if (!table) return;
+    const [inner, outer] = [line.getBoundingClientRect(), table.getBoundingClientRect()];
+    if (inner.top < outer.top + 28 || inner.bottom > outer.bottom) line.scrollIntoView({ block: "nearest" });
+  }).observe(document.documentElement, { subtree: true, childList: true, attributes: true, attributeFilter: ["class"] });
+})();

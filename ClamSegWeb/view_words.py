@@ -1,0 +1,76 @@
+"""Words over the views: which slice each one shows, and what lies under the cursor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+import vtk
+
+from ClamSegWeb.scene_views import ORIENTATIONS
+from ClamSegWorkflow.case.view_facts import slice_number, words_at
+from ClamSegWorkflow.scene.volume_facts import facts_of
+
+
+class ViewWords:
+    """Follows the slice views, the window and the mouse."""
+
+    def __init__(self, page: Any) -> None:
+        self._page, self._state = page, page.state
+        self._scene = page.views.scene
+        self._is_hu = False
+        self._display: tuple[Any, int] | None = None
+        self._waits = False
+        self._state.update({"slice_of": dict.fromkeys(ORIENTATIONS, ""), "cursor_words": "", "window_words": ""})
+        for name in ORIENTATIONS:
+            self._scene.GetNodeByID(f"vtkMRMLSliceNode{name}").AddObserver(
+                vtk.vtkCommand.ModifiedEvent, lambda *_given: self._soon()
+            )
+        self._cross = self._scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+        self._cross.AddObserver(
+            slicer.vtkMRMLCrosshairNode.CursorPositionModifiedEvent, lambda *_given: self._tell_cursor()
+        )
+
+    def follow(self, case: Any) -> None:
+        """Another scan is shown, or none."""
+        if self._display is not None:
+            node, tag = self._display
+            node.RemoveObserver(tag)
+            self._display = None
+        self._state.cursor_words = ""
+        if case is not None:
+            volume = case.scan.volume
+            self._is_hu = facts_of(self._scene, volume).is_hu
+            node = volume.GetDisplayNode()
+            tag = node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_given: self._soon())
+            self._display = (node, tag)
+        self._soon()
+
+    def _soon(self) -> None:
+        """Once for the many events of one movement."""
+        if not self._waits:
+            self._waits = True
+            self._page.later(self._tell)
+
+    def _tell(self) -> None:
+        self._waits = False
+        case = self._page.input.current
+        if case is None:
+            self._state.slice_of, self._state.window_words = dict.fromkeys(ORIENTATIONS, ""), ""
+            return
+        volume = case.scan.volume
+        told = {}
+        for name, plane in ORIENTATIONS.items():
+            found = slice_number(self._scene, volume, name, plane.lower())
+            told[name] = "" if found is None else f"{found[0]} / {found[1]}"
+        self._state.slice_of = told
+        display = volume.GetDisplayNode()
+        self._state.window_words = f"W {display.GetWindow():.4g} L {display.GetLevel():.4g}"
+
+    def _tell_cursor(self) -> None:
+        case, ras = self._page.input.current, [0.0, 0.0, 0.0]
+        words = ""
+        if case is not None and self._cross.GetCursorPositionRAS(ras):
+            words = words_at(case.scan.volume, ras, case.result, is_hu=self._is_hu)
+        if words != self._state.cursor_words:
+            self._state.cursor_words = words
