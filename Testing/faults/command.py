@@ -20,7 +20,7 @@ from typing import Any
 _LOADED = ("ClamSegLib.api", "ClamSegLib.cli", "ClamSegLib.commands.segment", "ClamSegLib.commands.train",
            "ClamSegLib.training.run", "ClamSegLib.segmentation.batch_of_cases", "ClamSegLib.evaluation.evaluate",
            "ClamSegLib.experiments.study", "scipy.ndimage", "SimpleITK", "matplotlib.figure")  # fmt: skip
-_PATIENCE_S = 120.0
+_PATIENCE_S = 600.0
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(list(_LOADED))
 

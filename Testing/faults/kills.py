@@ -19,7 +19,7 @@ _OTHER = {
     "segment": ("--threshold", "0.1"), "train": ("--seed", "7"), "evaluate": ("--level", "1"), "study": (), "export": ("--level", "1"),
 }  # fmt: skip
 # How many changes on the disk a verb makes here, about, and how many of them are tried; and how many random moments.
-_STEPS = {"segment": (24, 12), "train": (160, 16), "evaluate": (14, 5), "study": (200, 8), "export": (12, 3)}
+_STEPS = {"segment": (24, 12), "train": (110, 16), "evaluate": (14, 5), "study": (140, 8), "export": (12, 3)}
 _RANDOM = {"segment": 12, "train": 12, "evaluate": 4, "study": 6, "export": 3}
 _SWAP_STEPS = 8
 

@@ -17,7 +17,7 @@ from labelled_phantoms import write_phantoms
 from tiny_model import tiny_model
 
 SMALL = ("--features", "4,8,8", "--image-size", "32", "--batch-pairs", "4", "--organ", "whole", "--device", "cpu")
-_TRAINING = {"training": {"steps": 8, "validate_every": 2}}
+_TRAINING = {"training": {"steps": 4, "validate_every": 2}}
 
 
 @cache
@@ -47,8 +47,8 @@ def model() -> Path:
 
 @cache
 def labelled() -> Path:
-    """Drawn slices of six patients with masks."""
-    return write_phantoms(home() / "data", patients=6, slices=4)
+    """Drawn slices of five patients with masks."""
+    return write_phantoms(home() / "data", patients=5, slices=3)
 
 
 @cache
@@ -66,7 +66,7 @@ def study_file() -> Path:
 
 @cache
 def training_file() -> Path:
-    """Options of a training of eight steps with four validations."""
+    """Options of a training of four steps with two validations."""
     path = home() / "training.json"
     path.write_text(json.dumps(_TRAINING))
     return path
