@@ -148,6 +148,6 @@ def test_a_number_that_no_scan_has_is_refused_with_its_line(tmp_path, column, va
 @pytest.mark.parametrize("name", ["x" * 5000, "a\0b.png"])
 def test_a_path_that_no_file_can_have_is_refused_with_its_line(tmp_path, name):
     table(tmp_path, f"image_path,label\n0.png,0\n{name},1\n")
-    with pytest.raises(InputError, match="line 3: .*cannot be a path") as told:
+    with pytest.raises(InputError, match=r"line 3: .*cannot be a path") as told:
         read_labelled_folder(tmp_path)
     assert len(str(told.value)) < 400
