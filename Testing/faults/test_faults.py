@@ -9,13 +9,13 @@ pytestmark = pytest.mark.slow
 _SEED = 17
 # How many trials of each part, and only those that begin with one of these words: a training takes seconds, not minutes.
 _SAMPLE = {
-    "kills": 5,
+    "kills": 3,
     "disk": 1,
-    "limits": 2,
+    "limits": 1,
     "at_once": 1,
     "locks": 1,
-    "overwriting": 2,
-    "hostile_models": 3,
+    "overwriting": 1,
+    "hostile_models": 2,
     "mutations": 3,
 }
 _QUICK = ("segment", "two segment", "a lock")
