@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ClamSegLib.datasets.check_masks import MaskNotes, check_image
 from ClamSegLib.datasets.examination import Examination
 from ClamSegLib.datasets.rows import LabelledFolder, Row
-from ClamSegLib.imaging.read_write import read_volume
+from ClamSegLib.imaging.reader_process import read_volume, reading_apart
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
@@ -40,15 +40,16 @@ def read_all(folder: LabelledFolder, found: Examination, reporter: Reporter) -> 
     said: list[str] = []
     notes = MaskNotes()
     by_path = rows_by_path(folder)
-    for number, (path, rows) in enumerate(by_path.items(), 1):
-        try:
-            volume = read_volume(path)
-            seen[path] = _look(volume)
-            said += [f"{path.name}: {warning}" for warning in volume.warnings]
-            check_image(rows, volume, notes)
-        except InputError as error:
-            notes.images.append(f"{path.name}: {error}")
-        reporter.progress(number, len(by_path), "reading images")
+    with reading_apart():
+        for number, (path, rows) in enumerate(by_path.items(), 1):
+            try:
+                volume = read_volume(path)
+                seen[path] = _look(volume)
+                said += [f"{path.name}: {warning}" for warning in volume.warnings]
+                check_image(rows, volume, notes)
+            except InputError as error:
+                notes.images.append(f"{path.name}: {error}")
+            reporter.progress(number, len(by_path), "reading images")
     _add_counted(found, "error", "unreadable files", notes.images, len(by_path), "copy them again or remove their rows")
     if notes.refused:
         _add_counted(

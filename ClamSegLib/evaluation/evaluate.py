@@ -30,6 +30,7 @@ from ClamSegLib.segmentation.run_network import run_network
 from ClamSegLib.system.atomic_output import whole_folder
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
+from ClamSegLib.system.words import in_cell
 
 # The strongest condition's map, and the disagreement of the branches where there are any.
 Maps = Callable[[Preparation], tuple[NDArray[np.uint8], NDArray[np.uint8] | None]]
@@ -251,4 +252,5 @@ def _write_cases(path: Path, folder: LabelledFolder, methods: list[_Method]) -> 
                 row = folder.rows[figures.row]
                 values = [getattr(figures, name) for name in names]
                 texts = ["" if v is None else int(v) if isinstance(v, bool) else f"{v:.4f}" for v in values]
-                writer.writerow([method.board.name, row.relative_path, row.patient_id, row.class_name, *texts])
+                named = (method.board.name, row.relative_path, row.patient_id, row.class_name)
+                writer.writerow([*(in_cell(str(word)) for word in named), *texts])

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ClamSegLib import RESEARCH_ONLY
 from ClamSegLib.evaluation.scoreboard import SliceFigures
 from ClamSegLib.model.config import ModelConfig
+from ClamSegLib.system.words import in_picture
 
 _COLUMNS = 5
 _REFERENCE, _RESULT = (0.0, 0.62, 0.45), (0.84, 0.37, 0.0)
@@ -109,6 +110,6 @@ def write_montage(path: Path, examples: list[Example], config: ModelConfig) -> N
             title = f"{word}: {example.measure} {example.figure:.2f}\n{example.name[-34:]}"
             axes.set_title(title, color="#e8e8e8", fontsize=8)
     words = _WORDS[rows[0][1][0].measure] if examples else "no slice of this split is diseased"
-    figure.suptitle(f"{config.name}: {words}", color="#e8e8e8", fontsize=12)
+    figure.suptitle(in_picture(f"{config.name}: {words}"), color="#e8e8e8", fontsize=12)
     figure.supxlabel(RESEARCH_ONLY, color="#9aa0a6", fontsize=9)
     figure.savefig(path, dpi=80, facecolor="#101214")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ClamSegLib import RESEARCH_ONLY
 from ClamSegLib.evaluation.reliability import DISAGREEMENT, DOUBT, Reliability
+from ClamSegLib.system.words import in_picture
 
 _COLOURS = {DOUBT: "#0072b2", DISAGREEMENT: "#d55e00"}
 _WORDS = {DOUBT: "P_L near 0.5 first", DISAGREEMENT: "disagreement of the branches first"}
@@ -44,7 +45,7 @@ def write_reliability(path: Path, reliability: Reliability, name: str) -> None:
     chance.set_xlabel("told")
     chance.set_ylabel("true")
     chance.legend(frameon=False, fontsize=8)
-    figure.suptitle(name)
+    figure.suptitle(in_picture(name))
     figure.supxlabel(RESEARCH_ONLY, color="#666666", fontsize=8)
     figure.savefig(path, dpi=90)
 

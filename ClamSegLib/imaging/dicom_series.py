@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ClamSegLib.imaging.dicom_signature import is_dicom_file
 from ClamSegLib.imaging.volume import MODALITY_OF
 from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.words import bounded
 
 # Objects that carry rows and columns but are no scans.
 NO_SCANS = ("SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "PR", "SR", "KO", "REG", "FID", "DOC")
@@ -245,9 +246,9 @@ def make_series(uid: str, members: list[tuple[Path, Any]]) -> Series:
 
     ordered = sorted(members, key=position)
     first = ordered[0][1]
-    words = str(first.get("SeriesDescription", "") or first.get("ProtocolName", ""))
+    words = bounded(str(first.get("SeriesDescription", "") or first.get("ProtocolName", "")))
     modality = MODALITY_OF.get(str(first.get("Modality", "")), "")
-    part = str(first.get("BodyPartExamined", "") or "").lower()
+    part = bounded(str(first.get("BodyPartExamined", "") or "")).lower()
     return Series(uid, modality, words, tuple(p for p, _ in ordered), tuple(h for _, h in ordered), part)
 
 

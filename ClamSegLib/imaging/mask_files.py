@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.imaging.frames import grid_difference
-from ClamSegLib.imaging.read_write import read_volume
+from ClamSegLib.imaging.reader_process import read_volume
 from ClamSegLib.imaging.volume import Array, Volume, canonical, lies_around
 from ClamSegLib.system.errors import InputError
 

@@ -16,6 +16,7 @@ from ClamSegLib.imaging.data_files import listed_files, named_file, numbered_fil
 from ClamSegLib.imaging.frames import unknown_frame
 from ClamSegLib.imaging.stored_voxels import StoredVoxels
 from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.words import bounded
 
 _LONGEST_HEADER_BYTES = 1 << 20
 _MOST_DIMENSIONS = 10  # as many as MetaIO has room for
@@ -92,13 +93,13 @@ def _unapplied_scaling(fields: dict[str, str]) -> list[str]:
     if _numbers(slope) in ([], [1.0]) and _numbers(offset) in ([], [0.0]):
         return []
     return [
-        f"The header states a scaling of the values (slope {slope or 1}, offset {offset or 0}), which neither Slicer nor ITK "
+        f"The header states a scaling of the values (slope {bounded(slope) or 1}, offset {bounded(offset) or 0}), which neither Slicer nor ITK "
         "applies; the values are taken as they are stored."
     ]
 
 
 def _damaged(path: Path, what: str) -> InputError:
-    return InputError(f"{path} has a damaged header ({what}); copy or export it again.")
+    return InputError(f"{path} has a damaged header ({bounded(what)}); copy or export it again.")
 
 
 def _fields(file: BinaryIO, path: Path) -> dict[str, str]:

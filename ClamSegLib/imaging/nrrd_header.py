@@ -16,6 +16,7 @@ import numpy as np
 from ClamSegLib.imaging.data_files import listed_files, named_file, numbered_files
 from ClamSegLib.imaging.stored_voxels import StoredVoxels
 from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.words import bounded
 
 _LONGEST_HEADER_BYTES = 1 << 22
 _MOST_DIMENSIONS = 16  # as many as teem has room for
@@ -62,7 +63,7 @@ def nrrd_voxels(path: Path) -> StoredVoxels:
         encoding = fields.get("encoding", "")
         if encoding not in _ENCODINGS:
             raise InputError(
-                f"{path} keeps its voxels in the encoding '{encoding[:20]}', which is not read; save it as raw or gzip."
+                f"{path} keeps its voxels in the encoding '{bounded(encoding, 20)}', which is not read; save it as raw or gzip."
             )
         packed = _ENCODINGS[encoding]
         files = _data_files(path, file, fields, sizes)
@@ -76,7 +77,7 @@ def nrrd_voxels(path: Path) -> StoredVoxels:
 
 
 def _damaged(path: Path, what: str) -> InputError:
-    return InputError(f"{path} has a damaged header ({what[:80]}); copy or export it again.")
+    return InputError(f"{path} has a damaged header ({bounded(what, 80)}); copy or export it again.")
 
 
 def _fields(file: BinaryIO, path: Path) -> dict[str, str]:
@@ -97,15 +98,11 @@ def _fields(file: BinaryIO, path: Path) -> dict[str, str]:
         name = name.replace(" ", "").lower()
         if not is_field or name not in _FIELDS or name in fields:
             twice = " stands there twice" if name in fields else ""
-            raise _damaged(path, f"'{_shown(text[:40])}'{twice or ' is no field of NRRD'}")
+            raise _damaged(path, f"'{text[:40]}'{twice or ' is no field of NRRD'}")
         fields[name] = value.strip()
         if name == "datafile" and value.split()[:1] == ["LIST"]:
             break  # the names of the files follow at once
     return fields
-
-
-def _shown(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _sizes(fields: dict[str, str], path: Path) -> tuple[int, ...]:
@@ -119,7 +116,7 @@ def _sizes(fields: dict[str, str], path: Path) -> tuple[int, ...]:
             raise _damaged(path, f"{name} has {len(found)} entries for {dimension} dimensions")
     sizes = tuple(int(word) if word.isascii() and word.isdigit() else 0 for word in fields.get("sizes", "").split())
     if len(sizes) != dimension or any(not 1 <= size < 2**40 for size in sizes):
-        raise _damaged(path, f"sizes {_shown(fields.get('sizes', 'are missing'))}")
+        raise _damaged(path, f"sizes {fields.get('sizes', 'are missing')}")
     return sizes
 
 
@@ -142,7 +139,7 @@ def _check_frame(fields: dict[str, str], path: Path) -> None:
         numbers = [vector.strip("()").split(",") for vector in vectors if vector != "none"]
         left = re.sub(r"\([^()]*\)|none", "", fields[name]).strip()
         if left or len(vectors) != count or any(len(n) != in_space or not _are_numbers(n) for n in numbers):
-            raise _damaged(path, f"{name} {_shown(fields[name])}")
+            raise _damaged(path, f"{name} {fields[name]}")
         if name == "spacedirections" and len(numbers) != in_space:
             raise _damaged(path, f"{len(numbers)} space directions in a space of {in_space} dimensions")
 
@@ -157,17 +154,17 @@ def _are_numbers(words: list[str]) -> bool:
 def _kind(fields: dict[str, str], path: Path) -> np.dtype[np.generic]:
     name = " ".join(fields.get("type", "").split())
     if name not in _KIND_OF:
-        raise _damaged(path, f"type {_shown(name) or 'is missing'}")
+        raise _damaged(path, f"type {name or 'is missing'}")
     kind, endian = _KIND_OF[name], fields.get("endian", "").lower()
     if endian not in ("little", "big") and (endian or kind[1] != "1"):
-        raise _damaged(path, f"endian {_shown(endian) or 'is missing'}")
+        raise _damaged(path, f"endian {endian or 'is missing'}")
     return np.dtype((">" if endian == "big" else "<") + kind)
 
 
 def _whole_number(fields: dict[str, str], name: str, path: Path) -> int:
     words = fields.get(name, "0")
     if not re.fullmatch(r"[+-]?[0-9]{1,15}", words):
-        raise _damaged(path, f"{name} {_shown(words)}")
+        raise _damaged(path, f"{name} {words}")
     return int(words)
 
 
@@ -178,7 +175,7 @@ def _data_files(path: Path, file: BinaryIO, fields: dict[str, str], sizes: tuple
     if words[:1] == ["LIST"] or (len(words) > 3 and "%" in words[0]):
         of_each = words[1:] if words[0] == "LIST" else words[4:]
         if of_each not in ([], [str(len(sizes) - 1)]):
-            raise _damaged(path, f"data file {_shown(fields['datafile'])}")
+            raise _damaged(path, f"data file {fields['datafile']}")
         return listed_files(path, file, sizes[-1]) if words[0] == "LIST" else numbered_files(path, words, sizes[-1])
     return (named_file(path, fields["datafile"]),)
 

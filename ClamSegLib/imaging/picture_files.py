@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ClamSegLib.imaging.png_parts import check_png
 from ClamSegLib.imaging.tiff_parts import STRICT, check_parts, compression_of
 from ClamSegLib.imaging.volume import Array, Volume, inverted
 from ClamSegLib.system.errors import InputError
@@ -60,6 +61,8 @@ def _read_upright(path: Path) -> Array:
     """PNG and JPEG, (row, column) or (row, column, channel), as its orientation tag says."""
     array = _by_itk(path)
     _check_whole(path)
+    if path.suffix.lower() == ".png":
+        check_png(path)
     turn = _UPRIGHT.get(_orientation(path))
     return array if turn is None else np.ascontiguousarray(turn(array))
 

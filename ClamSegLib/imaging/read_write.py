@@ -72,7 +72,7 @@ def read_volume(path: Path, *, series: str | None = None) -> Volume:
     from ClamSegLib.imaging.dicom_signature import is_dicom_file
 
     path = Path(path)
-    _check_path(path)
+    check_path(path)
     if path.is_dir():
         return read_dicom(path, series=series)
     _check_file(path)
@@ -91,7 +91,7 @@ def readable_name(path: Path | str) -> str:
     return str(path).encode(errors="replace").decode()
 
 
-def _check_path(path: Path) -> None:
+def check_path(path: Path) -> None:
     """Refuses what is not there or may not be read, and names that would end C libraries without a word."""
     if readable_name(path) != str(path):
         raise InputError(f"{readable_name(path)} has a name with bytes that are no letters; rename it.")

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.imaging.volume import Volume
+from ClamSegLib.system.words import in_nrrd
 
 # Who drew a segment, in DICOM's words (PS3.3, C.8.20.2): the program; the program, corrected by hand; a hand.
 AUTOMATIC, SEMIAUTOMATIC, MANUAL = ALGORITHM_TYPES = ("AUTOMATIC", "SEMIAUTOMATIC", "MANUAL")
@@ -68,7 +69,7 @@ def _extent(mask: NDArray[np.bool_]) -> str:
 
 
 def _tags(segment: Segment) -> str:
-    words = segment.terminology or "SCT^85756007^Tissue~SCT^85756007^Tissue~^^"
+    words = segment.terminology.replace("|", " ") or "SCT^85756007^Tissue~SCT^85756007^Tissue~^^"
     entry = f"TerminologyEntry:{_CONTEXT}~{words}~{_ANATOMY}~^^~^^"
     return f"{_ALGORITHM_TYPE}{segment.algorithm_type}|Segmentation.Status:inprogress|{entry}|"
 
@@ -146,7 +147,7 @@ def _write_nrrd(path: Path, stack: NDArray[np.uint8], volume: Volume, keys: dict
         "kinds: " + ("" if single else "list ") + "domain domain domain",
         "encoding: gzip",
         f"space origin: ({','.join(repr(float(v)) for v in volume.origin)})",
-        *(f"{key}:={value}" for key, value in sorted(keys.items())),
+        *(f"{key}:={in_nrrd(value)}" for key, value in sorted(keys.items())),
     ]
     with path.open("wb") as file:
         file.write(("\n".join(header) + "\n\n").encode("utf-8"))

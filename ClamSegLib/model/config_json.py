@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.words import bounded, check_words
 
 _Config = TypeVar("_Config")
 
@@ -29,7 +30,7 @@ def _from_json_value(kind: Any, value: Any, where: str) -> Any:
         return _from_json_value(next(a for a in arguments if a is not type(None)), value, where)
     if origin is tuple:
         if not isinstance(value, list | tuple):
-            raise InputError(f"{where} must be a list, came {value!r}.")
+            raise InputError(f"{where} must be a list, came {_shown(value)}.")
         inner = [arguments[0]] * len(value) if len(arguments) == 2 and arguments[1] is Ellipsis else list(arguments)
         if len(inner) != len(value):
             raise InputError(f"{where} must hold {len(inner)} values, came {len(value)}.")
@@ -39,8 +40,12 @@ def _from_json_value(kind: Any, value: Any, where: str) -> Any:
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return _finite(value, where)
     if isinstance(kind, type) and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
-        return value
-    raise InputError(f"{where} must be of type {getattr(kind, '__name__', kind)}, came {value!r}.")
+        return check_words(value, where) if isinstance(value, str) else value
+    raise InputError(f"{where} must be of type {getattr(kind, '__name__', kind)}, came {_shown(value)}.")
+
+
+def _shown(value: Any) -> str:
+    return bounded(repr(value), 60)
 
 
 def _finite(value: float, where: str) -> float:
@@ -71,7 +76,7 @@ def from_json(kind: type[_Config], values: Any, where: str = "config") -> _Confi
             values = {name if key == formerly else key: value for key, value in values.items()}
     unknown = sorted(set(values) - set(fields))
     if unknown:
-        raise InputError(f"{where} has unknown keys {', '.join(unknown)}; allowed are {', '.join(fields)}.")
+        raise InputError(f"{where} has unknown keys {bounded(', '.join(unknown))}; allowed are {', '.join(fields)}.")
     hints = typing.get_type_hints(kind)
     converted = {key: _from_json_value(hints[key], value, f"{where}.{key}") for key, value in values.items()}
     missing = [

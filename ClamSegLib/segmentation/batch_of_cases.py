@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from ClamSegLib.imaging.read_write import read_volume
+from ClamSegLib.imaging.reader_process import read_volume, reading_apart
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.segmentation.inspection import Inspection, inspect
@@ -91,7 +91,9 @@ class CasePipeline:
         started = time.perf_counter()
         if drawing_problem():
             self.reporter.note(drawing_problem())
-        with _background() as reader, _background() as writer:
+        # A file that ends or stops its reader costs one case of many.
+        apart = reading_apart() if len(cases) > 1 else nullcontext()
+        with _background() as reader, _background() as writer, apart:
             ahead: Future[_Read] | None = None
             for number, case in enumerate(cases):
                 if len(cases) > 1:

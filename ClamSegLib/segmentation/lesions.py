@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from ClamSegLib.imaging.volume import Volume, box_of
 from ClamSegLib.model.config_json import from_json
+from ClamSegLib.system.words import in_cell
 
 _FULL = np.ones((3, 3, 3), dtype=bool)  # 26-connected
 
@@ -243,7 +244,7 @@ def write_lesions(path: Path, lesions: Sequence[Lesion]) -> None:
             lps = lesion.centre_lps_mm or (None, None, None)
             writer.writerow(
                 [
-                    lesion.number, lesion.condition, *slice_columns(lesion.first_slice, lesion.last_slice).values(), lesion.n_slices,
+                    lesion.number, in_cell(lesion.condition), *slice_columns(lesion.first_slice, lesion.last_slice).values(), lesion.n_slices,
                     text(lesion.volume_ml, 3), lesion.area_px, text(lesion.longest_diameter_mm, 1),
                     text(lesion.mean_probability, 3), text(lesion.peak_probability, 3), text(lesion.mean_doubt, 3),
                     *(text(v, 2) for v in lps), *(text(v, 1) for v in lesion.centre_index),

@@ -23,6 +23,7 @@ from ClamSegLib.imaging.volume import box_of
 from ClamSegLib.organ.crop_and_normalise import Box
 from ClamSegLib.segmentation.lesions import doubt_of
 from ClamSegLib.segmentation.segment_volume import CaseResult
+from ClamSegLib.system.words import in_picture
 
 _BACKGROUND, _WORDS, _FAINT = "#101214", "#e8e8e8", "#9aa0a6"
 _SHOWN_SLICES = 6
@@ -92,7 +93,9 @@ def _title(axes: Any, words: str, size: float) -> None:
 def _heading(figure: Figure, lines: list[str], size: float) -> float:
     """Words at the top; returns the height they take in inches."""
     height = float(figure.get_size_inches()[1])
-    figure.text(0.5, 1 - 0.08 / height, "\n".join(lines), color=_WORDS, fontsize=size, ha="center", va="top")
+    figure.text(
+        0.5, 1 - 0.08 / height, in_picture("\n".join(lines)), color=_WORDS, fontsize=size, ha="center", va="top"
+    )
     return 0.12 + len(lines) * size * 1.25 / 72
 
 

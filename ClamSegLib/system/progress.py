@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from ClamSegLib.system.words import shown
+
 
 class Reporter:
     """Silent reporter and the interface of all others; library code calls these and never prints."""
@@ -141,7 +143,7 @@ class TerminalReporter(Reporter):
         if self._bar_shown:
             self._stream.write("\r\x1b[K")
             self._bar_shown = False
-        self._stream.write(text + "\n")
+        self._stream.write(shown(text, line_ends=True) + "\n")
         self._stream.flush()
 
     def progress(self, done: int, total: int, stage: str) -> None:

@@ -128,7 +128,8 @@ def with_calibration(learner: Learner, twin: TwinUNet, config: ModelConfig) -> M
     judged = Judged(
         label=source.label[places],
         stack=stacks_of(source.patient, source.position)[places],
-        held_out=np.isin(every[places], setup.split[1]),
+        # Without patients to hold out both lists are the same slices, which the network has learned by heart.
+        held_out=np.isin(every[places], np.setdiff1d(setup.split[1], setup.split[0])),
         organs=[_organ_and_target(source, int(p)) for p in places],
     )
     together = _smoothed(odds, judged.stack)
@@ -187,7 +188,7 @@ def weighed_odds(
         organ, image = np.array(records["organ"]), records["image"].astype(np.float32)
         a = np.stack([evidence_of(z, m, o, normative) for (z, m), o in zip(differences, organ, strict=True)])
         part = weighed[own]
-        weigh_together(part, a, organ, image.__getitem__, normative.normal_limit, settings)
+        weigh_together(part, a, organ, image.__getitem__, normative, settings)
         weighed[own] = part
     return weighed
 
@@ -202,7 +203,8 @@ def _smoothed(odds: NDArray[np.float16], stack: NDArray[np.int64]) -> NDArray[np
 
 def _auc_gain(before: NDArray[np.float16], after: NDArray[np.float16], judged: Judged) -> float | None:
     """By how much better held-out image labels are told; None with too few slices or stacks to tell."""
-    index, diseased = np.flatnonzero(judged.held_out), judged.label > 0
+    taught = np.array([organ.any() for organ, _ in judged.organs])
+    index, diseased = np.flatnonzero(judged.held_out & taught), judged.label > 0
     several = np.count_nonzero(np.bincount(judged.stack[index]) > 1) if len(index) else 0
     counts = (int(diseased[index].sum()), int((~diseased[index]).sum()))
     if several < FEWEST_STACKS or min(counts) < FEWEST_SLICES:

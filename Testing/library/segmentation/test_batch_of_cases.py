@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tiny_model import tiny_model
 
+from ClamSegLib.imaging import reader_process
 from ClamSegLib.imaging.read_write import write_volume
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.model.checkpoint import load_model
@@ -150,6 +151,26 @@ def test_cases_too_large_to_be_held_three_at_a_time_are_done_one_by_one(tmp_path
         monkeypatch.setattr(case_pipeline, name, noted)
     run(model, cases)
     assert events == ["read_volume", "segment_volume", "write_case"] * 3
+
+
+UNRELIABLE = """
+import os, sys
+from ClamSegLib.imaging import reader_child
+whole = reader_child.read_volume
+reader_child.read_volume = lambda path, **options: os.abort() if path.name == "scan7.nrrd" else whole(path, **options)
+sys.exit(reader_child.main(sys.argv[1:]))
+"""
+
+
+def test_a_batch_of_20_with_a_case_that_ends_its_reader_has_19_results(model, tmp_path, monkeypatch):
+    reader = reader_process.ScanReader((sys.executable, "-P", "-c", UNRELIABLE))
+    monkeypatch.setattr(reader_process._Shared, "reader", reader)
+    cases = scans(tmp_path / "a", 20)
+    told, _ = run(model, cases)
+    reader.stop()
+    assert sum((case.folder / "report.json").is_file() for case in cases) == 19
+    assert [line[:40] for line in told if ":" in line] == [f"scan7.nrrd: {cases[7].path}"[:40]]
+    assert "scan7.nrrd ended the process that reads files (SIGABRT)" in told[7]
 
 
 def test_what_is_said_while_a_file_is_read_is_seen_and_what_c_libraries_print_is_not():

@@ -11,9 +11,11 @@ from labelled_phantoms import alternating, write_phantoms
 
 from ClamSegLib.cli import main
 from ClamSegLib.datasets.crop_cache import CropSet, record_type
+from ClamSegLib.decoding.soft_outlines import OutlineRule
 from ClamSegLib.model.checkpoint import load_model
 from ClamSegLib.model.config import ModelConfig, NetworkConfig
 from ClamSegLib.model.decoding_config import NormativeConfig
+from ClamSegLib.objective.normative_targets import targets_of_volume
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 from ClamSegLib.training.fit_normative import check_normal_slices, fit_normative
@@ -168,6 +170,30 @@ def test_normal_slices_are_told_nothing_and_conditions_only_their_own_slices():
     assert not told[~diseased].any()
     assert (told[diseased][:, 9:13, 9:13] > 128).mean() > 0.9
     assert (told[diseased][:, 20:, 20:] > 128).mean() < 0.02
+
+
+def test_a_diseased_slice_that_stands_out_less_than_normal_ones_is_not_taught_where_its_lesion_lies():
+    crops = crops_of([0, 0, 0, 1, 0, 1] * 2, [0] * 6 + [1] * 6, list(np.linspace(0, 1, 6)) * 2)
+    crops.records["image"][3] = crops.records["image"][0]  # as if the lesion could not be seen
+    normative = NormativeConfig(nodes=5, strong_share=0.8)
+    config = ModelConfig("x", image_size=32, network=NetworkConfig((4, 8), (3, 3), in_channels=3), normative=normative)
+    fitted = fit_normative(crops, (np.arange(12), np.arange(12)), config, Reporter())
+    assert fitted.crops.eta[3] == 0
+    assert np.isnan(fitted.crops.eta[[5, 9, 11]]).all()
+    assert np.isnan(fitted.crops.eta[crops.label == 0]).all()
+
+
+def test_a_smaller_peak_share_keeps_a_small_lesion_beside_large_weak_tissue():
+    x = np.zeros((1, 64, 64), np.float32)
+    x[0, 10:12, 10:12], x[0, 30:50, 30:50] = 8, 3.5
+    organ, told = np.ones((1, 64, 64), bool), np.ones(1, bool)
+    small, large = (
+        targets_of_volume(x, x, organ, told, 1.0, OutlineRule.of(NormativeConfig(slice_share=0.5, peak_share=share)))
+        for share in (0.0005, 0.05)
+    )
+    assert small[0, 10:12, 10:12].min() > 0.5
+    assert small[0, 30:50, 30:50].max() < 0.5
+    assert large[0, 32:48, 32:48].min() > 0.5
 
 
 def test_a_readers_outline_stands_above_what_the_map_tells():
