@@ -16,6 +16,7 @@ from ClamSegWorkflow.scene.volume_facts import VolumeFacts
 
 AXIAL = np.diag([-1.0, -1.0, 3.0, 1.0])
 SAMPLES = {
+    "ct-head-haemorrhage": VolumeFacts("CT", True, "ct head, 5 mm", 30, True),
     "ct-lung-lesion": VolumeFacts("CT", True, "chest ct, 3 mm", 60, True),
     "mr-flair-glioma": VolumeFacts("MR", True, "mr_flair_brain", 46, False),
     "xray-lungs": VolumeFacts("XR", False, "cxr pa", 1, False),
@@ -82,11 +83,12 @@ def test_a_model_of_ones_own_is_suggested_only_where_no_shipped_one_fits_as_well
 def test_models_are_listed_by_names_for_people_and_twins_of_a_name_are_told_apart() -> None:
     entries = [entry for entry in list_models() if entry["task"] == "lesion"]
     assert model_titles(entries) == [
+        "Haemorrhage in head CT",
         "Nodules and infection in chest CT",
         "Glioma in brain FLAIR MRI, non-commercial",
     ]
-    copied = {**entries[0], "name": "copied", "origin": "user"}
-    assert model_titles([copied, entries[0]]) == [
+    copied = {**entries[1], "name": "copied", "origin": "user"}
+    assert model_titles([copied, entries[1]]) == [
         "Nodules and infection in chest CT (copied)",
         "Nodules and infection in chest CT (ct-lung-lesion)",
     ]
