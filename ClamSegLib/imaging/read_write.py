@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import math
 import os
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from ClamSegLib.imaging.frames import frame_doubts, leaning_nifti_allowed, nifti_axes, straightened
 from ClamSegLib.imaging.meta_image_header import meta_image_voxels
 from ClamSegLib.imaging.nifti_header import Header, nifti_voxels, stored_header
-from ClamSegLib.imaging.nifti_values import true_values
+from ClamSegLib.imaging.nifti_values import is_scaled, true_values
 from ClamSegLib.imaging.nrrd_header import nrrd_voxels
 from ClamSegLib.imaging.picture_files import read_picture
-from ClamSegLib.imaging.stored_voxels import StoredVoxels, check_stored, read_stored
+from ClamSegLib.imaging.stored_voxels import StoredVoxels, check_stored, proven, read_stored
 from ClamSegLib.imaging.volume import Array, Volume, from_header, to_sitk
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.memory import cpu_memory_mb
@@ -133,12 +134,25 @@ def _read_scan(path: Path) -> Volume:
     _check_header(path, reader)
     if stored is None or math.prod(reader.GetSize()) != math.prod(stored.sizes):
         raise InputError(f"{path} holds values of a kind that is not read; grey values are needed.")
-    array = read_stored(path, stored)
-    if header is not None:
-        array = true_values(array, header, path)
+    # ITK unpacks NIfTI faster than zlib does, and nothing else.
+    array = None
+    if header is not None and not is_scaled(header):
+        array = proven(stored, lambda: _by_itk(reader, leans))
+    if array is None:
+        array = read_stored(path, stored)
+        array = array if header is None else true_values(array, header, path)
     volume = straightened(from_header(reader, array), path, nifti_axes(reader) if leans else None)
     notes += frame_doubts(reader, volume, path)
     return replace(volume, warnings=(*volume.warnings, *notes))
+
+
+def _by_itk(reader: SimpleITK.ImageFileReader, leans: bool) -> Array:
+    """The voxels as ITK reads them; none where it cannot."""
+    import SimpleITK as sitk
+
+    with suppress_itk_output(), leaning_nifti_allowed() if leans else nullcontext(), suppress(RuntimeError):
+        return cast(Array, sitk.GetArrayFromImage(reader.Execute()))
+    return np.empty(0)
 
 
 def _voxels_of(path: Path) -> tuple[Header | None, StoredVoxels | None, list[str]]:
