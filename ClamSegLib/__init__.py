@@ -18,12 +18,23 @@ if TYPE_CHECKING:
         Segmentation,
         Volume,
         load_model,
+        outline_at,
         read_volume,
         segment,
         train,
     )
 
-__all__ = ["InputError", "LoadedModel", "Segmentation", "Volume", "load_model", "read_volume", "segment", "train"]
+__all__ = [
+    "InputError",
+    "LoadedModel",
+    "Segmentation",
+    "Volume",
+    "load_model",
+    "outline_at",
+    "read_volume",
+    "segment",
+    "train",
+]
 
 __version__ = "0.1.0"
 

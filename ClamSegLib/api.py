@@ -27,6 +27,8 @@ from ClamSegLib.model import checkpoint
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.model.config_json import from_json
 from ClamSegLib.model.registry import find_model
+from ClamSegLib.outlining.outline import Click, outline
+from ClamSegLib.outlining.tissue import tissue_of
 from ClamSegLib.segmentation.lesions import Lesion
 from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.report import write_case
@@ -34,7 +36,17 @@ from ClamSegLib.segmentation.segment_volume import CaseResult, segment_volume
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import make_reporter
 
-__all__ = ["InputError", "LoadedModel", "Segmentation", "Volume", "load_model", "read_volume", "segment", "train"]
+__all__ = [
+    "InputError",
+    "LoadedModel",
+    "Segmentation",
+    "Volume",
+    "load_model",
+    "outline_at",
+    "read_volume",
+    "segment",
+    "train",
+]
 
 
 @dataclass(frozen=True)
@@ -171,6 +183,30 @@ def segment(
     chosen = from_json(SegmentOptions, options, "segment")
     loaded = model if isinstance(model, LoadedModel) else load_model(model)
     return Segmentation(segment_volume(scan, loaded, chosen))
+
+
+def outline_at(
+    volume: Volume, point: tuple[int, int, int], result: Segmentation | None = None, *, width: int = 0
+) -> NDArray[np.bool_]:
+    """The lesion that a click on a voxel means, grown from there by what the model found and by the image.
+
+    Args:
+        volume: the scan.
+        point: voxel (slice, row, column) in the frame of the scan as it was read.
+        result: of the same scan; without it only the image decides.
+        width: steps wider (above 0) or tighter (below), -8..8.
+
+    Returns:
+        (slice, row, column) in the frame of the scan.
+
+    Raises:
+        InputError: a point outside scan or organ.
+    """
+    k, j, i = (int(value) for value in point)
+    probability = None if result is None else np.rint(result.probability * 255).astype(np.uint8)
+    mm = volume.spacing_mm[::-1] if volume.spacing_known else None
+    tissue = tissue_of(volume.array, mm, None if result is None else result.organ, probability)
+    return outline(tissue, [Click((k, j, i))], width).whole(volume.array.shape)
 
 
 def _volume_of(array: ArrayLike, spacing_mm: tuple[float, float, float] | None, modality: str) -> Volume:

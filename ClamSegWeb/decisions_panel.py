@@ -7,15 +7,18 @@ from typing import Any
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
+from ClamSegWeb.click_panel import click_buttons, click_card
 from ClamSegWorkflow.words import tr as _
 
 
 def decisions_panel(review: Any) -> None:
     """Buttons; each names its key, by which `keys.js` finds it."""
     with html.Div(v_show=("has_lesions",), id="decisions", style="border-top: 1px solid #555; padding: 6px 12px 8px"):
+        click_card(review.clicks)
         _drawing(review)
         _where(review)
         _decide(review)
+        click_buttons(review.clicks)
         _steps(review)
 
 
@@ -57,7 +60,7 @@ def _decide(review: Any) -> None:
             v_for="condition in conditions", key="condition", size="small", variant="tonal",
             click=(review.add, "[condition]"), classes="add-button",
         ):  # fmt: skip
-            html.Span("+ {{ several_conditions ? condition_names[condition] : '" + _("Add lesion") + "' }}")
+            html.Span("+ {{ several_conditions ? condition_names[condition] : '" + _("Draw lesion") + "' }}")
 
 
 def _steps(review: Any) -> None:

@@ -31,6 +31,7 @@ class Distances:
         if case is None:
             return
         self._page.review.stop_drawing()
+        self._page.review.clicks.stop()
         line = self._page.views.scene.AddNewNodeByClass("vtkMRMLMarkupsLineNode", "Distance")
         line.CreateDefaultDisplayNodes()
         self._dress(line, reading_of(case.scan.volume).spacing_known)

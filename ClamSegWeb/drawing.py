@@ -38,9 +38,8 @@ class Drawing:
         self._size_changed()
 
     def end(self) -> None:
-        """Puts the brush away, and brings the surfaces back where they are asked for."""
+        """Puts the brush away; surfaces come back when they are asked for."""
         self._editor.deactivate_effect()
-        self._editor.show_3d(bool(self._state.solid))
         self.is_active = False
         self._state.tool = ""
 

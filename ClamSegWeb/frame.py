@@ -13,11 +13,12 @@ from trame_slicer.app.logic.slice_view_logic import connect_slice_view_slider_to
 from trame_slicer.app.ui.slider import Slider
 
 from ClamSegWeb.decisions_panel import decisions_panel
-from ClamSegWeb.input_panel import input_panel, open_scans
+from ClamSegWeb.input_panel import input_panel, kept_reviews, open_scans
 from ClamSegWeb.keys_menu import keys_menu
 from ClamSegWeb.review_panel import review_panel
 from ClamSegWeb.scene_views import AXIAL, CORONAL, ORIENTATIONS, SAGITTAL, SOLID
 from ClamSegWeb.segment_panel import segment_panel
+from ClamSegWeb.shell import GONE
 from ClamSegWeb.training_panel import training_panel
 from ClamSegWorkflow.words import tr as _
 
@@ -40,6 +41,7 @@ html { overflow: hidden; }
 .lesion-table tr:focus-visible, .folder-entry:focus-visible { outline: 2px solid #90caf9; outline-offset: -2px; }
 .lesion-table tr.chosen { background: #14507a; }
 .lesion-table tr.rejected { opacity: .55; text-decoration: line-through; }
+.crossed * { cursor: crosshair !important; }
 .sort-button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; white-space: nowrap; }
 .step-button { flex: 1 1 0; min-width: 0; } .step-button .v-btn__content { min-width: 0; overflow: hidden; }
 .step-words { overflow: hidden; text-overflow: ellipsis; }
@@ -58,6 +60,7 @@ def build_frame(page: Any) -> None:
         }
     )
     page.state.trame__title = "ClamSeg"
+    page.state.trame__template_error = GONE
     page.state.trame__favicon = None
     with VAppLayout(server) as layout:
         layout.root.theme = "dark"
@@ -68,6 +71,7 @@ def build_frame(page: Any) -> None:
         ):  # fmt: skip
             with v3.Template(v_slot_prepend=True):
                 _questions(page)
+                kept_reviews(page)
                 open_scans(page.input)
             with v3.Template(v_slot_append=True):
                 decisions_panel(page.review)
@@ -91,7 +95,10 @@ def build_frame(page: Any) -> None:
                         html.Div(
                             "{{ line }}", v_for="(line, k) in log_lines", key="k", classes="text-caption", style="white-space: pre-line",
                         )  # fmt: skip
-        with v3.VMain(style="height: 100vh"), html.Div(style="height: 100%; display: flex", id="views"):
+        with (
+            v3.VMain(style="height: 100vh"),
+            html.Div(style="height: 100%; display: flex", id="views", classes=("clicking ? 'crossed' : ''",)),
+        ):
             page.views.layouts.initialize_layout_grid(layout)
 
 
@@ -104,10 +111,11 @@ def _bar(page: Any) -> None:
             v3.VIcon("mdi-menu")
         html.H1("ClamSeg", classes="text-h6 ml-4")
         html.Div(
-            "{{ scan_index >= 0 ? scans[scan_index].name : '' }}",
+            "{{ scan_index >= 0 ? scans[scan_index].title || scans[scan_index].name : '' }}",
             classes="ml-4 text-body-1 one-line",
             id="scan-name",
             style="flex: 0 2 auto",
+            title=("scan_index >= 0 ? scans[scan_index].name : ''",),
         )
         html.Div(
             "{{ scan_facts }}",
@@ -198,7 +206,10 @@ def slice_overlay(enlarge: Callable[[str], None], server: Any, _view_id: str, vi
 def solid_overlay(enlarge: Callable[[str], None], _server: Any, _view_id: str, _view: Any) -> None:
     """Over the 3-D view: its name."""
     _area(SOLID)
-    html.Div("3-D", classes="view-words", style="left: 10px; top: 6px")
+    html.Div(
+        "3-D{{ solid_words ? ': ' + solid_words + ' ...' : '' }}", classes="view-words", style="left: 10px; top: 6px",
+        id="solid-words", raw_attrs=['aria-live="polite"'],
+    )  # fmt: skip
     _enlarge_button(enlarge, SOLID, "3-D")
 
 

@@ -10,6 +10,23 @@ from trame.widgets import vuetify3 as v3
 from ClamSegWorkflow.words import tr as _
 
 
+def kept_reviews(page: Any) -> None:
+    """Reviews that an earlier page could not end; they wait until they are taken up or given up."""
+    with v3.VCard(
+        v_for="kept in kept_reviews", key="kept.id", variant="tonal", color="blue-lighten-3", classes="mx-2 my-2 pa-2 kept-review",
+    ):  # fmt: skip
+        html.Div(_("A review of an earlier page is kept:"), classes="text-caption")
+        html.Div("{{ kept.words }}", classes="text-body-2")
+        with html.Div(classes="d-flex ga-2 mt-1"):
+            for words, act, name in (
+                (_("Go on with it"), page.kept.bring, "bring"),
+                (_("Discard"), page.kept.discard, "discard"),
+            ):
+                v3.VBtn(
+                    words, size="x-small", variant="flat" if name == "bring" else "outlined", click=(act, "[kept.id]"), classes=f"kept-{name}",
+                )  # fmt: skip
+
+
 def open_scans(section: Any) -> None:
     """The open scans in one line over the sections, which is rolled sideways where they are many."""
     with html.Div(
@@ -17,12 +34,12 @@ def open_scans(section: Any) -> None:
         raw_attrs=[f'role="group" tabindex="0" aria-label="{_("Open scans")}"'],
     ):  # fmt: skip
         v3.VChip(
-            "{{ scan.segmented ? '\u2713 ' : '' }}{{ scan.name }}", v_for="(scan, index) in scans", key="scan.id", size="small",
+            "{{ scan.segmented ? '\u2713 ' : '' }}{{ scan.title || scan.name }}", v_for="(scan, index) in scans", key="scan.id", size="small",
             closable=True, color=("index === scan_index ? 'primary' : ''",), click=(section.show, "[scan.id]"),
             click_close=(section.close, "[scan.id]"), style="flex: none",
             # A chip hides itself on its x; whether the scan goes is for the reader's answer to say.
             model_value=("true",), update_modelValue="void 0",
-            raw_attrs=[f':close-label="`{_("Close")} ${{scan.name}}`"'],
+            raw_attrs=[f':close-label="`{_("Close")} ${{scan.title || scan.name}}`" :title="scan.name"'],
         )  # fmt: skip
 
 
@@ -35,6 +52,13 @@ def input_panel(page: Any) -> None:
             "{{ sample.title }}", v_for="sample in samples", key="sample.name", size="small", variant="tonal", click=(section.open_sample, "[sample.name]"),
             id=("`sample-${sample.name}`",), disabled=("run_state === 'running' || !!opening",),
             raw_attrs=[':title="sample.about"'],  # goes with the mouse, also where the click switched the button off
+        )  # fmt: skip
+    with html.Div(v_if=("series_choices.length",), classes="my-1", id="series"):
+        html.Div(_("Series of this folder"), classes="text-caption text-grey-lighten-1")
+        v3.VBtn(
+            "{{ series.words }}", v_for="series in series_choices", key="series.uid", size="x-small", block=True, classes="mb-1 justify-start series-choice",
+            variant=("series.chosen ? 'flat' : 'outlined'",), color=("series.chosen ? 'primary' : ''",), click=(section.open_series, "[series.uid]"),
+            disabled=("run_state === 'running' || !!opening",), raw_attrs=[':aria-pressed="series.chosen"'],
         )  # fmt: skip
     html.Div(
         "{{ warning }}", v_for="(warning, k) in scan_warnings", key="k", classes="text-caption text-amber-lighten-2"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from ClamSegLib.imaging.dicom_signature import is_dicom_file
 from ClamSegLib.imaging.read_write import readable_name
 from ClamSegWeb.opened_scan import OpenedScan, open_scan, scan_name
+from ClamSegWeb.series_titles import SeriesTitles, ask_titles
 from ClamSegWeb.user_action import user_action
 from ClamSegWeb.windows import show_window, windows_of
 from ClamSegWorkflow.case.model_fit import describe
@@ -28,12 +29,14 @@ class OpenCase:
     Attributes:
         id: never given to another one.
         is_dicom: whether it came from DICOM files, which a DICOM SEG refers to; they may be gone since.
+        titles: what its header says, for the screen only: nothing of it goes to a log, a file or an export.
     """
 
     id: int
     scan: OpenedScan
     is_dicom: bool
     result: Any = None
+    titles: SeriesTitles = field(default_factory=SeriesTitles)
 
 
 class InputSection:
@@ -63,7 +66,7 @@ class InputSection:
                 ],
                 "scans": [], "scan_index": -1, "scan_facts": "", "scan_warnings": [], "opening": "", "is_picture_shown": False, "windows": [],
                 "folder_words": "", "folder_entries": [], "folder_rest": "", "folder_has_parent": False,
-                "is_dicom": False, "has_roots": bool(page.roots.folders),
+                "is_dicom": False, "series_choices": [], "has_roots": bool(page.roots.folders),
             }
         )  # fmt: skip
         self.list_folder(None)
@@ -106,26 +109,34 @@ class InputSection:
         while self._waiting and not self.is_opening:
             self.open_path(self._waiting.pop(0))
 
-    def open_path(self, path: Path, name: str = "") -> None:
-        """Opens a file or a DICOM folder; what is open already is shown."""
+    def open_path(
+        self, path: Path, name: str = "", *, series: str = "", then: Callable[[OpenCase], None] = lambda _case: None
+    ) -> None:
+        """Opens a file or a DICOM folder; what is open already is shown.
+
+        Args:
+            series: UID of one of several series.
+            then: is called with the scan once it is open.
+        """
         if self._page.is_busy:
             self._page.failed(_("Wait for the run to finish, or cancel it, then open the next scan."))
             self._let_go(path)
             return
         for case in self._cases:
-            if case.scan.source == path:
+            if case.scan.source == path and case.scan.series == series:
                 self.show(case.id)
+                then(case)
                 return
         name = readable_name(name or scan_name(path))
         self._shown_before = self.current
         self.is_opening, self._state.opening = True, name
         open_scan(
             self._page.views.scene, self._page.worker, path, name,
-            lambda scan, problem: self._opened(path, scan, problem),
+            lambda scan, problem: self._opened(path, scan, problem, then), series,
         )  # fmt: skip
 
     @user_action(_("The scan could not be shown."))
-    def _opened(self, path: Path, scan: OpenedScan | None, problem: str) -> None:
+    def _opened(self, path: Path, scan: OpenedScan | None, problem: str, then: Callable[[OpenCase], None]) -> None:
         self.is_opening, self._state.opening = False, ""
         if scan is None:
             self._page.failed(problem)
@@ -133,11 +144,15 @@ class InputSection:
         else:
             self._opened_cases += 1
             is_dicom = scan.source.is_dir() or is_dicom_file(scan.source)
-            self._cases.append(OpenCase(self._opened_cases, scan, is_dicom))
+            case = OpenCase(self._opened_cases, scan, is_dicom)
+            self._cases.append(case)
             if self.current is None or self.current is self._shown_before:
                 self.show(self._opened_cases)
             else:
                 self._tell()  # the reader chose another scan meanwhile and looks at that
+            then(case)
+            if is_dicom:
+                ask_titles(self._page.worker, case, self._tell)
         self._open_next()
 
     # Showing and closing
@@ -185,6 +200,7 @@ class InputSection:
     def _close(self, case: OpenCase) -> None:
         scene = self._page.views.scene
         self._cases.remove(case)
+        self._page.kept.drop(case)
         self._let_go(case.scan.source)
         if case.result is not None:
             case.result.remove()
@@ -210,24 +226,46 @@ class InputSection:
             if case.scan.volume is result.volume:
                 if case.result is not None:
                     case.result.remove()
+                self._page.kept.drop(case)
                 case.result = result
         self._tell()
+
+    @user_action(_("The series could not be opened."))
+    def open_series(self, uid: str) -> None:
+        """Another series of the folder that the scan came from."""
+        current = self.current
+        if current is not None and uid != current.titles.chosen(current.scan.series):
+            self.open_path(current.scan.source, current.scan.volume.GetName() or "", series=uid)
+
+    def waiting_for_export(self) -> int:
+        """How many open scans have a review that is in no file yet."""
+        return sum(case.result is not None and case.result.waits_for_export() for case in self._cases)
 
     def _tell(self) -> None:
         """Brings the browsers up to date."""
         current = self.current
         self._state.scans = [
-            {"id": case.id, "name": case.scan.volume.GetName(), "segmented": case.result is not None}
+            {
+                "id": case.id,
+                "name": case.scan.volume.GetName(),
+                "title": case.titles.title(case.scan.series),
+                "segmented": case.result is not None,
+            }
             for case in self._cases
         ]
         self._state.scan_index = self._cases.index(current) if current is not None else -1
-        self._state.scan_facts = (
-            describe(facts_of(self._page.views.scene, current.scan.volume)) if current is not None else ""
-        )
+        facts = describe(facts_of(self._page.views.scene, current.scan.volume)) if current is not None else ""
+        date = current.titles.date(current.scan.series) if current is not None else ""
+        self._state.scan_facts = ", ".join(filter(None, (date, facts)))
+        self._state.series_choices = current.titles.choices(current.scan.series) if current is not None else []
         self._state.windows = windows_of(self._page.views.scene, current) if current is not None else []
         self._state.is_dicom = current is not None and current.is_dicom
         self._state.is_picture_shown = current is not None and current.scan.is_picture
-        self._state.scan_warnings = list(current.scan.warnings) if current is not None else []
+        warnings = current.scan.warnings if current is not None else ()
+        # Where the series can be clicked, nobody needs the word of the command line for it.
+        self._state.scan_warnings = [
+            words for words in warnings if "--series" not in words or not self._state.series_choices
+        ]
 
     # The window
 

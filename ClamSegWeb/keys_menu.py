@@ -10,7 +10,8 @@ from ClamSegWorkflow.words import tr as _
 KEYS = (
     ("A", _("accept the lesion")), ("R", _("reject the lesion")), ("0", _("undecided again")),
     ("N, P", _("next, previous lesion (in the table also the arrows)")), ("E", _("edit the lesion")),
-    ("B, X, Enter", _("brush, eraser, done")), ("U, Y", _("undo, redo (also Ctrl+Z, Ctrl+Y)")),
+    ("L", _("add a lesion by clicks: Alt+click or M takes away")), ("+, -, Enter, Esc", _("outline wider, tighter, kept, dropped")),
+    ("Q", _("the most doubtful undecided lesion, then the next")), ("B, X, Enter", _("brush, eraser, done")), ("U, Y", _("undo, redo (also Ctrl+Z, Ctrl+Y)")),
     ("1, 2, 3", _("slice normal, diseased, unsure")), ("H", _("marks off and on")), ("F", _("fit views")), ("D", _("distance")),
     ("S", _("sections off and on")),
 )  # fmt: skip

@@ -29,12 +29,14 @@ class OpenedScan:
         source: the file or folder it was read from.
         is_picture: a single projection without known place in the patient.
         warnings: of the reading.
+        series: the one of a folder that was chosen, '' where it holds one only.
     """
 
     volume: Any
     source: Path
     is_picture: bool
     warnings: tuple[str, ...]
+    series: str = ""
 
 
 def open_scan(
@@ -43,10 +45,12 @@ def open_scan(
     source: Path,
     name: str,
     on_done: Callable[[OpenedScan | None, str], None],
+    series: str = "",
 ) -> None:
     """Asks the worker for a scan and puts it into the scene when it comes.
 
     Args:
+        series: UID of the series of a folder, '' where it holds one only.
         on_done: is given the scan, or None and a sentence on what failed.
     """
     folder = Path(tempfile.mkdtemp(prefix="clamseg-"))
@@ -60,7 +64,11 @@ def open_scan(
                 return
             array = np.load(folder / "voxels.npy", allow_pickle=False)
             scan = OpenedScan(
-                add_volume(scene, name, array, event), source, bool(event["is_picture"]), tuple(event["warnings"])
+                add_volume(scene, name, array, event),
+                source,
+                bool(event["is_picture"]),
+                tuple(event["warnings"]),
+                series,
             )
         except (OSError, ValueError, MemoryError, SceneError) as error:
             on_done(None, str(error) or _("Memory ran out; close other programs and open the scan again."))
@@ -69,7 +77,8 @@ def open_scan(
             shutil.rmtree(folder, ignore_errors=True)
         on_done(scan, "")
 
-    worker.request("read", answered, input=str(source), output=str(folder))
+    chosen = {"series": series} if series else {}
+    worker.request("read", answered, input=str(source), output=str(folder), **chosen)
 
 
 def told_by_name(message: str, source: Path, name: str) -> str:

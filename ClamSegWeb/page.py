@@ -12,6 +12,7 @@ from ClamSegWeb.distance import Distances
 from ClamSegWeb.export_section import ExportSection
 from ClamSegWeb.frame import FIRST_STEPS, REVIEW, build_frame, slice_overlay, solid_overlay
 from ClamSegWeb.input_section import InputSection
+from ClamSegWeb.kept_reviews import KeptReviews
 from ClamSegWeb.review_section import ReviewSection
 from ClamSegWeb.roots import Roots
 from ClamSegWeb.scene_views import SceneViews
@@ -32,13 +33,16 @@ class Page:
         server: trame's.
         roots: folders that may be opened.
         corrections: folder for saved corrections.
+        folder: of this page, for what goes with it.
+        left: folders of earlier pages with reviews in them.
 
     Attributes:
         state: what the browsers show.
         views, worker: the scene and the process behind it.
+        kept: reviews on disk, for a page that is killed.
     """
 
-    def __init__(self, server: Any, roots: Roots, corrections: Path) -> None:
+    def __init__(self, server: Any, roots: Roots, corrections: Path, folder: Path, left: list[Path]) -> None:
         self.server, self.roots, self.corrections = server, roots, corrections
         self.state = server.state
         self.state.update(
@@ -55,6 +59,7 @@ class Page:
         self.training = TrainingSection(self)
         self.words = ViewWords(self)
         self.distances = Distances(self)
+        self.kept = KeptReviews(self, folder, left)
         build_frame(self)
         server.controller.on_client_connected.add(self.views.draw)
 

@@ -13,7 +13,7 @@ from ClamSegWorkflow.words import tr as _
 
 _HEADS = dict(zip(COLUMNS, (_("No."), _("slices"), _("size"), _("prob."), _("doubt"), _("decision")), strict=True))
 _EXPORTS = (
-    ("segmentation", _("Segmentation (.seg.nrrd)")), ("nifti", _("Labels (NIfTI)")), ("table", _("Lesion table (CSV)")),
+    ("segmentation", _("Segmentation (.seg.nrrd)")), ("nifti", _("Labels (NIfTI)")), ("legend", _("Legend of the labels (CSV)")), ("table", _("Lesion table (CSV)")),
     ("report", _("Report (HTML)")), ("dicom", _("DICOM SEG")),
 )  # fmt: skip
 

@@ -6,19 +6,19 @@ from typing import Any
 
 import vtk
 
+from ClamSegWeb.click_tool import ClickTool
 from ClamSegWeb.drawing import Drawing
 from ClamSegWeb.lesion_table import LesionTable
+from ClamSegWeb.solid_view import SolidView
 from ClamSegWeb.user_action import user_action
 from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.result_views import jump_to_lesion, plane_view, show_model_window, slice_in_view
 from ClamSegWorkflow.case.review_text import statistics_words
 from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY, show_overlay
-from ClamSegWorkflow.scene.views import outline_opacity, show_segments, show_surfaces
+from ClamSegWorkflow.scene.views import outline_opacity, show_segments
 from ClamSegWorkflow.words import tr as _
 
 _NO_MAP = "none"
-# A surface of more voxels takes seconds, during which the page would answer nobody: it is made when asked for.
-_SURFACE_AT_ONCE_VOXELS = 30_000_000
 
 
 class ReviewSection:
@@ -34,12 +34,14 @@ class ReviewSection:
         self.result: Any = None
         self._observed: list[tuple[Any, int]] = []
         self._drawing = Drawing(page)
+        self._solid = SolidView(page)
         self.table = LesionTable(page.state)
+        self.clicks = ClickTool(page, self)
         self._state.update(
             {
                 "has_result": False, "has_lesions": False, "summary": "", "certificate": "", "result_warnings": [],
                 "statistics": "", "several_conditions": False, "conditions": [], "condition_names": {},
-                "threshold": 0.5, "threshold_moving": None, "overlay": _NO_MAP, "opacity": 0.35, "hidden": False, "solid": False,
+                "threshold": 0.5, "threshold_moving": None, "overlay": _NO_MAP, "opacity": 0.35, "hidden": False, "solid": False, "solid_words": "",
                 "slice_words": "", "slice_mark": "", "marked_slices": 0, "tool": "", "tool_size": 6.0, "drawing_words": "",
                 "undo_words": "", "redo_words": "", "waits_for_export": False, "size_unit": "ml",
             }
@@ -52,6 +54,7 @@ class ReviewSection:
     def show(self, result: Any) -> None:
         """The result of the scan that is shown now, or none."""
         self.stop_drawing()
+        self.clicks.stop()
         self._let_go()
         show_overlay(self._page.views.scene, None)
         if self.result is not None and self.result is not result and self.result.is_alive():
@@ -71,8 +74,7 @@ class ReviewSection:
         rows = self.result.lesions.rows() if result.lesions is not None else []
         if rows:
             self.jump(max(rows, key=lambda row: (row.volume_ml or 0.0, row.area_px)).number)
-        k, j, i = result.record.shape
-        if k > 1 and k * j * i <= _SURFACE_AT_ONCE_VOXELS:
+        if result.record.shape[0] > 1:
             self._page.later(lambda: self.show_solid(True))
 
     # Showing
@@ -114,6 +116,8 @@ class ReviewSection:
         state.undo_words = steps.undo_words if steps is not None else ""
         state.redo_words = steps.redo_words if steps is not None else ""
         state.waits_for_export = self.result is not None and self.result.waits_for_export()
+        if steps is not None:
+            self._page.kept.step_done(self._page.input.current)
 
     @user_action(_("The view could not be changed."))
     def jump(self, number: int) -> None:
@@ -153,9 +157,18 @@ class ReviewSection:
         if self.result is None:
             return
         self._state.solid = bool(visible)
-        self._drawing.keep_surfaces(self.result.segmentation, self._state.solid)
-        show_surfaces(self.result.segmentation, self._state.solid)
+        segmentation = self.result.segmentation
+        if not visible:
+            self._drawing.keep_surfaces(segmentation, False)
+            self._solid.hide(segmentation)
+            return
+        self._solid.show(segmentation, lambda: self._solid_shown(segmentation))
+
+    def _solid_shown(self, segmentation: Any) -> None:
+        """The surfaces stand there, and stay with the next change."""
+        self._drawing.keep_surfaces(segmentation, True)
         self._page.views.fit_solid()
+        self._page.views.draw()
 
     def _opacity_changed(self, **_state: Any) -> None:
         if self.result is not None:
@@ -200,6 +213,15 @@ class ReviewSection:
         following = self.table.next_undecided(before, number)
         if decision is not Decision.UNDECIDED and following is not None:
             self.jump(following)
+
+    def chosen(self) -> int | None:
+        """The chosen lesion; the reader is told where there is none."""
+        return self._chosen()
+
+    def stop_measuring(self) -> None:
+        """A line that was begun is given up: one tool at a time takes the clicks."""
+        if self._state.measuring:
+            self._page.distances.toggle()
 
     def _chosen(self) -> int | None:
         if self.result is None or self.result.lesions is None:
@@ -263,6 +285,7 @@ class ReviewSection:
         self._draw_on(segment_id, _("a new lesion"))
 
     def _draw_on(self, segment_id: str, words: str) -> None:
+        self.clicks.stop()
         if self._state.hidden:
             self.toggle_hidden()
         self._drawing.begin(self.result.segmentation, self.result.volume, segment_id)
@@ -282,7 +305,7 @@ class ReviewSection:
         if self.result is not None and self.result.lesions is not None:
             self.result.end_edit()
             if self._state.solid:
-                show_surfaces(self.result.segmentation, True)  # drawing put the surfaces away
+                self.show_solid(True)  # drawing put the surfaces away
             self.refresh()
 
     # Slices

@@ -35,6 +35,10 @@ def segment_panel(page: Any) -> None:
         v_model=("device",), items=("devices",), label=_("Device"), density="compact", hide_details=True, classes="mb-2",
         disabled=(_BUSY,), id="device",
     )  # fmt: skip
+    v3.VSelect(
+        v_model=("organ_step",), items=("organ_steps",), label=_("Organ"), density="compact", hide_details=True, classes="mb-2",
+        disabled=(_BUSY,), id="organ-step",
+    )  # fmt: skip
     with v3.VBtn(
         block=True, color=(f"{_BUSY} ? 'grey-darken-1' : 'primary'",), click=(page.segment.segment_or_cancel, "[$event.detail]"),
         disabled=("!can_segment || !model || run_state === 'cancelling' || !!opening",), id="segment-button",

@@ -18,6 +18,9 @@ from ClamSegWorkflow.scene.geometry import matrix_of
 from ClamSegWorkflow.scene.volume_facts import facts_of
 from ClamSegWorkflow.words import tr as _
 
+# Where the model looks; the last one for heads in MRI only.
+_ORGAN_STEPS = (("auto", _("found by the model")), ("none", _("whole image")), ("strip_skull", _("skull stripped")))
+
 
 class SegmentSection(RunListener):
     """Starts and cancels runs, and shows how they go."""
@@ -30,6 +33,7 @@ class SegmentSection(RunListener):
             {
                 "models": [], "model": "", "levels": 1, "level": 1, "model_about": "", "fit_doubts": [],
                 "devices": [{"title": _("automatic"), "value": "auto"}], "device": "auto",
+                "organ_steps": [], "organ_step": "auto",
                 "run_state": "idle", "run_words": "", "run_done": 0, "run_total": 0, "can_segment": False,
             }
         )  # fmt: skip
@@ -95,6 +99,10 @@ class SegmentSection(RunListener):
             self._state.model_about = _("No model is installed.")
             return
         self._state.levels, self._state.level = entry["levels"], own_level(entry)
+        steps = _ORGAN_STEPS if entry["modality"] == "MR" else _ORGAN_STEPS[:2]
+        self._state.organ_steps = [{"title": title, "value": value} for value, title in steps]
+        if self._state.organ_step not in dict(steps):
+            self._state.organ_step = "auto"
         about = model_words(entry)
         self._state.model_about = about if entry["origin"] == "shipped" else f"{_('Your own model.')} {about}"
         self._state.fit_doubts = self._doubts(entry, current) if current is not None else []
@@ -148,6 +156,7 @@ class SegmentSection(RunListener):
             self._config(entry),
             device=self._state.device,
             level=level,
+            organ=self._state.organ_step,
         )
         self.run.start([current.scan.volume], options)
 
@@ -179,5 +188,6 @@ class SegmentSection(RunListener):
 
     def confirms(self, volume: str, doubts: list[str]) -> bool | None:
         """Doubts are shown before the run; the answer comes later and stays in the result."""
+        self._page.views.draw()
         self._page.ask(_("Does this fit?"), f"{volume}:\n" + "\n".join(doubts), self.run.answer, _("Segment anyway"))
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from trame_client.module import vue3
 from ClamSegLib.system.errors import InputError
 from ClamSegWeb.access import HOST, guard, new_key
 from ClamSegWeb.page import Page
+from ClamSegWeb.page_folder import kept_in, left_behind, make_page_folder
 from ClamSegWeb.roots import Roots
 from ClamSegWeb.shell import Shell
 from ClamSegWeb.transfers import Transfers
@@ -72,10 +74,14 @@ class Serving:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, lambda *_given: signal.raise_signal(signal.SIGINT))
         try:
-            # Scans lie in temporary files for moments, uploads as long as the page: all of them go with it.
-            with tempfile.TemporaryDirectory(prefix="clamseg-page-", ignore_cleanup_errors=True) as folder:
-                tempfile.tempdir = folder
-                asyncio.run(self._serve(port))
+            # Scans lie in temporary files for moments, uploads as long as the page: all of them go with it, unless a review
+            # is in no file yet.
+            left, folder = left_behind(), make_page_folder()
+            tempfile.tempdir = str(folder)
+            try:
+                asyncio.run(self._serve(port, folder, left))
+            finally:
+                self._clear(folder)
         except KeyboardInterrupt:
             return 0
         except OSError as error:
@@ -83,10 +89,20 @@ class Serving:
             raise InputError(words) from error
         return 0
 
-    async def _serve(self, port: int) -> None:
+    def _clear(self, folder: Path) -> None:
+        """The page is over: its folder goes with it, or the reader is told what it holds."""
+        waiting = self._page.input.waiting_for_export() if self._page is not None else 0
+        if waiting and kept_in(folder):
+            # No name of a scan: this may go to a log.
+            reviews = "1 review is" if waiting == 1 else f"{waiting} reviews are"
+            print(f"{reviews} in no file yet and kept in {folder} for 7 days; the next start offers them.", flush=True)
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+
+    async def _serve(self, port: int, folder: Path, left: list[Path]) -> None:
         asyncio.get_running_loop().set_exception_handler(unless_tab_closed)
         server = get_server("clamseg", client_type="vue3")
-        self._page = Page(server, self._roots, self._corrections)
+        self._page = Page(server, self._roots, self._corrections, folder, left)
         self._page.state.page_key = self._key
         self._transfers = Transfers(self._page, self._key, self._upload_limit_bytes)
         server.controller.on_server_bind.add(self._bind)
@@ -97,6 +113,7 @@ class Serving:
             )
         finally:
             self._page.close()
+            await self._page.kept.all_written()
             await self._page.worker.gone()
 
     def _bind(self, wslink_server: Any) -> None:

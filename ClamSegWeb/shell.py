@@ -18,6 +18,13 @@ _DOOR = f"""<!doctype html><html lang="en"><head>{_SCRIPT}<title>ClamSeg</title>
 <body style="font: 16px sans-serif; margin: 3em"><p>ClamSeg's page needs its key.</p>
 <p>Open the whole address that ClamSeg printed when it was started.</p></body></html>"""
 
+# What stands in place of the page when its server is gone; the browser has it from the beginning.
+GONE = """<main role="alert" style="font: 16px/1.5 sans-serif; margin: 3em; max-width: 40em; color: #111">
+<h1 style="font-size: 1.4em">ClamSeg has ended</h1>
+<p>Start it again with the same command, e.g. <code>clamseg web</code> or <code>python3 run.py web</code>, and open the
+address that it prints then. This tab can be closed.</p>
+<p>A review that is in no file yet is kept on this computer for seven days: the next start offers it.</p></main>"""
+
 
 class Shell:
     """Serves index.html.

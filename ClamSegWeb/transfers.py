@@ -22,6 +22,7 @@ from ClamSegWeb.access import holds_key
 from ClamSegWorkflow.case.review_files import KINDS
 from ClamSegWorkflow.scene import SceneError
 
+_PREFIX = "clamseg-uploads-"
 _CHUNK_BYTES = 1 << 20
 _MOST_FILES = 5000
 # Bytes of a name; file systems take 255, and a number may be put before it.
@@ -44,9 +45,10 @@ class Transfers:
 
     def __init__(self, page: Any, key: str, limit_bytes: int) -> None:
         self._page, self._key, self._limit_bytes = page, key, limit_bytes
-        self._folder = Path(tempfile.mkdtemp(prefix="clamseg-uploads-"))
+        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self._received: dict[str, tuple[int, int]] = {}
         page.input.forget = self.forget
+        page.kept.take_upload = self.take
 
     def routes(self) -> list[Any]:
         """For the web server."""
@@ -64,6 +66,16 @@ class Transfers:
         if not any(batch == used or batch in used.parents for used in still_used):
             shutil.rmtree(batch, ignore_errors=True)
             self._received.pop(batch.name, None)
+
+    def take(self, source: Path) -> Path:
+        """An upload that an earlier page received becomes one of this page; any other path is returned as it is."""
+        for parent in source.parents:
+            if parent.parent.name.startswith(_PREFIX) and _BATCH.match(parent.name) and source.exists():
+                if parent.parent == self._folder:
+                    return source
+                shutil.move(parent, self._folder / parent.name)
+                return self._folder / source.relative_to(parent.parent)
+        return source
 
     def _admit(self, request: web.Request) -> None:
         if not holds_key(request, self._key):

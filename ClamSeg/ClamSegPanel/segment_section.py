@@ -19,7 +19,7 @@ from ClamSegWorkflow.scene.geometry import matrix_of
 from ClamSegWorkflow.scene.volume_facts import facts_of
 from ClamSegWorkflow.scene.volumes import problem_of_volume
 
-ORGAN_STEPS = ("auto", "segment", "roi", "none")
+ORGAN_STEPS = ("auto", "segment", "roi", "none", "strip_skull")
 # Shorter work is run by the network as trained, whatever is installed.
 _LONG_S = 10.0
 
@@ -36,7 +36,13 @@ class SegmentSection(RunListener):
         self._results = 0
         self.run = panel.logic.new_run(self)
         self._ui.organSelector.addItems(
-            [_("found by the model"), _("an existing segment"), _("an ROI"), _("whole image")]
+            [
+                _("found by the model"),
+                _("an existing segment"),
+                _("an ROI"),
+                _("whole image"),
+                _("skull stripped (MRI)"),
+            ]
         )
         for part in self._ui.organSegmentSelector.children():
             if part.isWidgetType():

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Segments every sample and prints a table; results of an earlier demo are replaced."""
-    from ClamSegLib.system.samples import shipped_samples
+    from ClamSegLib.model.samples import shipped_samples
 
     told: list[str] = []
     codes = [0]

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task", choices=("lesion", "organ"), help="organ learns from organ_mask_path (default lesion)"
     )
-    parser.add_argument("--objective", choices=("clam", "paper", "normative"))
+    parser.add_argument("--objective", choices=("normative", "paper", "clam"))
     parser.add_argument("--supervision", choices=("labels", "masks"))
     parser.add_argument("--mosaic", choices=("superpixel", "none"))
     parser.add_argument("--eta", help="probability that a diseased slice shows the lesion, or 'tune'")

@@ -4,8 +4,9 @@ First line out: {"event": "started", "id": null, "pid": N, "clamseg": VERSION, "
 
 Requests, one object a line on stdin:
     {"id": 1, "command": "hello"}           versions, what works, devices, models; never fails
-    {"id": 2, "command": "inspect", "input": PATH, "model": NAME_OR_DIR, "options": {"device", "organ"}}
+    {"id": 2, "command": "inspect", "input": PATH, "model": NAME_OR_DIR, "options": {"device", "organ"}, "outline": null}
         -> organ {method, quality, fell_back, problem}, warnings, slices, plane, spacing_known
+        "outline": a file.npy that takes the organ, (slice, row, column) uint8 in the frame of the input.
     {"id": 3, "command": "segment", "input": PATH, "model": NAME_OR_DIR, "output": DIR,
      "options": {of segmentation/options.py, null for the default},
      "series": null, "dicom_seg": false, "overwrite": false,
@@ -18,7 +19,9 @@ Requests, one object a line on stdin:
         any scan ClamSeg reads, for a front that reads no files itself: DIR/voxels.npy (slice, row, column) and
         -> shape, spacing_mm, origin, direction (LPS), spacing_known, is_picture, modality, description, warnings
     {"id": 6, "command": "try_engine", "engine": NAME, "model": NAME_OR_DIR}   -> engine, difference of probability
-    {"id": 7, "command": "quit"}
+    {"id": 7, "command": "titles", "input": PATH}
+        -> series [{uid, patient, description, date, modality, n_slices}], for a screen only
+    {"id": 8, "command": "quit"}
 
 Answers carry the id: `progress`, `warning`, `note` while it runs, then one `done` (segment: folder, summary) or
 `error` (message, code as the exit codes of the command line). Lines that are no request get an error with id
@@ -32,6 +35,7 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -46,7 +50,7 @@ if TYPE_CHECKING:
 NAME = "worker"
 HELP = "answer JSON requests on standard input, for programs such as the Slicer panel"
 
-_COMMANDS = ("hello", "inspect", "segment", "dicom_seg", "read", "try_engine", "quit")
+_COMMANDS = ("hello", "inspect", "segment", "dicom_seg", "read", "titles", "try_engine", "quit")
 PROTOCOL = 1
 
 
@@ -135,6 +139,8 @@ class Worker:
             return _dicom_seg(request)
         if request["command"] == "read":
             return _read(request, reporter)
+        if request["command"] == "titles":
+            return _titles(request)
         require_torch()
         if request["command"] == "inspect":
             return self._inspect(request, reporter)
@@ -181,6 +187,9 @@ class Worker:
         _need(request, "input", "model")
         model = self._load(request["model"])
         found = self._inspection_of(request, model, _options(request), reporter)
+        if request.get("outline"):
+            _need(request, "outline")
+            _write_outline(Path(request["outline"]), found, model.config.plane)
         told = {name: getattr(found.organ, name) for name in ("method", "fell_back", "problem")}
         return {
             "organ": {**told, "quality": round(found.organ.quality, 3)},
@@ -227,6 +236,26 @@ class Worker:
             accepted=accepted,
         )
         return {"folder": str(output), "summary": result.summary(), "lesions": len(result.lesions)}
+
+
+def _write_outline(path: Path, found: Any, plane: str) -> None:
+    """The organ in the frame of the input.
+
+    Raises:
+        OutputError: not writable, disk full.
+    """
+    import numpy as np
+
+    from ClamSegLib.imaging.volume import canonical_orientation
+    from ClamSegLib.system.errors import OutputError
+
+    own = canonical_orientation(found.volume, plane).undo(found.organ.mask)
+    try:
+        np.save(path, np.ascontiguousarray(own).astype(np.uint8), allow_pickle=False)
+    except OSError as error:
+        raise OutputError(
+            f"The outline cannot be written to {path} ({error.strerror}); choose another place."
+        ) from error
 
 
 def _need(request: dict[str, Any], *names: str) -> None:
@@ -294,3 +323,11 @@ def _read(request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
         "description": " ".join(filter(None, (volume.description, volume.body_part))),
         "warnings": list(volume.warnings),
     }
+
+
+def _titles(request: dict[str, Any]) -> dict[str, Any]:
+    """What people call the series of a DICOM folder or file."""
+    from ClamSegLib.imaging.dicom_titles import series_titles
+
+    _need(request, "input")
+    return {"series": [asdict(title) for title in series_titles(Path(request["input"]))]}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ClamSegLib.model.decoding_config import NormativeConfig
 from ClamSegLib.model.normative_map import REFERENCE_PX
 
 Floats = NDArray[np.float32]
@@ -48,6 +49,11 @@ class OutlineRule:
     edge_softness: float = 0.15
     edge_reach_px: float = 3.0
 
+    @staticmethod
+    def of(normative: NormativeConfig) -> OutlineRule:
+        """The rule with the shares of a model."""
+        return OutlineRule(normative.normal_share, normative.slice_share, normative.volume_share, normative.peak_share)
+
 
 def limits_of_slices(
     a: NDArray[np.floating], organ: Bools, diseased: Bools, normal_limit: float, rule: OutlineRule
@@ -60,7 +66,7 @@ def limits_of_slices(
         diseased: (N,), at least one; their peaks are those of the volume.
         normal_limit: the evidence below which normal tissue lies.
     """
-    peak = np.array([_top_mean(one[inside], rule.peak_share) for one, inside in zip(a, organ, strict=True)])
+    peak = np.array([top_mean(one[inside], rule.peak_share) for one, inside in zip(a, organ, strict=True)])
     highest = rule.volume_share * peak[diseased].max()
     return np.asarray(np.maximum(np.maximum(normal_limit, rule.slice_share * peak), highest), np.float32)
 
@@ -75,7 +81,7 @@ def sigmoid(values: NDArray[np.floating]) -> Floats:
     return np.asarray(1 / (1 + np.exp(-np.clip(values, -_LARGEST_LOG_ODDS, _LARGEST_LOG_ODDS))), np.float32)
 
 
-def _top_mean(values: NDArray[np.floating], share: float) -> float:
+def top_mean(values: NDArray[np.floating], share: float) -> float:
     """Mean of the strongest `share` of the values (n,); 0 where there is none."""
     if values.size == 0:
         return 0.0

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ClamSegLib.decoding.slice_smoothing import OUTSIDE
 from ClamSegLib.decoding.soft_outlines import OutlineRule, above, at_edges, closed, limits_of_slices, sigmoid
-from ClamSegLib.model.decoding_config import VolumeEvidenceConfig
+from ClamSegLib.model.decoding_config import NormativeConfig, VolumeEvidenceConfig
 from ClamSegLib.model.normative_map import REFERENCE_PX
 
 Floats = NDArray[np.float32]
@@ -33,7 +33,7 @@ def weigh_together(
     a: NDArray[np.floating],
     organ: Bools,
     image: Callable[[int], Floats],
-    normal_limit: float,
+    normative: NormativeConfig,
     settings: VolumeEvidenceConfig,
 ) -> None:
     """Turns h of a volume into f, in place.
@@ -43,10 +43,10 @@ def weigh_together(
         a: (N,S,S) normative map.
         organ: (N,S,S).
         image: gives x (S,S) of a slice by its number; asked for slices with a part only.
-        normal_limit: the evidence below which normal tissue lies.
+        normative: with the evidence below which normal tissue lies.
     """
-    rule = OutlineRule()
-    limits = limits_of_slices(a, organ, np.ones(len(a), bool), normal_limit, rule)
+    rule = OutlineRule.of(normative)
+    limits = limits_of_slices(a, organ, np.ones(len(a), bool), normative.normal_limit, rule)
     for condition in range(own.shape[1]):
         kept = _supported_parts(own[:, condition], a, organ, limits, settings.parts_share, rule)
         for k, h in enumerate(own[:, condition]):

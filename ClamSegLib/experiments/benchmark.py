@@ -33,7 +33,7 @@ class BenchmarkOptions:
     """What is measured; `quick` takes one repetition of a small case, to see that it runs."""
 
     device: str = "cpu"
-    model: str = "ct-infection"
+    model: str = "ct-lung-lesion"
     case: Path | None = None
     side: int = 512
     slices: int = 133

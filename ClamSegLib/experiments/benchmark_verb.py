@@ -16,7 +16,7 @@ HELP = "measure speed and memory: a chest CT from file to result, networks side 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `benchmark`."""
     parser.add_argument("--output", type=Path, default=Path("clamseg-benchmark"), help="folder for JSON and table")
-    parser.add_argument("--model", default="ct-infection", help="CT model to measure")
+    parser.add_argument("--model", default="ct-lung-lesion", help="CT model to measure")
     parser.add_argument("--case", type=Path, help="chest CT to enlarge (default: the shipped sample)")
     parser.add_argument("--slices", type=int, default=133, help="slices of the enlarged CT")
     parser.add_argument("--long-slices", type=int, default=400, help="of a second, longer CT; 0: none")

@@ -20,7 +20,7 @@ from ClamSegLib import __version__
 from ClamSegLib.datasets.rows import LabelledFolder
 from ClamSegLib.evaluation.evaluate import EvaluationOptions, evaluate
 from ClamSegLib.experiments.study_file import CHOICE, Study, StudyRow, with_choice
-from ClamSegLib.experiments.study_patients import with_corrections, with_groups
+from ClamSegLib.experiments.study_patients import with_corrections, with_groups, with_left_out
 from ClamSegLib.experiments.study_refit import refitted_model
 from ClamSegLib.experiments.study_table import write_tables
 from ClamSegLib.model.checkpoint import LoadedModel, load_model
@@ -182,7 +182,9 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
 def _folder_of(request: StudyRequest, trained: StudyRow) -> LabelledFolder:
     """The data as the row's training may see them, and with the splits that it is judged on."""
     study, folder = request.study, request.folder
-    if study.groups:
+    if trained.left_out:
+        folder = with_left_out(folder, trained.left_out)
+    elif study.groups:
         folder = with_groups(folder, study.groups, trained.train_group, study.choice_seed)
     elif trained.eval_split == CHOICE:
         folder = with_choice(folder, study.choice_patients, study.choice_seed)

@@ -14,7 +14,7 @@ from ClamSegLib.datasets.rows import TRAINING_SPLITS, LabelledFolder
 from ClamSegLib.model.config_json import read_json
 from ClamSegLib.system.errors import InputError
 
-CHOICE = "choice"
+CHOICE, LEFT_OUT = "choice", "left out"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 
 
@@ -57,9 +57,11 @@ class StudyRow:
         training: changes of the base's training configuration.
         start: name of the row above whose model is fine-tuned; '' trains from scratch.
         train_group: name of the group whose patients are learned from; '' for all of the training split.
+        left_out: patterns of patient_id, as of a group; the row learns from all other patients of the table, whatever their
+            split, and is judged on these.
         corrected: diseased slices whose lesion masks are taught as a reader's corrections.
         tune_eta: find eta by short trainings first, without masks, as `--eta tune` does.
-        eval_split: 'choice' (patients kept out of the training split for choices), a group (those of its patients that
+        eval_split: 'choice' (patients kept out of the training split for choices), 'left out' (those of left_out), a group (those of its patients that
             are kept), or a split of the data.
         level: judge the network pruned to this level; None for the deepest.
         head_weights: judge with these weights of the heads, level 1 first; empty for the model's own.
@@ -77,6 +79,7 @@ class StudyRow:
     training: dict[str, Any] = field(default_factory=dict)
     start: str = ""
     train_group: str = field(default="", metadata={"formerly": "learns_from"})
+    left_out: tuple[str, ...] = ()
     corrected: int = 0
     tune_eta: bool = False
     eval_split: str = field(default=CHOICE, metadata={"formerly": "judged_on"})
@@ -155,6 +158,10 @@ class Study:
                 raise InputError(f"Row '{row.name}' judges '{row.of}', which is no row with a training of its own.")
             if row.of and row.eval_split == CHOICE != self.row(row.of).eval_split:
                 raise InputError(f"Row '{row.name}': the model of '{row.of}' has learned from the choice patients.")
+            if bool(self.trained(row).left_out) != (row.eval_split == LEFT_OUT):
+                raise InputError(
+                    f"Row '{row.name}': eval_split '{LEFT_OUT}' and left_out belong together; give both or neither."
+                )
             if row.eval_split == CHOICE and self.choice_patients < 1 and not self.group(CHOICE):
                 raise InputError(f"Row '{row.name}' is judged on 'choice', but choice_patients is not given.")
         if self.ceiling and self.ceiling not in names:
@@ -204,6 +211,8 @@ class Study:
         learned = self.group(trained.train_group)
         if learned is not None:
             decides += [learned.decides(), self.choice_seed]
+        if trained.left_out:
+            decides += ["left out", trained.left_out]
         if trained.corrected:
             decides += ["corrected", trained.corrected]
         if trained.tune_eta:

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from ClamSegLib.datasets.labelled_folder import split_rows
 from ClamSegLib.datasets.rows import TRAINING_SPLITS, LabelledFolder
-from ClamSegLib.experiments.study_file import PatientGroup
+from ClamSegLib.experiments.study_file import LEFT_OUT, PatientGroup
 from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.system.errors import InputError
 
@@ -48,6 +48,23 @@ def with_groups(folder: LabelledFolder, groups: Sequence[PatientGroup], train_gr
         replace(row, split=split[row.patient_id]) if row.split in TRAINING_SPLITS else row for row in folder.rows
     )
     return replace(folder, rows=rows)
+
+
+def with_left_out(folder: LabelledFolder, patterns: Sequence[str]) -> LabelledFolder:
+    """The folder with some patients as the split 'left out' and all others in the training split.
+
+    Raises:
+        InputError: no patient, or every patient, matches.
+    """
+    found = {row.patient_id: any(fnmatchcase(row.patient_id, pattern) for pattern in patterns) for row in folder.rows}
+    if len(set(found.values())) < 2:
+        raise InputError(
+            f"left_out {', '.join(patterns)} must match some of the patients, not none or all; they are {', '.join(sorted(found))}."
+        )
+    return replace(
+        folder,
+        rows=tuple(replace(row, split=LEFT_OUT if found[row.patient_id] else "train") for row in folder.rows),
+    )
 
 
 def with_corrections(folder: LabelledFolder, slices: int, training: TrainingConfig, seed: int) -> LabelledFolder:

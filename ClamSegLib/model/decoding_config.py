@@ -18,6 +18,12 @@ class NormativeConfig:
         standardised: values get median 0 and spread 1 inside the organ of the 'volume', or of each 'slice'.
         compressed: values far from the median are brought nearer (arcsinh), for organs with bright vessels.
         smoothing: width of the smoothing of the evidence, in pixels of 64.
+        normal_share: a pixel counts as lesion where its evidence lies above this share of the pixels of normal slices,
+        slice_share: above this share of the slice's peak,
+        volume_share: and above this share of the highest peak of the volume.
+        peak_share: the peak is the mean of so many of the organ's strongest pixels; less for smaller lesions.
+        strong_share: diseased slices whose peak lies below this share of the peaks of normal slices teach nothing pixel by
+            pixel; 0: all teach.
         normal_limit: evidence below which most pixels of normal training slices lie; written by the training.
         sha256: of normative.safetensors; written by the training.
     """
@@ -28,6 +34,11 @@ class NormativeConfig:
     standardised: str = "volume"
     compressed: bool = False
     smoothing: float = 0.7
+    normal_share: float = 0.93
+    slice_share: float = 0.3
+    volume_share: float = 0.2
+    peak_share: float = 0.02
+    strong_share: float = 0.0
     normal_limit: float = 0.0
     sha256: str = ""
 
@@ -35,7 +46,9 @@ class NormativeConfig:
         for name, words in {"frame": ("crop", "box"), "standardised": ("volume", "slice")}.items():
             value = getattr(self, name)
             require(value in words, f"normative {name} '{value}' must be one of {', '.join(words)}.")
-        for name, (low, high) in {"size": (16, 96), "nodes": (1, 25), "smoothing": (0.1, 8)}.items():
+        ranges = {"size": (16, 96), "nodes": (1, 25), "smoothing": (0.1, 8), "normal_share": (0.5, 0.9999)}
+        ranges |= dict.fromkeys(("slice_share", "volume_share", "strong_share"), (0.0, 0.99))
+        for name, (low, high) in {**ranges, "peak_share": (1e-4, 0.5)}.items():
             value = getattr(self, name)
             require(low <= value <= high, f"normative {name} {value} must be {low} to {high}.")
 

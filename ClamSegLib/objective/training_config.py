@@ -11,7 +11,7 @@ from ClamSegLib.system.errors import InputError
 
 _WORDS = {
     "task": ("lesion", "organ"),
-    "objective": ("clam", "paper", "normative"),
+    "objective": ("normative", "paper", "clam"),
     "supervision": ("labels", "masks"),
     "mosaic": ("superpixel", "none"),
     "mixed_precision": ("auto", "off", "bf16"),
@@ -50,7 +50,7 @@ class TrainingConfig:
 
     Attributes:
         task: 'lesion', or 'organ', which learns from organ masks.
-        objective: 'clam' and 'normative' (docs/explanation.md), or 'paper' (labels broadcast, pixel-wise separation).
+        objective: 'normative', 'clam' (both docs/explanation.md), or 'paper' (labels broadcast, pixel-wise separation).
         supervision: 'labels' (image labels, and masks only where a user corrected) or 'masks' (the ceiling).
         eta: probability that a diseased slice shows the lesion, where labels.csv does not say.
         steps: optimiser steps; 0 lets `minutes` decide.
@@ -88,7 +88,7 @@ class TrainingConfig:
     """
 
     task: str = "lesion"
-    objective: str = "clam"
+    objective: str = "normative"
     supervision: str = "labels"
     eta: float = 1.0
     steps: int = 600

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from ClamSegLib.imaging.volume import Array, Volume
 from ClamSegLib.model.config import ModelConfig
-from ClamSegLib.organ.lungs_xray import doubt_of_lungs
+from ClamSegLib.organ.lungs_xray import doubt_of_outline
 from ClamSegLib.organ.picture_frame import within_frame
 from ClamSegLib.system.errors import InputError
 
@@ -36,10 +36,8 @@ def find_by_network(name: str, volume: Volume, device: str) -> tuple[Array, floa
     probability = _probability(model.twin, model.config, volume, device)
     mask = np.stack([_plausible_parts(p >= 0.5) for p in probability])
     quality, problem = _judge(mask, probability)
-    if quality and model.config.modality == "XR" and model.config.organ.name == "lungs":
-        doubt = doubt_of_lungs(mask[0])
-        return mask, min(quality, _DOUBTFUL) if doubt else quality, doubt or problem
-    return mask, quality, problem
+    doubt = doubt_of_outline(mask, model.config) if quality else ""
+    return mask, min(quality, _DOUBTFUL) if doubt else quality, doubt or problem
 
 
 def _probability(twin: object, config: ModelConfig, volume: Volume, device: str) -> NDArray[np.float32]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ClamSegLib.model.config import ModelConfig
+
 # A little beyond what 113 outlines by people show (the training set of xray-lungs): they fill 20 to 61 % of the picture,
 # begin 0 to 27 % down, the smaller side has 61 % or more of the larger, and the two begin within 6 % of the height.
 _SHARE = (0.17, 0.65)
@@ -12,6 +14,11 @@ _LOWEST_TOP = 0.30
 _LEAST_BALANCE = 0.55
 _MOST_SLANT = 0.10
 _CURE = "draw the outline or give a mask, or let the whole picture be searched"
+
+
+def doubt_of_outline(mask: NDArray[np.bool_], config: ModelConfig) -> str:
+    """What is wrong with what an organ model outlined (slice, row, column); '' for what is not the lungs of an X-ray."""
+    return doubt_of_lungs(mask[0]) if config.modality == "XR" and config.organ.name == "lungs" else ""
 
 
 def doubt_of_lungs(mask: NDArray[np.bool_]) -> str:

@@ -170,7 +170,7 @@ class CaseMaps:
         def image(k: int) -> NDArray[np.float32]:
             return np.asarray(preparation.image(np.array([k]))[0])
 
-        weigh_together(own, unlike_normal, organ, image, config.normative.normal_limit, config.volume_evidence)
+        weigh_together(own, unlike_normal, organ, image, config.normative, config.volume_evidence)
         for indices in batches:
             found = probability_of(own[indices], config.volume_evidence)
             paste_steps(preparation, found, indices, self.probability)

@@ -59,6 +59,7 @@ def report_of(result: CaseResult, accepted: Sequence[str] = ()) -> dict[str, Any
     organ_name, organ_terminology = result.organ.label(config.organ)
     return {
         "summary": result.summary(),
+        "search": result.search.to_json(),
         "notice": RESEARCH_ONLY,
         "clamseg": __version__,
         "input": volume.source.name if volume.source else "",

@@ -16,6 +16,8 @@ from ClamSegLib.imaging.volume import Array, Volume, canonical_orientation
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.organ.crop_and_normalise import Preparation, prepare
 from ClamSegLib.organ.find_organ import OrganResult
+from ClamSegLib.organ.lungs_xray import doubt_of_outline
+from ClamSegLib.segmentation.finding import Search, finding_words, organ_doubt
 from ClamSegLib.segmentation.inspection import Inspection, inspect
 from ClamSegLib.segmentation.lesions import Lesion, lesion_mask, measure_lesions
 from ClamSegLib.segmentation.options import SegmentOptions
@@ -38,6 +40,7 @@ class CaseResult:
         engine: what computed, as report.json tells it.
         n_slices: slices analysed; always all of them.
         seconds: time of each stage.
+        outlined_doubt: what is wrong with the outline that an organ model gave, '' when nothing is.
     """
 
     volume: Volume
@@ -58,28 +61,32 @@ class CaseResult:
     slice_smoothing: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    outlined_doubt: str = ""
 
     def in_own_frame(self, array: Array) -> Array:
         """A canonical (slice, row, column) array in the frame of the input file."""
         return canonical_orientation(self.volume, self.model.config.plane).undo(array)
 
+    @property
+    def search(self) -> Search:
+        """What was looked for, and where."""
+        config, box = self.model.config, self.preparation.box
+        minimum = config.minimum_volume_ml if self.options.minimum_volume_ml is None else self.options.minimum_volume_ml
+        n, rows, columns = self.canonical_volume.array.shape
+        searched = (box.row_stop - box.row_start) * (box.column_stop - box.column_start)
+        return Search(
+            targets=tuple(condition.shown_name for condition in config.conditions),
+            n_slices=int(n),
+            analysed=self.n_slices,
+            share=min(1.0, searched / (rows * columns)) if self.volume.is_picture else None,
+            smallest_ml=minimum if self.volume.spacing_known else 0.0,
+            doubt=organ_doubt(self.organ, config, self.outlined_doubt),
+            is_organ=config.task == "organ",
+        )
+
     def summary(self) -> str:
         """One line that says what was found, also when nothing was."""
-        analysed = f"{self.n_slices} of {self.canonical_volume.array.shape[0]} slices analysed"
-        if self.model.config.task == "organ":
-            names = ", ".join(condition.shown_name for condition in self.model.config.conditions)
-            found = f"{names} outlined" if self.lesions else f"no {names} found"
-            return f"{found}, {analysed}; this model looks for no lesions"
-        if not self.lesions:
-            return f"no lesion{self._smallest()} above threshold, {analysed}"
-        count = len(self.lesions)
-        return f"{count} lesion{'s' if count > 1 else ''} above threshold, {analysed}"
-
-    def _smallest(self) -> str:
-        """Below which volume lesions were dropped, in words; '' where all were kept."""
-        options, config = self.options, self.model.config
-        minimum = config.minimum_volume_ml if options.minimum_volume_ml is None else options.minimum_volume_ml
-        return f" of {minimum:g} ml or more" if minimum > 0 and self.volume.spacing_known else ""
+        return finding_words(self.search, len(self.lesions))
 
 
 def segment_volume(
@@ -118,6 +125,9 @@ def segment_volume(
     with stage("lesions"):
         labels, components = lesion_mask(run.probability, threshold, turned, minimum)
         lesions = measure_lesions(labels, components, run.probability, turned, [c.name for c in config.conditions])
+    doubt = doubt_of_outline(labels > 0, config) if config.task == "organ" else ""
+    if doubt:
+        told.warning(f"Organ: {doubt}.")
     return CaseResult(
         volume=volume,
         canonical_volume=turned,
@@ -137,4 +147,5 @@ def segment_volume(
         slice_smoothing=run.slice_smoothing,
         seconds=stage.seconds,
         warnings=tuple(told.warnings),
+        outlined_doubt=doubt,
     )

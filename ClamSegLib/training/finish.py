@@ -84,7 +84,7 @@ def finished_config(learner: Learner, twin: TwinUNet, config: ModelConfig, repor
         reporter.note(
             f"decoding is fitted on {len(held_out.label)} of {held_out.available} held-out slices (whole stacks)"
         )
-    if learner.setup.training.follows_normative_map:
+    if config.normative is not None:
         config = with_calibration(learner, twin, config)
     else:
         config = replace(

@@ -1,4 +1,4 @@
-"""The cut and the calibration of a network taught by the normative map, without masks: what image labels and targets say.
+"""The cut and the calibration of a network that sees the normative map: what image labels and targets say, without masks.
 
 The mean log odds of heads and branches become a probability, sigmoid(scale * (log odds - shift)). The shift is the cut at
 which diseased slices are marked on as much area as their targets mark; the scale is the one whose probabilities fit the
@@ -111,6 +111,8 @@ def with_calibration(learner: Learner, twin: TwinUNet, config: ModelConfig) -> M
     """The configuration with calibration and threshold, and with slice smoothing and the evidence of the whole volume
     where held-out image labels do not speak against them.
 
+    What is taught decides: targets of the normative map, a reader's outlines, or with supervision 'masks' the lesion masks.
+
     Args:
         learner: its training and held-out slices are used; too many for memory: every second (third, ...) stack.
         twin: in evaluation mode, on the learner's device.
@@ -126,13 +128,16 @@ def with_calibration(learner: Learner, twin: TwinUNet, config: ModelConfig) -> M
     judged = Judged(
         label=source.label[places],
         stack=stacks_of(source.patient, source.position)[places],
-        held_out=np.isin(every[places], setup.split[1]),
+        # Without patients to hold out both lists are the same slices, which the network has learned by heart.
+        held_out=np.isin(every[places], np.setdiff1d(setup.split[1], setup.split[0])),
         organs=[_organ_and_target(source, int(p)) for p in places],
     )
     together = _smoothed(odds, judged.stack)
     smooths = bool((_auc_gain(odds, together, judged) or 0) > 0)
     odds = together if smooths else odds
-    config = replace(config, calibration=_fitted(odds, judged), slice_smoothing=smooths, refinement=None)
+    config = replace(
+        config, calibration=_fitted(odds, judged), odds_normal=(), slice_smoothing=smooths, refinement=None
+    )
     probability = _sigmoid_of(odds, config.calibration)
     if setup.training.volume_evidence and config.normative is not None and config.normative.nodes > 1:
         weighed = VolumeEvidenceConfig()
@@ -141,6 +146,8 @@ def with_calibration(learner: Learner, twin: TwinUNet, config: ModelConfig) -> M
             weighed = replace(weighed, calibration=_fitted(f, judged))
             config = replace(config, volume_evidence=weighed)
             probability = _sigmoid_of(f, weighed.calibration)
+    if setup.training.supervision == "masks":
+        return config
     corrected = np.flatnonzero(source.use_mask[places] & (judged.label > 0) & ~judged.held_out)
     maps = ((probability(int(k)).max(axis=0), judged.organs[k][1] > 0.5, judged.organs[k][0]) for k in corrected)
     return replace(config, threshold=threshold_of(maps, config.threshold))
@@ -181,7 +188,7 @@ def weighed_odds(
         organ, image = np.array(records["organ"]), records["image"].astype(np.float32)
         a = np.stack([evidence_of(z, m, o, normative) for (z, m), o in zip(differences, organ, strict=True)])
         part = weighed[own]
-        weigh_together(part, a, organ, image.__getitem__, normative.normal_limit, settings)
+        weigh_together(part, a, organ, image.__getitem__, normative, settings)
         weighed[own] = part
     return weighed
 
@@ -196,7 +203,8 @@ def _smoothed(odds: NDArray[np.float16], stack: NDArray[np.int64]) -> NDArray[np
 
 def _auc_gain(before: NDArray[np.float16], after: NDArray[np.float16], judged: Judged) -> float | None:
     """By how much better held-out image labels are told; None with too few slices or stacks to tell."""
-    index, diseased = np.flatnonzero(judged.held_out), judged.label > 0
+    taught = np.array([organ.any() for organ, _ in judged.organs])
+    index, diseased = np.flatnonzero(judged.held_out & taught), judged.label > 0
     several = np.count_nonzero(np.bincount(judged.stack[index]) > 1) if len(index) else 0
     counts = (int(diseased[index].sum()), int((~diseased[index]).sum()))
     if several < FEWEST_STACKS or min(counts) < FEWEST_SLICES:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.datasets.crop_cache import LARGEST_IN_MEMORY_BYTES, CropSet
-from ClamSegLib.decoding.soft_outlines import OutlineRule
+from ClamSegLib.decoding.soft_outlines import OutlineRule, top_mean
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.decoding_config import NormativeConfig
 from ClamSegLib.model.normative_map import HIGH, LOW, REFERENCE_PX, NormativeMap, to_frame
@@ -102,7 +102,7 @@ def check_normal_slices(crops: CropSet, trained: Numbers) -> str:
     if normal.sum() < FEWEST_NORMAL_SLICES or patients < FEWEST_NORMAL_PATIENTS:
         raise InputError(
             f"What is normal cannot be learned from {int(normal.sum())} normal slice(s) of {patients} patient(s); at least "
-            f"{FEWEST_NORMAL_SLICES} of {FEWEST_NORMAL_PATIENTS} patients are needed. Add normal slices, or use --objective clam."
+            f"{FEWEST_NORMAL_SLICES} of {FEWEST_NORMAL_PATIENTS} patients are needed. Add normal slices, or use --objective paper."
         )
     sorted_heights = np.sort(height[normal])
     low = np.searchsorted(sorted_heights, height[~normal] - _NEAR)
@@ -115,7 +115,7 @@ def check_normal_slices(crops: CropSet, trained: Numbers) -> str:
         f"missing at {where.min():.0%} to {where.max():.0%} of the organ's height from the first slice"
     )
     if lonely.mean() > 0.5:
-        raise InputError(f"{words}. Add normal slices there, or use --objective clam.")
+        raise InputError(f"{words}. Add normal slices there, or use --objective paper.")
     return words
 
 
@@ -153,11 +153,12 @@ def fit_normative(
         differences[k, 0], differences[k, 1], evidence[k] = z, m, a
         if k % 50 == 0 or k + 1 == len(of_slice):
             reporter.progress(k + 1, len(of_slice), "comparing with normal slices")
-    rule = OutlineRule()
+    rule = OutlineRule.of(whole.config)
     limit = whole.config.normal_limit if known is not None else _normal_limit(crops, split[0], evidence, rule)
     told = _told(crops, evidence, limit, rule)
     whole = replace(whole, config=replace(whole.config, normal_limit=limit))
-    return NormativeFit(whole, replace(crops, differences=differences, told=told))
+    eta = _of_strong_slices(crops, split[0], evidence, whole.config, reporter)
+    return NormativeFit(whole, replace(crops, differences=differences, told=told, eta=eta))
 
 
 def _slice(crops: CropSet, k: int) -> tuple[Floats, Bools]:
@@ -203,6 +204,23 @@ def _normal_limit(crops: CropSet, trained: Numbers, evidence: NDArray[np.float16
         pool.append(values[:: max(1, len(values) // _PIXELS_OF_A_SLICE)].astype(np.float32))
     values = np.concatenate(pool)
     return float(np.quantile(values, rule.normal_share)) if len(values) else 0.0
+
+
+def _of_strong_slices(
+    crops: CropSet, trained: Numbers, evidence: NDArray[np.float16], config: NormativeConfig, reporter: Reporter
+) -> Floats:
+    """eta (N,) of every slice, 0 for diseased slices that stand out less than many normal ones do."""
+    normal = trained[crops.label[trained] == 0]
+    if config.strong_share == 0 or not len(normal):
+        return crops.eta
+    organs = (_slice(crops, k)[1] for k in range(len(crops.label)))
+    peaks = np.array([top_mean(a[organ], config.peak_share) for a, organ in zip(evidence, organs, strict=True)])
+    weak = (crops.label > 0) & (peaks < np.quantile(peaks[normal], config.strong_share))
+    reporter.note(
+        f"{int(weak.sum())} of {int((crops.label > 0).sum())} diseased slices stand out less than {config.strong_share:.0%} "
+        "of the normal ones do: where their lesion lies is not taught"
+    )
+    return np.where(weak, np.float32(0), crops.eta)
 
 
 def _told(crops: CropSet, evidence: NDArray[np.float16], limit: float, rule: OutlineRule) -> NDArray[np.uint8]:

@@ -116,7 +116,7 @@ def new_model_config(
     changes: dict[str, Any],
     task: str,
     features: tuple[int, ...] | None,
-    objective: str = "clam",
+    objective: str = "normative",
 ) -> ModelConfig:
     """A configuration from the preset of the modality, the file's conditions and the changes of `--config`.
 

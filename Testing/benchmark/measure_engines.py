@@ -31,7 +31,7 @@ from ClamSegLib.system.malloc_tuning import kept_memory
 from ClamSegLib.system.paths import resources_folder
 
 SAMPLES = {
-    "ct-infection": "ct_chest.nrrd",
+    "ct-lung-lesion": "ct_chest.nrrd",
     "mr-flair-lesion": "mr_flair_brain.nii.gz",
 }
 ENGINES = (

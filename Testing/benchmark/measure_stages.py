@@ -88,7 +88,7 @@ def one_round(scan: Path, model: Any, options: Any, folder: Path) -> tuple[dict[
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="ct-infection")
+    parser.add_argument("--model", default="ct-lung-lesion")
     parser.add_argument("--default-network", action="store_true", help="untrained, of the default size, in its place")
     parser.add_argument("--engine", default="torch")
     parser.add_argument("--threshold", type=float, default=0.2, help="low, so that there are lesions to measure")

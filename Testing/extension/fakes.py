@@ -40,6 +40,7 @@ class FakeWorker:
         self.requests: list[tuple[str, dict[str, Any], Callable[[dict[str, Any]], None]]] = []
         self.killed = 0
         self.organ = {"method": "body", "quality": 1.0, "fell_back": False, "problem": ""}
+        self.outline: np.ndarray | None = None
         self.probability_of = probability_of or (lambda volume: np.zeros(volume.array.shape, np.uint8))
         self.seen: list[Volume] = []
 
@@ -56,6 +57,8 @@ class FakeWorker:
         if event:
             on_event(event)
         elif command == "inspect":
+            if self.outline is not None and values.get("outline"):
+                np.save(values["outline"], self.outline)
             on_event({"event": "done", "organ": self.organ, "warnings": [], "slices": 9, "plane": "axial"})
         else:
             on_event({"event": "progress", "stage": "segmenting slices", "done": 3, "total": 9, "seconds_left": 1.5})

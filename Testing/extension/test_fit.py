@@ -16,7 +16,7 @@ from ClamSegWorkflow.scene.volume_facts import VolumeFacts
 
 AXIAL = np.diag([-1.0, -1.0, 3.0, 1.0])
 SAMPLES = {
-    "ct-infection": VolumeFacts("CT", True, "chest ct, 3 mm", 60, True),
+    "ct-lung-lesion": VolumeFacts("CT", True, "chest ct, 3 mm", 60, True),
     "mr-flair-lesion": VolumeFacts("MR", True, "mr_flair_brain", 46, False),
     "xray-lungs": VolumeFacts("XR", False, "cxr pa", 1, False),
 }
@@ -45,7 +45,7 @@ def test_the_panels_words_for_body_parts_are_those_of_the_shipped_models() -> No
     parts = {config_of(entry["name"])["body_part"] for entry in list_models() if entry["origin"] == "shipped"}
     assert parts == {"head", "chest"}
     assert body_part(SAMPLES["mr-flair-lesion"]) == "head"
-    assert body_part(SAMPLES["ct-infection"]) == "chest"
+    assert body_part(SAMPLES["ct-lung-lesion"]) == "chest"
 
 
 def test_another_sequence_and_another_plane_are_named() -> None:
@@ -82,13 +82,13 @@ def test_a_model_of_ones_own_is_suggested_only_where_no_shipped_one_fits_as_well
 def test_models_are_listed_by_names_for_people_and_twins_of_a_name_are_told_apart() -> None:
     entries = [entry for entry in list_models() if entry["task"] == "lesion"]
     assert model_titles(entries) == [
-        "Infection in chest CT",
+        "Nodules and infection in chest CT",
         "MS lesions in brain FLAIR MRI",
     ]
     copied = {**entries[0], "name": "copied", "origin": "user"}
     assert model_titles([copied, entries[0]]) == [
-        "Infection in chest CT (copied)",
-        "Infection in chest CT (ct-infection)",
+        "Nodules and infection in chest CT (copied)",
+        "Nodules and infection in chest CT (ct-lung-lesion)",
     ]
     assert shown_name({"name": "my-model-2", "display_name": ""}) == "my-model-2"
 

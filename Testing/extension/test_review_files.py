@@ -223,3 +223,42 @@ def test_words_of_the_table_count_slices_from_one_and_say_pixels_without_spacing
     result.decide(2, Decision.REJECTED)
     assert statistics_words(result.lesions.rows()) == "0.08 ml in all; 1 accepted, 1 rejected"
     assert statistics_words([]) == ""
+
+
+def test_a_legend_lies_beside_the_nifti_and_names_every_value(bench: Bench, tmp_path: Path) -> None:
+    result = reviewed(bench)
+    result.decide(1, Decision.ACCEPTED)
+    path = write_review(result, "nifti", tmp_path / "brain.nii.gz")
+    legend = tmp_path / "brain_labels.csv"
+    lines = list(csv.DictReader(legend.open(encoding="utf-8")))
+    assert [(line["LabelValue"], line["Name"]) for line in lines] == [
+        ("1", "brain"),
+        ("2", "glioma"),
+        ("3", "glioma 1 (accepted)"),
+    ]
+    assert [lines[1][f"Color_{each}"] for each in "RGB"] == ["213", "94", "0"]
+    assert set(np.unique(read_volume(path).array)) - {0} <= {int(line["LabelValue"]) for line in lines}
+
+
+def test_the_report_shows_what_stands_at_the_place_of_the_lesion(bench: Bench, tmp_path: Path) -> None:
+    import base64
+    import io
+    import re
+
+    from PIL import Image
+
+    result = reviewed(bench, "plain")
+    result.decide(1, Decision.ACCEPTED)
+    result.decide(2, Decision.REJECTED)
+    text = write_review(result, "report", tmp_path / "report").read_text(encoding="utf-8")
+    (found,) = re.findall(r"alt='([^']*)' src='data:image/png;base64,([^']*)'", text)
+    row = result.lesions.row(1)
+    assert found[0] == f"Slice {row.peak_index[0] + 1} of 9, lesion 1 (R | L)"
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(found[1]))).convert("RGB")).astype(int)
+    orange = np.argwhere((picture[..., 0] == 213) & (picture[..., 1] == 94))
+    assert len(orange) > 20
+    rows, columns = SHAPE[1:]
+    middle = orange.mean(axis=0) / picture.shape[:2] * (rows, columns)
+    i, j, _k = row.centre_ijk
+    assert middle == pytest.approx((j + 0.5, i + 0.5), abs=0.6), "the plain frame is drawn as it is stored"
+    assert "Searched: brain," in text

@@ -87,9 +87,9 @@ def test_all_lesions_below_a_size_are_rejected_in_one_step_and_decided_ones_stay
 
 def test_the_summary_counts_rejected_lesions_as_found_and_decided(result: Any) -> None:
     result.decide(1, Decision.REJECTED)
-    assert result.summary().startswith("2 lesions, 1 decided (1 rejected), ")
+    assert result.summary().startswith("2 lesions (glioma), 1 decided (1 rejected), ")
     result.decide(2, Decision.ACCEPTED)
-    assert result.summary().startswith("2 lesions, 2 decided (1 rejected), ")
+    assert result.summary().startswith("2 lesions (glioma), 2 decided (1 rejected), ")
 
 
 def test_a_review_waits_for_export_until_it_is_written_and_again_after_the_next_step(

@@ -147,7 +147,7 @@ def test_one_segment_never_eats_another(scene: Any) -> None:
 
 def test_names_given_twice_stay_two_segmentations(scene: Any) -> None:
     volume = add_volume(scene, values())
-    first, second = (add_segmentation(scene, volume, "scan ct-infection") for _ in range(2))
+    first, second = (add_segmentation(scene, volume, "scan ct-lung-lesion") for _ in range(2))
     put_segment(first, volume, LOOK, blob(SHAPE))
     put_segment(second, volume, LOOK, np.zeros(SHAPE, bool))
     assert first.GetName() != second.GetName()
@@ -177,9 +177,9 @@ def test_names_colours_terminology_and_provenance_are_in_the_node(scene: Any) ->
     entry = slicer.vtkSlicerTerminologyEntry()
     assert slicer.vtkSlicerTerminologiesModuleLogic().DeserializeTerminologyEntry(str(tag), entry)
     assert entry.GetTypeObject().GetCodeMeaning() == "Mass"
-    write_provenance(segmentation, {"model": "ct-infection", "threshold": "0.5"})
+    write_provenance(segmentation, {"model": "ct-lung-lesion", "threshold": "0.5"})
     segmentation.SetAttribute("someone.else", "x")
-    assert read_provenance(segmentation) == {"model": "ct-infection", "threshold": "0.5"}
+    assert read_provenance(segmentation) == {"model": "ct-lung-lesion", "threshold": "0.5"}
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int16, np.int32, np.float32, np.float64])

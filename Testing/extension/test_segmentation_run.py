@@ -110,7 +110,7 @@ def test_an_empty_result_says_that_every_slice_was_analysed(scene: Any) -> None:
     bench = Bench(scene, lambda volume: np.zeros(volume.array.shape, np.uint8))
     bench.start(mr(scene))
     result = bench.finish()
-    assert result.summary() == "no lesion above threshold, 9 of 9 slices analysed"
+    assert result.summary() == "No glioma found, nothing else was looked for, 9 of 9 slices analysed"
     assert result.lesions.rows() == []
     assert certify(result.segmentation, result.volume).holds
 

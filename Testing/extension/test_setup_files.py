@@ -474,7 +474,7 @@ def test_the_support_file_holds_versions_and_log_and_no_one(tmp_path: Path) -> N
     installation = report(problems=[f"{Path.home()}/lib is broken"], models=[{"name": "meier"}])
     models = [
         {"name": "Meier Anna", "origin": "user", "problem": "x", "folder": "/data/meier"},
-        {"name": "ct-infection", "origin": "shipped", "problem": ""},
+        {"name": "ct-lung-lesion", "origin": "shipped", "problem": ""},
     ]
     log = "reading meier.nrrd\nmodel Meier Anna loaded\nMeier is here"
     files = support_files({"clamseg": "0.1.0"}, installation, models, log, ["Meier"])
@@ -485,4 +485,4 @@ def test_the_support_file_holds_versions_and_log_and_no_one(tmp_path: Path) -> N
     assert "meier" not in everything.lower()
     assert str(Path.home()) not in everything
     assert "2.13.0+cpu" in everything
-    assert json.loads(files["models.json"]) == {"shipped": ["ct-infection"], "own": 1, "damaged": 1}
+    assert json.loads(files["models.json"]) == {"shipped": ["ct-lung-lesion"], "own": 1, "damaged": 1}

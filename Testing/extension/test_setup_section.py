@@ -454,7 +454,7 @@ def test_models_are_imported_shown_and_removed_only_after_a_yes(panel: Any, mode
     rows = [row[0] for row in panel.cells("modelTable")]
     assert "Läsion 1" in rows
     assert "Läsion 1" in panel.entries("modelSelector")
-    panel.click_cell("modelTable", rows.index("Infection in chest CT"))
+    panel.click_cell("modelTable", rows.index("Nodules and infection in chest CT"))
     assert not panel.ui.removeModelButton.enabled, "shipped models stay"
     panel.click_cell("modelTable", rows.index("Läsion 1"))
     panel.dialogs.says_yes = False

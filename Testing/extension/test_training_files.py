@@ -48,16 +48,16 @@ def test_a_name_that_cannot_be_a_folder_is_refused_in_words(name: str) -> None:
 
 def test_a_plan_that_cannot_work_says_why(phantoms: Path, tmp_path: Path) -> None:
     good = plan_for(phantoms)
-    assert good.problem(shipped=("ct-infection",)) == ""
+    assert good.problem(shipped=("ct-lung-lesion",)) == ""
     for changes, word in (
         ({"images": ""}, "No folder"),
         ({"images": str(tmp_path / "gone")}, "not a folder"),
         ({"corrections": str(tmp_path)}, "no corrections"),
-        ({"name": "ct-infection"}, "shipped"),
+        ({"name": "ct-lung-lesion"}, "shipped"),
         ({"eta": ETA_OF_ALL, "eta_value": 0.0}, "above 0"),
         ({"length": 0}, "at least 1"),
     ):
-        assert word in plan_for(phantoms, **changes).problem(shipped=("ct-infection",))
+        assert word in plan_for(phantoms, **changes).problem(shipped=("ct-lung-lesion",))
 
 
 def test_tuning_is_refused_in_words_where_optuna_is_missing(phantoms: Path) -> None:
@@ -105,8 +105,8 @@ def test_going_on_repeats_the_words_and_replaces_nothing() -> None:
 
 
 def test_a_free_name_is_suggested() -> None:
-    assert suggest_name("ct-infection", ("ct-infection",)) == "ct-infection-2"
-    assert suggest_name("ct-infection", ("ct-infection-2",)) == "ct-infection-3"
+    assert suggest_name("ct-lung-lesion", ("ct-lung-lesion",)) == "ct-lung-lesion-2"
+    assert suggest_name("ct-lung-lesion", ("ct-lung-lesion-2",)) == "ct-lung-lesion-3"
     assert suggest_name("", ()) == "my-model-1"
 
 

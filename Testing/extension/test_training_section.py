@@ -86,7 +86,7 @@ def test_my_corrections_takes_the_folder_the_review_saves_into(panel: Any, tmp_p
 def test_what_cannot_be_started_says_why_and_starts_nothing(panel: Any, phantoms: Path, models: Path) -> None:
     panel.click("startTrainingButton")
     assert "No folder of labelled images" in panel.dialogs.errors()[-1]
-    ready(panel, phantoms, name="ct-infection")
+    ready(panel, phantoms, name="ct-lung-lesion")
     panel.click("startTrainingButton")
     assert "shipped model" in panel.dialogs.errors()[-1]
     assert state(panel) == "none"

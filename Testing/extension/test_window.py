@@ -122,7 +122,7 @@ def test_a_choice_is_kept_in_the_scene(window: Any) -> None:
 @pytest.mark.parametrize(
     ("sample", "name", "model"),
     [
-        ("ct_chest.nrrd", "CT chest", "Infection in chest CT"),
+        ("ct_chest.nrrd", "CT chest", "Nodules and infection in chest CT"),
         ("mr_flair_brain.nii.gz", "FLAIR brain", "MS lesions in brain FLAIR MRI"),
         ("xray_chest.png", "CXR", "Lungs in chest X-ray"),
     ],
@@ -138,24 +138,24 @@ def test_the_model_that_fits_the_scan_is_suggested(window: Any, sample: str, nam
 
 def test_a_model_that_does_not_fit_is_told_before_the_run(window: Any) -> None:
     brain(window)
-    window.choose("modelSelector", "Infection in chest CT")
+    window.choose("modelSelector", "Nodules and infection in chest CT")
     assert window.shown("fitLabel")
-    assert "model 'Infection in chest CT' was made for CT" in window.text("fitLabel")
+    assert "model 'Nodules and infection in chest CT' was made for CT" in window.text("fitLabel")
     window.choose("modelSelector", "MS lesions in brain FLAIR MRI")
     assert not window.shown("fitLabel")
 
 
 def test_the_users_own_choice_of_a_model_stays_when_another_scan_is_chosen(window: Any) -> None:
     brain(window)
-    window.choose("modelSelector", "Infection in chest CT")
+    window.choose("modelSelector", "Nodules and infection in chest CT")
     add_sample("xray_chest.png", "CXR")
     window.choose("volumeSelector", "CXR")
-    assert window.text("modelSelector") == "Infection in chest CT"
+    assert window.text("modelSelector") == "Nodules and infection in chest CT"
 
 
 def test_a_doubt_is_asked_about_and_no_means_no(window: Any) -> None:
     brain(window)
-    window.choose("modelSelector", "Infection in chest CT")
+    window.choose("modelSelector", "Nodules and infection in chest CT")
     window.dialogs.says_yes = False
     start(window)
     window.worker.answer()

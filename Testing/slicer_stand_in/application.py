@@ -81,6 +81,25 @@ class App(_Object):
     environment = startupEnvironment
 
 
+class SliceView(_Object):
+    """The part of a slice view that clicks go to: a real interactor without a window."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._interactor: Any = None
+        self.cursor_shape: Any = None
+
+    def interactor(self) -> Any:
+        if self._interactor is None:
+            import vtk
+
+            self._interactor = vtk.vtkGenericRenderWindowInteractor()
+        return self._interactor
+
+    def setDefaultViewCursor(self, cursor: Any) -> None:
+        self.cursor_shape = cursor.shape()
+
+
 class SliceWidget(_Object):
     """A slice view without a picture: the nodes of the scene behind it, and the real logic that fits them."""
 
@@ -88,6 +107,10 @@ class SliceWidget(_Object):
         super().__init__()
         self._name = name
         self._logic: Any = None
+        self._view = SliceView()
+
+    def sliceView(self) -> Any:
+        return self._view
 
     def mrmlSliceNode(self) -> Any:
         return slicer.mrmlScene.GetSingletonNode(self._name, "vtkMRMLSliceNode")

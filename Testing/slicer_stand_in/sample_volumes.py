@@ -12,12 +12,14 @@ import slicer.util
 import vtk
 
 SAMPLES = Path(__file__).resolve().parents[2] / "Resources" / "Samples"
+_NON_COMMERCIAL = SAMPLES.parent / "NonCommercial" / "samples"
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def add_sample(file: str, name: str, slices: slice = slice(None)) -> Any:
     """Adds a sample as a scalar volume, or some of its slices only; an X-ray has one slice."""
-    image = sitk.ReadImage(str(SAMPLES / file))
+    path = next(folder / file for folder in (SAMPLES, _NON_COMMERCIAL) if (folder / file).is_file())
+    image = sitk.ReadImage(str(path))
     array = np.atleast_3d(sitk.GetArrayFromImage(image))
     if image.GetDimension() == 2:
         array = sitk.GetArrayFromImage(image)[None]
@@ -34,4 +36,8 @@ def add_sample(file: str, name: str, slices: slice = slice(None)) -> Any:
     node = slicer.util.addVolumeFromArray(np.ascontiguousarray(array), name=name)
     node.SetIJKToRASMatrix(matrix)
     node.CreateDefaultDisplayNodes()
+    if path.suffix == ".png":  # the file that Slicer's reader names in the storage node
+        storage = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVolumeArchetypeStorageNode")
+        storage.SetFileName(str(path))
+        node.SetAndObserveStorageNodeID(storage.GetID())
     return node

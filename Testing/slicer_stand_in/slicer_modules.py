@@ -83,7 +83,9 @@ def _install_application() -> None:
     implementations.name_object(app.layout_manager, "app.layoutManager()")
     implementations.name_object(app.module_manager, "app.moduleManager()")
     for name in app.layout_manager.sliceViewNames():
-        implementations.name_object(app.layout_manager.sliceWidget(name), "qMRMLSliceWidget")
+        widget = app.layout_manager.sliceWidget(name)
+        implementations.name_object(widget, "qMRMLSliceWidget")
+        implementations.name_object(widget.sliceView(), "qMRMLSliceView")
     slicer.app = python_qt.wrap(app)
     slicer.modules = application.Modules()
     slicer.selfTests = {}

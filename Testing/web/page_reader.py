@@ -150,8 +150,11 @@ class PageReader:
             head.click()
 
     def shows(self, name: str) -> None:
-        """Waits until a scan of this name is shown and nothing is being opened."""
-        self.says("scan-name", name)
+        """Waits until a scan of this name is shown, by its file or its patient, and nothing is being opened."""
+        self.until(
+            "name => { const e = document.getElementById('scan-name'); return e && (e.innerText + e.title).includes(name); }",
+            name,
+        )
         self.until("() => !window.trame.state.get('opening')")
 
     def open_sample(self, name: str, title: str) -> None:
@@ -169,9 +172,13 @@ class PageReader:
 
     def choose_scan(self, name: str) -> None:
         """Shows a scan that is open; a click on the one that is shown would suggest a model again, some time later."""
-        if name not in self.words("scan-name"):
-            self.tab.locator("#scans .v-chip", has_text=name).click()
+        if name not in str(self.tab.locator("#scan-name").get_attribute("title")):
+            self.chip(name).click()
             self.shows(name)
+
+    def chip(self, name: str) -> Any:
+        """The chip of an open scan by the name of its file; a DICOM scan bears its patient's."""
+        return self.tab.locator(f'#scans .v-chip[title*="{name}"]')
 
     def _pictures(self) -> dict[str, np.ndarray]:
         """What the slice views that are there show, by name."""

@@ -31,7 +31,7 @@ class PageServer:
     def __init__(self, folder: Path, *words: str, ignores_ctrl_c: bool = False, **variables: str) -> None:
         self.models, self.corrections = folder / "models", folder / "corrections"
         self.temporary, self._errors = folder / "temporary", folder / "errors.txt"
-        self.temporary.mkdir()
+        self.temporary.mkdir(parents=True)
         environment = {
             **os.environ, "CLAMSEG_MODELS": str(self.models), "CLAMSEG_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1",
             "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(self.temporary), "HOME": str(folder), **variables,

@@ -59,7 +59,7 @@ def main() -> int:
             page = browser.new_page(viewport=SIZE)
             page.goto(address)
             page.wait_for_selector("#sample-ct-chest")
-            segment(page, "mr-flair-brain", "FLAIR")
+            segment(page, "ct-chest", "CT")
             page.click("#lesions tbody tr >> nth=1")
             page.click("#decide-accepted")
             shoot(page, folder / "page-review.png")

@@ -166,7 +166,7 @@ def test_a_dicom_seg_refers_to_the_series_and_lies_where_the_segmentation_does(
 
 
 def test_a_series_that_is_gone_gets_no_dicom_seg_and_the_reader_is_told_why(reader: PageReader, scans: Path) -> None:
-    reader.tab.locator("#scans .v-chip", has_text="brain series").click()
+    reader.chip("brain series").click()
     reader.shows("brain series")
     if not reader.value("has_result"):
         reader.segment(fast=False)
@@ -179,7 +179,7 @@ def test_a_series_that_is_gone_gets_no_dicom_seg_and_the_reader_is_told_why(read
 
 
 def test_a_scan_that_is_no_dicom_gets_no_dicom_seg_and_the_reader_is_told_why(turned: Path, reader: PageReader) -> None:
-    reader.tab.locator("#scans .v-chip", has_text="turned brain").click()
+    reader.chip("turned brain").click()
     reader.shows("turned brain")
     reader.still("Red")
     assert "v-btn--disabled" in str(reader.tab.locator("#export-dicom").get_attribute("class"))

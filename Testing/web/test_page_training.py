@@ -47,8 +47,8 @@ def trainer(reader: PageReader) -> PageReader:
 
 
 def test_a_name_that_is_taken_by_a_shipped_model_starts_nothing(trainer: PageReader, models: Path) -> None:
-    trainer.tab.locator("#training-name").fill("ct-infection")
-    trainer.holds("training_name", "ct-infection")
+    trainer.tab.locator("#training-name").fill("ct-lung-lesion")
+    trainer.holds("training_name", "ct-lung-lesion")
     trainer.click("training-start")
     trainer.is_told("shipped model")
     assert [path.name for path in models.iterdir()] == ["tiny"]

@@ -36,6 +36,7 @@ class FakePage:
         )
         self.export = SimpleNamespace(write=self._write)
         self.state = SimpleNamespace(flush=lambda: None)
+        self.kept = SimpleNamespace(take_upload=None)
         self.problem = ""
         self.folder: Path | None = None
 
@@ -290,3 +291,17 @@ def test_a_refused_upload_is_told_by_the_names_the_reader_knows(tmp_path: Path) 
     for words in (f"{folder}/small.dcm is a multi-frame image.", "tabxr7ttcj4h/small.dcm is a multi-frame image."):
         assert told_by_name(words, folder, "Thorax") == "Thorax/small.dcm is a multi-frame image."
     assert told_by_name(f"{file} is damaged.", file, "brain") == "brain.nii is damaged."
+
+
+def test_an_upload_of_an_earlier_page_is_taken_over_whole_and_other_paths_stay(page: FakePage, tmp_path: Path) -> None:
+    transfers = Transfers(page, KEY, 1000)
+    old = tmp_path / "clamseg-page-old" / "clamseg-uploads-x" / BATCH
+    old.mkdir(parents=True)
+    (old / "scan.nii").write_text("voxels")
+    taken = transfers.take(old / "scan.nii")
+    assert taken.read_text() == "voxels"
+    assert tmp_path / "clamseg-page-old" not in taken.parents
+    assert not old.exists()
+    assert transfers.take(taken) == taken
+    elsewhere = tmp_path / "own" / "scan.nii"
+    assert transfers.take(elsewhere) == elsewhere

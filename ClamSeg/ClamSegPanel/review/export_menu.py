@@ -15,7 +15,7 @@ from ClamSegPanel.corrections_folder import corrections_folder
 from ClamSegPanel.user_action import user_action
 from ClamSegWorkflow.case.corrections import reviewed_case
 from ClamSegWorkflow.case.dicom_sources import gather_series
-from ClamSegWorkflow.case.review_files import KINDS, label_names, with_ending, write_review
+from ClamSegWorkflow.case.review_files import KINDS, legend_beside, with_ending, write_review
 
 
 class ExportMenu:
@@ -26,6 +26,8 @@ class ExportMenu:
         self._menu = qt.QMenu(self._ui.exportButton)
         self._actions = []
         for kind in KINDS:
+            if kind == "legend":  # comes with the NIfTI
+                continue
             action = qt.QAction(self._menu_words(kind), self._menu)
             action.connect("triggered()", self._exporter(kind))
             self._menu.addAction(action)
@@ -83,7 +85,7 @@ class ExportMenu:
         written = write_review(result, kind, path)
         result.know_as_exported()
         self._review.refresh()
-        more = _(" Labels: {names}").format(names=label_names(result)) if kind == "nifti" else ""
+        more = _(" Its labels: {file}.").format(file=legend_beside(written).name) if kind == "nifti" else ""
         self._ui.exportLabel.text = _("Written: {file}.").format(file=written.name) + more
 
     def _export_dicom(self, result: Any, path: Path) -> None:

@@ -9,6 +9,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from ClamSegPanel.review.click_tool import ClickTool
 from ClamSegPanel.review.export_menu import ExportMenu
 from ClamSegPanel.review.lesion_table import LesionTable
 from ClamSegPanel.review.segment_editor import SegmentEditor
@@ -47,7 +48,8 @@ class ReviewSection:
             "Y": self._redo,
             "H": self._toggle_hidden,
         }
-        self._table = LesionTable(ui.lesionTable, self._jump, keys)
+        self._clicks = ClickTool(panel, self)
+        self._table = LesionTable(ui.lesionTable, self._jump, keys | self._clicks.keys)
         self._marks = SliceMarks(panel, self)
         self._export = ExportMenu(panel, self)
         self._editor = SegmentEditor()
@@ -78,12 +80,14 @@ class ReviewSection:
 
     def close(self) -> None:
         """The window goes."""
+        self._clicks.stop()
         self._marks.close()
         self._export.close()
         self._editor.left()
 
     def scene_closing(self) -> None:
         """The scene is about to go."""
+        self._clicks.stop()
         self.result = None
         self._marks.close()
         self._show_nothing()
@@ -150,6 +154,7 @@ class ReviewSection:
 
     @user_action(_("The result could not be opened."))
     def _open(self, segmentation: Any) -> None:
+        self._clicks.stop()
         self.result = None
         self._show_nothing()
         if segmentation is None:
@@ -175,6 +180,8 @@ class ReviewSection:
         self._ui.resultWarningsLabel.visible = bool(words)
         self._overlay_changed(self._ui.overlaySelector.currentIndex)
         self._marks.follow(result)
+        if result.lesions is not None:
+            self._clicks.fill_conditions(result.condition_names())
         self.refresh()
 
     def _show_nothing(self) -> None:
@@ -206,6 +213,7 @@ class ReviewSection:
             widget.enabled = has_result and has_lesions
         self._tell_steps()
         self._marks.enable(has_result and has_lesions)
+        self._clicks.enable(has_result and has_lesions)
         for name in _DECIDING:
             getattr(ui, name).enabled = has_result and has_lesions
 
@@ -352,6 +360,20 @@ class ReviewSection:
         if following is not None:
             self._table.choose(following)
             self._jump(following)
+
+    def chosen_number(self) -> int | None:
+        """The lesion chosen in the table."""
+        return self._table.chosen()
+
+    def chosen(self) -> int | None:
+        """The lesion chosen in the table; the reader is told where there is none."""
+        return self._chosen()
+
+    def show_lesion(self, number: int, *, jump: bool = True) -> None:
+        """Chooses a lesion in the table, and goes to it."""
+        self._table.choose(number)
+        if jump:
+            self._jump(number)
 
     def _chosen(self) -> int | None:
         if self.result is None or self.result.lesions is None:

@@ -6,7 +6,7 @@ volume's own frame. A lesion is known by its strongest voxel, so that its number
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -228,28 +228,53 @@ class LesionList:
         Raises:
             ValueError: the mask is empty.
         """
-        turned = self._map.orientation.apply(mask)
-        box = box_of(turned)
+        self._drawn_box(mask)
+        words = decided_words(number, Decision.EDITED if self.has(number) else Decision.ADDED)
+        self.redraw(words, {number: (mask, condition)})
+
+    def redraw(self, words: str, drawn: Mapping[int, tuple[np.ndarray, int]], gone: Sequence[int] = ()) -> None:
+        """Replaces the voxels of lesions, adds new ones and takes others away, as one step.
+
+        Args:
+            words: name of the step.
+            drawn: number, of a lesion or from `free_number`, to its mask (k, j, i), own frame, whole volume, and condition
+                from 1.
+            gone: numbers of lesions whose voxels have gone over to others.
+
+        Raises:
+            ValueError: a mask is empty.
+        """
+        boxes = {number: self._drawn_box(mask) for number, (mask, _condition) in drawn.items()}
+        made = {
+            number: self._drawn(number, mask, boxes[number], condition) for number, (mask, condition) in drawn.items()
+        }
+        self._remember(words)
+        self._kept.update(made)
+        for number in gone:
+            self._kept.pop(number, None)
+        self._find()
+
+    def _drawn_box(self, mask: np.ndarray) -> Any:
+        box = box_of(self._map.orientation.apply(mask))
         if box is None:
             raise ValueError(_("the lesion is empty; reject it instead"))
-        known = self.has(number)
-        old = self._kept.get(number)
+        return box
+
+    def _drawn(self, number: int, mask: np.ndarray, box: Any, condition: int) -> KeptLesion:
+        """A lesion as the reader drew it, known by the voxel it was known by before."""
+        part = np.array(self._map.orientation.apply(mask)[box])
+        known, old = self.has(number), self._kept.get(number)
         decision = Decision.EDITED if known and (old is None or old.decision is not Decision.ADDED) else Decision.ADDED
-        self._remember(decided_words(number, Decision.EDITED if known else Decision.ADDED))
-        kept_condition = old.condition if old is not None else condition
         if old is not None:
             peak = old.peak_index
         elif known:
             peak = self.row(number).peak_index
         else:
-            inside = np.argwhere(turned[box])[0]
-            s, r, c = (int(value + side.start) for value, side in zip(inside, box, strict=True))
+            s, r, c = (int(value + side.start) for value, side in zip(np.argwhere(part)[0], box, strict=True))
             peak = (s, r, c)
         settled = self._found_as(number) if decision is Decision.EDITED else None
-        self._kept[number] = KeptLesion(
-            number, kept_condition, decision, box, np.array(turned[box]), peak, self.threshold, settled
-        )
-        self._find()
+        kept_condition = old.condition if old is not None else condition
+        return KeptLesion(number, kept_condition, decision, box, part, peak, self.threshold, settled)
 
     def _found_as(self, number: int) -> tuple[Any, np.ndarray]:
         """Where a lesion was before it was drawn anew."""

@@ -70,7 +70,7 @@ def model_words(entry: dict[str, Any]) -> str:
     """What a model finds, and its licence."""
     what = ", ".join(entry["condition_names"])
     if entry["task"] == "lesion":
-        return _("Finds {what}. {licence}").format(what=what, licence=licence_of(entry))
+        return _("Finds {what} and nothing else. {licence}").format(what=what, licence=licence_of(entry))
     words = _("Outlines {what} only: it looks for no lesions. {licence}")
     return words.format(what=what, licence=licence_of(entry))
 

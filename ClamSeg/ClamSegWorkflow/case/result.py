@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ClamSegLib.segmentation.finding import Search
 from ClamSegWorkflow.case.lesion_list import LesionList
 from ClamSegWorkflow.case.lesion_row import FROZEN, Decision, LesionRow
 from ClamSegWorkflow.case.review_text import summary_words
@@ -100,7 +101,16 @@ class Result:
         lesions = self.lesions
         if lesions is None:
             return self.provenance.get("summary", "")
-        return summary_words(lesions)
+        return summary_words(lesions, self._search(lesions))
+
+    def _search(self, lesions: LesionList) -> Search:
+        """What the run looked for, and where, as its report tells; scenes of before know the lesion list only."""
+        try:
+            return Search.from_json(json.loads(self.provenance["report"])["search"])
+        except (KeyError, TypeError, ValueError):
+            smallest = lesions.minimum_volume_ml if lesions.spacing_known else 0.0
+            names = tuple(self.condition_names().values())
+            return Search(names, lesions.n_slices, lesions.n_slices, smallest_ml=smallest)
 
     # Threshold
 

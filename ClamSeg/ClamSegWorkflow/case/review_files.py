@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import html
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 
 from ClamSegWorkflow.case.corrections import scan_of
 from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
+from ClamSegWorkflow.case.report_picture import key_pictures
 from ClamSegWorkflow.case.review_text import decision_words, size_words, sizes_words, slices_words
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.geometry import matrix_of
@@ -23,6 +24,7 @@ from ClamSegWorkflow.words import tr as _
 KINDS: dict[str, tuple[str, str]] = {
     "segmentation": ("Segmentation", ".seg.nrrd"),
     "nifti": ("NIfTI", ".nii.gz"),
+    "legend": ("Legend", "_labels.csv"),
     "table": ("Table", ".csv"),
     "report": ("Report", ".html"),
     "dicom": ("DICOM SEG", ".dcm"),
@@ -74,7 +76,7 @@ def write_review(result: Any, kind: str, path: Path) -> Path:
     """Writes one kind of file and returns its path; what is there is replaced only by a whole file.
 
     Args:
-        kind: 'segmentation', 'nifti', 'table' or 'report'.
+        kind: 'segmentation', 'nifti' (with its legend beside it), 'legend', 'table' or 'report'.
 
     Raises:
         SceneError: the scan was removed, or a segment reaches beyond it.
@@ -95,8 +97,11 @@ def write_review(result: Any, kind: str, path: Path) -> Path:
         )
     path = with_ending(path, kind)
     writers: dict[str, Callable[[Any, Path], None]] = {
-        "segmentation": _write_segmentation, "nifti": _write_nifti, "table": _write_table, "report": _write_report,
+        "segmentation": _write_segmentation, "nifti": _write_nifti, "legend": _write_legend, "table": _write_table, "report": _write_report,
     }  # fmt: skip
+    if kind == "nifti":
+        with whole_file(legend_beside(path)) as part:
+            _write_legend(result, part)
     with whole_file(path) as part:
         writers[kind](result, part)
     return path
@@ -121,6 +126,33 @@ def _write_nifti(result: Any, path: Path) -> None:
             raise SceneError(_("More than 255 segments do not fit into a NIfTI of labels; export the segmentation."))
         labels[segment.mask] = value
     write_volume(labels, scan_of(result), path)
+
+
+def organ_words(result: Any) -> str:
+    """Name and volume of the organ that was searched, '' where none was outlined or no millimetres are known."""
+    looks = {look.id: look.name for look in segment_looks(result.segmentation)}
+    if result.lesions is None or "organ" not in looks or not result.lesions.spacing_known:
+        return ""
+    voxels = int(np.count_nonzero(segment_mask(result.segmentation, "organ", result.record.shape)))
+    ml = voxels * abs(float(np.linalg.det(matrix_of(result.volume)[:3, :3]))) / 1000
+    return _("Searched: {organ}, {ml} ml.").format(organ=looks["organ"], ml=f"{ml:.0f}")
+
+
+def legend_beside(path: Path) -> Path:
+    """Where the legend of a NIfTI of labels lies."""
+    return path.with_name(path.name[: -len(KINDS["nifti"][1])] + KINDS["legend"][1])
+
+
+def _write_legend(result: Any, path: Path) -> None:
+    """What the values of the labelmap mean, as Slicer's colour tables say it; every value that it may hold has a line.
+
+    Source: https://slicer.readthedocs.io/en/latest/developer_guide/modules/colors.html
+    """
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("LabelValue", "Name", "Color_R", "Color_G", "Color_B"))
+        for value, look in enumerate(segment_looks(result.segmentation), 1):
+            writer.writerow((value, look.name.replace('"', "'"), *look.colour))
 
 
 def table_rows(result: Any) -> list[LesionRow]:
@@ -160,11 +192,18 @@ def _write_report(result: Any, path: Path) -> None:
         "<!DOCTYPE html><html><head><meta charset='utf-8'><title>ClamSeg report</title><style>",
         "body{font:15px/1.45 sans-serif;max-width:52em;margin:2em auto;padding:0 1em}",
         "table{border-collapse:collapse;margin:1em 0}td,th{border:1px solid #bbb;padding:.25em .6em;text-align:left}",
-        ".notice{font-weight:bold}</style></head><body>",
+        ".notice{font-weight:bold}figure{display:inline-block;margin:0 .5em 0 0;max-width:32%}img{width:100%}figcaption{font-size:12px}</style></head><body>",
         f"<h1>ClamSeg: {name}</h1>",
         f"<p class='notice'>{html.escape(facts.get('notice', _('For research, not for diagnosis.')))}</p>",
         f"<p>{html.escape(result.summary())}. Geometry: {html.escape(str(result.certificate()))}.</p>",
     ]
+    for picture in key_pictures(result):
+        shown = base64.b64encode(picture.png).decode("ascii")
+        sides = f" ({picture.left} | {picture.right})" if picture.left else ""
+        words = html.escape(picture.words + sides)
+        lines.append(
+            f"<figure><img alt='{words}' src='data:image/png;base64,{shown}'><figcaption>{words}</figcaption></figure>"
+        )
     rows = table_rows(result)
     if rows:
         heads = (
@@ -184,6 +223,8 @@ def _write_report(result: Any, path: Path) -> None:
     if result.marks:
         marks = ", ".join(f"{index + 1} {word}" for index, word in sorted(result.marks.items()))
         lines.append("<p>" + _("Slices labelled by the reader: {marks}.").format(marks=html.escape(marks)) + "</p>")
+    if organ_words(result):
+        lines.append(f"<p>{html.escape(organ_words(result))}</p>")
     lines.append("<table>")
     named = facts.get("model_name", "")
     if named and named != facts.get("model"):
@@ -194,8 +235,3 @@ def _write_report(result: Any, path: Path) -> None:
             lines.append(f"<tr><th>{words}</th><td>{html.escape(facts[fact])}</td></tr>")
     lines.append("</table></body></html>")
     path.write_text("\n".join(lines), encoding="utf-8")
-
-
-def label_names(result: Any) -> str:
-    """JSON of the values in an exported NIfTI, value -> segment name, for the message after an export."""
-    return json.dumps({str(n): look.name for n, look in enumerate(segment_looks(result.segmentation), 1)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ClamSegLib.segmentation.finding import Search, finding_words
 from ClamSegWorkflow.case.lesion_list import LesionList
 from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
 from ClamSegWorkflow.scene.geometry import transform_scale
@@ -82,27 +83,9 @@ def sizes_words(volume: Any) -> str:
     return words.format(scale=scale)
 
 
-def summary_words(lesions: LesionList) -> str:
+def summary_words(lesions: LesionList, search: Search) -> str:
     """How many lesions there are and how many of them are decided, rejected ones told apart, in one line."""
-    n, rows = lesions.n_slices, lesions.rows()
+    rows = lesions.rows()
     rejected = sum(row.decision is Decision.REJECTED for row in rows)
-    if rejected == len(rows):
-        return _none_words(lesions)
-    count = len(rows)
     decided = sum(row.decision is not Decision.UNDECIDED for row in rows)
-    words = _("1 lesion") if count == 1 else _("{count} lesions").format(count=count)
-    of_these = _(" ({rejected} rejected)").format(rejected=rejected) if rejected else ""
-    return _("{words}, {decided} decided{of_these}, {n} of {n} slices analysed").format(
-        words=words, decided=decided, of_these=of_these, n=n
-    )
-
-
-def _none_words(lesions: LesionList) -> str:
-    """What is said where no lesion stands: the reader rejected all, or none was found that is large enough."""
-    n, minimum = lesions.n_slices, lesions.minimum_volume_ml
-    if lesions.decisions():
-        return _("no lesion is left, all are rejected, {n} of {n} slices analysed").format(n=n)
-    if minimum > 0 and lesions.spacing_known:
-        words = _("no lesion of {minimum} ml or more above threshold, {n} of {n} slices analysed")
-        return words.format(minimum=f"{minimum:g}", n=n)
-    return _("no lesion above threshold, {n} of {n} slices analysed").format(n=n)
+    return finding_words(search, len(rows), decided=decided, rejected=rejected)

@@ -18,7 +18,7 @@ class RunOptions:
         config: its config.json.
         device: 'auto', 'cpu', 'cuda:N'.
         level: 1..depth, None for the model's own.
-        organ: 'auto', 'none', 'segment' or 'roi'.
+        organ: 'auto', 'none', a method of the library ('strip_skull'), 'segment' or 'roi'.
         organ_node: segmentation or ROI for the last two.
         organ_segment: segment id for 'segment'.
         threshold: None for the model's own.

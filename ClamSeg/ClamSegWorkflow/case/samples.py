@@ -21,7 +21,7 @@ def sample_words(sample: dict[str, Any]) -> str:
 
 def shipped_samples() -> list[tuple[dict[str, Any], Path]]:
     """Entries of samples.json with the file of each; [] where ClamSeg's Resources are not there or damaged."""
-    from ClamSegLib.system import samples
+    from ClamSegLib.model import samples
     from ClamSegLib.system.errors import ClamSegError
 
     try:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ClamSegWorkflow.case.doubtful_outline import DoubtfulOutline
 from ClamSegWorkflow.case.model_fit import mismatches, organ_doubts
 from ClamSegWorkflow.case.provenance import provenance_of
 from ClamSegWorkflow.case.result_import import import_result
@@ -25,11 +26,12 @@ from ClamSegWorkflow.case.run_state import Job, State
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.geometry import GeometryRecord, matrix_of, record_geometry
 from ClamSegWorkflow.scene.regions import mask_of_roi, mask_of_segment
-from ClamSegWorkflow.scene.scan_facts import reading_of
+from ClamSegWorkflow.scene.scan_facts import keep_reading, reading_of
 from ClamSegWorkflow.scene.volume_facts import facts_of
 from ClamSegWorkflow.scene.volumes import problem_of_volume, voxels_of, write_in_steps, write_picture
 from ClamSegWorkflow.words import tr as _
 
+_OUTLINE = "organ.npy"
 Later = Callable[[Callable[[], None]], None]
 
 
@@ -64,6 +66,7 @@ class SegmentationRun:
         self._failures: list[str] = []
         self.done, self.total = 0, 0
         self.is_asking = False  # the user's answer to doubts is awaited
+        self._outline = DoubtfulOutline(scene)
 
     def start(self, volumes: list[Any], options: RunOptions) -> None:
         """Begins; a second call while a run is under way does nothing."""
@@ -116,7 +119,10 @@ class SegmentationRun:
             raise SceneError(problem)
         doubts = mismatches(self._options.config, facts_of(self._scene, volume), matrix_of(volume))
         folder = Path(tempfile.mkdtemp(prefix="clamseg-"))
-        is_picture = self._options.config["modality"] == "XR" or reading_of(volume).is_picture
+        reading = reading_of(volume)
+        if not reading.spacing_known:
+            keep_reading(volume, reading)  # a saved scene puts the volume into a file of another kind
+        is_picture = self._options.config["modality"] == "XR" or reading.is_picture
         path = folder / ("input.tif" if is_picture else "input.nrrd")
         case = _Case(volume, record_geometry(volume), folder, volume.GetName(), path, doubts=doubts)
         self._case = case
@@ -135,7 +141,7 @@ class SegmentationRun:
         """The worker's organ option; a reader's own region goes through a mask file on the volume's grid."""
         options = self._options
         assert options is not None
-        if options.organ in ("auto", "none"):
+        if options.organ not in ("segment", "roi"):
             return options.organ
         if options.organ_node is None:
             if options.organ == "segment":
@@ -174,7 +180,8 @@ class SegmentationRun:
         assert options is not None
         self.job.move(State.RUNNING)
         self._listener.progressed("checking the organ", 0, 0, None)
-        self._ask("inspect", self._inspected, case, {"device": options.device, "organ": case.organ})
+        chosen = {"device": options.device, "organ": case.organ}
+        self._ask("inspect", self._inspected, case, chosen, outline=str(case.folder / _OUTLINE))
 
     def _ask(
         self, command: str, on_event: Callable[[dict[str, Any]], None], case: _Case, chosen: Any, **more: Any
@@ -195,7 +202,11 @@ class SegmentationRun:
             return
         case = self._case
         assert case is not None
-        case.doubts += [text for text in organ_doubts(event["organ"]) if text not in case.doubts]
+        of_organ = organ_doubts(event["organ"])
+        case.doubts += [text for text in of_organ if text not in case.doubts]
+        if of_organ and self._options is not None:
+            # What is asked about lies before the reader's eyes.
+            self._outline.show(case.volume, case.record, case.folder / _OUTLINE, self._options.config["organ"]["name"])
         goes_on = self._listener.confirms(case.name, case.doubts) if case.doubts else True
         self.is_asking = goes_on is None
         if goes_on is not None:
@@ -210,6 +221,7 @@ class SegmentationRun:
     def _go_on(self, goes_on: bool) -> None:
         case = self._case
         assert case is not None
+        self._outline.remove()
         if goes_on:
             self._segment()
             return
@@ -313,6 +325,7 @@ class SegmentationRun:
 
     def _clean_up(self) -> None:
         self.is_asking = False
+        self._outline.remove()
         if self._case is not None:
             shutil.rmtree(self._case.folder, ignore_errors=True)
             self._case = None

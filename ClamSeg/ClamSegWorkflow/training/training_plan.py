@@ -113,7 +113,7 @@ def resumed(words: list[str]) -> list[str]:
 
 
 def suggest_name(starting_model: str, taken: tuple[str, ...]) -> str:
-    """A free name for a model made from another one, e.g. 'ct-infection-2'."""
+    """A free name for a model made from another one, e.g. 'ct-lung-lesion-2'."""
     base = Path(starting_model).name or "my-model"
     number = 2 if starting_model else 1
     while f"{base}-{number}" in taken:

@@ -84,15 +84,15 @@ def test_a_case_folder_is_complete_and_consistent(tmp_path, model):
     assert told["slices"] == {"total": 5, "analysed": 5, "smoothed": False}
     assert told["model"]["weights_sha256"]
     assert told["summary"] in (
-        f"{len(rows)} lesions above threshold, 5 of 5 slices analysed",
-        "1 lesion above threshold, 5 of 5 slices analysed",
+        f"{len(rows)} lesions (lesion), 5 of 5 slices analysed",
+        "1 lesion (lesion), 5 of 5 slices analysed",
     )
 
 
 def test_an_empty_result_says_so(tmp_path, model):
     assert segment([scan(tmp_path / "scan.nrrd")], model, tmp_path / "out", "--threshold", "0.99999") == 0
     folder = tmp_path / "out" / "scan"
-    assert report(folder)["summary"] == "no lesion above threshold, 5 of 5 slices analysed"
+    assert report(folder)["summary"] == "No lesion found, nothing else was looked for, 5 of 5 slices analysed"
     assert len((folder / "lesions.csv").read_text().splitlines()) == 1
     assert {p.name for p in folder.iterdir()} == FILES
 
@@ -156,7 +156,7 @@ def test_a_failed_case_is_named_where_nothing_else_is_said(tmp_path, model, caps
 
 def test_an_empty_result_says_what_was_too_small(tmp_path, model):
     assert segment([scan(tmp_path / "a.nrrd")], model, tmp_path / "out", "--minimum-volume-ml", "99") == 0
-    words = "no lesion of 99 ml or more above threshold, 5 of 5 slices analysed"
+    words = "No lesion of 99 ml or more found, nothing else was looked for, 5 of 5 slices analysed"
     assert report(tmp_path / "out" / "a")["summary"] == words
 
 

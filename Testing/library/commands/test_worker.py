@@ -275,6 +275,22 @@ def test_an_inspection_comes_before_the_network_and_is_not_done_twice(tmp_path, 
     assert "reading" in [event["stage"] for event in again if event["event"] == "progress"]
 
 
+def test_an_inspection_gives_the_organs_outline_in_the_frame_of_the_input(tmp_path, panel, model):
+    drawn = np.zeros((4, 40, 44), np.uint8)
+    drawn[1:3, 5:20, 8:30] = 1
+    turned = (-1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
+    volume = Volume(np.random.default_rng(0).integers(0, 900, drawn.shape).astype(np.int16), direction=turned)
+    write_volume(volume.array, volume, tmp_path / "scan.nrrd")
+    write_volume(drawn, volume, tmp_path / "organ.nrrd")
+    options = {"device": "cpu", "organ": str(tmp_path / "organ.nrrd")}
+    request = {"input": str(tmp_path / "scan.nrrd"), "model": str(model), "options": options}
+    told = panel.ask({"id": 1, "command": "inspect", **request, "outline": str(tmp_path / "outline.npy")})
+    assert told[-1]["event"] == "done", told
+    assert np.array_equal(np.load(tmp_path / "outline.npy"), drawn)
+    told = panel.ask({"id": 2, "command": "inspect", **request, "outline": str(tmp_path / "gone" / "outline.npy")})
+    assert "choose another place" in told[-1]["message"]
+
+
 def test_a_file_that_changed_after_the_look_is_read_again(tmp_path, panel, model):
     path = scan(tmp_path)
     request = {"input": str(path), "model": str(model), "options": {"device": "cpu", "organ": "none"}}
@@ -334,7 +350,7 @@ def test_a_half_installed_torch_is_told_and_never_a_traceback(tmp_path, model, c
         assert told["torch"] is None
         assert words in told["problems"][0]
         assert "Repair" in told["problems"][0]
-        assert {entry["name"] for entry in told["models"]} >= {"ct-infection"}
+        assert {entry["name"] for entry in told["models"]} >= {"ct-lung-lesion"}
         request = {"input": str(scan(tmp_path)), "model": str(model), "output": str(tmp_path / "out")}
         error = worker.ask({"id": 2, "command": "segment", **request})[-1]
         assert (error["event"], error["code"]) == ("error", 2)

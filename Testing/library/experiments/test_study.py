@@ -8,6 +8,7 @@ from labelled_phantoms import write_phantoms
 from ClamSegLib.cli import main
 from ClamSegLib.datasets.labelled_folder import read_labelled_folder
 from ClamSegLib.experiments.study_file import StudyRow, read_study, with_choice
+from ClamSegLib.experiments.study_patients import with_left_out
 from ClamSegLib.experiments.study_table import criterion_correlation
 from ClamSegLib.system.errors import InputError
 
@@ -217,6 +218,8 @@ def test_a_row_whose_settings_changed_is_refused_until_overwrite_is_said(done, d
         ({"ceiling": "sky"}, "'sky' is no row"),
         ({"rows": [{"name": "a", "colour": "red"}]}, "unknown keys colour"),
         ({"choice_patients": 9}, "at most half"),
+        ({"rows": [{**ROWS[0], "left_out": ["p1"]}]}, "belong together"),
+        ({"rows": [{**ROWS[0], "left_out": ["nobody"], "eval_split": "left out"}]}, "must match some of the patients"),
     ],
 )
 def test_a_study_that_cannot_be_is_refused_in_one_line(change, words, data, tmp_path, capsys):
@@ -228,6 +231,18 @@ def test_a_study_that_cannot_be_is_refused_in_one_line(change, words, data, tmp_
     assert words in told
     assert "Traceback" not in told
     assert not list((tmp_path / "out").rglob("*.csv"))
+
+
+def test_a_patient_left_out_is_judged_and_all_others_are_learned_from(data):
+    folder = with_left_out(read_labelled_folder(data), ("p1", "p9"))
+    assert {row.patient_id for row in folder.rows if row.split == "left out"} == {"p1", "p9"}
+    assert {row.split for row in folder.rows if row.patient_id not in ("p1", "p9")} == {"train"}
+
+
+def test_rows_that_leave_other_patients_out_have_other_fingerprints(data, tmp_path):
+    rows = [{"name": name, "left_out": [name], "eval_split": "left out"} for name in ("p1", "p2")]
+    study_of = read_study(write_study(tmp_path / "study.json", rows, ceiling="", choice_patients=0))
+    assert len({study_of.training_fingerprint(row) for row in study_of.rows}) == 2
 
 
 def test_choice_patients_leave_training_only_and_the_seed_says_which(data):

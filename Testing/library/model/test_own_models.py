@@ -61,7 +61,7 @@ def test_a_model_of_the_same_name_stays_unless_replaced(own, tmp_path):
 def test_only_own_models_that_do_not_train_are_removed(own, tmp_path):
     import_model(tiny_model(tmp_path / "m"))
     outside = tiny_model(tmp_path / "outside")
-    for name in ("ct-infection", "gone", "", "../outside", str(outside)):
+    for name in ("ct-lung-lesion", "gone", "", "../outside", str(outside)):
         with pytest.raises(InputError, match="not a model of your own"):
             remove_model(name)
     assert (outside / "config.json").is_file()

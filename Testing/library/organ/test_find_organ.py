@@ -241,6 +241,29 @@ def test_the_heart_between_the_lungs_is_no_lung(touching):
     assert dice(found.mask[20:60], np.broadcast_to(ring, (40, 110, 130))) > 0.85
 
 
+def test_a_dome_of_the_liver_in_the_lung_is_no_lung_but_a_nodule_as_large_is():
+    volume, _ = chest()
+    array = volume.array.copy()
+    z, y, x = np.mgrid[: array.shape[0], : array.shape[1], : array.shape[2]]
+    dome = ((y - 50) / 11) ** 2 + ((x - 45) / 9) ** 2 + ((z - 5) / 30) ** 2 < 1  # open below, closed above
+    nodule = ((y - 50) / 8) ** 2 + ((x - 85) / 7) ** 2 + ((z - 30) / 6) ** 2 < 1
+    array[dome | nodule] = 40
+    mask = find_organ(volume.with_array(array), LUNGS).mask
+    assert mask[nodule].mean() > 0.95
+    assert mask[10:22][dome[10:22]].mean() < 0.1
+
+
+def test_vessels_beside_the_heart_are_no_lung_but_what_lies_at_the_ribs_is():
+    volume, lungs = chest()
+    array = volume.array.copy()
+    centre = [int(np.flatnonzero(lungs[40, 50])[0]), int(np.flatnonzero(lungs[40, 50, :65])[-1])]
+    array[36:44, 47:53, centre[1] - 5 : 65] = 40  # as a vessel enters from the middle
+    array[36:44, 47:53, centre[0] : centre[0] + 5] = 40  # as a nodule at the ribs
+    mask = find_organ(volume.with_array(array), LUNGS).mask
+    assert not mask[37:43, 48:52, centre[1] - 3 : 65].any()
+    assert mask[37:43, 48:52, centre[0] + 2 : centre[0] + 5].all()
+
+
 @pytest.mark.parametrize(
     ("own_method", "method", "name"),
     [

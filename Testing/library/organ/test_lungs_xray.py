@@ -13,9 +13,13 @@ from test_find_organ import Heard
 
 from ClamSegLib.imaging.read_write import read_volume
 from ClamSegLib.imaging.volume import canonical
+from ClamSegLib.model.checkpoint import load_model
 from ClamSegLib.model.config import OrganConfig
+from ClamSegLib.model.registry import find_model
 from ClamSegLib.organ.find_organ import find_organ
 from ClamSegLib.organ.lungs_xray import doubt_of_lungs
+from ClamSegLib.segmentation.options import SegmentOptions
+from ClamSegLib.segmentation.segment_volume import segment_volume
 
 XRAY = OrganConfig("model:xray-lungs", "lungs")
 SAMPLES = Path(__file__).resolve().parents[3] / "Resources" / "Samples"
@@ -70,6 +74,15 @@ def test_outlines_of_people_are_hardly_ever_doubted(real_data: Path) -> None:
         rows = [row["organ_mask_path"] for row in csv.DictReader(file)]
     doubts = [path for path in rows if doubt_of_lungs(np.asarray(Image.open(folder / path)) > 0)]
     assert len(doubts) <= 0.03 * len(rows), doubts
+
+
+def test_the_lungs_themselves_are_doubted_where_they_are_what_is_outlined(real_data: Path) -> None:
+    path = real_data / "nih_cxr_pneumonia" / "images" / "00002582_005.png"
+    if not path.is_file():
+        pytest.skip("the X-ray is not on this machine")
+    result = segment_volume(read_volume(path), load_model(find_model("xray-lungs")), SegmentOptions(device="cpu"))
+    assert result.summary().endswith("this model looks for no lesions; the outline of the lungs is doubtful")
+    assert any("a part of the lungs is perhaps missed" in warning for warning in result.warnings)
 
 
 def test_a_real_xray_with_half_of_the_lungs_missed_is_doubted(real_data: Path) -> None:

@@ -42,7 +42,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     stack(folder / "scan")
     tiny_model(folder / "model", "CT")
-    write_phantoms(folder / "labelled", patients=4, slices=4)
+    write_phantoms(folder / "labelled", patients=7)
     return folder
 
 

@@ -11,9 +11,11 @@ from labelled_phantoms import alternating, write_phantoms
 
 from ClamSegLib.cli import main
 from ClamSegLib.datasets.crop_cache import CropSet, record_type
+from ClamSegLib.decoding.soft_outlines import OutlineRule
 from ClamSegLib.model.checkpoint import load_model
 from ClamSegLib.model.config import ModelConfig, NetworkConfig
 from ClamSegLib.model.decoding_config import NormativeConfig
+from ClamSegLib.objective.normative_targets import targets_of_volume
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 from ClamSegLib.training.fit_normative import check_normal_slices, fit_normative
@@ -84,6 +86,8 @@ def test_the_model_folder_holds_the_map_and_is_refused_without_it(model, tmp_pat
     config = load_model(model).config
     assert config.network.in_channels == 3
     assert len(config.calibration) == 1
+    assert config.volume_evidence is not None
+    assert len(config.volume_evidence.calibration) == 1
     assert config.odds_normal == ()
     assert (model / "normative.safetensors").stat().st_size < 1_000_000
     copied = Path(shutil.copytree(model, tmp_path / "copy"))
@@ -168,6 +172,30 @@ def test_normal_slices_are_told_nothing_and_conditions_only_their_own_slices():
     assert (told[diseased][:, 20:, 20:] > 128).mean() < 0.02
 
 
+def test_a_diseased_slice_that_stands_out_less_than_normal_ones_is_not_taught_where_its_lesion_lies():
+    crops = crops_of([0, 0, 0, 1, 0, 1] * 2, [0] * 6 + [1] * 6, list(np.linspace(0, 1, 6)) * 2)
+    crops.records["image"][3] = crops.records["image"][0]  # as if the lesion could not be seen
+    normative = NormativeConfig(nodes=5, strong_share=0.8)
+    config = ModelConfig("x", image_size=32, network=NetworkConfig((4, 8), (3, 3), in_channels=3), normative=normative)
+    fitted = fit_normative(crops, (np.arange(12), np.arange(12)), config, Reporter())
+    assert fitted.crops.eta[3] == 0
+    assert np.isnan(fitted.crops.eta[[5, 9, 11]]).all()
+    assert np.isnan(fitted.crops.eta[crops.label == 0]).all()
+
+
+def test_a_smaller_peak_share_keeps_a_small_lesion_beside_large_weak_tissue():
+    x = np.zeros((1, 64, 64), np.float32)
+    x[0, 10:12, 10:12], x[0, 30:50, 30:50] = 8, 3.5
+    organ, told = np.ones((1, 64, 64), bool), np.ones(1, bool)
+    small, large = (
+        targets_of_volume(x, x, organ, told, 1.0, OutlineRule.of(NormativeConfig(slice_share=0.5, peak_share=share)))
+        for share in (0.0005, 0.05)
+    )
+    assert small[0, 10:12, 10:12].min() > 0.5
+    assert small[0, 30:50, 30:50].max() < 0.5
+    assert large[0, 32:48, 32:48].min() > 0.5
+
+
 def test_a_readers_outline_stands_above_what_the_map_tells():
     from ClamSegLib.objective.batches import CropSource
     from ClamSegLib.objective.training_config import TrainingConfig
@@ -233,3 +261,13 @@ def test_windowed_ct_reaches_the_network_in_spreads_of_its_organ(standardised):
     else:
         assert middles[0] < -0.3 < 0.3 < middles[2], "the heights of the whole volume stay apart"
     assert list(preparation.heights) == [0, 0.5, 1]
+
+
+def test_a_network_taught_with_masks_sees_the_map_too_and_is_cut_by_their_area(phantoms, tmp_path):
+    output = tmp_path / "masks"
+    assert train(phantoms, output, "--supervision", "masks", "--steps", "40", *SMALL) == 0
+    config = load_model(output).config
+    assert config.network.in_channels == 3
+    assert len(config.calibration) == 1
+    assert config.volume_evidence is not None
+    assert config.threshold == 0.5

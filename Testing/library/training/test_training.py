@@ -176,7 +176,7 @@ def test_a_stop_file_ends_the_training_with_the_best_model_so_far(phantoms, tmp_
         time.sleep(0.02)
     (output / "stop").touch()
     assert process.wait(timeout=120) == 0
-    assert load_model(output).config.odds_normal
+    assert load_model(output).config.calibration
     assert json.loads((output / "run.json").read_text())["finished"] is False
 
 
@@ -294,8 +294,10 @@ def test_corrections_teach_their_outline_where_labels_would_be_broadcast(phantom
         "\n".join([lines[0] + ",correction", lines[1] + ",1", *(line + "," for line in lines[2:])])
     )
     folder = read_labelled_folder(data)
-    config = new_model_config(folder, "x", "MR", {"organ": {"method": "whole"}, "image_size": 32}, "lesion", (4, 8, 8))
-    setup = prepare_training(folder, config, TrainingConfig(validation_share=0.0), Reporter())
+    changes = {"organ": {"method": "whole"}, "image_size": 32}
+    config = new_model_config(folder, "x", "MR", changes, "lesion", (4, 8, 8), "paper")
+    training = TrainingConfig(objective="paper", validation_share=0.0)
+    setup = prepare_training(folder, config, training, Reporter())
     source = CropSource(setup.crops, np.arange(len(setup.crops.label)), setup.training, 2, torch.device("cpu"))
     diseased = torch.from_numpy(np.flatnonzero(source.label > 0))
     slices = source.gather(diseased)

@@ -1,0 +1,57 @@
+"""The outline of a doubtful organ over the picture, while the reader is asked about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ClamSegWorkflow.scene.geometry import GeometryRecord
+from ClamSegWorkflow.scene.segments import SegmentLook, add_segmentation, put_segment
+from ClamSegWorkflow.scene.views import segment_fill, show_behind
+from ClamSegWorkflow.words import tr as _
+
+# The amber of the question, told from the organ's own colour.
+_COLOUR = (230, 159, 0)
+_ID = "organ-in-doubt"
+
+
+class DoubtfulOutline:
+    """A segmentation that is there as long as the question; it is no result and is never kept.
+
+    Args:
+        scene: where it is shown.
+    """
+
+    def __init__(self, scene: Any) -> None:
+        self._scene = scene
+        self._node: Any = None
+
+    def show(self, volume: Any, record: GeometryRecord, path: Path, organ: str) -> None:
+        """Draws the outline over the scan.
+
+        Args:
+            volume: the scan.
+            record: its grid when the run began.
+            path: the worker's organ.npy, (k, j, i) in the scan's own frame; one that does not fit is not shown.
+            organ: its name.
+        """
+        self.remove()
+        try:
+            mask = np.load(path, allow_pickle=False)
+        except (OSError, ValueError):
+            return
+        if mask.shape != record.shape or not mask.any():
+            return
+        show_behind(self._scene, volume)
+        self._node = add_segmentation(self._scene, volume, _("{organ} in doubt").format(organ=organ))
+        self._node.SetSaveWithScene(False)
+        put_segment(self._node, volume, SegmentLook(_ID, _("{organ} in doubt").format(organ=organ), _COLOUR), mask > 0)
+        segment_fill(self._node, _ID, 0.0)
+
+    def remove(self) -> None:
+        """The question is answered, or nobody waits for the answer any more."""
+        if self._node is not None and self._scene.IsNodePresent(self._node):
+            self._scene.RemoveNode(self._node)
+        self._node = None

@@ -1,0 +1,114 @@
+"""Key slices of a review as PNG, for its report: the scan as it is windowed now, with what stands drawn into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import vtk
+from vtk.util import numpy_support
+
+from ClamSegLib.imaging.volume import canonical
+from ClamSegWorkflow.case.corrections import scan_of
+from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
+from ClamSegWorkflow.case.table_view import size_of
+from ClamSegWorkflow.scene.segments import segment_looks, segment_mask
+from ClamSegWorkflow.words import tr as _
+
+_PICTURES = 3
+_SIDE_PX = 420
+# Tag and letters at the left and the right edge of a slice as it is drawn: the patient's right on the left.
+_SIDES = {"axial": ("R", "L"), "coronal": ("R", "L"), "sagittal": ("A", "P")}
+
+
+@dataclass(frozen=True)
+class KeyPicture:
+    """A slice.
+
+    Attributes:
+        words: which slice and which lesions are in it.
+        png: the file's bytes.
+        left, right: sides of the patient, '' for a picture without a place in the patient.
+    """
+
+    words: str
+    png: bytes
+    left: str
+    right: str
+
+
+def key_pictures(result: Any) -> list[KeyPicture]:
+    """The slices of the largest lesions that were not rejected, in their order in the body; the middle one where none stands."""
+    lesions = result.lesions
+    if lesions is None:
+        return []
+    scan = scan_of(result)
+    volume, orientation = canonical(scan, lesions.plane)
+    standing = [row for row in lesions.rows() if row.decision is not Decision.REJECTED]
+    shown = sorted(set(_slices_of(standing)))[:_PICTURES] or [volume.array.shape[0] // 2]
+    masks = [
+        (look.colour, orientation.apply(segment_mask(result.segmentation, look.id, result.record.shape)))
+        for look in segment_looks(result.segmentation)
+    ]
+    left, right = ("", "") if lesions.is_picture else _SIDES[lesions.plane]
+    return [
+        KeyPicture(_words(k, lesions.n_slices, standing), _png(_drawn(result, volume, k, masks)), left, right)
+        for k in shown
+    ]
+
+
+def _slices_of(standing: list[LesionRow]) -> Iterator[int]:
+    """The slice of the strongest voxel of the largest lesions, each slice once."""
+    seen: list[int] = []
+    for row in sorted(standing, key=size_of, reverse=True):
+        if row.peak_index[0] not in seen and len(seen) < _PICTURES:
+            seen.append(row.peak_index[0])
+            yield row.peak_index[0]
+
+
+def _words(k: int, n_slices: int, standing: list[LesionRow]) -> str:
+    numbers = [str(row.number) for row in standing if row.first_slice <= k <= row.last_slice]
+    words = _("Slice {n} of {all}").format(n=k + 1, all=n_slices)
+    if not numbers:
+        return words
+    more = "..." if len(numbers) > 6 else ""
+    return _("{words}, lesion {numbers}").format(words=words, numbers=", ".join(numbers[:6]) + more)
+
+
+def _drawn(result: Any, volume: Any, k: int, masks: list[tuple[tuple[int, int, int], np.ndarray]]) -> np.ndarray:
+    """(row, column, 3) uint8 with square pixels, at the window of the views."""
+    from scipy import ndimage
+
+    display = result.volume.GetDisplayNode()
+    centre, width = (display.GetLevel(), display.GetWindow()) if display is not None else (0.0, 0.0)
+    values = volume.array[k].astype(np.float32)
+    if width <= 0:
+        centre, width = float(values.mean()), float(np.ptp(values)) or 1.0
+    rows, columns = values.shape
+    row_mm, column_mm = volume.pixel_mm if volume.spacing_known else (1.0, 1.0)
+    scale = _SIDE_PX / max(rows * row_mm, columns * column_mm)
+    zoom = (scale * row_mm, scale * column_mm)
+    grey = np.clip(ndimage.zoom(values, zoom, order=1, grid_mode=True, mode="nearest"), None, None)
+    grey = np.clip((grey - centre) / width + 0.5, 0, 1)
+    picture = np.repeat((255 * grey).astype(np.uint8)[..., None], 3, axis=2)
+    for colour, mask in masks:
+        if not mask[k].any() or mask[k].all():
+            continue
+        large = ndimage.zoom(mask[k].astype(np.uint8), zoom, order=0, grid_mode=True, mode="nearest") > 0
+        picture[large & ~ndimage.binary_erosion(large)] = colour
+    return picture
+
+
+def _png(picture: np.ndarray) -> bytes:
+    rows, columns, _channels = picture.shape
+    image = vtk.vtkImageData()
+    image.SetDimensions(columns, rows, 1)
+    upwards = np.ascontiguousarray(picture[::-1]).reshape(-1, 3)  # VTK counts rows from the bottom
+    image.GetPointData().SetScalars(numpy_support.numpy_to_vtk(upwards, deep=True))
+    writer = vtk.vtkPNGWriter()
+    writer.WriteToMemoryOn()
+    writer.SetInputData(image)
+    writer.Write()
+    return bytes(numpy_support.vtk_to_numpy(writer.GetResult()).tobytes())

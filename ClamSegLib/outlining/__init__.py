@@ -1,0 +1,1 @@
+"""From clicks of a reader to the outline of one lesion."""

@@ -1,0 +1,182 @@
+"""Clicks to the outline of one lesion: the first click grows it, further ones widen it, add to it or take parts away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ClamSegLib.imaging.volume import Array
+from ClamSegLib.outlining.growth import (
+    SHARE,
+    Bools,
+    Box,
+    Surroundings,
+    component_at,
+    cut_at_necks,
+    filled_in_slices,
+    part_of_seeds,
+    region_of,
+    surroundings_of,
+)
+from ClamSegLib.outlining.tissue import Index, Tissue
+from ClamSegLib.system.errors import InputError
+
+WIDEST = 8  # steps of wider and tighter
+_STEP = 0.92  # of the share, per step
+# A click just outside lowers the share until the region reaches it, one that takes away raises it until it is left out,
+# as long as the region stays much the same.
+_WIDER, _MOST_GROWTH = (0.9, 0.8, 0.7, 0.6, 0.5), 1.6
+_TIGHTER, _LEAST_LEFT = (1.1, 1.2, 1.35, 1.5, 1.7), 0.6
+_REACH, _LEAST_REACH_PX = 2.0, 2.0  # of a joining region: so many times its click's way to what is there
+
+
+@dataclass(frozen=True)
+class Click:
+    """A click on a voxel (slice, row, column) of the scan.
+
+    Attributes:
+        adds: or takes away what lies there.
+    """
+
+    point: Index
+    adds: bool = True
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A proposed lesion.
+
+    Attributes:
+        box: its place in the scan.
+        mask: (slice, row, column) bool in the box.
+    """
+
+    box: Box
+    mask: Bools
+
+    def whole(self, shape: tuple[int, ...]) -> Bools:
+        """The mask in the whole scan."""
+        full = np.zeros(shape, bool)
+        full[self.box] = self.mask
+        return full
+
+
+def outline(tissue: Tissue, clicks: Sequence[Click], width: int = 0) -> Outline:
+    """The lesion that the clicks mean together.
+
+    Args:
+        clicks: in their order; the first one adds.
+        width: steps wider (above 0) or tighter (below), -8..8.
+
+    Raises:
+        InputError: a click that adds outside the scan or the organ, no click that adds, or another width.
+    """
+    if not clicks or not clicks[0].adds:
+        raise InputError("The first click must add; click on the lesion.")
+    for click in clicks:
+        if click.adds and not tissue.is_inside(click.point):
+            raise InputError("The click lies outside the organ, where no lesion is looked for; click inside it.")
+    if not -WIDEST <= width <= WIDEST:
+        raise InputError(f"width {width} is no step from {-WIDEST} to {WIDEST}.")
+    region = _Region(tissue, clicks[0].point, SHARE * _STEP**width)
+    for click in clicks[1:]:
+        if click.adds:
+            region.add(click.point)
+        else:
+            region.take_away(click.point, [other.point for other in clicks if other.adds])
+    return Outline(region.box, region.mask)
+
+
+class _Region:
+    """The outline while the clicks are taken one after the other."""
+
+    def __init__(self, tissue: Tissue, first: Index, share: float) -> None:
+        self._tissue, self._share = tissue, share
+        self._around: Surroundings = surroundings_of(tissue, first)
+        self.box, self.mask = self._around.box, region_of(self._around, share)
+        self._is_grown = True  # all of it stands above one share of the first click's height
+
+    def add(self, point: Index) -> None:
+        """A click outside widens the region where that reaches it; else a region of its own joins."""
+        place = self._place(point)
+        if place is not None and self.mask[place]:
+            return
+        if not (place is not None and self._is_grown and self._widened_to(place)):
+            self._join(point)
+
+    def take_away(self, point: Index, wanted: Sequence[Index]) -> None:
+        """A click inside tightens the region where that leaves it out; else its part is cut off.
+
+        Args:
+            wanted: all clicks that add, the first one first; what belongs to them stays, unless it is the very part.
+        """
+        place = self._place(point)
+        if place is None or not self.mask[place]:
+            return
+        if self._is_grown and place != self._around.click and self._tightened_from(place):
+            return
+        spacing = self._tissue.spacing_mm
+        basin = cut_at_necks(self.mask, place, spacing)
+        first, *others = [self._place(other) for other in wanted]
+        kept = [other for other in others if other is not None and not basin[other]]
+        if first is not None and first != place:
+            kept.insert(0, first)
+        part = part_of_seeds(self.mask, [place], kept, spacing) if kept else component_at(self.mask, place)
+        self.mask = self.mask & ~part
+        self._is_grown = False
+
+    def _widened_to(self, place: Index) -> bool:
+        for factor in _WIDER:
+            wider = region_of(self._around, self._share * factor)
+            if wider.sum() > _MOST_GROWTH * self.mask.sum():
+                return False
+            if wider[place]:
+                self.mask, self._share = wider, self._share * factor
+                return True
+        return False
+
+    def _tightened_from(self, place: Index) -> bool:
+        for factor in _TIGHTER:
+            tighter = region_of(self._around, self._share * factor)
+            if tighter.sum() < _LEAST_LEFT * self.mask.sum():
+                return False
+            if not tighter[place]:
+                self.mask, self._share = tighter, self._share * factor
+                return True
+        return False
+
+    def _place(self, point: Index) -> Index | None:
+        """A voxel of the scan in the region's box; None beyond it."""
+        inside = tuple(at - side.start for at, side in zip(point, self.box, strict=True))
+        if all(0 <= at < size for at, size in zip(inside, self.mask.shape, strict=True)):
+            return inside[0], inside[1], inside[2]
+        return None
+
+    def _join(self, point: Index) -> None:
+        around = surroundings_of(self._tissue, point)
+        box = tuple(
+            slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(self.box, around.box, strict=True)
+        )
+        both, new = (np.zeros([side.stop - side.start for side in box], bool) for _ in range(2))
+        both[_inside(self.box, box)] = self.mask
+        new[_inside(around.box, box)] = region_of(around, self._share)
+        spacing = self._tissue.spacing_mm
+        at = tuple(place - side.start for place, side in zip(point, box, strict=True))
+        away = _distance_mm(at, both.shape, spacing)
+        way = float(away[both].min()) if both.any() else np.inf
+        new &= away <= _REACH * max(way, _LEAST_REACH_PX * min(spacing))
+        self.box, self.mask = (box[0], box[1], box[2]), filled_in_slices(both | new)
+        self._is_grown = False
+
+
+def _inside(box: Box, wider: Sequence[slice]) -> tuple[slice, ...]:
+    return tuple(slice(p.start - b.start, p.stop - b.start) for p, b in zip(box, wider, strict=True))
+
+
+def _distance_mm(at: Sequence[int], shape: Sequence[int], spacing_mm: Sequence[float]) -> Array:
+    """Distance of every voxel of a box from one of them."""
+    axes = [((np.arange(size) - place) * mm) ** 2 for place, size, mm in zip(at, shape, spacing_mm, strict=True)]
+    distance: Array = np.sqrt(axes[0][:, None, None] + axes[1][:, None] + axes[2])
+    return distance

@@ -1,0 +1,171 @@
+"""Reviews outlive the page: each is written after every step, and offered at the next start where its page was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ClamSegLib.system.errors import ClamSegError
+from ClamSegWeb.page_folder import REVIEWS, clear_where_empty, kept_in
+from ClamSegWeb.user_action import user_action
+from ClamSegWorkflow.case.kept_review import (
+    MAPS_FILE,
+    STEPS_FILE,
+    bring_back,
+    read_steps,
+    snapshot_of_maps,
+    snapshot_of_steps,
+)
+from ClamSegWorkflow.scene import SceneError
+from ClamSegWorkflow.words import tr as _
+
+_log = logging.getLogger(__name__)
+_SOURCE_FILE = "source.json"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the scan of a kept review lies; `series` picks one of a folder."""
+
+    path: str
+    name: str
+    series: str = ""
+
+
+class KeptReviews:
+    """Writes the reviews of this page, and brings those of earlier ones back.
+
+    Args:
+        folder: of this page.
+        left: folders that earlier pages left behind.
+
+    Attributes:
+        take_upload: moves an upload into this page and returns where it lies now; another path is returned as it is.
+    """
+
+    def __init__(self, page: Any, folder: Path, left: list[Path]) -> None:
+        self._page, self._folder = page, folder / REVIEWS
+        self.take_upload: Callable[[Path], Path] = lambda path: path
+        self._offered = [review for each in left for review in kept_in(each)]
+        self._writing: set[int] = set()
+        self._changed: set[int] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._tell()
+
+    # Keeping
+
+    def step_done(self, case: Any) -> None:
+        """The reader decided or drew something on a scan's result: soon it is on disk."""
+        if case is None or case.result is None or case.result.lesions is None:
+            return
+        if not (case.result.lesions.decisions() or case.result.marks or self._of(case).exists()):
+            return
+        self._changed.add(case.id)
+        if case.id not in self._writing:
+            self._writing.add(case.id)
+            task = asyncio.get_running_loop().create_task(self._write(case))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def drop(self, case: Any) -> None:
+        """The scan was closed, or its result replaced: nothing of its review is kept."""
+        self._changed.discard(case.id)
+        shutil.rmtree(self._of(case), ignore_errors=True)
+
+    async def all_written(self) -> None:
+        """Comes back when nothing waits to be written."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _of(self, case: Any) -> Path:
+        return self._folder / str(case.id)
+
+    async def _write(self, case: Any) -> None:
+        try:
+            while case.id in self._changed:
+                self._changed.discard(case.id)
+                result, folder = case.result, self._of(case)
+                if result is None or not result.is_alive():
+                    return
+                maps = None if (folder / MAPS_FILE).exists() else snapshot_of_maps(result)
+                steps = snapshot_of_steps(result)
+                source = Source(str(case.scan.source), case.scan.volume.GetName() or "", case.scan.series)
+                await asyncio.to_thread(_write_files, folder, source, maps, steps)
+                if case.result is not result:  # replaced or closed while it was written
+                    shutil.rmtree(folder, ignore_errors=True)
+        except (ClamSegError, SceneError, OSError) as error:
+            self._page.failed(_("The review could not be kept for a crash of the page: {error}").format(error=error))
+        finally:
+            self._writing.discard(case.id)
+
+    # Bringing back
+
+    def _tell(self) -> None:
+        told = []
+        for index, folder in enumerate(self._offered):
+            try:
+                steps, source = read_steps(folder), _source_of(folder)
+            except (SceneError, OSError, ValueError, TypeError):
+                continue
+            when = time.strftime("%Y-%m-%d %H:%M", time.localtime((folder / STEPS_FILE).stat().st_mtime))
+            words = _("{name}: {decided} lesions decided, {labelled} slices labelled, {when}")
+            told.append(
+                {"id": index, "words": words.format(name=source.name, when=when, decided=steps["decided"], labelled=steps["labelled"])}
+            )  # fmt: skip
+        self._page.state.kept_reviews = told
+
+    @user_action(_("The review could not be brought back."))
+    def bring(self, index: int) -> None:
+        """Opens the scan of a kept review again, and shows the review on it."""
+        folder = self._offered[int(index)]
+        source = _source_of(folder)
+        path = self.take_upload(Path(source.path))
+        if str(path) != source.path:
+            source = Source(str(path), source.name, source.series)
+            (folder / _SOURCE_FILE).write_text(json.dumps(asdict(source)), encoding="utf-8")
+        self._page.input.open_path(
+            path, source.name, series=source.series, then=lambda case: self._opened(case, folder)
+        )
+
+    @user_action(_("The review could not be brought back."))
+    def _opened(self, case: Any, folder: Path) -> None:
+        if case.result is not None:
+            raise SceneError(_("This scan has a result already; close it, then bring the review back."))
+        result = bring_back(self._page.views.scene, case.scan.volume, folder)
+        self._page.result_arrived(result, str(result.certificate()))
+        own = self._of(case)
+        own.parent.mkdir(exist_ok=True)
+        shutil.move(folder, own)
+        self._forget(folder)
+
+    @user_action(_("The review could not be discarded."))
+    def discard(self, index: int) -> None:
+        """The reader does not want it any more."""
+        folder = self._offered[int(index)]
+        shutil.rmtree(folder)
+        self._forget(folder)
+
+    def _forget(self, folder: Path) -> None:
+        self._offered.remove(folder)
+        page_folder = folder.parent.parent
+        clear_where_empty(page_folder)
+        self._tell()
+
+
+def _source_of(folder: Path) -> Source:
+    return Source(**json.loads((folder / _SOURCE_FILE).read_text(encoding="utf-8")))
+
+
+def _write_files(folder: Path, source: Source, maps: Any, steps: Any) -> None:
+    """Maps first: a folder counts as a review once its steps are there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _SOURCE_FILE).write_text(json.dumps(asdict(source)), encoding="utf-8")
+    if maps is not None:
+        maps.write(folder / MAPS_FILE)
+    steps.write(folder / STEPS_FILE)

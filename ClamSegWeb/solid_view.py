@@ -1,0 +1,136 @@
+"""The surfaces of a result in the 3-D view, made beside the page: it answers the reader all the while."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import slicer
+from vtkmodules.vtkCommonDataModel import vtkPolyData
+
+from ClamSegWeb.surfaces import read_surface, write_mask
+from ClamSegWorkflow.process.command_line import extra_environment, python_program
+from ClamSegWorkflow.scene import SceneError
+from ClamSegWorkflow.scene.segments import segment_time
+from ClamSegWorkflow.words import tr as _
+
+# What is drawn or decided meanwhile makes a surface old before it is shown; then it is made again, but not for ever.
+_TRIES = 3
+
+
+class SolidView:
+    """Shows one result's surfaces; a later call takes an earlier one's place."""
+
+    def __init__(self, page: Any) -> None:
+        self._page = page
+        self._turn = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def show(self, segmentation: Any, shown: Any = lambda: None) -> None:
+        """Makes what is missing and shows it.
+
+        Args:
+            segmentation: of the result.
+            shown: is called when the surfaces stand there.
+        """
+        self._turn += 1
+        task = asyncio.get_running_loop().create_task(self._show(segmentation, self._turn, shown))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def hide(self, segmentation: Any) -> None:
+        """Puts them away; what is being made is not shown any more."""
+        self._turn += 1
+        if segmentation.GetDisplayNode() is not None:
+            segmentation.GetDisplayNode().SetVisibility3D(False)
+
+    async def _show(self, segmentation: Any, turn: int, shown: Any) -> None:
+        self._page.state.solid_words = _("The 3-D view is being made")
+        self._page.state.flush()
+        try:
+            for _try in range(_TRIES):
+                if await self._make(segmentation, turn):
+                    break
+            if turn == self._turn:
+                segmentation.GetDisplayNode().SetVisibility3D(True)
+                shown()
+        except (OSError, SceneError) as error:
+            self._page.failed(_("The 3-D view could not be made ({error}).").format(error=error))
+        finally:
+            if turn == self._turn:
+                self._page.state.solid_words = ""
+            self._page.state.flush()
+
+    async def _make(self, segmentation: Any, turn: int) -> bool:
+        """One round; whether every segment has its surface, or nobody waits for it any more."""
+        folder = Path(tempfile.mkdtemp(prefix="clamseg-surfaces-"))
+        try:
+            times: dict[str, int] = {}
+            for number, segment_id in enumerate(_without_surface(segmentation)):
+                image = slicer.vtkOrientedImageData()
+                if segmentation.GetBinaryLabelmapRepresentation(segment_id, image):
+                    await asyncio.to_thread(write_mask, folder, number, image)
+                times[segment_id] = segment_time(segmentation, segment_id)
+                await asyncio.sleep(0)
+            if times:
+                await _run(folder)
+            if turn != self._turn:
+                return True
+            return await _take(segmentation, times, folder)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _surface_name() -> str:
+    return str(slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName())
+
+
+def _without_surface(segmentation: Any) -> list[str]:
+    """Ids of segments that have none."""
+    data = segmentation.GetSegmentation()
+    ids = [data.GetNthSegmentID(n) for n in range(data.GetNumberOfSegments())]
+    return [each for each in ids if data.GetSegment(each).GetRepresentation(_surface_name()) is None]
+
+
+async def _run(folder: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        python_program(), "-m", "ClamSegWeb.surfaces", str(folder),
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **extra_environment()},
+    )  # fmt: skip
+    try:
+        _out, said = await process.communicate()
+    except asyncio.CancelledError:
+        process.kill()
+        raise
+    if process.returncode:
+        last = said.decode("utf-8", "replace").strip().splitlines()[-1:]
+        raise SceneError(last[0] if last else _("exit code {code}").format(code=process.returncode))
+
+
+async def _take(segmentation: Any, times: dict[str, int], folder: Path) -> bool:
+    """Puts the surfaces into the scene; False where a segment was changed or added meanwhile."""
+    surfaces = {}
+    for number, segment_id in enumerate(times):
+        surfaces[segment_id] = read_surface(folder, number)
+        await asyncio.sleep(0)
+    data = segmentation.GetSegmentation()
+    is_whole = True
+    modified = segmentation.StartModify()
+    try:
+        for segment_id, surface in surfaces.items():
+            segment = data.GetSegment(segment_id)
+            if segment is None:
+                continue
+            if segment_time(segmentation, segment_id) != times[segment_id]:
+                is_whole = False
+                continue
+            segment.AddRepresentation(_surface_name(), surface if surface is not None else vtkPolyData())
+    finally:
+        segmentation.EndModify(modified)
+    data.Modified()
+    return is_whole and not _without_surface(segmentation)

@@ -1,0 +1,122 @@
+"""What clicks outline: drawn lesions on noise, bright and dark, with a core, beside a neighbour, outside the organ."""
+
+import numpy as np
+import pytest
+
+from ClamSegLib.imaging.volume import Volume
+from ClamSegLib.outlining.outline import Click, outline
+from ClamSegLib.outlining.tissue import tissue_of
+from ClamSegLib.system.errors import InputError
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    return 2 * int((a & b).sum()) / (int(a.sum()) + int(b.sum()))
+
+
+def ball(shape: tuple[int, int, int], centre: tuple[float, ...], radius: float, mm: tuple[float, ...]) -> np.ndarray:
+    grid = np.meshgrid(*map(np.arange, shape), indexing="ij")
+    return sum(((g - c) * m) ** 2 for g, c, m in zip(grid, centre, mm, strict=True)) <= radius**2
+
+
+def scan(lesion: np.ndarray, height: float = 40.0) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(100, 5, lesion.shape)
+    return (noise + height * lesion).astype(np.float32)
+
+
+def test_a_click_on_a_slice_outlines_the_lesion_and_nothing_beside_it() -> None:
+    lesion = ball((1, 120, 120), (0, 60, 50), 14, (1, 1, 1))
+    other = ball((1, 120, 120), (0, 60, 95), 8, (1, 1, 1))
+    found = outline(tissue_of(scan(lesion | other), None, None, None), [Click((0, 62, 47))])
+    assert dice(found.whole(lesion.shape), lesion) > 0.95
+
+
+@pytest.mark.parametrize("mm", [(1.0, 1.0, 1.0), (3.0, 0.8, 0.8)])
+def test_a_click_in_a_volume_outlines_the_lesion_in_three_dimensions(mm: tuple[float, float, float]) -> None:
+    lesion = ball((40, 80, 80), (20, 40, 40), 9, mm)
+    found = outline(tissue_of(scan(lesion), mm, None, None), [Click((20, 42, 39))])
+    assert dice(found.whole(lesion.shape), lesion) > 0.9
+
+
+def test_a_click_into_a_dark_core_outlines_the_ring_with_its_core() -> None:
+    whole = ball((1, 120, 120), (0, 60, 60), 20, (1, 1, 1))
+    core = ball((1, 120, 120), (0, 60, 60), 10, (1, 1, 1))
+    array = scan(whole) - 60 * core
+    found = outline(tissue_of(array, None, None, None), [Click((0, 60, 60))])
+    assert dice(found.whole(whole.shape), whole) > 0.95
+
+
+def test_a_lesion_darker_than_its_surroundings_is_outlined_too() -> None:
+    lesion = ball((1, 120, 120), (0, 60, 60), 12, (1, 1, 1))
+    found = outline(tissue_of(scan(lesion, -40), None, None, None), [Click((0, 58, 61))])
+    assert dice(found.whole(lesion.shape), lesion) > 0.95
+
+
+def test_wider_holds_all_of_tighter_and_more() -> None:
+    lesion = ball((1, 120, 120), (0, 60, 60), 14, (1, 1, 1))
+    from scipy import ndimage
+
+    blurred = ndimage.gaussian_filter(scan(lesion), (0, 4, 4))
+    tissue = tissue_of(blurred, None, ball(lesion.shape, (0, 60, 60), 50, (1, 1, 1)), None)
+    narrow, usual, wide = (outline(tissue, [Click((0, 60, 60))], width).whole(lesion.shape) for width in (-6, 0, 6))
+    assert not (narrow & ~usual).any()
+    assert not (usual & ~wide).any()
+    assert narrow.sum() < usual.sum() < wide.sum()
+
+
+def test_a_second_click_adds_a_part_and_one_with_minus_takes_it_away_again() -> None:
+    one = ball((1, 120, 120), (0, 60, 40), 10, (1, 1, 1))
+    two = ball((1, 120, 120), (0, 60, 75), 10, (1, 1, 1))
+    tissue = tissue_of(scan(one | two), None, None, None)
+    both = outline(tissue, [Click((0, 60, 40)), Click((0, 60, 75))]).whole(one.shape)
+    assert dice(both, one | two) > 0.93
+    left = outline(tissue, [Click((0, 60, 40)), Click((0, 60, 75)), Click((0, 60, 76), adds=False)]).whole(one.shape)
+    assert dice(left, one) > 0.93
+
+
+def test_a_lesion_that_leaks_through_a_thin_bridge_is_cut_at_the_neck() -> None:
+    lesion = ball((48, 110, 110), (24, 55, 35), 9, (1, 1, 1))
+    wall = np.zeros_like(lesion)
+    wall[:, :, 62:] = True
+    bridge = np.zeros_like(lesion)
+    bridge[23:26, 54:57, 35:70] = True
+    found = outline(
+        tissue_of(scan(lesion | wall | bridge), (1.0, 1.0, 1.0), np.ones(lesion.shape, bool), None),
+        [Click((24, 55, 35))],
+    )
+    assert dice(found.whole(lesion.shape), lesion) > 0.85
+
+
+def test_a_click_outside_the_organ_or_the_scan_is_refused_in_words() -> None:
+    organ = ball((1, 60, 60), (0, 30, 30), 20, (1, 1, 1))
+    tissue = tissue_of(scan(organ), None, organ, None)
+    for point in ((0, 2, 2), (0, 30, 60), (1, 30, 30), (0, -1, 30)):
+        with pytest.raises(InputError, match="outside the organ"):
+            outline(tissue, [Click(point)])
+    with pytest.raises(InputError, match="must add"):
+        outline(tissue, [Click((0, 30, 30), adds=False)])
+
+
+def test_the_usual_height_of_the_models_lesions_steadies_that_of_a_click() -> None:
+    lesion = ball((1, 120, 120), (0, 60, 60), 14, (1, 1, 1))
+    array = scan(lesion)
+    array[0, 60, 60] = 220  # a single bright voxel
+    array[0, 59:62, 59:62] += 60
+    probability = (ball(lesion.shape, (0, 60, 60), 12, (1, 1, 1)) * 220).astype(np.uint8)
+    alone = outline(tissue_of(array, None, None, None), [Click((0, 60, 60))]).whole(lesion.shape)
+    told = outline(tissue_of(array, None, None, probability), [Click((0, 60, 60))]).whole(lesion.shape)
+    assert dice(told, lesion) > max(0.9, dice(alone, lesion))
+
+
+def test_the_front_door_outlines_in_the_frame_of_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    from types import SimpleNamespace
+
+    from ClamSegLib.api import outline_at
+
+    lesion = ball((20, 60, 60), (10, 30, 20), 7, (2, 1, 1))
+    volume = Volume(scan(lesion), spacing_mm=(1.0, 1.0, 2.0))
+    result = SimpleNamespace(organ=np.ones(lesion.shape, bool), probability=lesion.astype(np.float32))
+    found = outline_at(volume, (10, 30, 20), result)  # type: ignore[arg-type]
+    assert found.shape == lesion.shape
+    assert dice(found, lesion) > 0.9
+    with pytest.raises(InputError, match="inside it"):
+        outline_at(volume, (30, 30, 20))

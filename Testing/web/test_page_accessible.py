@@ -1,0 +1,82 @@
+"""axe-core finds no violation of WCAG levels A and AA in any state of the page; it stays usable enlarged and by keyboard."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from page_reader import PageReader
+from page_scans import write_brain
+from page_server import REPOSITORY, PageServer
+
+_LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+# What is under the pointer or fades in has colours of its own for a moment.
+_AT_REST = "*, *::before, *::after { transition: none !important; animation: none !important }"
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """axe-core, as run.py fetches it from npm."""
+    own = REPOSITORY / ".venv-web" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+    path = Path(os.environ.get("CLAMSEG_TEST_AXE", own))
+    if not path.is_file():
+        pytest.fail(f"{path} is missing; python3 run.py test fetches it, or CLAMSEG_TEST_AXE names another.")
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def server(serve: Callable[..., PageServer], tmp_path_factory: pytest.TempPathFactory) -> PageServer:
+    folder = tmp_path_factory.mktemp("scans")
+    write_brain(folder / "brain.nii.gz")
+    (folder / "renamed.nii").write_text("Dear colleague, the scan follows by post.")
+    return serve("--root", folder, folder / "brain.nii.gz")
+
+
+def violations(reader: PageReader, axe: str) -> list[str]:
+    """What axe finds wrong now: rule, and the first elements that break it."""
+    reader.tab.add_style_tag(content=_AT_REST)
+    reader.tab.mouse.move(1, 1)
+    if not reader.tab.evaluate("() => 'axe' in window"):
+        reader.tab.evaluate(axe)
+    found: list[dict[str, Any]] = reader.tab.evaluate(
+        "levels => axe.run(document, {runOnly: levels, resultTypes: ['violations']}).then(told => told.violations)",
+        _LEVELS,
+    )
+    return [
+        f"{one['id']}: {[(node['html'][:150], node['failureSummary'][-200:]) for node in one['nodes'][:3]]}"
+        for one in found
+    ]
+
+
+def test_no_state_of_the_page_breaks_a_rule_of_level_a_or_aa(reader: PageReader, axe: str) -> None:
+    reader.shows("brain")
+    found = {"a scan": violations(reader, axe)}
+    for title in ("Own files", "Fine-tune"):
+        reader.unfold(title)
+    reader.tab.locator(".folder-entry").get_by_text("renamed.nii").click()
+    reader.tab.locator("#told [data-testid=notice]").wait_for()
+    found["sections unfolded, and a notice"] = violations(reader, axe)
+    reader.is_told("renamed.nii")
+    reader.segment(fast=False)
+    reader.until("() => window.trame.state.get('lesion_rows').length > 5")
+    found["a result"] = violations(reader, axe)
+    reader.click("decide-accepted")
+    reader.until("() => window.trame.state.get('lesion_rows').some(r => r.state === 'accepted')")
+    reader.click("decide-rejected")
+    reader.until("() => window.trame.state.get('lesion_rows').some(r => r.state === 'rejected')")
+    found["decisions"] = violations(reader, axe)
+    reader.click("edit-button")
+    reader.holds("tool", "paint")
+    found["drawing"] = violations(reader, axe)
+    reader.click("drawing-done")
+    reader.tab.locator("#scans button").first.click()
+    reader.tab.locator("#question").wait_for()
+    found["a question"] = violations(reader, axe)
+    reader.click("question-no")
+    reader.click("window-button")
+    reader.tab.locator(".window-choice").first.wait_for()
+    found["a menu"] = violations(reader, axe)
+    assert {state: broken for state, broken in found.items() if broken} == {}
