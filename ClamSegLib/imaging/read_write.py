@@ -38,6 +38,7 @@ ALLOWED = "NIfTI (.nii, .nii.gz), NRRD, MHA, DICOM, PNG, JPEG or TIFF"
 # Sides, spacings and voxels beyond these belong to damaged headers, not to patients.
 _LARGEST_VOXELS = 4_000_000_000
 _LARGEST_SPACING_MM = 1000.0
+_FARTHEST_MM = 1e5
 _SMALLEST_DETERMINANT = 1e-3
 # gzip can shrink zeros a thousandfold, real scans hardly tenfold.
 _LARGEST_COMPRESSION = 1100
@@ -222,6 +223,10 @@ def _check_header(path: Path, reader: SimpleITK.ImageFileReader) -> None:
         )
     if not all(np.isfinite(v) for v in (*reader.GetOrigin(), *reader.GetDirection())):
         raise InputError(f"{path} has a position or orientation that is not a number; export it again.")
+    if any(abs(v) > _FARTHEST_MM for v in reader.GetOrigin()):
+        raise InputError(
+            f"{path} lies at {[round(v) for v in reader.GetOrigin()]} mm; at most {_FARTHEST_MM:.0f} mm from the origin is allowed."
+        )
     if dimension == 2 and abs(np.linalg.det(np.reshape(reader.GetDirection(), (2, 2)))) < _SMALLEST_DETERMINANT:
         raise InputError(
             f"{path} is a single slice stored with two dimensions that lies along another plane than its two axes can say; "
