@@ -16,6 +16,7 @@ from ClamSegWeb.user_action import user_action
 from ClamSegWeb.windows import show_window, windows_of
 from ClamSegWorkflow.case.model_fit import describe
 from ClamSegWorkflow.case.samples import sample_name, sample_words, shipped_samples
+from ClamSegWorkflow.scene import remove_node
 from ClamSegWorkflow.scene.volume_facts import facts_of
 from ClamSegWorkflow.words import tr as _
 
@@ -205,7 +206,7 @@ class InputSection:
         self._let_go(case.scan.source)
         if case.result is not None:
             case.result.remove()
-        scene.RemoveNode(case.scan.volume)
+        remove_node(scene, case.scan.volume)
         if self.current is case:
             self.current = None
             if self._cases:
