@@ -10,6 +10,7 @@ from typing import Any
 
 from ClamSegLib.imaging.dicom_signature import is_dicom_file
 from ClamSegLib.imaging.read_write import readable_name
+from ClamSegLib.system.malloc_tuning import give_back_memory
 from ClamSegWeb.opened_scan import OpenedScan, open_scan, scan_name
 from ClamSegWeb.series_titles import SeriesTitles, ask_titles
 from ClamSegWeb.user_action import user_action
@@ -214,6 +215,8 @@ class InputSection:
             else:
                 self._page.scan_shown(None)
         self._tell()
+        # After the views let go of it; what lies free between other things stays with the process otherwise.
+        self._page.later(give_back_memory)
 
     def _case(self, case_id: int) -> OpenCase | None:
         return next((case for case in self._cases if case.id == case_id), None)
