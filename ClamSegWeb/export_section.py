@@ -8,7 +8,7 @@ from typing import Any
 
 from ClamSegWeb.user_action import user_action
 from ClamSegWorkflow.case.corrections import reviewed_case
-from ClamSegWorkflow.case.review_files import KINDS, with_ending, write_review
+from ClamSegWorkflow.case.review_files import KINDS, prepare_review, with_ending
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.words import tr as _
 
@@ -33,7 +33,10 @@ class ExportSection:
         self._page.review.stop_drawing()
         path = folder / file_name(result, KINDS[kind][1])
         if kind != "dicom":
-            written = write_review(result, kind, path)
+            write = prepare_review(result, kind)
+            # Packing a large scan takes seconds, in which the page goes on; what reads the scene stays here.
+            packs = kind in ("segmentation", "nifti")
+            written = await asyncio.to_thread(write, path) if packs else write(path)
         else:
             written = await self._write_dicom(result, with_ending(path, kind), folder)
         result.know_as_exported()
@@ -47,7 +50,7 @@ class ExportSection:
             raise SceneError(
                 _("DICOM SEG needs a scan opened from DICOM; export the segmentation as .seg.nrrd instead.")
             )
-        drawn = write_review(result, "segmentation", folder / "drawn")
+        drawn = await asyncio.to_thread(prepare_review(result, "segmentation"), folder / "drawn")
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
         def answered(event: dict[str, Any]) -> None:

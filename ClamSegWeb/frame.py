@@ -39,6 +39,10 @@ html { overflow: hidden; }
 .lesion-table td, .lesion-table th { padding: 2px 6px !important; height: 28px !important; font-size: 12px !important; }
 .lesion-table tr { cursor: pointer; }
 .lesion-table tr:focus-visible, .folder-entry:focus-visible { outline: 2px solid #90caf9; outline-offset: -2px; }
+.folder-entry { min-height: 26px; line-height: 26px; }
+/* What is clicked is at least 24 px high and wide. */
+.v-btn--size-x-small { min-height: 24px; min-width: 24px; } .sort-button { min-height: 24px; min-width: 24px; }
+:focus-visible { outline: 2px solid #90caf9; outline-offset: 1px; }
 .lesion-table tr.chosen { background: #14507a; }
 .lesion-table tr.rejected { opacity: .55; text-decoration: line-through; }
 .crossed * { cursor: crosshair !important; }

@@ -23,14 +23,14 @@ def kept_reviews(page: Any) -> None:
                 (_("Discard"), page.kept.discard, "discard"),
             ):
                 v3.VBtn(
-                    words, size="x-small", variant="flat" if name == "bring" else "outlined", click=(act, "[kept.id]"), classes=f"kept-{name}",
+                    words, size="x-small", variant="flat" if name == "bring" else "outlined", color="primary" if name == "bring" else None, click=(act, "[kept.id]"), classes=f"kept-{name}",
                 )  # fmt: skip
 
 
 def open_scans(section: Any) -> None:
     """The open scans in one line over the sections, which is rolled sideways where they are many."""
     with html.Div(
-        v_if=("scans.length",), classes="d-flex ga-1 px-3 py-1", id="scans", style="overflow-x: auto",
+        v_if=("scans.length",), classes="d-flex ga-1 px-3 py-1", id="scans", style="overflow-x: auto; scrollbar-width: thin",
         raw_attrs=[f'role="group" tabindex="0" aria-label="{_("Open scans")}"'],
     ):  # fmt: skip
         v3.VChip(
@@ -39,7 +39,7 @@ def open_scans(section: Any) -> None:
             click_close=(section.close, "[scan.id]"), style="flex: none",
             # A chip hides itself on its x; whether the scan goes is for the reader's answer to say.
             model_value=("true",), update_modelValue="void 0",
-            raw_attrs=[f':close-label="`{_("Close")} ${{scan.title || scan.name}}`" :title="scan.name"'],
+            raw_attrs=[f':close-label="`{_("Close")} ${{scan.title || scan.name}}`" :title="scan.name" :aria-current="index === scan_index"'],
         )  # fmt: skip
 
 
@@ -77,11 +77,14 @@ def input_panel(page: Any) -> None:
 
 def _own_files(section: Any) -> None:
     html.Div(_("From this computer: NIfTI, NRRD, MetaImage, DICOM, PNG, JPEG or TIFF"), classes="text-caption")
-    html.Input(type="file", multiple=True, classes="clamseg-upload text-caption mb-1", id="upload-files")
+    html.Input(
+        type="file", multiple=True, classes="clamseg-upload text-caption mb-1", id="upload-files",
+        raw_attrs=[f'aria-label="{_("Files from this computer")}"'],
+    )  # fmt: skip
     html.Div(_("A folder with a DICOM series"), classes="text-caption")
     html.Input(
         type="file", classes="clamseg-upload text-caption mb-2", id="upload-folder",
-        raw_attrs=["webkitdirectory"],
+        raw_attrs=["webkitdirectory", f'aria-label="{_("A folder from this computer")}"'],
     )  # fmt: skip
     with html.Div(v_if=("has_roots",)):
         with html.Div(classes="d-flex align-center"):
@@ -103,7 +106,8 @@ def _own_files(section: Any) -> None:
         with html.Div(style="max-height: 180px; overflow: auto; border: 1px solid #444", id="folder-list"):
             with html.Div(
                 v_for="(entry, index) in folder_entries", key="index", click=(section.open_entry, "[index]"),
-                raw_attrs=['tabindex="0" role="button"'], __events=[("enter", "keydown.enter")], enter=(section.open_entry, "[index]"),
+                raw_attrs=['tabindex="0" role="button"'], enter=(section.open_entry, "[index]"),
+                __events=[("enter", "keydown.enter"), ("space", "keydown.space.prevent")], space=(section.open_entry, "[index]"),
                 classes="px-2 text-body-2 folder-entry", style="cursor: pointer; white-space: nowrap",
             ):  # fmt: skip
                 v3.VIcon(

@@ -63,4 +63,10 @@ def training_panel(page: Any) -> None:
     )  # fmt: skip
     html.Div("{{ training_words }}", classes="text-body-2 mt-1", id="training-words")
     html.Div(v_html=("training_curves",), id="training-curves")
-    html.Img(v_if=("training_preview",), src=("training_preview",), style="width: 100%", id="training-preview")
+    html.Img(
+        v_if=("training_preview",),
+        src=("training_preview",),
+        style="width: 100%",
+        id="training-preview",
+        alt=_("Outlines of the network so far"),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from ClamSegLib.system.errors import OutputError
 from ClamSegWorkflow.case.corrections import reviewed_case, scan_of
 from ClamSegWorkflow.case.dicom_sources import gather_series
 from ClamSegWorkflow.case.lesion_row import Decision
-from ClamSegWorkflow.case.review_files import write_review
+from ClamSegWorkflow.case.review_files import prepare_review, write_review
 from ClamSegWorkflow.case.review_text import size_words, slices_words, statistics_words
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.geometry import to_world
@@ -262,3 +263,17 @@ def test_the_report_shows_what_stands_at_the_place_of_the_lesion(bench: Bench, t
     i, j, _k = row.centre_ijk
     assert middle == pytest.approx((j + 0.5, i + 0.5), abs=0.6), "the plain frame is drawn as it is stored"
     assert "Searched: brain," in text
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "nifti"])
+def test_what_was_taken_out_of_the_scene_is_written_as_it_was_whatever_happens_there(
+    bench: Bench, tmp_path: Path, kind: str
+) -> None:
+    result = reviewed(bench)
+    at_once = write_review(result, kind, tmp_path / "at once").read_bytes()
+    write = prepare_review(result, kind)
+    result.remove()
+    later = threading.Thread(target=write, args=(tmp_path / "later",))
+    later.start()
+    later.join()
+    assert write(tmp_path / "again").read_bytes() == at_once

@@ -79,4 +79,28 @@ def test_no_state_of_the_page_breaks_a_rule_of_level_a_or_aa(reader: PageReader,
     reader.click("window-button")
     reader.tab.locator(".window-choice").first.wait_for()
     found["a menu"] = violations(reader, axe)
-    assert {state: broken for state, broken in found.items() if broken} == {}
+    broken = [f"{state}: {rule}" for state, rules in found.items() for rule in rules]
+    assert not broken, "\n\n".join(broken)
+
+
+@pytest.mark.parametrize("size", [(1000, 700), (640, 400)], ids=["1000x700", "1280x800 at 200 %"])
+def test_in_a_small_or_enlarged_window_what_decides_is_in_sight_and_nothing_is_cut_off(
+    reader: PageReader, size: tuple[int, int]
+) -> None:
+    width, height = size
+    reader.tab.set_viewport_size({"width": width, "height": height})
+    reader.shows("brain")
+    if not reader.value("has_result"):
+        reader.segment(fast=False)
+    reader.until("() => window.trame.state.get('lesion_rows').length > 5")
+    for name in ("decide-accepted", "decide-rejected", "edit-button", "undo-button"):
+        reader.tab.locator(f"#{name}").wait_for()
+        box = reader.tab.locator(f"#{name}").bounding_box()
+        assert box["x"] >= 0, name
+        assert box["y"] >= 0, name
+        assert box["x"] + box["width"] <= width, name
+        assert box["y"] + box["height"] <= height, name
+    wide = "() => document.documentElement.scrollWidth"
+    assert reader.tab.evaluate(wide) <= width
+    reader.click("sections-button")
+    reader.until("() => document.getElementById('view-Red').clientWidth > 0.45 * innerWidth - 40")

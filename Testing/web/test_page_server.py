@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from page_scans import write_brain
@@ -69,6 +70,31 @@ def test_a_tab_that_is_closed_leaves_no_traceback_and_other_errors_are_still_see
     unless_tab_closed(loop, {"message": "bug", "exception": KeyError("x")})
     unless_tab_closed(loop, {"message": "no exception"})
     assert seen == ["bug", "no exception"]
+
+
+def test_a_page_whose_server_is_gone_says_how_to_start_again_and_that_the_review_is_kept(
+    browser: Any, tmp_path: Path
+) -> None:
+    server = PageServer(tmp_path, "--empty")
+    tab = browser.new_page()
+    tab.goto(server.address)
+    tab.locator("#sections").wait_for()
+    server.stop()
+    gone = tab.get_by_role("alert").filter(has_text="ClamSeg has ended")
+    gone.wait_for()
+    assert "python3 run.py web" in gone.inner_text()
+    assert "kept on this computer for seven days" in " ".join(gone.inner_text().split())
+    tab.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_what_a_page_keeps_while_it_runs_is_for_the_users_eyes_only(tmp_path: Path) -> None:
+    server = PageServer(tmp_path, str(write_brain(tmp_path / "brain.nii.gz", slice(24, 28))))
+    try:
+        (folder,) = server.temporary.iterdir()
+        assert folder.stat().st_mode & 0o077 == 0
+    finally:
+        server.stop()
 
 
 def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import base64
 import csv
 import html
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ClamSegWorkflow.case.report_picture import key_pictures
 from ClamSegWorkflow.case.review_text import decision_words, size_words, sizes_words, slices_words
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.geometry import matrix_of
-from ClamSegWorkflow.scene.segments import segment_looks, segment_mask
+from ClamSegWorkflow.scene.segments import SegmentLook, segment_looks, segment_mask
 from ClamSegWorkflow.words import tr as _
 
 # kind -> (name in the menu, ending, file dialog's words)
@@ -82,8 +83,20 @@ def write_review(result: Any, kind: str, path: Path) -> Path:
         SceneError: the scan was removed, or a segment reaches beyond it.
         OutputError: not writable, disk full.
     """
-    from ClamSegLib.system.atomic_output import whole_file
+    return prepare_review(result, kind)(path)
 
+
+def prepare_review(result: Any, kind: str) -> Callable[[Path], Path]:
+    """What takes voxels out of the scene, now; what it returns writes them, as `write_review` does, and may run elsewhere.
+
+    Segmentation and NIfTI, whose packing takes the time, are written without another look at the scene.
+
+    Args:
+        result, kind: as for `write_review`.
+
+    Raises:
+        SceneError: as for `write_review`.
+    """
     if not result.is_alive():
         raise SceneError(_("The scan of this result was removed or changed; the result can no longer be exported."))
     if result.lesions is not None:
@@ -95,28 +108,37 @@ def write_review(result: Any, kind: str, path: Path) -> Path:
                 certificate=certificate
             )
         )
-    path = with_ending(path, kind)
-    writers: dict[str, Callable[[Any, Path], None]] = {
-        "segmentation": _write_segmentation, "nifti": _write_nifti, "legend": _write_legend, "table": _write_table, "report": _write_report,
+    write_legend = partial(_write_legend, segment_looks(result.segmentation))
+    writers: dict[str, Callable[[Any], Callable[[Path], object]]] = {
+        "segmentation": _segmentation, "nifti": _nifti, "legend": lambda _result: write_legend,
+        "table": lambda result: partial(_write_table, result), "report": lambda result: partial(_write_report, result),
     }  # fmt: skip
-    if kind == "nifti":
-        with whole_file(legend_beside(path)) as part:
-            _write_legend(result, part)
-    with whole_file(path) as part:
-        writers[kind](result, part)
-    return path
+    write = writers[kind](result)
+
+    def write_whole(path: Path) -> Path:
+        from ClamSegLib.system.atomic_output import whole_file
+
+        path = with_ending(path, kind)
+        if kind == "nifti":
+            with whole_file(legend_beside(path)) as part:
+                write_legend(part)
+        with whole_file(path) as part:
+            write(part)
+        return path
+
+    return write_whole
 
 
-def _write_segmentation(result: Any, path: Path) -> None:
+def _segmentation(result: Any) -> Callable[[Path], object]:
     from ClamSegLib.imaging.seg_nrrd import write_segmentation
 
-    segments = segments_of_result(result)
+    segments, scan = segments_of_result(result), scan_of(result)
     if not segments:
         raise SceneError(_("The result has no segments to export."))
-    write_segmentation(path, segments, scan_of(result))
+    return lambda path: write_segmentation(path, segments, scan)
 
 
-def _write_nifti(result: Any, path: Path) -> None:
+def _nifti(result: Any) -> Callable[[Path], object]:
     """A labelmap: 1, 2, ... in the order of the segments; a lesion lies over the organ it is in."""
     from ClamSegLib.imaging.read_write import write_volume
 
@@ -125,7 +147,8 @@ def _write_nifti(result: Any, path: Path) -> None:
         if value > 255:
             raise SceneError(_("More than 255 segments do not fit into a NIfTI of labels; export the segmentation."))
         labels[segment.mask] = value
-    write_volume(labels, scan_of(result), path)
+    scan = scan_of(result)
+    return lambda path: write_volume(labels, scan, path)
 
 
 def organ_words(result: Any) -> str:
@@ -143,7 +166,7 @@ def legend_beside(path: Path) -> Path:
     return path.with_name(path.name[: -len(KINDS["nifti"][1])] + KINDS["legend"][1])
 
 
-def _write_legend(result: Any, path: Path) -> None:
+def _write_legend(looks: list[SegmentLook], path: Path) -> None:
     """What the values of the labelmap mean, as Slicer's colour tables say it; every value that it may hold has a line.
 
     Source: https://slicer.readthedocs.io/en/latest/developer_guide/modules/colors.html
@@ -151,7 +174,7 @@ def _write_legend(result: Any, path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("LabelValue", "Name", "Color_R", "Color_G", "Color_B"))
-        for value, look in enumerate(segment_looks(result.segmentation), 1):
+        for value, look in enumerate(looks, 1):
             writer.writerow((value, look.name.replace('"', "'"), *look.colour))
 
 
