@@ -27,13 +27,6 @@ def unfold(page: Any, title: str) -> None:
         head.click()
 
 
-def open_sample(page: Any, sample: str, words: str) -> None:
-    """Opens a sample."""
-    unfold(page, "Input")
-    page.click(f"#sample-{sample}")
-    page.wait_for_selector(f"#scan-name:has-text('{words}')")
-
-
 def segment(page: Any) -> None:
     """Segments and waits until the views are still."""
     page.wait_for_timeout(1500)
@@ -87,12 +80,6 @@ def main() -> int:
             page.wait_for_selector("#drawing")
             shoot(page, folder / "page-drawing.png")
             page.click("#drawing-done")
-            open_sample(page, "xray-chest", "X-ray")
-            segment(page)
-            shoot(page, folder / "page-xray.png")
-            open_sample(page, "ct-chest", "CT")
-            segment(page)
-            shoot(page, folder / "page-ct.png")
             browser.close()
     finally:
         server.terminate()
