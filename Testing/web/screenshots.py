@@ -27,13 +27,6 @@ def unfold(page: Any, title: str) -> None:
         head.click()
 
 
-def open_sample(page: Any, sample: str, words: str) -> None:
-    """Opens a sample."""
-    unfold(page, "Input")
-    page.click(f"#sample-{sample}")
-    page.wait_for_selector(f"#scan-name:has-text('{words}')")
-
-
 def segment(page: Any) -> None:
     """Segments and waits until the views are still."""
     page.wait_for_timeout(1500)
@@ -74,8 +67,7 @@ def main() -> int:
             page = browser.new_page(viewport=SIZE)
             page.set_default_timeout(120_000)
             page.goto(address)
-            page.wait_for_selector("#sample-ct-chest")
-            open_sample(page, "ct-chest", "CT")
+            page.wait_for_selector("#scan-name:has-text('mr_flair_brain')")
             segment(page)
             page.click("#sort-size")
             page.click("#decide-accepted")
@@ -87,12 +79,6 @@ def main() -> int:
             page.wait_for_selector("#drawing")
             shoot(page, folder / "page-drawing.png")
             page.click("#drawing-done")
-            open_sample(page, "xray-chest", "X-ray")
-            segment(page)
-            shoot(page, folder / "page-xray.png")
-            open_sample(page, "ct-chest", "CT")
-            segment(page)
-            shoot(page, folder / "page-ct.png")
             browser.close()
     finally:
         server.terminate()
