@@ -7,6 +7,7 @@ ClamSegPanel and does nothing else. For research, not for diagnosis.
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -53,6 +54,7 @@ class ClamSeg(ScriptedLoadableModule):
             "are given in their cards."
         )
         slicer.app.connect("startupCompleted()", register_sample_data)
+        slicer.app.connect("startupCompleted()", register_effect)
 
 
 def register_sample_data() -> None:
@@ -60,6 +62,16 @@ def register_sample_data() -> None:
     from ClamSegPanel.sample_data import register
 
     register()
+
+
+def register_effect() -> None:
+    """Adds the click that outlines a lesion to the Segment Editor, where readers look for it; the module works without it."""
+    try:
+        from ClamSegPanel.ClamSegEffect.SegmentEditorClamSegEffect import register
+
+        register()
+    except (ImportError, AttributeError) as error:  # an application without scripted effects
+        logging.warning("ClamSeg: the Segment Editor effect is not available (%s).", error)
 
 
 @parameterNodeWrapper

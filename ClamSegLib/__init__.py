@@ -1,7 +1,7 @@
 """ClamSegLib: lesion segmentation of CT, MR and X-ray slices learned from image labels.
 
     import ClamSegLib as cs
-    result = cs.segment("scan.nii.gz", "mr-flair-lesion")
+    result = cs.segment("scan.nii.gz", "ct-lung-lesion")
 
 The package knows images and networks and nothing of 3D Slicer. Importing it is cheap: torch, SimpleITK and scipy
 are imported by the files that use them, never here; the names of `ClamSegLib.api` are loaded when first used.

@@ -1,8 +1,28 @@
 """`python -m ClamSegLib <verb>`: the command line."""
 
-import sys
+from __future__ import annotations
 
-from ClamSegLib.cli import main
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+
+def _end_at_once(_signal: int, _frame: FrameType | None) -> NoReturn:
+    os.write(2, b"error: cancelled; nothing half-written was left\n")
+    os._exit(130)
+
+
+def main() -> int:
+    """Entry point of a process: until the command line is loaded and takes over, nothing was begun that needs an end."""
+    signal.signal(signal.SIGTERM, _end_at_once)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # in the background Ctrl-C may be ignored
+        signal.signal(signal.SIGINT, _end_at_once)
+    from ClamSegLib.cli import main as command_line
+
+    return command_line()
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,7 +1,7 @@
 """The front door for Python: a scan to a segmentation, and a labelled folder to a model.
 
     import ClamSegLib as cs
-    result = cs.segment("scan.nii.gz", "mr-flair-lesion")
+    result = cs.segment("scan.nii.gz", "ct-lung-lesion")
     print(result.summary, result.lesions.shape, result.table)
 
 `ClamSegLib` offers these names and loads this file when one of them is used first. What a user gets wrong raises
@@ -238,7 +238,7 @@ def train(folder: str | Path, output: str | Path, *, progress: str = "none", **o
         folder: labelled folder: one folder per class, or with a labels.csv (see `docs/reference.md`).
         output: the model folder to make.
         progress: 'none' (warnings are still printed), 'bar' or 'json'.
-        **options: those of `clamseg train`, with underscores: init='mr-flair-lesion', steps=500, eta=0.8, device='cpu' ...
+        **options: those of `clamseg train`, with underscores: init='ct-lung-lesion', steps=500, eta=0.8, device='cpu' ...
 
     Returns:
         The model folder, which `segment` takes.

@@ -12,13 +12,16 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from ClamSegLib import RESEARCH_ONLY, __version__
+from ClamSegLib.system.disk import words_of_the_machine
 from ClamSegLib.system.errors import Cancelled, ClamSegError, InputError
 from ClamSegLib.system.progress import Reporter, make_reporter
+from ClamSegLib.system.silence_c_output import claim_stdout
 
 VERBS = ("segment", "train", "evaluate", "check", "models", "export", "demo", "web", "worker")
 # For developers; Slicer's folder is installed without their room.
@@ -73,32 +76,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    if arguments is None:
+        claim_stdout()
     try:
         parsed = make_parser().parse_args(arguments)
     except SystemExit as stop:  # argparse printed the reason
         return int(stop.code or 0)
     if arguments is None:
         signal.signal(signal.SIGTERM, _on_stop)
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # in the background Ctrl-C may be ignored
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # in the background Ctrl-C may be ignored
             signal.signal(signal.SIGINT, _on_stop)
     reporter = make_reporter(parsed.progress)
     try:
         _take_threads(getattr(parsed, "threads", 0))
-        return int(parsed.run(parsed, reporter))
+        code = int(parsed.run(parsed, reporter))
+        sys.stdout.flush()
+        return code
     except (KeyboardInterrupt, Cancelled):
         return _ended(reporter, _CANCELLED, 130)
     except ClamSegError as error:
         return _ended(reporter, str(error), error.exit_code)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: no noise at exit
+        _drop_stdout()
         return 1
     except PermissionError as error:
         return _ended(reporter, f"{error.filename or error} may not be read or written; you lack the permission.", 2)
-    except MemoryError:
-        return _ended(reporter, "Memory ran out; close other programs, or use a smaller --batch-size.", 1)
     except Exception as error:
         if _Stop.asked:
             return _ended(reporter, _CANCELLED, 130)
+        words = _words_of_the_machine(error)
+        if words:
+            return _ended(reporter, words, 1)
         if os.environ.get("CLAMSEG_DEBUG") == "1":
             traceback.print_exc()
         words = " ".join(str(error).split())[:300]
@@ -117,6 +125,20 @@ def _take_threads(count: int) -> None:
         import torch
 
         torch.set_num_threads(count)
+
+
+def _words_of_the_machine(error: Exception) -> str:
+    """One sentence where disk, limits or memory gave out; '' for any other error."""
+    words = words_of_the_machine(error)
+    if words and isinstance(error, OSError) and error.filename is None:
+        _drop_stdout()
+    return words
+
+
+def _drop_stdout() -> None:
+    """What could not be printed is not tried again at the end, with noise: the reader went away, or the disk is full."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _ended(reporter: Reporter, message: str, code: int) -> int:

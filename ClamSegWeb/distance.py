@@ -32,6 +32,7 @@ class Distances:
             return
         self._page.review.stop_drawing()
         self._page.review.clicks.stop()
+        self._page.review.clicks.stop()
         line = self._page.views.scene.AddNewNodeByClass("vtkMRMLMarkupsLineNode", "Distance")
         line.CreateDefaultDisplayNodes()
         self._dress(line, reading_of(case.scan.volume).spacing_known)

@@ -23,14 +23,14 @@ def kept_reviews(page: Any) -> None:
                 (_("Discard"), page.kept.discard, "discard"),
             ):
                 v3.VBtn(
-                    words, size="x-small", variant="flat" if name == "bring" else "outlined", click=(act, "[kept.id]"), classes=f"kept-{name}",
+                    words, size="x-small", variant="flat" if name == "bring" else "outlined", color="primary" if name == "bring" else None, click=(act, "[kept.id]"), classes=f"kept-{name}",
                 )  # fmt: skip
 
 
 def open_scans(section: Any) -> None:
     """The open scans in one line over the sections, which is rolled sideways where they are many."""
     with html.Div(
-        v_if=("scans.length",), classes="d-flex ga-1 px-3 py-1", id="scans", style="overflow-x: auto",
+        v_if=("scans.length",), classes="d-flex ga-1 px-3 py-1", id="scans", style="overflow-x: auto; scrollbar-width: thin",
         raw_attrs=[f'role="group" tabindex="0" aria-label="{_("Open scans")}"'],
     ):  # fmt: skip
         v3.VChip(
@@ -39,7 +39,7 @@ def open_scans(section: Any) -> None:
             click_close=(section.close, "[scan.id]"), style="flex: none",
             # A chip hides itself on its x; whether the scan goes is for the reader's answer to say.
             model_value=("true",), update_modelValue="void 0",
-            raw_attrs=[f':close-label="`{_("Close")} ${{scan.title || scan.name}}`" :title="scan.name"'],
+            raw_attrs=[f':close-label="`{_("Close")} ${{scan.title || scan.name}}`" :title="scan.name" :aria-current="index === scan_index"'],
         )  # fmt: skip
 
 

@@ -67,11 +67,12 @@ class InputSection:
                 ],
                 "scans": [], "scan_index": -1, "scan_facts": "", "scan_warnings": [], "opening": "", "is_picture_shown": False, "windows": [],
                 "folder_words": "", "folder_entries": [], "folder_rest": "", "folder_has_parent": False,
-                "is_dicom": False, "series_choices": [], "has_roots": bool(page.roots.folders),
+                "is_dicom": False, "upload_failed": "", "series_choices": [], "has_roots": bool(page.roots.folders),
             }
         )  # fmt: skip
         self.list_folder(None)
         self._state.change("open_files")(self._files_unfolded)
+        self._state.change("upload_failed")(self._upload_failed)
 
     # Opening
 
@@ -311,6 +312,12 @@ class InputSection:
     def _files_unfolded(self, **_state: Any) -> None:
         if self._state.open_files == "own" and self._page.roots.folders:
             self.list_again()
+
+    def _upload_failed(self, **_state: Any) -> None:
+        name, self._state.upload_failed = self._state.upload_failed, ""
+        if name:
+            words = _("{name} could not be uploaded; choose it again, or start the page with its path.")
+            self._page.failed(words.format(name=readable_name(name)))
 
     def list_parent(self) -> None:
         """One folder up, not above the chosen ones."""

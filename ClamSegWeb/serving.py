@@ -94,8 +94,10 @@ class Serving:
         waiting = self._page.input.waiting_for_export() if self._page is not None else 0
         if waiting and kept_in(folder):
             # No name of a scan: this may go to a log.
-            reviews = "1 review is" if waiting == 1 else f"{waiting} reviews are"
-            print(f"{reviews} in no file yet and kept in {folder} for 7 days; the next start offers them.", flush=True)
+            print(
+                f"Reviews in no file yet: {waiting}. They are kept in {folder} for 7 days; the next start offers them.",
+                flush=True,
+            )
             return
         shutil.rmtree(folder, ignore_errors=True)
 

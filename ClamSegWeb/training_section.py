@@ -107,15 +107,15 @@ class TrainingSection:
     @user_action(_("The training could not be started."))
     def _replace_or_begin(self, plan: TrainingPlan) -> None:
         started = self._started
-        exists = (started.models_folder / plan.name / "config.json").is_file()
-        if not exists and not started.can_go_on(plan.name):
+        exists = (started.models_folder / plan.name / "config.json").is_file() or started.can_go_on(plan.name)
+        if not exists:
             self._begin(plan, overwrite=False)
             return
         question = _("A model or a training named '{name}' already exists. Replace it? This cannot be undone.")
         self._page.ask(
             _("Replace?"),
             question.format(name=plan.name),
-            lambda yes: self._begin(plan, overwrite=exists) if yes else None,
+            lambda yes: self._begin(plan, overwrite=True) if yes else None,
             _("Replace"),
         )
 

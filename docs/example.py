@@ -15,7 +15,7 @@ from ClamSegLib.system.paths import resources_folder
 
 def segment_a_scan(output: Path) -> None:
     """A file goes in; arrays in the frame of that file come out."""
-    result = cs.segment(resources_folder() / "Samples" / "mr_flair_brain.nii.gz", "mr-flair-lesion", level=1)
+    result = cs.segment(resources_folder() / "Samples" / "ct_chest.nrrd", "ct-lung-lesion", level=1)
     print(result.summary)
     print("organ", result.organ.shape, "lesions", result.lesions.shape, "probability", result.probability.max())
     for lesion in result.table[:3]:

@@ -88,8 +88,8 @@ class TrainingSection:
         if not self._panel.licence_confirmed(self._panel.logic.model(plan.starting_model)):
             return
         folder = started.models_folder / plan.name
-        exists = (folder / "config.json").is_file()
-        if exists or started.can_go_on(plan.name):
+        exists = (folder / "config.json").is_file() or started.can_go_on(plan.name)
+        if exists:
             question = _("A model or a training named '{name}' already exists. Replace it? This cannot be undone.")
             if not self._panel.ask(_("Replace?"), question.format(name=plan.name)):
                 return

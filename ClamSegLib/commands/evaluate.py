@@ -40,11 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Evaluates and prints the table; exit code 0."""
     from ClamSegLib.datasets.labelled_folder import read_labelled_folder
-    from ClamSegLib.evaluation.evaluate import EvaluationOptions, evaluate
+    from ClamSegLib.evaluation.evaluate import EVALUATION, EvaluationOptions, evaluate
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.system.atomic_output import refuse_existing
 
-    refuse_existing(arguments.output, arguments.overwrite)
+    refuse_existing(arguments.output, arguments.overwrite, EVALUATION)
     models = [
         load_model(find_confirmed_model(name, arguments, reporter)) for name in (arguments.model, *arguments.compare)
     ]

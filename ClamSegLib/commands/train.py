@@ -120,16 +120,14 @@ def train(arguments: argparse.Namespace, words: Sequence[str], reporter: Reporte
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.model.config_json import from_json
     from ClamSegLib.model.licence import licensed
-    from ClamSegLib.model.model_folder import CONFIG
     from ClamSegLib.objective.training_config import TrainingConfig
-    from ClamSegLib.system.atomic_output import refuse_existing
     from ClamSegLib.system.device import choose_device
     from ClamSegLib.training.request import TrainingRequest, words_for_card
     from ClamSegLib.training.run import run_training
+    from ClamSegLib.training.run_folder import refuse_output
     from ClamSegLib.training.setup import fine_tuning_config, new_model_config, objective_of, read_config_file
 
-    if not arguments.resume:
-        refuse_existing(arguments.output / CONFIG, arguments.overwrite)
+    refuse_output(arguments.output, resume=arguments.resume, overwrite=arguments.overwrite)
     device = choose_device(arguments.device)
     for_model, for_training = read_config_file(arguments.config) if arguments.config else ({}, {})
     training = from_json(TrainingConfig, _training_values(arguments, for_training), "training options")

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TextIO
 
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
@@ -60,9 +61,18 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     return followed([sys.executable, "-m", "ClamSegWeb", *page_words(arguments)], {**os.environ, "PYTHONPATH": path})
 
 
+def _descriptor_of(stream: TextIO | None) -> int | None:
+    """Where a process that is started may write what it has to say; None where the stream is none of the system's."""
+    try:
+        return None if stream is None else stream.fileno()
+    except (OSError, ValueError):
+        return None
+
+
 def followed(command: list[str], environment: dict[str, str]) -> int:
     """Runs a process to its end and returns its exit code; whoever ends this process ends that one, in order."""
-    process = subprocess.Popen(command, env=environment)
+    # Descriptor 1 of this process is kept from libraries; what the page prints is for the user.
+    process = subprocess.Popen(command, env=environment, stdout=_descriptor_of(sys.stdout))
     try:
         code = process.wait()
     except KeyboardInterrupt:

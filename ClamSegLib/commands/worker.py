@@ -40,6 +40,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ClamSegLib import __version__
+from ClamSegLib.system.disk import words_of_the_machine
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.installation import drawing_problem, examine_installation, require_torch
 from ClamSegLib.system.progress import JsonReporter, Reporter
@@ -62,20 +63,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Answers until told to end; exit code 0."""
-    answers = claim_stdout()
+    from ClamSegLib.system.silence_c_output import claim_stdout
+
+    answers = claim_stdout("utf-8")
+    sys.stdout = sys.stderr
     if arguments.parent:
         from ClamSegLib.system.process import end_with
 
         end_with(arguments.parent)
     return Worker(sys.stdin, answers).run()
-
-
-def claim_stdout() -> TextIO:
-    """Takes the real stdout for answers and points file descriptor 1 at stderr, also for C libraries."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
-    os.dup2(2, 1)
-    sys.stdout = sys.stderr
-    return answers
 
 
 class Worker:
@@ -115,11 +111,10 @@ class Worker:
             reporter.done(**self._do(request, reporter))
         except ClamSegError as error:
             reporter.error(str(error), code=error.exit_code)
-        except MemoryError:
-            reporter.error("Memory ran out; close other programs, or use a smaller batch.", code=1)
         except Exception as error:  # whatever happens, the next request must find a living worker
             words = " ".join(str(error).split())[:300]
-            reporter.error(f"Internal error ({type(error).__name__}: {words}); please report it.", code=1)
+            internal = f"Internal error ({type(error).__name__}: {words}); please report it."
+            reporter.error(words_of_the_machine(error) or internal, code=1)
         return True
 
     @staticmethod
@@ -206,14 +201,14 @@ class Worker:
         return {"engine": request["engine"], "difference": try_engine(self._load(request["model"]), request["engine"])}
 
     def _segment(self, request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
-        from ClamSegLib.segmentation.report import write_case
+        from ClamSegLib.segmentation.report import CASE, write_case
         from ClamSegLib.segmentation.segment_volume import segment_volume
         from ClamSegLib.system.atomic_output import refuse_existing
 
         _need(request, "input", "model", "output")
         output = Path(request["output"])
         overwrite = bool(request.get("overwrite"))
-        refuse_existing(output, overwrite)
+        refuse_existing(output, overwrite, CASE)
         accepted = request.get("accepted") or []
         if not isinstance(accepted, list) or not all(isinstance(text, str) for text in accepted):
             raise InputError("'accepted' must be a list of sentences.")

@@ -19,7 +19,8 @@ from ClamSegLib.datasets.labels_csv import TABLE
 from ClamSegLib.imaging.read_write import write_volume
 from ClamSegLib.imaging.volume import Volume, canonical_orientation
 from ClamSegLib.system.atomic_output import whole_file
-from ClamSegLib.system.errors import InputError, OutputError
+from ClamSegLib.system.disk import output_error
+from ClamSegLib.system.errors import InputError
 
 SLICE_LABELS = ("normal", "diseased", "unsure")
 _COLUMNS = (
@@ -101,7 +102,7 @@ def save_corrections(root: Path, case: ReviewedCase) -> SavedCorrections:
                 write_volume(case.organ.astype(np.uint8), case.image, part)
         _write_rows(root, case, case_id, ending, slices)
     except OSError as error:
-        raise OutputError(f"The corrections could not be saved in {root} ({error.strerror or error}).") from error
+        raise output_error(root, error) from error
     return SavedCorrections(case_id, len(slices), root)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 from pathlib import Path
 
 from ClamSegLib.datasets.patients import patients_by_path, same_word
@@ -12,6 +11,8 @@ from ClamSegLib.system.errors import InputError
 
 TABLE = "labels.csv"
 _KINDS = ("", "mask", "box")
+# Of slices: more than any scan has.
+_LARGEST_NUMBER = 1_000_000
 # How spreadsheets and pandas write 0 and 1.
 _BINARY = {"0": "0", "1": "1", "0.0": "0", "1.0": "1", "false": "0", "true": "1"}
 _KNOWN_COLUMNS = (
@@ -69,9 +70,9 @@ def _number(text: str, where: str, name: str) -> int | None:
     try:
         value = float(text)
     except ValueError as error:
-        raise InputError(f"{where}: {name} '{text}' is not a number.") from error
-    if not math.isfinite(value) or value != int(value) or value < 0:
-        raise InputError(f"{where}: {name} '{text}' must be a whole number from 0.")
+        raise InputError(f"{where}: {name} '{text[:40]}' is not a number.") from error
+    if not 0 <= value <= _LARGEST_NUMBER or value != int(value):
+        raise InputError(f"{where}: {name} '{text[:40]}' must be a whole number from 0 to {_LARGEST_NUMBER}.")
     return int(value)
 
 

@@ -48,20 +48,26 @@ def weigh_together(
     rule = OutlineRule.of(normative)
     limits = limits_of_slices(a, organ, np.ones(len(a), bool), normative.normal_limit, rule)
     for condition in range(own.shape[1]):
-        kept = _supported_parts(own[:, condition], a, organ, limits, settings.parts_share, rule)
+        kept = _supported_parts(own[:, condition], a, organ, limits, settings.parts_share)
         for k, h in enumerate(own[:, condition]):
             told = _outlines_of_slice(kept, k, a[k], organ[k], limits[k], image, rule)
-            told = np.log((told + _SOFTENING) / (1 - told + _SOFTENING))
-            h[organ[k]] += (np.float32(settings.weight) * told[organ[k]]).astype(np.float16)
+            if told is None:
+                h[organ[k]] += np.float16(settings.weight * _log_odds(np.zeros(1, np.float32))[0])
+            else:
+                h[organ[k]] += (np.float32(settings.weight) * _log_odds(told[organ[k]])).astype(np.float16)
+
+
+def _log_odds(told: Floats) -> Floats:
+    return np.asarray(np.log((told + _SOFTENING) / (1 - told + _SOFTENING)), np.float32)
 
 
 def _supported_parts(
-    h: NDArray[np.float16], a: NDArray[np.floating], organ: Bools, limits: Floats, share: float, rule: OutlineRule
+    h: NDArray[np.float16], a: NDArray[np.floating], organ: Bools, limits: Floats, share: float
 ) -> NDArray[np.int8]:
     """(N,S,S): 1 in parts that the network supports, -1 in other parts, 0 in no part."""
     from scipy import ndimage
 
-    marked = np.stack([above(one, limit, rule) > 0.5 for one, limit in zip(a, limits, strict=True)]) & organ
+    marked = (a > limits[:, None, None]) & organ
     parts, n = ndimage.label(marked, np.ones((3, 3, 3)))
     if n == 0:
         return np.zeros(parts.shape, np.int8)
@@ -83,13 +89,13 @@ def _outlines_of_slice(
     limit: np.float32,
     image: Callable[[int], Floats],
     rule: OutlineRule,
-) -> Floats:
-    """t (S,S) of slice k: supported parts with their rims, at the image's edges and without gaps; else 0."""
+) -> Floats | None:
+    """t (S,S) of slice k: supported parts with their rims, at the image's edges and without gaps; else 0. None: all 0."""
     from scipy.ndimage import maximum_filter
 
     near = (kept[max(0, k - 1) : k + 2] > 0).any(axis=0)
     if not near.any():
-        return np.zeros(a.shape, np.float32)
+        return None
     reach = 2 * round(_RIM_PX * a.shape[-1] / REFERENCE_PX) + 1
     y = np.where(maximum_filter(near, reach) & (kept[k] >= 0) & organ, above(a, float(limit), rule), 0)
     y = y.astype(np.float32)

@@ -12,6 +12,7 @@ from pathlib import Path
 from ClamSegLib import __version__
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.system.atomic_output import whole_folder
+from ClamSegLib.system.folder_kind import CACHED
 from ClamSegLib.system.paths import cache_folder
 
 _PACKAGES = ("torch", "openvino", "MNN")
@@ -43,7 +44,7 @@ def converted_file(config: ModelConfig, level: int, kind: str, write: Callable[[
     known = _intact(folder)
     if known is not None:
         return known
-    with whole_folder(folder, overwrite=True) as unseen:
+    with whole_folder(folder, CACHED, overwrite=True) as unseen:
         name = write(unseen).name
         sums = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(unseen.iterdir())}
         (unseen / _CHECKSUMS).write_text(json.dumps({"load": name, "files": sums}), encoding="utf-8")

@@ -19,11 +19,19 @@ from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.config_json import to_json
 from ClamSegLib.model.licence import licence_text
 from ClamSegLib.model.model_folder import NORMATIVE
-from ClamSegLib.system.atomic_output import whole_folder
+from ClamSegLib.system.atomic_output import refuse_existing, whole_folder
 from ClamSegLib.system.errors import ClamSegError, InputError
+from ClamSegLib.system.folder_kind import FolderKind
 
 FORMATS = ("onnx", "openvino")
 LARGEST_DIFFERENCE = 1e-3
+_ABOUT = "model.json"
+EXPORT = FolderKind(
+    "an exported model",
+    _ABOUT,
+    ("clamseg", "format"),
+    (_ABOUT, "model.onnx", "model.onnx.data", "model.xml", "model.bin", NORMATIVE),
+)
 _BATCHES = (1, 3)
 _INPUT = "image: float32 (batch, 1, size, size), an organ crop after the model's intensity step"
 _INPUT_WITH_NORMATIVE = (
@@ -56,8 +64,9 @@ def export_model(
         ClamSegError: the exported network answers differently.
     """
     level = model.config.level_of(level)
+    refuse_existing(folder, overwrite, EXPORT)
     graph = decoded_graph(model.twin.pruned(level), model.config)
-    with whole_folder(folder, overwrite) as part:
+    with whole_folder(folder, EXPORT, overwrite) as part:
         if kind == "onnx":
             run = _write_onnx(graph, part)
         elif kind == "openvino":
@@ -122,4 +131,4 @@ def _describe(folder: Path, config: ModelConfig, kind: str, level: int, differen
         "non_commercial": config.is_non_commercial,
         "model": to_json(config),
     }
-    (folder / "model.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+    (folder / _ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")

@@ -29,11 +29,20 @@ from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.run_network import run_network
 from ClamSegLib.system.atomic_output import whole_folder
 from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.folder_kind import FolderKind
 from ClamSegLib.system.progress import Reporter
 from ClamSegLib.system.words import in_cell
 
 # The strongest condition's map, and the disagreement of the branches where there are any.
 Maps = Callable[[Preparation], tuple[NDArray[np.uint8], NDArray[np.uint8] | None]]
+
+
+EVALUATION = FolderKind(
+    "an evaluation",
+    "metrics.json",
+    ("clamseg", "table"),
+    ("metrics.json", "cases.csv", "montage.png", "reliability.png"),
+)
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,7 @@ def evaluate(
     if len({m.config.task for m in models}) > 1:
         raise InputError("Organ and lesion models cannot stand in one table; compare models of the same task.")
     methods = _methods(models, options)
-    with whole_folder(output, overwrite) as part:
+    with whole_folder(output, EVALUATION, overwrite) as part:
         examples = _run(folder, rows, methods, reporter)
         table = [m.board.figures(options.seed) for m in methods]
         worth = _reliability(methods)

@@ -24,8 +24,16 @@ from ClamSegLib.engines.cache import versions_of_engines
 from ClamSegLib.experiments.benchmark_table import table
 from ClamSegLib.experiments.speed_side_by_side import spread
 from ClamSegLib.imaging.volume import Volume
+from ClamSegLib.system.folder_kind import FolderKind
 from ClamSegLib.system.malloc_tuning import kept_memory
 from ClamSegLib.system.progress import Reporter
+
+BENCHMARK = FolderKind(
+    "a benchmark",
+    "benchmark.json",
+    ("clamseg", "machine"),
+    ("benchmark.json", "benchmark.md", "scan.nrrd", "result"),
+)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Measures and prints; exit code 0."""
-    from ClamSegLib.experiments.benchmark import BenchmarkOptions, run_benchmark
+    from ClamSegLib.experiments.benchmark import BENCHMARK, BenchmarkOptions, run_benchmark
     from ClamSegLib.model.registry import find_model
     from ClamSegLib.system.atomic_output import whole_folder
     from ClamSegLib.system.device import choose_device
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         quick=arguments.quick,
         networks_only=arguments.networks_only,
     )
-    with whole_folder(arguments.output, arguments.overwrite) as part:
+    with whole_folder(arguments.output, BENCHMARK, arguments.overwrite) as part:
         result = run_benchmark(options, part, reporter)
     sys.stdout.write(json.dumps(result, indent=1) + "\n")
     return 0

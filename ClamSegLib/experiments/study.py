@@ -27,14 +27,21 @@ from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.config_json import from_json
 from ClamSegLib.model.model_folder import CONFIG, RUN
 from ClamSegLib.objective.training_config import TrainingConfig
-from ClamSegLib.system.atomic_output import whole_file
+from ClamSegLib.system.atomic_output import put_back, whole_file, whole_folder
+from ClamSegLib.system.disk import take_along
 from ClamSegLib.system.errors import ClamSegError, InputError
+from ClamSegLib.system.folder_kind import FolderKind
+from ClamSegLib.system.process import running_training
 from ClamSegLib.system.progress import Reporter
-from ClamSegLib.training.request import STATE_FOLDER, TrainingRequest
+from ClamSegLib.training.request import TrainingRequest
 from ClamSegLib.training.run import run_training
+from ClamSegLib.training.run_folder import STATE_FOLDER
 from ClamSegLib.training.setup import fine_tuning_config, new_model_config, objective_of
 
 ROWS, RUNS = "rows", "runs"
+# In the folder of a run: the settings it was begun with. Of one that is to replace another: no row's name begins with a dot.
+MARK, _ANEW = "row.json", "-anew"
+_RUN = FolderKind("a run", CONFIG, ("weights_sha256", "network"), ("*",))
 # Keys of rows that earlier versions wrote.
 _FORMERLY = {"shows": "description", "judged_on": "eval_split", "learns_from": "train_group"}
 
@@ -197,16 +204,61 @@ def _folder_of(request: StudyRequest, trained: StudyRow) -> LabelledFolder:
 def _trained_model(
     request: StudyRequest, row: StudyRow, folder: LabelledFolder, reporter: Reporter, *, anew: bool
 ) -> LoadedModel:
-    """The model of a row with a training of its own; a killed training goes on, a finished one is taken."""
-    recipe, output = request.study.recipe(row), request.output / RUNS / row.name
-    mark = output / "row.json"
+    """The model of a row with a training of its own; a killed training goes on, a finished one is taken.
+
+    A training that is to replace a finished one runs beside it, and takes its place when it is finished itself.
+    """
+    output = request.output / RUNS / row.name
+    put_back(output.parent)
     wanted = {"training": request.study.training_fingerprint(row)}
-    if anew or not mark.is_file() or json.loads(mark.read_text(encoding="utf-8")) != wanted:
+    if _is_finished(output):
+        if not anew and _mark_of(output) == wanted:
+            return load_model(output)
+        replaced, output = output, output.with_name(f".{row.name}{_ANEW}")
+        _train(request, row, folder, output, wanted, reporter)
+        # A kill from here on leaves a row to judge, not figures of another model than the one that is there.
+        (request.output / ROWS / f"{row.name}.json").unlink(missing_ok=True)
+        with whole_folder(replaced, _RUN, overwrite=True) as part:
+            take_along(output, part, ())
         shutil.rmtree(output, ignore_errors=True)
-        with whole_file(mark) as path:
+        return load_model(replaced)
+    _train(request, row, folder, output, wanted, reporter)
+    return load_model(output)
+
+
+def _is_finished(output: Path) -> bool:
+    return _RUN.is_at(output) and not (output / STATE_FOLDER).exists()
+
+
+def _mark_of(output: Path) -> dict[str, Any] | None:
+    """What a run was begun with; None where that cannot be read."""
+    try:
+        told = json.loads((output / MARK).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return told if isinstance(told, dict) else None
+
+
+def _train(
+    request: StudyRequest,
+    row: StudyRow,
+    folder: LabelledFolder,
+    output: Path,
+    wanted: dict[str, Any],
+    reporter: Reporter,
+) -> None:
+    """Trains a row into `output`, or goes on with what was begun there with the same settings."""
+    recipe = request.study.recipe(row)
+    if _is_finished(output) and _mark_of(output) == wanted:
+        return
+    if _mark_of(output) != wanted:
+        if running_training(output) is not None:
+            raise InputError(
+                f"Another study trains row {row.name} at this moment; wait for it, or choose another output."
+            )
+        shutil.rmtree(output, ignore_errors=True)
+        with whole_file(output / MARK) as path:
             path.write_text(json.dumps(wanted), encoding="utf-8")
-    if (output / CONFIG).is_file() and not (output / STATE_FOLDER).exists():
-        return load_model(output)
     training = from_json(TrainingConfig, recipe.training, f"row {row.name}, training")
     initial = _start_of(request, row, reporter)
     features = recipe.model.get("network", {}).get("features")
@@ -224,7 +276,6 @@ def _trained_model(
         ),
         reporter,
     )  # fmt: skip
-    return load_model(output)
 
 
 def _start_of(request: StudyRequest, row: StudyRow, reporter: Reporter) -> LoadedModel | None:

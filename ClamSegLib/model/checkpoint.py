@@ -20,6 +20,7 @@ from ClamSegLib.model.licence import LICENCE_TEXT, require_model
 from ClamSegLib.model.model_folder import (
     CARD,
     CONFIG,
+    MODEL,
     NORMATIVE,
     RUN,
     WEIGHTS,
@@ -28,7 +29,7 @@ from ClamSegLib.model.model_folder import (
 )
 from ClamSegLib.model.normative_map import NormativeMap
 from ClamSegLib.model.twin import TwinUNet
-from ClamSegLib.system.atomic_output import whole_file
+from ClamSegLib.system.atomic_output import put_back, whole_file, whole_folder
 from ClamSegLib.system.errors import InputError
 
 
@@ -134,10 +135,12 @@ def save_model(
     normative: NormativeMap | None = None,
     licence: str | None = None,
 ) -> ModelConfig:
-    """Writes a model folder, each file whole, config.json last so that a killed save leaves no false model.
+    """Writes a model folder: where there is a model already, all files at once, else config.json last.
+
+    A killed save, or a full disk, leaves the model that was there, or none.
 
     Args:
-        folder: created if needed; model files in it are replaced.
+        folder: created if needed; model files in it are replaced, all others stay.
         state_dict: of the TwinUNet of `config.network`.
         card: Markdown; data, licence, figures, limits.
         run: versions, seed, command, hashes; written as run.json.
@@ -151,11 +154,27 @@ def save_model(
     Raises:
         OutputError: not writable, disk full.
     """
-    from safetensors.torch import save
-
     folder = Path(folder)
     tensors = {name: (_half(t) if half else t).detach().cpu().contiguous().clone() for name, t in state_dict.items()}
-    (folder / CONFIG).unlink(missing_ok=True)
+    put_back(folder.parent)
+    if not MODEL.is_at(folder):
+        return _write_files(folder, config, tensors, card, run, normative, licence)
+    with whole_folder(folder, MODEL, overwrite=True) as part:
+        return _write_files(part, config, tensors, card, run, normative, licence)
+
+
+def _write_files(
+    folder: Path,
+    config: ModelConfig,
+    tensors: dict[str, torch.Tensor],
+    card: str,
+    run: dict[str, Any],
+    normative: NormativeMap | None,
+    licence: str | None,
+) -> ModelConfig:
+    """The files of a model, config.json last: without it there is no model."""
+    from safetensors.torch import save
+
     with whole_file(folder / WEIGHTS) as path:
         path.write_bytes(save(tensors))  # save_file would let nobody but its owner read the model
     config = replace(config, weights_sha256=sha256_of(folder / WEIGHTS), format_version=FORMAT_VERSION)

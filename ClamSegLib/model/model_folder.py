@@ -9,9 +9,16 @@ from typing import Any
 from ClamSegLib.model.config import FORMAT_VERSION, ModelConfig
 from ClamSegLib.model.config_json import from_json, read_values
 from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.folder_kind import FolderKind
 
 CONFIG, WEIGHTS, CARD, RUN = "config.json", "weights.safetensors", "card.md", "run.json"
 NORMATIVE = "normative.safetensors"
+MODEL_FILES = (CONFIG, WEIGHTS, CARD, RUN, NORMATIVE)
+# What a training leaves beside its model; it is not replaced with the model.
+LEFT_BY_TRAINING = (
+    "state", "tune", "tensorboard", "events.jsonl", "metrics.csv", "curves.png", "preview.png", "run.lock", "stop", "pause",
+)  # fmt: skip
+MODEL = FolderKind("a model", CONFIG, ("weights_sha256", "network"), (*MODEL_FILES, "licence.md"))
 _LARGEST_JSON_BYTES = 4_000_000
 
 

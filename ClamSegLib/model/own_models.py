@@ -6,13 +6,25 @@ import shutil
 from pathlib import Path
 
 from ClamSegLib.model.licence import LICENCE_TEXT
-from ClamSegLib.model.model_folder import CARD, CONFIG, NORMATIVE, RUN, WEIGHTS, read_config, sha256_of
+from ClamSegLib.model.model_folder import (
+    CONFIG,
+    LEFT_BY_TRAINING,
+    MODEL_FILES,
+    NORMATIVE,
+    WEIGHTS,
+    read_config,
+    sha256_of,
+)
 from ClamSegLib.system.atomic_output import whole_folder
 from ClamSegLib.system.errors import InputError, OutputError
+from ClamSegLib.system.folder_kind import FolderKind
 from ClamSegLib.system.paths import user_models_folder
 from ClamSegLib.system.process import running_training
 
-MODEL_FILES = (CONFIG, WEIGHTS, NORMATIVE, CARD, RUN)
+# With a model goes what its training left: a training that goes on would replace the one put in its place.
+_OWN_MODEL = FolderKind(
+    "a model", CONFIG, ("weights_sha256", "network"), (*MODEL_FILES, LICENCE_TEXT, *LEFT_BY_TRAINING)
+)
 
 
 def check_model_files(folder: Path) -> None:
@@ -22,12 +34,17 @@ def check_model_files(folder: Path) -> None:
         InputError: no model, a newer format, weights that are not those the configuration names.
     """
     config = read_config(folder)
-    weights = folder / WEIGHTS
-    if not weights.is_file():
-        raise InputError(f"{folder} holds no {WEIGHTS}; copy the whole model folder again.")
-    if sha256_of(weights) != config.weights_sha256:
+    _check_file(folder / WEIGHTS, config.weights_sha256)
+    if config.normative is not None:
+        _check_file(folder / NORMATIVE, config.normative.sha256)
+
+
+def _check_file(path: Path, sha256: str) -> None:
+    if not path.is_file():
+        raise InputError(f"{path.parent} holds no {path.name}; copy the whole model folder again.")
+    if sha256_of(path) != sha256:
         raise InputError(
-            f"{weights} is not the file that {CONFIG} names (its SHA-256 differs): it was changed or damaged; copy the "
+            f"{path} is not the file that {CONFIG} names (its SHA-256 differs): it was changed or damaged; copy the "
             "model again."
         )
 
@@ -50,7 +67,9 @@ def import_model(source: Path, name: str | None = None, *, overwrite: bool = Fal
         raise InputError(f"{source} is among your models already.")
     if target.exists() and not overwrite:
         raise InputError(f"A model named '{target.name}' is among your models already; remove or rename one of them.")
-    with whole_folder(target, overwrite=overwrite) as part:
+    if running_training(target) is not None:
+        raise InputError(f"'{target.name}' is being trained; stop the training first, or choose another name.")
+    with whole_folder(target, _OWN_MODEL, overwrite=overwrite) as part:
         for file in (*MODEL_FILES, read_config(source).licence_file or LICENCE_TEXT):
             if (source / file).is_file():
                 shutil.copyfile(source / file, part / file)

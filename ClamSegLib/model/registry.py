@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+from ClamSegLib.system.atomic_output import put_back
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.paths import NON_COMMERCIAL, resources_folder, user_models_folder
 
@@ -22,6 +23,8 @@ def _installed() -> dict[str, tuple[str, Path]]:
     found: dict[str, tuple[str, Path]] = {}
     for origin, root in _roots():
         if root.is_dir():
+            if origin == "user":
+                put_back(root)  # a model that a killed training was just replacing
             for folder in sorted(root.iterdir()):
                 if (folder / "config.json").is_file():
                     found.setdefault(folder.name, (origin, folder))
@@ -38,6 +41,8 @@ def find_model(name_or_folder: str | Path) -> Path:
     if str(name_or_folder) in installed:
         return installed[str(name_or_folder)][1]
     folder = Path(name_or_folder)
+    if not folder.is_dir():
+        put_back(folder.parent)
     if folder.is_dir():
         return folder
     names = ", ".join(sorted(installed)) or "none"

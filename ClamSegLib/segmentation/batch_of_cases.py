@@ -18,7 +18,7 @@ from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.segmentation.inspection import Inspection, inspect
 from ClamSegLib.segmentation.options import SegmentOptions
-from ClamSegLib.segmentation.report import write_case
+from ClamSegLib.segmentation.report import CASE, write_case
 from ClamSegLib.segmentation.segment_volume import CaseResult, segment_volume
 from ClamSegLib.system.atomic_output import refuse_existing
 from ClamSegLib.system.errors import ClamSegError, InputError
@@ -120,7 +120,7 @@ class CasePipeline:
     def _read(self, case: CaseWork) -> _Read:
         """Volume and, where it needs no network, the organ; the warnings wait in the inspection."""
         started = time.perf_counter()
-        refuse_existing(case.folder, self.options.overwrite)
+        refuse_existing(case.folder, self.options.overwrite, CASE)
         volume = read_volume(case.path, series=self.options.series)
         seconds = time.perf_counter() - started
         if self.options.dicom_seg and not volume.slice_files:

@@ -156,7 +156,7 @@ def _caption(result: CaseResult, k: int) -> str:
         axis = {"axial": 2, "coronal": 1, "sagittal": 0}[result.model.config.plane]
         words += f"   {'LPS'[axis]} {centre[axis]:.1f} mm"
     numbers = [str(x.number) for x in result.lesions if (result.components[k] == x.number).any()]
-    if numbers:
+    if numbers and result.model.config.task == "lesion":
         words += "   lesion " + ", ".join(numbers[:6]) + ("..." if len(numbers) > 6 else "")
     return words
 

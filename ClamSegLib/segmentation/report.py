@@ -19,6 +19,7 @@ from ClamSegLib.imaging.volume import Array, box_of
 from ClamSegLib.segmentation.lesions import slice_columns, write_lesions
 from ClamSegLib.segmentation.segment_volume import CaseResult
 from ClamSegLib.system.atomic_output import whole_folder
+from ClamSegLib.system.folder_kind import FolderKind
 from ClamSegLib.system.installation import drawing_problem
 from ClamSegLib.system.memory import peak_memory_mb
 
@@ -29,6 +30,13 @@ LESIONS, OVERLAY, STAGES, REPORT, DICOM_SEG = (
     "stages.png",
     "report.json",
     "segmentation.dcm",
+)
+_ARRAYS = ("labels.npy", "probability.npy", "strongest.npy", "components.npy")
+CASE = FolderKind(
+    "a segmented case",
+    REPORT,
+    ("clamseg", "model"),
+    (SEGMENTATION, PROBABILITY, LESIONS, OVERLAY, STAGES, REPORT, DICOM_SEG, *_ARRAYS),
 )
 
 
@@ -153,10 +161,11 @@ def write_case(
         accepted: doubts that the user was shown before the run and went on with.
 
     Raises:
-        InputError: the folder exists and `overwrite` is false, or DICOM SEG cannot be written for this input.
+        InputError: the folder exists and `overwrite` is false, it is nothing that ClamSeg wrote, or DICOM SEG cannot be
+            written for this input.
         OutputError: not writable, disk full.
     """
-    with whole_folder(folder, overwrite) as part:
+    with whole_folder(folder, CASE, overwrite) as part:
         started = time.perf_counter()
         segments = segments_of(result) if dicom_seg or not arrays else []
         if arrays:

@@ -1,45 +1,147 @@
-"""Outputs appear whole or not at all: written aside under another name, renamed when complete."""
+"""Outputs appear whole or not at all: written aside, flushed to the disk, then renamed into place.
+
+While a target NAME is written, the new one lies beside it in `.clamseg-part-*/NAME`, and for the instant in which folders
+are swapped the one before lies in `.clamseg-old-*/NAME`. What a killed process left there is put right at the next start.
+"""
 
 from __future__ import annotations
 
 import errno
-import glob
 import os
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ClamSegLib.system.errors import InputError, OutputError
+from ClamSegLib.system.disk import exists, flush, output_error, take_along
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.folder_kind import FolderKind
 
+_PART, _OLD = ".clamseg-part-", ".clamseg-old-"
 _LEFTOVER_AGE_S = 24 * 3600
-# Of the 255 that usual disks allow, less the words that tell a part from the whole.
-_NAME_BYTES = 220
+# Another process may put its own result in place between the two renames; whoever comes last wins.
+_ATTEMPTS = 5
+_RACED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT)
+_cleaned: set[Path] = set()
 
 
-def _part_of_name(target: Path) -> str:
-    """The end of a name, its suffixes included: with a few words more, the whole name may be too long for a disk."""
-    return os.fsencode(target.name)[-_NAME_BYTES:].decode(errors="ignore")
+def refuse_existing(target: Path, overwrite: bool, kind: FolderKind) -> None:
+    """Raises InputError when something is at `target` that may not be replaced by a folder of this kind.
 
-
-def _aside(target: Path, word: str) -> Path:
-    return target.with_name(f".{_part_of_name(target)}.{word}-{uuid.uuid4().hex[:8]}")
-
-
-def _output_error(target: Path, error: OSError) -> OutputError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return OutputError(
-            f"No space left while writing {target}; free some space and run again. Nothing was left there."
+    A folder that a killed process was just replacing is put back first.
+    """
+    target = Path(target)
+    if not exists(target):
+        put_back(target.parent)
+    if not exists(target):
+        return
+    mode = target.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        raise InputError(f"{target} is a link; name the folder it leads to, or choose another output.")
+    if not stat.S_ISDIR(mode):
+        raise InputError(f"{target} is no folder and is not replaced by one; choose another output.")
+    if not kind.is_at(target) and any(target.iterdir()):
+        raise InputError(
+            f"{target} exists and is not {kind.shown} of ClamSeg (no {kind.manifest} of its own is in it), so not even "
+            "--overwrite replaces it; choose another output."
         )
-    return OutputError(f"Cannot write {target}: {error.strerror or error}. Choose a folder you may write to.")
-
-
-def refuse_existing(target: Path, overwrite: bool) -> None:
-    """Raises InputError when `target` exists and may not be replaced."""
-    if target.exists() and not overwrite:
+    if not overwrite:
         raise InputError(f"{target} exists already; choose another output or pass --overwrite to replace it.")
+
+
+def put_back(folder: Path) -> None:
+    """Puts back what a process was replacing in `folder` when it was killed, and removes what it had replaced."""
+    with suppress(OSError):
+        for aside in folder.glob(f"{_OLD}*"):
+            for old in aside.iterdir():
+                if not exists(folder / old.name):
+                    old.rename(folder / old.name)
+            _remove(aside)
+        # As earlier versions called it; of a very long name only the end was kept.
+        for old in folder.glob(".*.old-????????"):
+            name = old.name[1:].rpartition(".old-")[0]
+            if not exists(folder / name) and len(os.fsencode(name)) < 220:
+                old.rename(folder / name)
+
+
+@contextmanager
+def whole_folder(target: Path, kind: FolderKind, overwrite: bool = False) -> Iterator[Path]:
+    """Yields an empty folder that becomes `target` when the block ends without an error.
+
+    With an error, a kill or a full disk `target` is as it was before. Where it is replaced, files in it that are not of
+    this kind are somebody's and stay.
+
+    Raises:
+        InputError: `target` exists and `overwrite` is false, or it is nothing that ClamSeg wrote.
+        OutputError: the folder cannot be written.
+    """
+    target = Path(target)
+    refuse_existing(target, overwrite, kind)
+    with _written_aside(target) as written:
+        written.mkdir()
+        yield written
+        flush(written)
+        _swap(written, target, kind, overwrite)
+
+
+@contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """Yields a path of the same name, in a folder beside `target`, that becomes `target` when the block ends well.
+
+    Raises:
+        InputError: something other than a file is at `target`.
+        OutputError: the file cannot be written.
+    """
+    target = Path(target)
+    if exists(target) and not stat.S_ISREG(target.lstat().st_mode):
+        raise InputError(f"{target} is no plain file and is not replaced; choose another name, or remove it.")
+    with _written_aside(target) as written:
+        yield written
+        flush(written)
+        os.replace(written, target)
+        flush(target.parent, deep=False)
+
+
+@contextmanager
+def _written_aside(target: Path) -> Iterator[Path]:
+    """A path in a new folder beside `target`, on the same file system; whatever is left in it goes."""
+    aside = target.with_name(f"{_PART}{uuid.uuid4().hex[:8]}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(target.parent)
+        aside.mkdir(mode=0o700)
+        yield aside / target.name
+    except OSError as error:
+        raise output_error(target, error) from error
+    finally:
+        _remove(aside)
+
+
+def _swap(written: Path, target: Path, kind: FolderKind, overwrite: bool) -> None:
+    """Puts a written folder in place; until then, and with any error, the old one is there."""
+    for attempt in range(_ATTEMPTS):
+        aside = target.with_name(f"{_OLD}{uuid.uuid4().hex[:8]}")
+        refuse_existing(target, overwrite, kind)
+        try:
+            if exists(target):
+                take_along(target, written, kind.files)
+                aside.mkdir(mode=0o700)
+                target.rename(aside / target.name)
+            written.rename(target)
+            flush(target.parent, deep=False)
+            with suppress(OSError):  # what came into the old folder while it was swapped
+                take_along(aside / target.name, target, kind.files)
+            return
+        except OSError as error:
+            if error.errno not in _RACED or attempt + 1 == _ATTEMPTS:
+                raise
+        finally:
+            if exists(aside / target.name) and not exists(target):
+                (aside / target.name).rename(target)
+            _remove(aside)
 
 
 def _remove(path: Path) -> None:
@@ -51,67 +153,17 @@ def _remove(path: Path) -> None:
             path.unlink()
 
 
-def _put_in_place(written: Path, target: Path) -> None:
-    old = _aside(target, "old")
-    if target.exists():
-        os.replace(target, old)
-    try:
-        os.replace(written, target)
-    except OSError:
-        if old.exists():
-            os.replace(old, target)
-        raise
-    _remove(old)
+def _remove_leftovers(folder: Path) -> None:
+    """Parts that a killed process left in `folder`; younger ones may belong to a process that still writes."""
+    if folder in _cleaned:
+        return
+    _cleaned.add(folder)
+    put_back(folder)
+    for left in (*folder.glob(f"{_PART}*"), *folder.glob(".*.part-????????"), *folder.glob(".part-????????-*")):
+        with suppress(OSError):
+            if time.time() - _last_change(left) > _LEFTOVER_AGE_S:
+                _remove(left)
 
 
-def _remove_leftovers(target: Path) -> None:
-    """Parts a killed process left beside `target`; younger ones may belong to a process that still writes."""
-    for left in target.parent.glob(f".{glob.escape(_part_of_name(target))}.part-*"):
-        if time.time() - left.stat().st_mtime > _LEFTOVER_AGE_S:
-            _remove(left)
-
-
-@contextmanager
-def whole_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
-    """Yields an empty folder beside `target` that becomes `target` when the block ends without an error.
-
-    With an error, a kill of the block or a full disk, `target` is as it was before.
-
-    Raises:
-        InputError: `target` exists and `overwrite` is false.
-        OutputError: the folder cannot be written.
-    """
-    target = Path(target)
-    refuse_existing(target, overwrite)
-    written = _aside(target, "part")
-    try:
-        _remove_leftovers(target)
-        written.mkdir(parents=True)
-        yield written
-        _put_in_place(written, target)
-    except OSError as error:
-        raise _output_error(target, error) from error
-    finally:
-        _remove(written)
-
-
-@contextmanager
-def whole_file(target: Path, overwrite: bool = True) -> Iterator[Path]:
-    """Yields a path beside `target`, with its suffixes, that becomes `target` when the block ends well.
-
-    Raises:
-        InputError: `target` exists and `overwrite` is false.
-        OutputError: the file cannot be written.
-    """
-    target = Path(target)
-    refuse_existing(target, overwrite)
-    # The suffix stays last so that writers that choose the format by it still do.
-    written = target.with_name(f".part-{uuid.uuid4().hex[:8]}-{_part_of_name(target)}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield written
-        _put_in_place(written, target)
-    except OSError as error:
-        raise _output_error(target, error) from error
-    finally:
-        _remove(written)
+def _last_change(path: Path) -> float:
+    return max(each.lstat().st_mtime for each in (path, *path.rglob("*")))

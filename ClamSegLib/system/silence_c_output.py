@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from tempfile import TemporaryFile
+from typing import TextIO
 
 _lock = threading.RLock()
 # Of what libraries say about a file, this much is kept.
@@ -19,6 +20,42 @@ _COMPLAINT = re.compile(
     r"corrupt|premature|inconsistent|not enough|libpng|decode|jpeglib|fax|error|code not", re.IGNORECASE
 )
 _HARMLESS = re.compile(r"libpng warning: [a-z]|TIFFReadDirectory|TIFFFetch|EXIFRead|Unknown field")
+
+
+def claim_stdout(encoding: str | None = None) -> TextIO:
+    """Keeps standard output for what Python writes: file descriptor 1 leads to standard error from here on.
+
+    C libraries and processes that are started find descriptor 1. Once claimed, the same stream is given again.
+
+    Args:
+        encoding: of what is written; the stream's own unless given, else with plain line ends on every system.
+    """
+    before = sys.stdout
+    try:
+        descriptor = os.dup(1 if _claimed is None else _claimed.fileno())
+        os.dup2(2, 1)
+    except (OSError, ValueError):  # a program without a terminal has neither
+        return before
+    return _keep(descriptor, before, encoding)
+
+
+_claimed: TextIO | None = None
+
+
+def _keep(descriptor: int, before: TextIO | None, encoding: str | None) -> TextIO:
+    global _claimed  # noqa: PLW0603 - a process has one standard output
+    own = getattr(before, "encoding", None)
+    _claimed = os.fdopen(
+        descriptor,
+        "w",
+        encoding=encoding or own,
+        errors=getattr(before, "errors", None),
+        newline="\n" if encoding else None,
+    )
+    if _claimed.isatty():
+        _claimed.reconfigure(line_buffering=True)
+    sys.stdout = _claimed
+    return _claimed
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def shown(text: str, line_ends: bool = False) -> str:
 
 def bounded(text: str, longest: int = 100) -> str:
     """One short line of a header's text."""
-    line = " ".join(shown(text.replace("\0", " ")).split())
+    line = shown(" ".join(text.replace("\0", " ").split()))
     return line if len(line) <= longest else f"{line[: longest - 3]}..."
 
 

@@ -54,7 +54,7 @@ def save_training_state(path: Path, groups: dict[str, Tensors], values: dict[str
     Raises:
         OutputError: not writable, disk full.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     flat = {
         f"{group}:{name}": tensor.detach().cpu().contiguous().clone()
@@ -62,7 +62,8 @@ def save_training_state(path: Path, groups: dict[str, Tensors], values: dict[str
         for name, tensor in tensors.items()
     }
     with whole_file(path) as part:
-        save_file(flat, part, metadata={"clamseg": json.dumps(values)})
+        # save_file tells a full disk by an error of its own that names no file.
+        part.write_bytes(save(flat, metadata={"clamseg": json.dumps(values)}))
 
 
 def load_training_state(path: Path) -> tuple[dict[str, Tensors], dict[str, Any]]:

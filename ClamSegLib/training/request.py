@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,8 +18,8 @@ from ClamSegLib.model.model_folder import read_config
 from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import InputError
+from ClamSegLib.training.run_folder import STATE_FOLDER
 
-STATE_FOLDER = "state"
 REQUEST = "request.json"
 
 
@@ -85,6 +86,8 @@ class TrainingRequest:
         described = json.loads(json.dumps(described))
         path = self.state_folder / REQUEST
         if not (self.resume and path.is_file()):
+            # The state of a training before this one would be taken for this one's.
+            shutil.rmtree(self.state_folder, ignore_errors=True)
             with whole_file(path) as part:
                 part.write_text(json.dumps(described, indent=1), encoding="utf-8")
             return

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from ClamSegLib.model.checkpoint import LoadedModel, load_model, parameter_count
 from ClamSegLib.system.atomic_output import whole_file
-from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.errors import InputError, OutputError
 from ClamSegLib.system.progress import Reporter
 from ClamSegLib.training.distributed import Processes
 from ClamSegLib.training.finish import write_model
 from ClamSegLib.training.learner import Learner
-from ClamSegLib.training.request import STATE_FOLDER, TrainingRequest
-from ClamSegLib.training.run_folder import TrainingFolder
+from ClamSegLib.training.request import TrainingRequest
+from ClamSegLib.training.run_folder import STATE, STATE_FOLDER, TrainingFolder
 from ClamSegLib.training.setup import TrainingSetup, prepare_training
 from ClamSegLib.training.trainer import Trainer, measure_steps
 from ClamSegLib.training.tune_eta import tune_eta
@@ -45,11 +45,10 @@ def run_training(request: TrainingRequest, reporter: Reporter) -> Path:
         return request.output
     with TrainingFolder(request.output, request.resume, tensorboard=request.tensorboard) as folder:
         told = folder.reporter(reporter)
-        request.state_folder.mkdir(exist_ok=True)
         try:
             request.keep_or_compare()
             setup = _prepared(request, told)
-        except InputError:
+        except (InputError, OutputError):
             folder.forget_refused()
             raise
         processes.wait()
@@ -58,10 +57,13 @@ def run_training(request: TrainingRequest, reporter: Reporter) -> Path:
         trainer = Trainer(learner, folder, request.state_folder, told)
         try:
             finished = trainer.run(request.resume)
+            write_model(request, trainer, finished)
         except KeyboardInterrupt:
             told.warning("Interrupted; go on with --resume.")
             raise
-        write_model(request, trainer, finished)
+        except OutputError as error:
+            begun = (request.state_folder / STATE).is_file()
+            raise OutputError(f"{error} The training goes on with --resume." if begun else str(error)) from error
         processes.wait()
         if finished:
             shutil.rmtree(request.state_folder, ignore_errors=True)

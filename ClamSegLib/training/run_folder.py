@@ -8,22 +8,46 @@ from __future__ import annotations
 
 import csv
 import importlib.util
-import json
-import os
 import shutil
-import socket
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, TextIO, cast
 
-from ClamSegLib.system.atomic_output import whole_file
-from ClamSegLib.system.errors import InputError, OutputError
+from ClamSegLib.model.model_folder import MODEL, MODEL_FILES
+from ClamSegLib.system.atomic_output import put_back, refuse_existing, whole_file
+from ClamSegLib.system.disk import exists, output_error
+from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.installation import drawing_problem
-from ClamSegLib.system.process import TRAINING_LOCK, process_start, running_training
+from ClamSegLib.system.process import TRAINING_LOCK, take_training_lock
 from ClamSegLib.system.progress import JsonReporter, Reporter
 
 EVENTS, METRICS, CURVES, STOP, PAUSE = "events.jsonl", "metrics.csv", "curves.png", "stop", "pause"
 PREVIEW = "preview.png"
+# What an unfinished training needs to go on.
+STATE_FOLDER, STATE = "state", "state.safetensors"
+
+
+def refuse_output(output: Path, *, resume: bool, overwrite: bool) -> None:
+    """Raises InputError where a training would write over what it may not: a model, a training, somebody's files."""
+    put_back(output.parent)
+    if not exists(output):
+        return
+    if not output.is_dir():
+        raise InputError(f"{output} is no folder; choose another output.")
+    if MODEL.is_at(output) and not resume:
+        refuse_existing(output, overwrite, MODEL)
+    begun = any((output / name).exists() for name in (STATE_FOLDER, EVENTS, TRAINING_LOCK))
+    if not begun and not MODEL.is_at(output):
+        theirs = [name for name in (*MODEL_FILES, METRICS, CURVES) if exists(output / name)]
+        if theirs:
+            raise InputError(
+                f"{output} holds {', '.join(theirs)}, but neither a model nor a training of ClamSeg; choose another output."
+            )
+    if (output / STATE_FOLDER / STATE).is_file() and not resume and not overwrite:
+        raise InputError(
+            f"{output} holds a training that was interrupted; go on with --resume, or start anew with --overwrite."
+        )
 
 
 class TrainingFolder:
@@ -34,6 +58,7 @@ class TrainingFolder:
 
     Raises:
         InputError: another training runs there.
+        OutputError: it cannot be written.
     """
 
     def __init__(
@@ -44,62 +69,50 @@ class TrainingFolder:
         self._tensorboard = tensorboard
         if tensorboard and importlib.util.find_spec("tensorboard") is None:
             raise InputError("--tensorboard needs TensorBoard; install it with pip install 'clamseg[tensorboard]'.")
-        other = running_training(self.folder)
-        if other is not None:
-            raise InputError(
-                f"A training already runs in {self.folder} (process {other['pid']} on {other['host']}); "
-                "stop it by creating a file named 'stop' there, or choose another output."
-            )
         self._made_folder = not self.folder.exists()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(
-                f"Cannot write {self.folder}: {error.strerror or error}. Choose a folder you may write to."
-            ) from error
-        self._events: TextIO | None = None
+            raise output_error(self.folder, error) from error
+        self._events: _Events | None = None
         self._resume = resume
         self.rows: list[dict[str, Any]] = []
 
     def __enter__(self) -> TrainingFolder:
-        for name in (STOP, PAUSE):
-            (self.folder / name).unlink(missing_ok=True)
-        with whole_file(self.folder / TRAINING_LOCK) as path:
-            pid = os.getpid()
-            lock = {
-                "pid": pid,
-                "started": time.time(),
-                "host": socket.gethostname(),
-                "process_start": process_start(pid),
-            }
-            path.write_text(json.dumps(lock), encoding="utf-8")
-        self._events = (self.folder / EVENTS).open("a" if self._resume else "w", encoding="utf-8")
+        take_training_lock(self.folder)
+        try:
+            for name in (STOP, PAUSE):
+                (self.folder / name).unlink(missing_ok=True)
+            self._events = _Events(self.folder / EVENTS, anew=not self._resume)
+        except BaseException as error:
+            self.__exit__()
+            if isinstance(error, OSError):
+                raise output_error(self.folder, error) from error
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._events is not None:
-            self._events.close()
         # A model folder is passed on to others: pictures of patients do not stay in it.
-        (self.folder / PREVIEW).unlink(missing_ok=True)
-        (self.folder / TRAINING_LOCK).unlink(missing_ok=True)
+        for name in (PREVIEW, TRAINING_LOCK):
+            with suppress(OSError):
+                (self.folder / name).unlink()
 
     def forget_refused(self) -> None:
         """Leaves nothing of a training that was refused before its first step; one that goes on is kept."""
         if self._resume:
             return
-        if self._events is not None:
-            self._events.close()
-        (self.folder / EVENTS).unlink(missing_ok=True)
-        (self.folder / TRAINING_LOCK).unlink(missing_ok=True)
-        shutil.rmtree(self.folder / "state", ignore_errors=True)
-        if self._made_folder and not any(self.folder.iterdir()):
-            self.folder.rmdir()
+        shutil.rmtree(self.folder / STATE_FOLDER, ignore_errors=True)
+        with suppress(OSError):
+            (self.folder / EVENTS).unlink()
+            (self.folder / TRAINING_LOCK).unlink()
+            if self._made_folder:
+                self.folder.rmdir()
 
     def reporter(self, shown: Reporter) -> Reporter:
         """A reporter that writes events.jsonl and passes everything on to `shown`; says first what cannot be drawn."""
         if self._events is None:
             raise RuntimeError("the folder is not entered")
-        told = _Both(JsonReporter(self._events), shown)
+        told = _Both(JsonReporter(cast(TextIO, self._events)), shown)
         if drawing_problem():
             told.note(drawing_problem())
         return told
@@ -153,6 +166,36 @@ class TrainingFolder:
                 axes.legend(frameon=False)
         with whole_file(self.folder / CURVES) as path:
             figure.savefig(path, dpi=110)
+
+
+class _Events:
+    """events.jsonl, opened for each line: nothing stays open that a swap of the folder would lose.
+
+    Raises:
+        OSError: it cannot be begun.
+    """
+
+    def __init__(self, path: Path, anew: bool) -> None:
+        self._path = path
+        with path.open("wb" if anew else "ab+") as file:
+            if file.tell() and not _ends_a_line(file):
+                file.write(b"\n")  # a full disk cut the last line
+
+    def write(self, text: str) -> None:
+        """Adds a line; raises OutputError where the disk is full."""
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise output_error(self._path, error) from error
+
+    def flush(self) -> None:
+        """Every line is written when it comes."""
+
+
+def _ends_a_line(file: IO[bytes]) -> bool:
+    file.seek(-1, 2)
+    return file.read(1) == b"\n"
 
 
 class _Both(Reporter):

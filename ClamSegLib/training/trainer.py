@@ -18,10 +18,9 @@ from ClamSegLib.training.checkpoint_state import load_training_state, save_train
 from ClamSegLib.training.fit_calibration import validate_told
 from ClamSegLib.training.learner import Learner
 from ClamSegLib.training.preview import write_preview
-from ClamSegLib.training.run_folder import PREVIEW, TrainingFolder
+from ClamSegLib.training.run_folder import PREVIEW, STATE, TrainingFolder
 from ClamSegLib.training.validation import recalibrated, validate
 
-STATE = "state.safetensors"
 _STEPS_TO_MEASURE = 8
 _STEPS_PER_PROGRESS, _STEPS_PER_METRIC = 10, 50
 

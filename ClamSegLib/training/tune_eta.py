@@ -15,12 +15,11 @@ import torch
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 from ClamSegLib.training.learner import Learner
-from ClamSegLib.training.run_folder import STOP, TrainingFolder
+from ClamSegLib.training.run_folder import STATE_FOLDER, STOP, TrainingFolder
 from ClamSegLib.training.setup import TrainingSetup
 from ClamSegLib.training.trainer import Trainer
 
 TRIALS = 6
-_STATE_FOLDER = "state"
 _LOW, _HIGH = 0.1, 1.0
 
 
@@ -64,9 +63,9 @@ def tune_eta(
         steps = max(20, (setup.training.steps or 400) // 4)
         training = replace(setup.training, eta=eta, steps=steps, minutes=0.0, validate_every=steps)
         with TrainingFolder(folder / f"trial-{trial.number}", resume=False, steered_by=output) as own:
-            (own.folder / _STATE_FOLDER).mkdir(exist_ok=True)
+            (own.folder / STATE_FOLDER).mkdir(exist_ok=True)
             learner = Learner(replace(setup, training=training), device)
-            trainer = Trainer(learner, own, own.folder / _STATE_FOLDER, Reporter())
+            trainer = Trainer(learner, own, own.folder / STATE_FOLDER, Reporter())
             trainer.run(resume=False)
         return trainer.at.best_criterion
 

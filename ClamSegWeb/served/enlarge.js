@@ -1,6 +1,6 @@
 // A double click on a view shows it alone, and all again; not while the clicks draw or measure.
 (() => {
-  const drawing = ["tool", "measuring", "outlining"];
+  const drawing = ["tool", "measuring", "clicking"];
   document.addEventListener("dblclick", (event) => {
     const state = window.trame && window.trame.state;
     if (!state || drawing.some((name) => state.get(name))) return;

@@ -29,12 +29,18 @@
     event.preventDefault();
     button.click();
   });
-  // The line that was chosen stays in sight when keys go through the table.
+  // The line that was chosen stays in sight when keys go through the table, and so does the scan that is shown.
+  let shown = null;
   new MutationObserver(() => {
+    const scan = document.querySelector("#scans [aria-current=true]");
+    if (scan !== shown) {
+      shown = scan;
+      if (scan) scan.scrollIntoView({ block: "nearest", inline: "nearest" });
+    }
     const line = document.querySelector("#lesions tr.chosen");
     const table = line && line.closest(".v-table__wrapper");
     if (!table) return;
     const [inner, outer] = [line.getBoundingClientRect(), table.getBoundingClientRect()];
     if (inner.top < outer.top + 28 || inner.bottom > outer.bottom) line.scrollIntoView({ block: "nearest" });
-  }).observe(document.documentElement, { subtree: true, childList: true, attributes: true, attributeFilter: ["class"] });
+  }).observe(document.documentElement, { subtree: true, childList: true, attributes: true, attributeFilter: ["class", "aria-current"] });
 })();

@@ -9,7 +9,11 @@
       const answer = await fetch(`upload/${batch}?name=${name}`, {
         method: "POST", headers: { "X-ClamSeg-Key": key }, body: file,
       });
-      if (!answer.ok) return;
+      if (!answer.ok) {
+        // Too much and no room are told by ClamSeg itself.
+        if (![413, 507].includes(answer.status)) window.trame.state.set("upload_failed", `${file.name} (${answer.status})`);
+        return;
+      }
     }
     // A folder's name is what people know a series by; its slices are called 0001 or worse.
     const folder = encodeURIComponent((files[0].webkitRelativePath || "").split("/")[0]);

@@ -32,7 +32,7 @@ from ClamSegLib.system.paths import resources_folder
 
 SAMPLES = {
     "ct-lung-lesion": "ct_chest.nrrd",
-    "mr-flair-lesion": "mr_flair_brain.nii.gz",
+    "mr-flair-glioma": "mr_flair_brain.nii.gz",
 }
 ENGINES = (
     ("reference", "float32"),

@@ -16,8 +16,9 @@ from ClamSegWorkflow.scene.volume_facts import VolumeFacts
 
 AXIAL = np.diag([-1.0, -1.0, 3.0, 1.0])
 SAMPLES = {
+    "ct-head-haemorrhage": VolumeFacts("CT", True, "ct head, 5 mm", 30, True),
     "ct-lung-lesion": VolumeFacts("CT", True, "chest ct, 3 mm", 60, True),
-    "mr-flair-lesion": VolumeFacts("MR", True, "mr_flair_brain", 46, False),
+    "mr-flair-glioma": VolumeFacts("MR", True, "mr_flair_brain", 46, False),
     "xray-lungs": VolumeFacts("XR", False, "cxr pa", 1, False),
 }
 
@@ -44,14 +45,14 @@ def test_every_other_scan_raises_a_doubt(model: str) -> None:
 def test_the_panels_words_for_body_parts_are_those_of_the_shipped_models() -> None:
     parts = {config_of(entry["name"])["body_part"] for entry in list_models() if entry["origin"] == "shipped"}
     assert parts == {"head", "chest"}
-    assert body_part(SAMPLES["mr-flair-lesion"]) == "head"
+    assert body_part(SAMPLES["mr-flair-glioma"]) == "head"
     assert body_part(SAMPLES["ct-lung-lesion"]) == "chest"
 
 
 def test_another_sequence_and_another_plane_are_named() -> None:
     t1 = VolumeFacts("MR", True, "t1 mprage head", 160, False)
     sagittal = np.array([[0, 0, 5.0, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1.0]])
-    told = mismatches(config_of("mr-flair-lesion"), t1, sagittal)
+    told = mismatches(config_of("mr-flair-glioma"), t1, sagittal)
     assert any("FLAIR" in text and "T1" in text for text in told)
     assert any("sagittal" in text for text in told)
 
@@ -65,7 +66,7 @@ def test_a_guess_is_called_a_guess() -> None:
 
 
 def test_a_model_of_ones_own_is_suggested_only_where_no_shipped_one_fits_as_well() -> None:
-    facts = SAMPLES["mr-flair-lesion"]
+    facts = SAMPLES["mr-flair-glioma"]
     own = {
         "name": "zz-tried-for-a-minute",
         "origin": "user",
@@ -74,7 +75,7 @@ def test_a_model_of_ones_own_is_suggested_only_where_no_shipped_one_fits_as_well
         "body_part": "head",
         "sequence": "FLAIR",
     }
-    assert suggest_model([*list_models(), own], facts) == "mr-flair-lesion"
+    assert suggest_model([*list_models(), own], facts) == "mr-flair-glioma"
     t1 = {**own, "name": "own-t1", "sequence": "T1"}
     assert suggest_model([*list_models(), t1], VolumeFacts("MR", True, "t1 head", 46, False)) == "own-t1"
 
@@ -82,11 +83,12 @@ def test_a_model_of_ones_own_is_suggested_only_where_no_shipped_one_fits_as_well
 def test_models_are_listed_by_names_for_people_and_twins_of_a_name_are_told_apart() -> None:
     entries = [entry for entry in list_models() if entry["task"] == "lesion"]
     assert model_titles(entries) == [
+        "Haemorrhage in head CT",
         "Nodules and infection in chest CT",
-        "MS lesions in brain FLAIR MRI",
+        "Glioma in brain FLAIR MRI, non-commercial",
     ]
-    copied = {**entries[0], "name": "copied", "origin": "user"}
-    assert model_titles([copied, entries[0]]) == [
+    copied = {**entries[1], "name": "copied", "origin": "user"}
+    assert model_titles([copied, entries[1]]) == [
         "Nodules and infection in chest CT (copied)",
         "Nodules and infection in chest CT (ct-lung-lesion)",
     ]

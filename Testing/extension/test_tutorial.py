@@ -23,7 +23,7 @@ def test_from_a_sample_to_a_reviewed_segmentation_and_a_model_tuned_on_the_revie
         window.panel.keep_setting("correctionsFolder", str(tmp_path / "corrections"))
         volume = add_sample("mr_flair_brain.nii.gz", "FLAIR brain", slice(18, 28))
         window.choose("volumeSelector", "FLAIR brain")
-        assert window.text("modelSelector") == "MS lesions in brain FLAIR MRI"
+        assert window.text("modelSelector") == "Glioma in brain FLAIR MRI, non-commercial"
         window.click("applyButton")
         window.wait_until(lambda: window.text("applyButton") == "Segment", LIMIT_S)
         assert window.text("certificateLabel") == "Geometry: aligned, 0.000 mm"
@@ -42,7 +42,7 @@ def test_from_a_sample_to_a_reviewed_segmentation_and_a_model_tuned_on_the_revie
 
         window.open("trainingSection")
         window.click("useCorrectionsFolderButton")
-        window.choose("startingModelSelector", "MS lesions in brain FLAIR MRI")
+        window.choose("startingModelSelector", "Glioma in brain FLAIR MRI, non-commercial")
         window.choose("lengthKindSelector", "steps")
         window.set_value("lengthSpinBox", 2)
         window.type_text("newModelNameEdit", "my lesions")

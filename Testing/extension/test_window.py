@@ -123,7 +123,7 @@ def test_a_choice_is_kept_in_the_scene(window: Any) -> None:
     ("sample", "name", "model"),
     [
         ("ct_chest.nrrd", "CT chest", "Nodules and infection in chest CT"),
-        ("mr_flair_brain.nii.gz", "FLAIR brain", "MS lesions in brain FLAIR MRI"),
+        ("mr_flair_brain.nii.gz", "FLAIR brain", "Glioma in brain FLAIR MRI, non-commercial"),
         ("xray_chest.png", "CXR", "Lungs in chest X-ray"),
     ],
 )
@@ -141,7 +141,7 @@ def test_a_model_that_does_not_fit_is_told_before_the_run(window: Any) -> None:
     window.choose("modelSelector", "Nodules and infection in chest CT")
     assert window.shown("fitLabel")
     assert "model 'Nodules and infection in chest CT' was made for CT" in window.text("fitLabel")
-    window.choose("modelSelector", "MS lesions in brain FLAIR MRI")
+    window.choose("modelSelector", "Glioma in brain FLAIR MRI, non-commercial")
     assert not window.shown("fitLabel")
 
 
@@ -197,12 +197,12 @@ def test_devices_are_offered_as_the_worker_found_them(window: Any) -> None:
 
 def test_the_level_says_how_long_it_will_take_once_that_was_measured(window: Any) -> None:
     brain(window)
-    assert window.text("levelTimeLabel") == "accurate (3 of 3)"
-    window.panel.segment.measured("mr-flair-lesion", "cpu", 1, 2.0)
-    window.panel.segment.measured("mr-flair-lesion", "cpu", 3, 0.01)
-    assert window.text("levelTimeLabel") == "accurate (3 of 3), under a second in the network"
+    assert window.text("levelTimeLabel") == "accurate (4 of 4)"
+    window.panel.segment.measured("mr-flair-glioma", "cpu", 1, 2.0)
+    window.panel.segment.measured("mr-flair-glioma", "cpu", 4, 0.01)
+    assert window.text("levelTimeLabel") == "accurate (4 of 4), under a second in the network"
     window.set_value("levelSlider", 1.0)
-    assert window.text("levelTimeLabel") == "fast, finds less (1 of 3), about 18 s in the network"
+    assert window.text("levelTimeLabel") == "fast, finds less (1 of 4), about 18 s in the network"
 
 
 def test_a_model_with_a_level_of_its_own_starts_at_it_and_the_slider_may_go_deeper(window: Any) -> None:

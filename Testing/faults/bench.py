@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 for folder in (HERE, HERE.parent / "library", HERE.parents[1]):
     sys.path.insert(0, str(folder))
 
-from trial import Outcome, Trial, outcome_of  # noqa: E402 - the path comes first
+from trial import Outcome, Trial, outcome_of, sample  # noqa: E402 - found by the line above
 
 # Files beside this one, each with a function `trials(seed)`; one that is not there yet is left out.
 PARTS = (
@@ -56,10 +56,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--part", action="append", choices=PARTS, help="only this part; may be repeated")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only trials whose name holds this")
+    parser.add_argument("--count", type=int, help="a seeded sample of so many of each part")
     arguments = parser.parse_args()
+    chosen: list[Trial] = []
+    for part in arguments.part or PARTS:
+        trials = [trial for trial in all_trials(arguments.seed, [part]) if arguments.only in trial.name]
+        chosen += trials if arguments.count is None else sample(trials, arguments.count, arguments.seed)
     outcomes: list[Outcome] = []
     started = time.monotonic()
-    for trial in all_trials(arguments.seed, arguments.part or PARTS):
+    for trial in chosen:
         outcomes.append(outcome_of(trial))
         if outcomes[-1].failure:
             print(f"FAILED {trial.part}: {trial.name}: {outcomes[-1].failure}", flush=True)

@@ -130,7 +130,7 @@ def test_a_training_makes_a_model_that_segments(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda m, _: cs.segment(np.zeros((3, 8, 8)), "mr-flare"), "no model 'mr-flare'; installed are .*mr-flair-lesion"),
+        (lambda m, _: cs.segment(np.zeros((3, 8, 8)), "mr-flare"), "no model 'mr-flare'; installed are .*mr-flair-glioma"),
         (lambda m, t: cs.segment(t / "gone.nrrd", m), "gone.nrrd does not exist; check the name"),
         (lambda m, t: cs.segment(np.zeros((3, 8, 8)), m, treshold=0.3), "no option 'treshold'; allowed are .*threshold"),
         (lambda m, _: cs.segment(np.zeros((3, 8, 8), complex), m), r"shape \(3, 8, 8\) of complex128"),

@@ -17,17 +17,31 @@ CHROMIUM_WORDS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-SIZE = {"width": 1440, "height": 900}
+SIZE = {"width": 1280, "height": 800}
 
 
-def segment(page: Any, sample: str, words: str) -> None:
-    """Opens a sample, segments it and waits until the views are still."""
+def unfold(page: Any, title: str) -> None:
+    """Opens a folded section."""
+    head = page.locator(".v-expansion-panel-title").filter(has_text=title)
+    if head.get_attribute("aria-expanded") != "true":
+        head.click()
+
+
+def open_sample(page: Any, sample: str, words: str) -> None:
+    """Opens a sample."""
+    unfold(page, "Input")
     page.click(f"#sample-{sample}")
     page.wait_for_selector(f"#scan-name:has-text('{words}')")
+
+
+def segment(page: Any) -> None:
+    """Segments and waits until the views are still."""
     page.wait_for_timeout(1500)
+    unfold(page, "Segment")
     page.click("#segment-button")
-    page.wait_for_selector("#summary:has-text('analysed')", timeout=300_000)
-    page.wait_for_timeout(5000)
+    page.wait_for_function("() => window.trame.state.get('has_result')", timeout=300_000)
+    page.wait_for_function("() => window.trame.state.get('run_state') === 'idle'", timeout=300_000)
+    page.wait_for_timeout(8000)
 
 
 def shoot(page: Any, path: Path) -> None:
@@ -48,7 +62,8 @@ def main() -> int:
     from playwright.sync_api import sync_playwright
 
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else REPOSITORY / "docs" / "images"
-    command = [sys.executable, "-m", "ClamSegWeb", "--no-browser", "--empty"]
+    scan = REPOSITORY / "Resources" / "Samples" / "mr_flair_brain.nii.gz"
+    command = [sys.executable, "-m", "ClamSegWeb", "--no-browser", str(scan)]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
     server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:
@@ -57,20 +72,26 @@ def main() -> int:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(CHROMIUM_WORDS))
             page = browser.new_page(viewport=SIZE)
+            page.set_default_timeout(120_000)
             page.goto(address)
             page.wait_for_selector("#sample-ct-chest")
-            segment(page, "ct-chest", "CT")
-            page.click("#lesions tbody tr >> nth=1")
+            open_sample(page, "ct-chest", "CT")
+            segment(page)
+            page.click("#sort-size")
             page.click("#decide-accepted")
+            page.click("#decide-rejected")
+            page.wait_for_timeout(2000)
             shoot(page, folder / "page-review.png")
             page.click("#map-probability")
             page.click("#edit-button")
             page.wait_for_selector("#drawing")
             shoot(page, folder / "page-drawing.png")
             page.click("#drawing-done")
-            segment(page, "xray-chest", "X-ray")
+            open_sample(page, "xray-chest", "X-ray")
+            segment(page)
             shoot(page, folder / "page-xray.png")
-            segment(page, "ct-chest", "CT")
+            open_sample(page, "ct-chest", "CT")
+            segment(page)
             shoot(page, folder / "page-ct.png")
             browser.close()
     finally:

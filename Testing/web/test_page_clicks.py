@@ -18,9 +18,11 @@ def server(serve: Callable[..., PageServer], tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture
 def review(reader: PageReader) -> PageReader:
+    """A reader before a result of a few slices with many spots; each test leaves it as it was, the last one but for a border."""
     reader.shows("brain")
-    reader.start_segmenting(fast=False)
-    reader.idle()
+    if not reader.value("has_lesions"):
+        reader.start_segmenting(fast=False)
+        reader.idle()
     reader.until("() => window.trame.state.get('lesion_rows').length > 5")
     return reader
 
@@ -52,8 +54,6 @@ def test_a_click_proposes_a_lesion_keys_change_it_enter_keeps_it_and_undo_takes_
     usual = review.words("click-words")
     review.tab.keyboard.press("+")
     review.holds("click_width", 1)
-    review.tab.keyboard.press("+")
-    review.holds("click_width", 2)
     review.until("words => document.getElementById('click-words').innerText !== words", usual)
     review.tab.keyboard.press("Enter")
     review.until("n => window.trame.state.get('lesion_rows').length > n", len(before))

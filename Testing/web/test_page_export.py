@@ -89,7 +89,7 @@ def test_the_segmentation_lies_on_the_grid_of_the_scan_and_holds_what_the_librar
     from ClamSegLib.segmentation.segment_volume import segment_volume
 
     scan = read_volume(scans / "turned brain.nii.gz")
-    result = segment_volume(scan, load_model(find_model("mr-flair-lesion")), SegmentOptions(device="cpu"))
+    result = segment_volume(scan, load_model(find_model("mr-flair-glioma")), SegmentOptions(device="cpu"))
     write_case(result, tmp_path / "case")
     found = lesion_voxels(turned / "segmentation.seg.nrrd", scan)
     assert found.sum() > 500
@@ -131,7 +131,7 @@ def test_the_table_places_each_lesion_where_the_segmentation_has_it(turned: Path
 def test_the_report_says_what_was_found_with_what_and_needs_nothing_from_outside(turned: Path) -> None:
     text = (turned / "report.html").read_text(encoding="utf-8")
     assert "not for diagnosis" in text
-    assert "mr-flair-lesion" in text
+    assert "mr-flair-glioma" in text
     assert f"{len(lesions(turned))} lesions" in text
     assert not re.search(r"(src|href)\s*=\s*['\"]?(https?:)?//", text)
 

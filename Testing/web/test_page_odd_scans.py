@@ -66,7 +66,7 @@ def segment(reader: PageReader, ends: str) -> None:
 
 def test_a_picture_is_measured_in_pixels_whatever_its_model(reader: PageReader) -> None:
     choose_scan(reader, "slice")
-    choose_model(reader, "mr-flair-lesion")
+    choose_model(reader, "mr-flair-glioma")
     segment(reader, "1 of 1 slices analysed")
     sizes = [row["size"] for row in reader.value("lesion_rows")]
     assert sizes
@@ -76,17 +76,17 @@ def test_a_picture_is_measured_in_pixels_whatever_its_model(reader: PageReader) 
 
 def test_a_single_slice_with_millimetres_is_seen_the_right_way_up_by_its_model(reader: PageReader) -> None:
     choose_scan(reader, "flat")
-    choose_model(reader, "mr-flair-lesion")
+    choose_model(reader, "mr-flair-glioma")
     segment(reader, "1 of 1 slices analysed")
     found = [row["size"] for row in reader.value("lesion_rows")]
-    model = load_model(find_model("mr-flair-lesion"))
+    model = load_model(find_model("mr-flair-glioma"))
     expected = segment_volume(brain(slice(28, 29)), model, SegmentOptions()).lesions
     assert [float(size.split()[0]) for size in found] == pytest.approx([x.volume_ml for x in expected], rel=0.06)
 
 
 def test_a_doubt_that_was_accepted_is_said_once(reader: PageReader) -> None:
     choose_scan(reader, "large")
-    choose_model(reader, "mr-flair-lesion")
+    choose_model(reader, "mr-flair-glioma")
     segment(reader, "8 of 8 slices analysed")
     told = reader.value("result_warnings")
     assert len([words for words in told if "doubtful" in words]) == 1
@@ -104,7 +104,7 @@ def test_what_is_known_of_a_series_only_in_part_stays_in_its_result_and_report(
     reader: PageReader, tmp_path: Path
 ) -> None:
     choose_scan(reader, "series")
-    choose_model(reader, "mr-flair-lesion")
+    choose_model(reader, "mr-flair-glioma")
     reader.click("segment-button")
     reader.says("summary", "7 of 7 slices analysed")
     assert all(row["size"].endswith(" px") for row in reader.value("lesion_rows"))

@@ -47,7 +47,7 @@ def whole(reader: PageReader) -> PageReader:
     """A reader before a long scan, with a model that takes its time."""
     reader.until("() => window.trame.state.get('scans').some(scan => scan.name === 'brain')")
     reader.choose_scan("long")
-    choose_model(reader, "mr-flair-lesion")
+    choose_model(reader, "mr-flair-glioma")
     return reader
 
 
@@ -79,7 +79,7 @@ def test_a_double_click_on_segment_starts_and_does_not_cancel(whole: PageReader)
 
 def test_a_model_of_ones_own_is_not_taken_for_a_scan_without_a_word(whole: PageReader) -> None:
     whole.choose_scan("brain")
-    whole.holds("model", "mr-flair-lesion")
+    whole.holds("model", "mr-flair-glioma")
     assert "tiny-mr" in [entry["value"] for entry in whole.value("models")]
     assert "own model" not in whole.words("model-about")
     choose_model(whole, "tiny-mr")
@@ -125,7 +125,7 @@ def test_a_worker_that_is_killed_is_told_and_the_next_run_works(whole: PageReade
     whole.is_told("was killed, perhaps because memory ran out")
     assert whole.value("has_result") is False
     whole.choose_scan("brain")
-    choose_model(whole, "mr-flair-lesion")
+    choose_model(whole, "mr-flair-glioma")
     whole.segment()
     whole.says("summary", "8 of 8 slices analysed")
     whole.count_until("Red", ORGAN, lambda n: n > 300)
@@ -150,7 +150,7 @@ def test_a_reload_during_a_run_and_a_second_tab_show_the_same_state(whole: PageR
 
 def test_what_one_tab_decides_the_other_shows(reader: PageReader) -> None:
     reader.choose_scan("brain")
-    choose_model(reader, "mr-flair-lesion")
+    choose_model(reader, "mr-flair-glioma")
     reader.segment(fast=False)
     reader.until("() => window.trame.state.get('lesion_rows').length > 5")
     second = reader.another_tab()

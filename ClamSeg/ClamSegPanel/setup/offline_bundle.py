@@ -21,7 +21,7 @@ from typing import IO, Any
 
 MANIFEST, FORMAT = "manifest.json", 1
 WHEELS, MODELS = "wheels", "models"
-MODEL_FILES = ("config.json", "weights.safetensors", "card.md", "run.json")
+MODEL_FILES = ("config.json", "weights.safetensors", "card.md", "run.json", "normative.safetensors")
 _BLOCK = 1 << 20
 _LARGEST_MANIFEST = 8 << 20
 _RESERVE_BYTES = 100 << 20

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import zipfile
 from collections.abc import Iterable
@@ -88,13 +87,11 @@ def write_support_bundle(target: Path, files: dict[str, str]) -> None:
     """Writes the texts as one zip, whole.
 
     Raises:
-        OSError: not writable, disk full.
+        InputError: something other than a file is there.
+        OutputError: not writable, disk full.
     """
-    part = target.with_name(f".{target.name}.part")
-    try:
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as bundle:
-            for name, text in files.items():
-                bundle.writestr(name, text)
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
+    from ClamSegLib.system.atomic_output import whole_file
+
+    with whole_file(target) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as bundle:
+        for name, text in files.items():
+            bundle.writestr(name, text)

@@ -98,7 +98,7 @@ def put_segment(
     segment = data.GetSegment(look.id)
     box = box_of(mask)
     image = (
-        None if box is None else _labelmap(mask[box], [s.start + o for s, o in zip(box, start, strict=True)], volume)
+        None if box is None else labelmap_of(mask[box], [s.start + o for s, o in zip(box, start, strict=True)], volume)
     )
     if segment is None:
         segment = slicer.vtkSegment()
@@ -118,7 +118,7 @@ def put_segment(
     if image is None:
         # Not ClearSegment: it leaves an image of floating-point values, of which no surface can be made; nor can one be
         # of a single voxel.
-        image = _labelmap(np.zeros((2, 2, 2), bool), (0, 0, 0), volume)
+        image = labelmap_of(np.zeros((2, 2, 2), bool), (0, 0, 0), volume)
     if not logic.SetBinaryLabelmapToSegment(image, segmentation, look.id, logic.MODE_REPLACE, image.GetExtent(), False):
         raise SceneError(
             _("Segment {name} could not be written to {segmentation}.").format(
@@ -141,7 +141,7 @@ def binary_labelmap() -> str:
     return str(slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName())
 
 
-def _labelmap(part: np.ndarray, start: Sequence[int], volume: Any) -> Any:
+def labelmap_of(part: np.ndarray, start: Sequence[int], volume: Any) -> Any:
     """A labelmap of a box of voxels, in the volume's own frame."""
     image = slicer.vtkOrientedImageData()
     k, j, i = (int(value) for value in start)

@@ -33,11 +33,15 @@ class StartedTrainings:
         """Starts a training.
 
         Raises:
-            OSError: the folder cannot be written, or Python not be started.
+            OSError: Python cannot be started.
+            OutputError: the folder cannot be written.
         """
+        from ClamSegLib.system.atomic_output import whole_file
+
         self._own.mkdir(parents=True, exist_ok=True)
         self.preview(name).unlink(missing_ok=True)  # of a training before this one
-        (self._own / f"{name}.json").write_text(json.dumps(words), encoding="utf-8")
+        with whole_file(self._own / f"{name}.json") as part:
+            part.write_text(json.dumps(words), encoding="utf-8")
         return self._start(words, self.log(name))
 
     def go_on(self, name: str) -> int:

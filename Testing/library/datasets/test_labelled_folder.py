@@ -135,3 +135,19 @@ def test_real_tables_are_read_whole(real_data, name, rows, diseased):
     folder = read_labelled_folder(real_data / name)
     assert len(folder.rows) == rows
     assert sum(row.label > 0 for row in folder.rows) == diseased
+
+
+@pytest.mark.parametrize("column", ["slice_index", "n_slices"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e400", "1e18", "9" * 400, "-1", "0.5", "\u0664\u0665x"])
+def test_a_number_that_no_scan_has_is_refused_with_its_line(tmp_path, column, value):
+    table(tmp_path, f"image_path,label,{column}\n0.png,0,1\n1.png,1,{value}\n")
+    with pytest.raises(InputError, match=rf"line 3: {column} .{{0,60}}(must be a whole number|is not a number)"):
+        read_labelled_folder(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b.png"])
+def test_a_path_that_no_file_can_have_is_refused_with_its_line(tmp_path, name):
+    table(tmp_path, f"image_path,label\n0.png,0\n{name},1\n")
+    with pytest.raises(InputError, match=r"line 3: .*cannot be a path") as told:
+        read_labelled_folder(tmp_path)
+    assert len(str(told.value)) < 400

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ from tiny_model import tiny_model
 from ClamSegLib.model.checkpoint import load_model, save_model
 from ClamSegLib.model.config import FORMAT_VERSION
 from ClamSegLib.model.model_folder import sha256_of
-from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.errors import InputError, OutputError
 
 
 def change_config(folder: Path, **values: object) -> None:
@@ -206,3 +207,38 @@ def test_the_level_that_runs_is_the_one_asked_for_else_the_models_else_the_deepe
     assert (shallow.level_of(None), shallow.level_of(2)) == (1, 2)
     with pytest.raises(InputError, match=r"Level 3 does not exist; model 'm' has levels 1 to 2\."):
         config.level_of(3)
+
+
+def test_a_model_that_replaces_another_leaves_the_files_beside_it_alone(tmp_path):
+    folder = tiny_model(tmp_path / "tiny")
+    (folder / "notes.txt").write_text("mine")
+    (folder / "state").mkdir()
+    before = load_model(folder)
+    state = {
+        name: value + 1 if value.is_floating_point() else value for name, value in before.twin.state_dict().items()
+    }
+    save_model(folder, before.config, state, "# new\n", {"seed": 4})
+    assert load_model(folder).config.weights_sha256 != before.config.weights_sha256
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert (folder / "state").is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+@pytest.mark.parametrize("count", range(1, 5))
+def test_a_save_that_fails_at_any_file_leaves_the_model_that_was_there(tmp_path, monkeypatch, count):
+    folder = tiny_model(tmp_path / "tiny")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    model = load_model(folder)
+    replace, left = os.replace, [count]
+
+    def full(source, target):
+        left[0] -= 1
+        if left[0] == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OutputError, match="No space left"):
+        save_model(folder, model.config, model.twin.state_dict(), "# new\n", {"seed": 4}, half=False)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from tiny_model import tiny_model
+from tiny_model import tiny_model, tiny_normative_model
 
 from ClamSegLib.model.model_folder import NORMATIVE
 from ClamSegLib.model.own_models import MODEL_FILES, import_model, remove_model
@@ -28,6 +28,25 @@ def test_an_imported_model_is_listed_and_brings_nothing_but_its_files(own, tmp_p
     assert folder == own / "Läsion 1"
     assert names() == ["Läsion 1"]
     assert {path.name for path in folder.iterdir()} == set(MODEL_FILES) - {NORMATIVE}
+
+
+def test_an_imported_model_brings_its_map_of_normal_tissue_and_no_training_to_go_on_with(own, tmp_path):
+    from ClamSegLib.model.checkpoint import load_model
+
+    (tiny_model(own / "mine") / "state").mkdir()
+    (own / "mine" / "state" / "state.safetensors").touch()
+    source = tiny_normative_model(tmp_path / "mine")
+    assert load_model(import_model(source, overwrite=True)).normative is not None
+    assert not (own / "mine" / "state").exists(), "Resume would replace the imported model"
+    (source / NORMATIVE).write_bytes(b"damaged")
+    with pytest.raises(InputError, match="SHA-256"):
+        import_model(source, "again")
+
+
+def test_a_model_that_a_killed_training_was_just_replacing_is_there_again(own):
+    tiny_model(own / ".clamseg-old-01234567" / "mine")
+    assert names() == ["mine"]
+    assert [path.name for path in own.iterdir()] == ["mine"]
 
 
 def test_a_changed_model_is_refused_and_leaves_nothing(own, tmp_path):

@@ -47,3 +47,23 @@ def test_a_program_without_standard_output_goes_on(repository, by_descriptor):
     environment = {**os.environ, "PYTHONPATH": str(repository)}
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
     assert done.stderr.startswith("done")
+
+
+def test_a_claimed_standard_output_carries_only_what_python_writes(repository):
+    program = (
+        "import ctypes, os, sys\n"
+        "from ClamSegLib.system.silence_c_output import claim_stdout\n"
+        "claim_stdout()\n"
+        "print('promised')\n"
+        "os.write(1, b'noise of a library\\n')\n"
+        "ctypes.CDLL(None).puts(b'noise of C')\n"
+        "os.system('echo noise of a process')\n"
+        "answers = claim_stdout('utf-8')\n"
+        "answers.write('to the end\\n')\n"
+        "answers.flush()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=repository, check=False, timeout=60
+    )
+    assert done.stdout == "promised\nto the end\n", done.stderr
+    assert done.stderr.count("noise") == 3

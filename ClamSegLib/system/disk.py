@@ -1,0 +1,132 @@
+"""What a disk is asked for and may answer: flushing, taking files along, and in words what it and memory refuse."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from ClamSegLib.system.errors import InputError, OutputError
+
+# Not every file system can flush a folder, and not every one says so in the same words.
+_NO_SUPPORT = getattr(errno, "ENOTSUP", errno.EOPNOTSUPP)  # Windows has one name only
+_CANNOT_FLUSH = (errno.EINVAL, _NO_SUPPORT, errno.EBADF, errno.EACCES, errno.EPERM, errno.EISDIR)
+_ADVICE = {
+    errno.ENOSPC: ("No space left while writing {path}", "free some space and run again"),
+    errno.EDQUOT: ("No space left (your quota) while writing {path}", "free some space and run again"),
+    errno.EFBIG: (
+        "{path} would grow larger than a file may here",
+        "raise the limit (ulimit -f) or write to another disk",
+    ),
+    errno.EROFS: ("Cannot write {path}: the file system is read-only", "choose another output"),
+    errno.EMFILE: ("Too many files are open while writing {path}", "raise the limit (ulimit -n) and run again"),
+    errno.ENFILE: ("Too many files are open on this machine while writing {path}", "close programs and run again"),
+    errno.ENAMETOOLONG: ("{path} is longer than this disk allows", "choose a shorter name"),
+    errno.EIO: ("The disk failed while writing {path}", "look after the disk, or write to another one"),
+}
+
+
+def output_error(path: Path, error: OSError) -> OutputError:
+    """What went wrong, where, and what to do, in one sentence."""
+    if error.errno in _ADVICE:
+        what, advice = _ADVICE[error.errno]
+        return OutputError(f"{what.format(path=path)}; {advice}. Nothing half-written was left.")
+    words = error.strerror or str(error)
+    elsewhere = error.filename if isinstance(error.filename, str) and Path(error.filename).name not in str(path) else ""
+    where = f" ({Path(elsewhere).name})" if elsewhere and ".clamseg-" not in elsewhere else ""
+    return OutputError(f"Cannot write {path}: {words}{where}. Choose a folder you may write to.")
+
+
+# How libraries say that memory ran out: torch, the system's loader, threads, C++, ITK.
+_OUT_OF_MEMORY = (
+    "can't allocate memory", "Cannot allocate memory", "Failed to allocate memory", "failed to map segment",
+    "can't start new thread", "bad_alloc",
+)  # fmt: skip
+
+
+def words_of_the_machine(error: BaseException) -> str:
+    """One sentence where an error is the machine's: disk, limits or memory gave out; '' for any other."""
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
+        return "Memory ran out; close other programs, raise the limit (ulimit -v), or use a smaller --batch-size."
+    if isinstance(error, OSError) and error.errno in _ADVICE:
+        return str(output_error(Path(str(error.filename or "the output")), error))
+    return ""
+
+
+def exists(path: Path) -> bool:
+    """Whether anything is there, a link that leads nowhere included.
+
+    Raises:
+        InputError: a name that the disk does not take.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:
+        words = getattr(error, "strerror", None) or str(error)
+        shown = path if len(str(path)) < 200 else f"{str(path)[:120]}..."
+        raise InputError(f"{shown} cannot be used as an output ({words}); choose another one.") from error
+    return True
+
+
+def flush(path: Path, deep: bool = True) -> None:
+    """Waits until a file, or a folder with all in it, lies on the disk.
+
+    Raises:
+        OSError: it does not, e.g. because the disk is full.
+    """
+    if path.is_dir():
+        for entry in path.iterdir() if deep else ():
+            if not entry.is_symlink():
+                flush(entry)
+        if os.name == "nt":  # folders cannot be opened there
+            return
+    try:
+        opened = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    except OSError as error:
+        if error.errno in _CANNOT_FLUSH:
+            return
+        raise
+    try:
+        os.fsync(opened)
+    except OSError as error:
+        if error.errno not in _CANNOT_FLUSH:
+            raise
+    finally:
+        os.close(opened)
+
+
+def take_along(old: Path, new: Path, but: Sequence[str]) -> None:
+    """Puts into `new` what `old` holds and `new` does not, without the names of these patterns; `old` stays as it is.
+
+    Files are linked, or copied where the disk has no links.
+    """
+    if not exists(old):
+        return
+    for entry in sorted(old.iterdir()):
+        if not any(fnmatchcase(entry.name, pattern) for pattern in but) and not exists(new / entry.name):
+            _put_too(entry, new / entry.name)
+
+
+def _put_too(source: Path, target: Path) -> None:
+    mode = source.lstat().st_mode
+    if stat.S_ISDIR(mode):
+        target.mkdir()
+        for entry in sorted(source.iterdir()):
+            _put_too(entry, target / entry.name)
+        shutil.copystat(source, target)
+        return
+    if stat.S_ISLNK(mode):
+        target.symlink_to(source.readlink())
+        return
+    try:
+        os.link(source, target)
+    except OSError:
+        if not stat.S_ISREG(mode):
+            raise
+        shutil.copy2(source, target)
