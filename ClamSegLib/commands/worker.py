@@ -257,6 +257,10 @@ def _need(request: dict[str, Any], *names: str) -> None:
     missing = [name for name in names if not isinstance(request.get(name), str) or not request[name]]
     if missing:
         raise InputError(f"The request '{request['command']}' needs {', '.join(missing)} as text.")
+    if any("\0" in request[name] for name in names):
+        raise InputError(
+            f"The request '{request['command']}' has a NUL character in {', '.join(names)}; none is allowed."
+        )
 
 
 def _options(request: dict[str, Any]) -> SegmentOptions:
@@ -303,7 +307,10 @@ def _read(request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
     reporter.progress(0, 1, "reading")
     volume = read_volume(Path(request["input"]), series=request.get("series"))
     folder = Path(request["output"])
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made a folder ({error.strerror}); name another 'output'.") from error
     with whole_file(folder / "voxels.npy") as part, part.open("wb") as file:
         np.save(file, np.ascontiguousarray(volume.array), allow_pickle=False)
     return {

@@ -42,7 +42,9 @@ def decoded(path: Path) -> tuple[Array, Any]:
             dataset = pydicom.dcmread(path, force=True)
             _complete_meta(dataset)
             if not dataset.file_meta.TransferSyntaxUID.is_compressed:
-                _check_size(path, dataset)
+                stored = _plain_pixels(path, dataset)
+                if stored is not None:
+                    return stored, dataset
             elif dataset.file_meta.TransferSyntaxUID in uid.JPEGTransferSyntaxes:
                 # Of all decoders of JPEG only GDCM's says what it could not decode.
                 _check_frames_end(dataset)
@@ -68,17 +70,33 @@ def decoded(path: Path) -> tuple[Array, Any]:
     return by_itk, dataset
 
 
-def _check_size(path: Path, dataset: Any) -> None:
-    """Holds pixels that are not compressed to what the header promises; pydicom leaves what is too much."""
+def _plain_pixels(path: Path, dataset: Any) -> Array | None:
+    """Pixels that are not compressed, held to what the header promises; pydicom leaves what is too much.
+
+    Returns:
+        Nothing where they are not whole bytes in the order of most files, which pydicom knows to read.
+    """
     element = next((name for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if name in dataset), None)
     if element is None:
-        return
-    rows, columns, frames = int(dataset.Rows), int(dataset.Columns), frame_count(dataset)
-    values = rows * columns * frames * int(dataset.get("SamplesPerPixel") or 1)
-    promised = -(-values * int(dataset.BitsAllocated) // 8)
+        return None
+    rows, columns, bits, frames = dataset.Rows, dataset.Columns, dataset.BitsAllocated, frame_count(dataset)
+    samples = dataset.get("SamplesPerPixel") or 1
+    promised = -(-rows * columns * frames * samples * bits // 8)
     # An odd number of bytes is filled up to an even one.
     spare = min(SPARE_BYTES, promised // max(rows, columns, frames, 1)) - 1
-    check_held(path, len(dataset[element].value), promised, max(spare, promised % 2))
+    data = dataset[element].value
+    check_held(path, len(data), promised, max(spare, promised % 2))
+    order = dataset.file_meta.TransferSyntaxUID.is_little_endian
+    unused = bits - dataset.BitsStored
+    if element != "PixelData" or samples != 1 or bits not in (8, 16, 32) or not order or not 0 <= unused < bits:
+        return None
+    kind = np.dtype(f"<{'i' if dataset.PixelRepresentation == 1 else 'u'}{bits // 8}")
+    shape = (frames, rows, columns) if frames > 1 else (rows, columns)
+    values = np.frombuffer(data, kind, rows * columns * frames).reshape(shape).copy()
+    if unused:  # those bits may hold anything
+        values <<= unused
+        values >>= unused
+    return values
 
 
 def _complete_meta(dataset: Any) -> None:

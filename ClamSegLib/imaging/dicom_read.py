@@ -58,6 +58,7 @@ def read_dicom(path: Path, *, series: str | None = None) -> Volume:
     for file, header in zip(chosen.files, chosen.headers, strict=True):
         _refuse_other_kinds(file, header)
     _refuse_odd_series(chosen.files[0], chosen.headers[0])
+    _refuse_other_frames(chosen)
     if _is_projection(chosen):
         return _read_projection(chosen, path, notes)
     return _read_stack(chosen, path, notes)
@@ -79,6 +80,18 @@ def _refuse_odd_series(path: Path, header: Any) -> None:
         raise InputError(
             f"{path} is a mosaic: one picture that is a sheet of tiles, one for each slice. Convert the series with dcm2niix, "
             "which unpacks it, and name the NIfTI file."
+        )
+
+
+def _refuse_other_frames(chosen: Series) -> None:
+    """Positions in another frame of reference say nothing beside these; a frame for each file is what some anonymisers leave."""
+    frames = [str(header.get("FrameOfReferenceUID") or "") for header in chosen.headers]
+    usual = max(set(frames), key=frames.count)
+    odd = [file.name for file, frame in zip(chosen.files, frames, strict=True) if frame not in ("", usual)]
+    if odd and frames.count(usual) > 1:
+        raise InputError(
+            f"{odd[0]} has another FrameOfReferenceUID than the rest of its series, so that nobody knows where it lies beside "
+            "them; move such files away, or export the series again."
         )
 
 

@@ -35,6 +35,7 @@ _HEADER_TAGS = [
     "PhotometricInterpretation", "RescaleSlope", "RescaleIntercept", "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence", "EstimatedRadiographicMagnificationFactor", "PixelRepresentation", "BitsStored",
     "AcquisitionNumber", "ViewPosition", "ViewCodeSequence", "PatientOrientation", "BodyPartExamined",
+    "FrameOfReferenceUID",
 ]  # fmt: skip
 
 

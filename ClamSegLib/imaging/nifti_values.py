@@ -18,6 +18,11 @@ from ClamSegLib.system.errors import InputError
 _AT_ONCE = 1 << 20
 
 
+def is_scaled(header: Header) -> bool:
+    """Whether the stored values are not the true ones."""
+    return math.isfinite(header.slope) and header.slope != 0 and (header.slope, header.intercept) != (1.0, 0.0)
+
+
 def true_values(stored: Array, header: Header, path: Path) -> Array:
     """Stored voxels scaled as the header says (a slope of 0 means: not at all, nifti1.h), what is no number as NaN.
 
@@ -36,7 +41,7 @@ def true_values(stored: Array, header: Header, path: Path) -> Array:
             if not np.isfinite(part).all():
                 part[~np.isfinite(part)] = np.nan
     slope, intercept = header.slope, header.intercept
-    if not math.isfinite(slope) or slope == 0 or (slope, intercept) == (1.0, 0.0):
+    if not is_scaled(header):
         return stored
     values = np.empty(stored.shape, np.float64 if stored.dtype == np.float64 else np.float32)
     limit = float(np.finfo(values.dtype).max)

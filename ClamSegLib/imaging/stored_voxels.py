@@ -6,9 +6,12 @@ gives a sheared or cut picture without a word. Here both are refused, with the p
 
 from __future__ import annotations
 
+import gzip
 import math
 import os
+import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -125,6 +128,35 @@ def read_stored(path: Path, stored: StoredVoxels) -> Array:
             check_held(path, held, promised, spare)
     voxels = room[: promised * len(stored.files)].view(stored.kind)
     return voxels.astype(stored.kind.newbyteorder("="), copy=False)
+
+
+def proven(stored: StoredVoxels, read: Callable[[], Array]) -> Array | None:
+    """What a faster reader gives of a packed stream, where the stream's own length and checksum prove it.
+
+    Args:
+        stored: one packed file.
+        read: reads it; called only where the length says that the file holds what is promised.
+
+    Returns:
+        The voxels in any shape; None where they are to be read here, which tells what is wrong.
+    """
+    if not stored.packed or len(stored.files) > 1 or stored.kind != stored.kind.newbyteorder("="):
+        return None
+    with stored.files[0].open("rb") as file:
+        file.seek(stored.start or 0)
+        is_gzip = file.read(2) == b"\x1f\x8b"
+        file.seek(-8, os.SEEK_END)
+        checksum, length = struct.unpack("<II", file.read(8))
+    if not is_gzip or length != (stored.skipped + stored.promised_bytes) % 2**32:
+        return None
+    before = b""
+    if stored.skipped:
+        with gzip.open(stored.files[0]) as stream:
+            before = stream.read(stored.skipped)
+    array = read()
+    if array.dtype != stored.kind or array.nbytes != stored.promised_bytes:
+        return None
+    return array if zlib.crc32(array.reshape(-1).view(np.uint8), zlib.crc32(before)) == checksum else None
 
 
 def _unpacked(path: Path, file: BinaryIO, room: memoryview, skipped: int) -> int:

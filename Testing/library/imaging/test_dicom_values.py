@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from dicom_stacks import dataset, save, stack
 from pydicom.dataset import Dataset
@@ -198,3 +199,25 @@ def test_of_a_lateral_and_a_frontal_x_ray_the_frontal_one_is_read(tmp_path, side
 def test_the_body_part_comes_with_the_volume(tmp_path):
     ds = dataset(np.arange(480, dtype=np.uint16).reshape(20, 24), "1.2", 1, BodyPartExamined="KNEE")
     assert read_volume(save(tmp_path, "x.dcm", ds)).body_part == "knee"
+
+
+def test_a_slice_of_another_frame_of_reference_is_refused_by_its_name(tmp_path):
+    stack(tmp_path)
+    files = sorted(tmp_path.iterdir())
+    for number, path in enumerate(files):
+        data = pydicom.dcmread(path)
+        data.FrameOfReferenceUID = "1.2.9" if number == 2 else "1.2.8"
+        data.save_as(path)
+    with pytest.raises(InputError, match=rf"{files[2].name} has another FrameOfReferenceUID"):
+        read_volume(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "value"), [("RescaleIntercept", "99999999999"), ("RescaleSlope", "1e300")])
+def test_a_rescaling_out_of_the_range_of_values_is_refused_by_its_name(tmp_path, name, value):
+    stack(tmp_path)
+    for path in tmp_path.iterdir():
+        data = pydicom.dcmread(path)
+        setattr(data, name, value)
+        data.save_as(path)
+    with pytest.raises(InputError, match=f"has the {name}"):
+        read_volume(tmp_path)
