@@ -71,7 +71,7 @@ def register_effect() -> None:
 
         register()
     except (ImportError, AttributeError) as error:  # an application without scripted effects
-        logging.warning("ClamSeg: the Segment Editor effect is not available (%s).", error)
+        logging.warning(_("ClamSeg: the Segment Editor effect is not available: {error}").format(error=error))
 
 
 @parameterNodeWrapper

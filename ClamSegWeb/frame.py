@@ -60,7 +60,7 @@ def build_frame(page: Any) -> None:
     server.enable_module(
         {
             "serve": {"clamseg": str(_SERVED)},
-            "scripts": [f"clamseg/{name}.js" for name in ("upload", "size", "keys", "enlarge")],
+            "scripts": [f"clamseg/{name}.js" for name in ("upload", "size", "keys", "clicks", "enlarge")],
         }
     )
     page.state.trame__title = "ClamSeg"

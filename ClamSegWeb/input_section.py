@@ -10,12 +10,14 @@ from typing import Any
 
 from ClamSegLib.imaging.dicom_signature import is_dicom_file
 from ClamSegLib.imaging.read_write import readable_name
+from ClamSegLib.system.malloc_tuning import give_back_memory
 from ClamSegWeb.opened_scan import OpenedScan, open_scan, scan_name
 from ClamSegWeb.series_titles import SeriesTitles, ask_titles
 from ClamSegWeb.user_action import user_action
 from ClamSegWeb.windows import show_window, windows_of
 from ClamSegWorkflow.case.model_fit import describe
 from ClamSegWorkflow.case.samples import sample_name, sample_words, shipped_samples
+from ClamSegWorkflow.scene import remove_node
 from ClamSegWorkflow.scene.volume_facts import facts_of
 from ClamSegWorkflow.words import tr as _
 
@@ -205,7 +207,7 @@ class InputSection:
         self._let_go(case.scan.source)
         if case.result is not None:
             case.result.remove()
-        scene.RemoveNode(case.scan.volume)
+        remove_node(scene, case.scan.volume)
         if self.current is case:
             self.current = None
             if self._cases:
@@ -213,6 +215,8 @@ class InputSection:
             else:
                 self._page.scan_shown(None)
         self._tell()
+        # After the views let go of it; what lies free between other things stays with the process otherwise.
+        self._page.later(give_back_memory)
 
     def _case(self, case_id: int) -> OpenCase | None:
         return next((case for case in self._cases if case.id == case_id), None)

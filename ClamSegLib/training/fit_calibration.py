@@ -109,7 +109,7 @@ def _organ_and_target(source: CropSource, place: int) -> tuple[Bools, NDArray[np
 
 def with_calibration(learner: Learner, twin: TwinUNet, config: ModelConfig) -> ModelConfig:
     """The configuration with calibration and threshold, and with slice smoothing and the evidence of the whole volume
-    where held-out image labels do not speak against them.
+    where held-out image labels speak for it, or not against it; too few of them leave smoothing as the starting model has it.
 
     What is taught decides: targets of the normative map, a reader's outlines, or with supervision 'masks' the lesion masks.
 
@@ -133,7 +133,8 @@ def with_calibration(learner: Learner, twin: TwinUNet, config: ModelConfig) -> M
         organs=[_organ_and_target(source, int(p)) for p in places],
     )
     together = _smoothed(odds, judged.stack)
-    smooths = bool((_auc_gain(odds, together, judged) or 0) > 0)
+    gain = _auc_gain(odds, together, judged)
+    smooths = config.slice_smoothing if gain is None else gain > 0
     odds = together if smooths else odds
     config = replace(
         config, calibration=_fitted(odds, judged), odds_normal=(), slice_smoothing=smooths, refinement=None

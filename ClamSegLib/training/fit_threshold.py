@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ClamSegLib.datasets.cases import UNKNOWN
 from ClamSegLib.decoding.refinement import refined
+from ClamSegLib.decoding.soft_outlines import sigmoid
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.twin import TwinUNet, decode
 from ClamSegLib.objective.batches import CropSource
@@ -19,6 +20,7 @@ Bools = NDArray[np.bool_]
 FEWEST_SLICES = 5
 _STEPS = 256
 _LOWEST, _HIGHEST = 26, 230  # of 255: below and above it hardly anything is left to choose
+_DOUBT = 20  # so many slices' worth of trust in the threshold without outlines
 _BATCH = 16
 
 
@@ -54,7 +56,10 @@ def _corrected_maps(twin: TwinUNet, source: CropSource, config: ModelConfig) -> 
 
 
 def threshold_of(corrected: Iterable[tuple[Floats, Bools, Bools]], default: float) -> float:
-    """The threshold with the largest mean Dice, `default` with fewer than five slices.
+    """The threshold between `default` and the one with the largest mean Dice; `default` with fewer than five slices.
+
+    The network has learned from these slices, and few of them say little about others: n slices move the log odds of the threshold by
+    n / (n + 20) of the way. Taken whole, ten slices moved it so far that new patients lost by them (docs/research/results.md).
 
     Args:
         corrected: of each corrected slice P_L, the outline, and where it is known, (S,S).
@@ -67,8 +72,14 @@ def threshold_of(corrected: Iterable[tuple[Floats, Bools, Bools]], default: floa
     if len(curves) < FEWEST_SLICES:
         return default
     mean = np.mean(curves, axis=0)
+    best, share = (
+        (_LOWEST + int(np.argmax(mean[_LOWEST : _HIGHEST + 1]))) / (_STEPS - 1),
+        len(curves) / (len(curves) + _DOUBT),
+    )
+    start = np.log(default / (1 - default))
+    moved = start + share * (np.log(best / (1 - best)) - start)
     # Between two steps, so that rounding decides nothing.
-    return round((_LOWEST + int(np.argmax(mean[_LOWEST : _HIGHEST + 1])) + 0.5) / (_STEPS - 1), 4)
+    return round((int(float(sigmoid(np.array(moved))) * (_STEPS - 1)) + 0.5) / (_STEPS - 1), 4)
 
 
 def dice_by_step(steps: NDArray[np.integer], lesion: NDArray[np.bool_]) -> NDArray[np.float64]:

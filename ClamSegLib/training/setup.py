@@ -205,7 +205,6 @@ def fine_tuning_config(initial: ModelConfig, folder: LabelledFolder, name: str, 
         refinement=None,
         calibration=(),
         volume_evidence=None,
-        slice_smoothing=False,
         default_level=None,
         weights_sha256="",
     )

@@ -20,15 +20,16 @@
     const state = window.trame && window.trame.state;
     if (!state || event.defaultPrevented || busy(event.target) || state.get("question")) return;
     const key = named(event);
-    const isModified = event.ctrlKey || event.metaKey || key === "N" || key === "P";
-    // Enter and space on a button are the button's own.
-    if (key === "Enter" && event.target instanceof Element && event.target.closest("button, a, tr, [role=button]")) return;
-    if (!key || key === "\"" || (!state.get("keys_on") && !isModified && key !== "Escape")) return;
+    // Enter is a button's own, and that of a line of the table, except that it ends what is drawn.
+    const own = state.get("tool") || state.get("clicking") ? "button, a, [role=button]" : "button, a, tr, [role=button]";
+    if (key === "Enter" && event.target instanceof Element && event.target.closest(own)) return;
+    if (!key || key === "\"" || (!state.get("keys_on") && event.key.length === 1 && !event.ctrlKey && !event.metaKey)) return;
     const button = [...document.querySelectorAll(`[aria-keyshortcuts="${CSS.escape(key)}"]`)].find((each) => !each.disabled && each.offsetParent);
     if (!button) return;
     event.preventDefault();
+    event.stopPropagation();
     button.click();
-  });
+  }, true);
   // The line that was chosen stays in sight when keys go through the table, and so does the scan that is shown.
   let shown = null;
   new MutationObserver(() => {

@@ -13,7 +13,17 @@ FILES = sorted(EXTENSION.rglob("*.py"))
 # The self-test speaks to developers, in the words that stand in its code.
 SHOWN_FILES = [path for path in FILES if path.stem != "self_test"]
 OUR_PACKAGES = {"ClamSegLib", "ClamSegWorkflow", "ClamSegPanel"}
-ALLOWED = {"slicer", "qt", "ctk", "vtk", "numpy", "SimpleITK", "scipy", "SampleData"} | OUR_PACKAGES
+ALLOWED = {
+    "slicer",
+    "qt",
+    "ctk",
+    "vtk",
+    "numpy",
+    "SimpleITK",
+    "scipy",
+    "SampleData",
+    "SegmentEditorEffects",
+} | OUR_PACKAGES
 TRANSLATORS = {"_", "translate", "tr"}
 # Attributes and calls that put words before the user's eyes.
 SHOWN_ATTRIBUTES = {

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import slicer
 from run_bench import SHAPE, Bench, ids, mr
 
 from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
 from ClamSegWorkflow.case.review_files import write_review
 from ClamSegWorkflow.case.table_view import TableView, neighbour, next_undecided, size_of
+from ClamSegWorkflow.scene import remove_node
 from ClamSegWorkflow.scene.segments import SegmentLook, put_segment, segment_mask
 
 
@@ -151,3 +153,17 @@ def test_next_and_previous_follow_the_order_of_the_table_and_stop_at_its_ends() 
     assert next_undecided(undecided.rows(ROWS), after, 1) == 4, "the decided one has left the table"
     assert next_undecided(shown, shown, 3) == 1, "from the top again"
     assert next_undecided([], [], 3) is None
+
+
+def test_a_result_that_is_removed_leaves_no_item_in_the_subject_hierarchy(result: Any) -> None:
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(result.scene)
+    if not hierarchy.GetItemByDataNode(result.volume):  # as the page does, where no plug-in makes items
+        hierarchy.CreateItem(hierarchy.GetSceneItemID(), result.volume)
+    segmentation, volume = result.segmentation, result.volume
+    if not hierarchy.GetItemByDataNode(segmentation):
+        hierarchy.CreateItem(hierarchy.GetSceneItemID(), segmentation)
+    result.remove()
+    assert not hierarchy.GetItemByDataNode(segmentation)
+    remove_node(result.scene, volume)
+    assert not hierarchy.GetItemByDataNode(volume)
+    assert not result.scene.IsNodePresent(volume)

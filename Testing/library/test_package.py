@@ -246,7 +246,7 @@ def test_the_wheel_has_the_verbs_for_developers(installed_wheel: Path, tmp_path:
 def test_an_installed_copy_lists_the_shipped_models(installed_wheel: Path, repository: Path, tmp_path: Path) -> None:
     listed = call(installed_wheel, ["models", "--json"], tmp_path, CLAMSEG_MODELS=str(tmp_path / "none"))
     assert listed.returncode == 0, listed.stderr
-    shipped = {path.parent.name for path in (repository / "Resources" / "Models").glob("*/config.json")}
+    shipped = {path.parent.name for path in (repository / "Resources").glob("*/*/config.json")}
     assert {entry["name"] for entry in json.loads(listed.stdout)["models"]} == shipped
 
 

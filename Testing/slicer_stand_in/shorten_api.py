@@ -33,7 +33,7 @@ _KEPT = {
     "slicer": {
         "app", "app.ioManager()", "app.layoutManager()", "app.moduleManager()", "mainWindow", "qMRMLCheckableNodeComboBox",
         "qMRMLCollapsibleButton", "qMRMLNodeComboBox", "qMRMLPlotView", "qMRMLPlotWidget", "qMRMLSegmentEditorWidget",
-        "qMRMLSegmentSelectorWidget", "qMRMLSegmentationShow3DButton", "qMRMLSegmentsTableView",
+        "qMRMLSegmentSelectorWidget", "qSlicerSegmentEditorScriptedEffect", "qMRMLSegmentationShow3DButton", "qMRMLSegmentsTableView",
         "qMRMLSliceControllerWidget", "qMRMLSliceView", "qMRMLSliceWidget", "qMRMLSliderWidget", "qMRMLThreeDView",
         "qMRMLThreeDWidget", "qMRMLVolumeThresholdWidget", "qMRMLWidget", "qSlicerWidget",
     },

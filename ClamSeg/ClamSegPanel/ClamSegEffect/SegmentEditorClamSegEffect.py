@@ -21,7 +21,7 @@ class SegmentEditorClamSegEffect(AbstractScriptedSegmentEditorEffect):  # type: 
     """Add lesion, by one click."""
 
     def __init__(self, scriptedEffect: Any) -> None:
-        scriptedEffect.name = "ClamSeg lesion"
+        scriptedEffect.name = "ClamSegLesion"
         scriptedEffect.title = _("ClamSeg lesion")
         scriptedEffect.perSegment = True
         AbstractScriptedSegmentEditorEffect.__init__(self, scriptedEffect)

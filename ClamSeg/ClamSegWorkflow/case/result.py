@@ -16,7 +16,7 @@ from ClamSegLib.segmentation.finding import Search
 from ClamSegWorkflow.case.lesion_list import LesionList
 from ClamSegWorkflow.case.lesion_row import FROZEN, Decision, LesionRow
 from ClamSegWorkflow.case.review_text import summary_words
-from ClamSegWorkflow.scene import SceneError
+from ClamSegWorkflow.scene import SceneError, remove_node
 from ClamSegWorkflow.scene.certificate import Certificate, certify
 from ClamSegWorkflow.scene.geometry import GeometryRecord, record_geometry, unchanged
 from ClamSegWorkflow.scene.overlays import DOUBT, MAPS, PROBABILITY, add_map, map_array, map_of, set_shown_threshold
@@ -81,7 +81,7 @@ class Result:
         """Takes segments and maps out of the scene; the scan stays."""
         for node in (*(map_of(self.segmentation, kind) for kind in MAPS), self.segmentation):
             if node is not None:
-                self.scene.RemoveNode(node)
+                remove_node(self.scene, node)
 
     def map_node(self, kind: str) -> Any:
         """The volume of a map, None where it is gone; that of doubt is made from the probability where a scene of before has none."""

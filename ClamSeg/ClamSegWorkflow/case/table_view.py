@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
+from ClamSegWorkflow.words import tr as _
 
 NUMBER, SLICES, SIZE, PROBABILITY, DOUBT, DECISION = "number", "slices", "size", "probability", "doubt", "decision"
 COLUMNS = (NUMBER, SLICES, SIZE, PROBABILITY, DOUBT, DECISION)
@@ -49,7 +50,11 @@ class TableView:
             ValueError: no such column.
         """
         if column not in COLUMNS:
-            raise ValueError(f"{column} is no column of the table; there are {', '.join(COLUMNS)}")
+            raise ValueError(
+                _("{column} is no column of the table; there are {columns}").format(
+                    column=column, columns=", ".join(COLUMNS)
+                )
+            )
         if column == self.column:
             return replace(self, descending=not self.descending)
         return replace(self, column=column, descending=column in _LARGEST_FIRST)

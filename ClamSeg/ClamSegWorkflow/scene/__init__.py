@@ -16,3 +16,18 @@ def nodes_of(scene: Any, kind: str) -> list[Any]:
     nodes = scene.GetNodesByClass(kind)
     nodes.UnRegister(None)
     return [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]
+
+
+def remove_node(scene: Any, node: Any) -> None:
+    """Takes a node out of the scene, and its item out of the subject hierarchy.
+
+    Slicer's plug-ins do the second by themselves. Where there are none, the item would stay, and be taken for that of a
+    later node at the same address.
+    """
+    import slicer
+
+    scene.RemoveNode(node)
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
+    if item:
+        hierarchy.RemoveItem(item, False, False)

@@ -14,7 +14,7 @@ from ClamSegLib.experiments.study_patients import with_corrections, with_groups
 from ClamSegLib.experiments.study_table import table_lines
 from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.training.fit_threshold import dice_by_step
+from ClamSegLib.training.fit_threshold import dice_by_step, threshold_of
 
 BASE = {
     "model": {"organ": {"method": "whole"}, "image_size": 32, "network": {"features": [4, 8, 8]}},
@@ -148,6 +148,16 @@ def test_the_dice_of_every_step_is_that_of_the_pixels_above_it():
     for step in (0, 100, 254):
         above = steps > step
         assert curve[step] == pytest.approx(2 * (above & lesion).sum() / (above.sum() + lesion.sum()))
+
+
+def test_many_corrected_slices_move_the_threshold_farther_than_few():
+    outline = np.zeros((20, 20), bool)
+    outline[5:15, 5:15] = True
+    probability = np.where(outline, 0.2, 0.05).astype(np.float32)
+    corrected = (probability, outline, np.ones((20, 20), bool))
+    none, few, more, many = (threshold_of([corrected] * n, 0.5) for n in (4, 5, 20, 5000))
+    assert 0.5 == none > few > more > many
+    assert 0.05 < many < 0.2, "in the end the outlines alone decide"
 
 
 def test_five_corrected_slices_set_the_threshold_and_fewer_leave_it(tmp_path):

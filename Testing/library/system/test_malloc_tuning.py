@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -30,6 +34,24 @@ def test_memory_is_kept_within_the_outermost_block_and_given_back_after_it(monke
             pass
         assert ("trim", 0) not in library.asked
     assert library.asked[-1] == ("trim", 0)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_what_lies_free_between_used_blocks_goes_back_to_the_system_when_it_is_asked_for(repository):
+    ask = """
+from pathlib import Path
+from ClamSegLib.system.malloc_tuning import give_back_memory
+def used_mb():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+blocks = [b"x" * (100_000 + n % 7) for n in range(2000)]
+blocks = blocks[::50]
+before = used_mb()
+give_back_memory()
+print(before - used_mb())
+"""
+    environment = {**os.environ, "PYTHONPATH": str(repository)}
+    told = subprocess.run([sys.executable, "-c", ask], env=environment, capture_output=True, text=True, check=True)
+    assert float(told.stdout) > 150
 
 
 def test_an_error_inside_the_block_gives_the_memory_back_too(monkeypatch):

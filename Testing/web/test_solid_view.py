@@ -1,0 +1,118 @@
+"""Surfaces made beside the page: as the scene itself makes them, while the loop answers; never old ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+from asyncio_apart import run_apart
+from vtk.util import numpy_support
+
+from ClamSegWeb import solid_view
+from ClamSegWeb.solid_view import SolidView
+from ClamSegWorkflow.scene.segments import SegmentLook, add_segmentation, put_segment
+
+SHAPE = (24, 40, 36)
+SURFACE = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
+
+
+@pytest.fixture(scope="module")
+def app() -> Any:
+    """Slicer's scene with its logics, as the page has it."""
+    from trame_slicer.core import SlicerApp
+
+    return SlicerApp()
+
+
+@pytest.fixture
+def segmentation(app: Any) -> Any:
+    """Two segments on an oblique scan."""
+    volume = app.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "scan")
+    image = slicer.vtkOrientedImageData()
+    image.SetDimensions(*SHAPE[::-1])
+    image.AllocateScalars(4, 1)
+    volume.SetAndObserveImageData(image)
+    volume.SetSpacing(0.8, 0.8, 2.0)
+    volume.SetIJKToRASDirections(0.96, -0.28, 0, 0.28, 0.96, 0, 0, 0, 1)
+    made = add_segmentation(app.scene, volume, "result")
+    for number, size in enumerate((12, 5)):
+        put_segment(made, volume, look(number), ball(size))
+    made.volume = volume
+    return made
+
+
+def look(number: int) -> SegmentLook:
+    return SegmentLook(f"segment-{number}", f"Segment {number}", (200, 80, 0))
+
+
+def ball(radius: int) -> np.ndarray:
+    k, j, i = np.ogrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]]
+    return (2.5 * (k - 12)) ** 2 + (j - 20) ** 2 + (i - 18) ** 2 < radius**2
+
+
+def points(segmentation: Any, segment_id: str) -> np.ndarray:
+    surface = segmentation.GetSegmentation().GetSegment(segment_id).GetRepresentation(SURFACE)
+    return numpy_support.vtk_to_numpy(surface.GetPoints().GetData()).copy()
+
+
+def page() -> Any:
+    failures: list[str] = []
+    state = SimpleNamespace(solid_words="", flush=lambda: None)
+    return SimpleNamespace(state=state, failed=failures.append, failures=failures)
+
+
+async def shown(view: SolidView, segmentation: Any, meanwhile: Callable[[], None] = lambda: None) -> int:
+    """Waits until the surfaces stand there; how often the loop turned meanwhile."""
+    done = asyncio.Event()
+    view.show(segmentation, done.set)
+    await asyncio.sleep(0.05)
+    meanwhile()
+    turns = 0
+    while not done.is_set():
+        await asyncio.sleep(0.01)
+        turns += 1
+    return turns
+
+
+def test_they_equal_those_of_the_scene_and_the_loop_goes_on_while_they_are_made(segmentation: Any) -> None:
+    told = page()
+    turns = run_apart(shown(SolidView(told), segmentation))
+    assert turns > 5
+    assert told.failures == []
+    assert told.state.solid_words == ""
+    assert segmentation.GetDisplayNode().GetVisibility3D()
+    made = [points(segmentation, f"segment-{n}") for n in (0, 1)]
+    segmentation.RemoveClosedSurfaceRepresentation()
+    segmentation.CreateClosedSurfaceRepresentation()
+    for number, those in enumerate(made):
+        assert np.allclose(those, points(segmentation, f"segment-{number}"), atol=1e-3)
+
+
+def test_what_is_drawn_meanwhile_is_in_the_surface_that_is_shown(segmentation: Any) -> None:
+    def draw() -> None:
+        put_segment(segmentation, segmentation.volume, look(1), ball(9))
+
+    run_apart(shown(SolidView(page()), segmentation, draw))
+    drawn = points(segmentation, "segment-1")
+    assert np.ptp(drawn, axis=0).max() > 0.8 * 2 * 7
+
+
+def test_a_process_that_fails_is_told_and_the_page_goes_on(segmentation: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(solid_view, "python_program", lambda: "/bin/false")
+    told = page()
+
+    async def fail() -> None:
+        view = SolidView(told)
+        view.show(segmentation)
+        while not told.failures:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+
+    run_apart(fail())
+    assert "3-D view could not be made" in told.failures[0]
+    assert told.state.solid_words == ""
