@@ -25,10 +25,10 @@ from pydicom import uid
 READ = """
 import sys, time
 from pathlib import Path
-try:
-    from ClamSegLib.imaging.read_write import read_volume
-except ImportError:
+try:  # first: an installed ClamSeg would add its newer rooms to an older folder
     from ClamSegLib.volume_files import read_volume
+except ImportError:
+    from ClamSegLib.imaging.read_write import read_volume
 for line in sys.stdin:
     began = time.process_time()
     volume = read_volume(Path(line.strip()))
