@@ -137,6 +137,21 @@ def test_the_process_ends_with_the_one_that_asked(tmp_path: Path, repository: Pa
         assert not Path(f"/proc/{reader}/cmdline").is_file()
 
 
+def test_one_process_reads_for_all_batches_and_ends_with_the_program(tmp_path: Path, repository: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from ClamSegLib.imaging.reader_process import _Shared, reading_apart, read_volume\n"
+        "for _ in range(3):\n"
+        "    with reading_apart(): read_volume(Path(sys.argv[1])); print(_Shared.reader._process.pid)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(scan(tmp_path / "a.nrrd"))],
+        capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(repository)},
+    )  # fmt: skip
+    (reader,) = set(done.stdout.split())
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(reader), 0)
+
+
 def test_outside_of_a_batch_files_are_read_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Path] = []
     monkeypatch.setattr(reader_process._Shared.reader, "read", lambda path, series=None: asked.append(path))
