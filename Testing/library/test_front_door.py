@@ -160,7 +160,7 @@ def test_the_example_of_the_documents_runs_and_writes_its_results(repository: Pa
     told = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False,
                           env={**os.environ, "PYTHONPATH": str(repository)})  # fmt: skip
     assert told.returncode == 0, told.stderr
-    assert "46 of 46 slices analysed" in told.stdout
+    assert "48 of 48 slices analysed" in told.stdout
     assert (tmp_path / "case" / "segmentation.seg.nrrd").is_file()
     assert (tmp_path / "model" / "card.md").is_file()
 

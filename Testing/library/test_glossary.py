@@ -1,6 +1,7 @@
 """The words of docs/glossary.md are those of documents, panel, page and messages; a dialect of our own stays away."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -36,9 +37,12 @@ def texts_of_code(path: Path) -> str:
     return "\n".join(n.value for n in constants if id(n) not in docstrings and " " in n.value)
 
 
+@functools.cache
 def readable(repository: Path) -> dict[str, str]:
     read = {
-        path.name: path.read_text(encoding="utf-8") for path in documents(repository) if path.name != "CHANGELOG.md"
+        path.relative_to(repository).as_posix(): path.read_text(encoding="utf-8")
+        for path in documents(repository)
+        if path.name != "CHANGELOG.md"
     }
     read["ClamSeg.ui"] = (repository / "ClamSeg" / "Resources" / "UI" / "ClamSeg.ui").read_text(encoding="utf-8")
     for room in ("ClamSeg", "ClamSegWeb", "ClamSegLib"):

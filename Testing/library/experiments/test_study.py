@@ -47,6 +47,19 @@ def done(tmp_path_factory, data) -> tuple[Path, Path]:
     return file, root / "out"
 
 
+def numbers(figures: dict, above: str = "") -> dict[str, float | None]:
+    """Every figure under its path, without the name of the row."""
+    found: dict[str, float | None] = {}
+    for key, value in figures.items():
+        if isinstance(value, dict):
+            found |= numbers(value, f"{above}{key}.")
+        elif isinstance(value, list):
+            found |= numbers(dict(enumerate(value)), f"{above}{key}.")
+        elif key != "name":
+            found[f"{above}{key}"] = value
+    return found
+
+
 def row_of(output: Path, name: str) -> dict:
     return json.loads((output / "rows" / f"{name}.json").read_text(encoding="utf-8"))
 
@@ -111,7 +124,8 @@ def test_a_decoding_that_is_fitted_anew_by_the_same_code_is_the_same(done, data,
     assert study(data, write_study(tmp_path / "study.json", rows), tmp_path / "out") == 0
     anew, first = row_of(tmp_path / "out", "anew"), row_of(tmp_path / "out", "whole")
     assert anew["refit"]
-    assert anew["figures"] | {"name": ""} == first["figures"] | {"name": ""}
+    # The first fit saw the weights of the training, this one those of the file, which are rounded to float16.
+    assert numbers(anew["figures"]) == pytest.approx(numbers(first["figures"]), abs=1e-3, nan_ok=True)
     assert (tmp_path / "out" / "runs" / "anew" / "config.json").is_file()
 
 

@@ -173,7 +173,7 @@ def test_normal_slices_are_told_nothing_and_conditions_only_their_own_slices():
 
 
 def test_a_diseased_slice_that_stands_out_less_than_normal_ones_is_not_taught_where_its_lesion_lies():
-    crops = crops_of([0, 0, 0, 1, 0, 1] * 2, [0] * 6 + [1] * 6, list(np.linspace(0, 1, 6)) * 2)
+    crops = crops_of([0, 0, 0, 1, 0, 1] * 2, [0] * 6 + [1] * 6, list(np.linspace(0.45, 0.55, 6)) * 2)
     crops.records["image"][3] = crops.records["image"][0]  # as if the lesion could not be seen
     normative = NormativeConfig(nodes=5, strong_share=0.8)
     config = ModelConfig("x", image_size=32, network=NetworkConfig((4, 8), (3, 3), in_channels=3), normative=normative)
