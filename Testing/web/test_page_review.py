@@ -77,7 +77,7 @@ def test_while_the_threshold_is_dragged_the_map_moves_and_on_release_the_masks_f
     review.holds("overlay", "probability")
     low = review.count_until("Red", LESION, lambda n: n > 0)
     assert len(review.value("lesion_rows")) == len(before), "no mask follows before the release"
-    mouse.move(at[0] + 90, at[1], steps=8)
+    mouse.move(at[0] + 110, at[1], steps=8)
     moved = review.picture("Red")
     assert len(review.value("lesion_rows")) == len(before)
     mouse.up()
