@@ -1,4 +1,4 @@
-"""Scans for the page's tests: a few slices of the shipped brain, in which the shipped model marks many spots."""
+"""Scans for the page's tests: a few slices of the shipped brain with bright spots, of which the shipped model marks seven."""
 
 from __future__ import annotations
 
@@ -14,14 +14,25 @@ from ClamSegLib.imaging.volume import Volume
 
 SAMPLES = Path(__file__).resolve().parents[2] / "Resources" / "Samples"
 SLICES = slice(24, 32)
+# Row and column of the spots' centres, each as a part of the slice; every other one lies in the lower slices.
+SPOTS = ((0.3, 0.35), (0.3, 0.65), (0.5, 0.25), (0.5, 0.75), (0.7, 0.35), (0.7, 0.65), (0.42, 0.5), (0.62, 0.5))
+UPPER, LOWER = slice(29, 32), slice(24, 27)
+SPOT_RADIUS_PX = 11
+# The later ones are darker: the highest thresholds leave them out.
+SPOT_VALUES = (1530, 1530, 1530, 1530, 1200, 1250, 1300, 1350)
 
 
 def brain(slices: slice = SLICES) -> Volume:
-    """Axial slices of 1 mm, in their place in the patient."""
+    """Axial slices of 1 mm with the spots that lie in them, in their place in the patient."""
     whole = read_volume(SAMPLES / "mr_flair_brain.nii.gz")
+    spotted = whole.array.copy()
+    rows, columns = np.indices(spotted.shape[1:])
+    for k, ((down, across), value) in enumerate(zip(SPOTS, SPOT_VALUES, strict=True)):
+        spot = np.hypot(rows - down * len(rows), columns - across * rows.shape[1]) < SPOT_RADIUS_PX
+        spotted[LOWER if k % 2 else UPPER, spot] = value
     first = (slices.start, 0, 0)
     return dataclasses.replace(
-        whole, array=np.ascontiguousarray(whole.array[slices]), origin=tuple(map(float, whole.to_lps(first)))
+        whole, array=np.ascontiguousarray(spotted[slices]), origin=tuple(map(float, whole.to_lps(first)))
     )
 
 

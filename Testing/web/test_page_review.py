@@ -77,7 +77,7 @@ def test_while_the_threshold_is_dragged_the_map_moves_and_on_release_the_masks_f
     review.holds("overlay", "probability")
     low = review.count_until("Red", LESION, lambda n: n > 0)
     assert len(review.value("lesion_rows")) == len(before), "no mask follows before the release"
-    mouse.move(at[0] + 90, at[1], steps=8)
+    mouse.move(at[0] + 110, at[1], steps=8)
     moved = review.picture("Red")
     assert len(review.value("lesion_rows")) == len(before)
     mouse.up()
@@ -98,7 +98,7 @@ def test_accept_and_reject_go_on_to_the_next_lesion_and_undo_takes_them_back(rev
     review.click("decide-rejected")
     review.holds("lesion_number", third)
     assert decided(review) == {first: "accepted", second: "rejected"}
-    assert f"{len(rows(review))} lesions (MS lesion), 2 decided (1 rejected)" in review.words("summary")
+    assert f"{len(rows(review))} lesions (Glioma), 2 decided (1 rejected)" in review.words("summary")
     review.click("undo-button")
     review.until("n => window.trame.state.get('lesion_rows').find(r => r.number === n).state === 'undecided'", second)
     review.click("undo-button")

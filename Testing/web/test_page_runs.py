@@ -27,10 +27,11 @@ def server(serve: Callable[..., PageServer], tmp_path_factory: pytest.TempPathFa
     tiny_model(folder / "models" / "tiny-mr", "MR")
     of_study = tiny_model(folder / "models" / "study-model", "MR") / "config.json"
     config = json.loads(of_study.read_text())
-    of_study.write_text(json.dumps({**config, "licence": "CC-BY-NC-SA-4.0", "non_commercial": True}))
+    # Not the licence of the shipped glioma model, which these tests confirm beforehand.
+    of_study.write_text(json.dumps({**config, "licence": "CC-BY-NC-SA-3.0", "non_commercial": True}))
     return serve(
         write_long(folder / "long.nii.gz"), write_brain(folder / "brain.nii.gz"), CLAMSEG_MODELS=str(folder / "models"),
-        CLAMSEG_SETTINGS=str(folder / "settings"), CLAMSEG_ACCEPT_LICENCE="",
+        CLAMSEG_SETTINGS=str(folder / "settings"),
     )  # fmt: skip
 
 
@@ -89,7 +90,7 @@ def test_a_model_of_ones_own_is_not_taken_for_a_scan_without_a_word(whole: PageR
 def test_a_model_for_non_commercial_use_only_is_asked_about_once(whole: PageReader) -> None:
     whole.choose_scan("brain")
     choose_model(whole, "study-model")
-    whole.says("model-about", "CC-BY-NC-SA-4.0, for non-commercial use only")
+    whole.says("model-about", "CC-BY-NC-SA-3.0, for non-commercial use only")
     whole.click("segment-button")
     whole.says("question", "what is made from it is under the same licence")
     whole.click("question-no")

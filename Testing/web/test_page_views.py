@@ -121,13 +121,13 @@ def is_small_rejected_in_one_step(reader: PageReader) -> None:
     reader.holds("sorted_by", "size")
     sizes = [float(row["size"].split()[0]) for row in reader.value("lesion_rows")]
     assert sizes == sorted(sizes, reverse=True)
-    reader.tab.locator("#smallest-shown").fill("0.1")
+    reader.tab.locator("#smallest-shown").fill("1.4")
     reader.until("n => window.trame.state.get('lesion_rows').length < n", everything)
     reader.says("statistics", "not shown")
     reader.tab.locator("#smallest-shown").press("a")  # typed into a field, a letter decides nothing
     reader.click("reject-small")
-    reader.says("undo-button", "below 0.1 ml rejected")
+    reader.says("undo-button", "below 1.4 ml rejected")
     reader.tab.locator("#smallest-shown").fill("0")
     reader.holds("lesions_hidden", 0)
     reader.click("undo-button")
-    reader.says("redo-button", "below 0.1 ml rejected")
+    reader.says("redo-button", "below 1.4 ml rejected")
