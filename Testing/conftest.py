@@ -19,6 +19,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 REPOSITORY = Path(__file__).resolve().parent.parent
+READER = "ClamSegLib.imaging.reader_child"
+_readers: list[subprocess.Popen[bytes]] = []
 # The page's tests run with the page's own Python, which run.py makes; that of the other suites lacks its packages.
 collect_ignore = [] if importlib.util.find_spec("trame_slicer") else ["web"]
 
@@ -56,7 +58,13 @@ def no_process_in_a_fast_test(request: pytest.FixtureRequest, monkeypatch: pytes
     if request.node.get_closest_marker("slow") or "slow" not in request.config.option.markexpr:
         return
 
-    def refuse(_self: object, words: object, *_rest: object, **_named: object) -> None:
-        pytest.fail(f"a fast test starts a process ({words}); mark it with @pytest.mark.slow")
+    start = subprocess.Popen.__init__
 
-    monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
+    def start_only_the_reader(process: subprocess.Popen[bytes], words: object, *rest: object, **named: object) -> None:
+        # The process that reads files is started once and serves all tests after that, so no test waits for it.
+        if not (isinstance(words, list) and READER in words) or any(one.poll() is None for one in _readers):
+            pytest.fail(f"a fast test starts a process ({words}); mark it with @pytest.mark.slow")
+        start(process, words, *rest, **named)  # type: ignore[call-overload]
+        _readers.append(process)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", start_only_the_reader)

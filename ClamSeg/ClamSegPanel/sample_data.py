@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,27 +32,35 @@ def source_of(sample: dict[str, Any], path: Path) -> dict[str, Any]:
         # A picture alone: Slicer would else look for neighbours to stack.
         "loadFileProperties": {"singleFile": True},
         "checksums": f"SHA256:{sample['sha256']}",
-        "customDownloader": _asked_first(sample) if sample.get("non_commercial") else None,
+        "customDownloader": _AskedFirst(sample) if sample.get("non_commercial") else None,
     }
 
 
-def _asked_first(sample: dict[str, Any]) -> Callable[[Any], Any]:
-    """What the button of a sample for non-commercial use only does: it asks once, then loads as the others do."""
+@dataclass
+class _AskedFirst:
+    """What the button of a sample for non-commercial use only does: it asks once, then loads as the others do.
 
-    def load(source: Any) -> Any:
+    Slicer knows by comparing it with what is there whether a sample is registered already: a function made anew each
+    time would list the sample once more whenever the module is loaded again.
+
+    Attributes:
+        sample: its entry in the list of samples.
+    """
+
+    sample: dict[str, Any]
+
+    def __call__(self, source: Any) -> Any:
         import SampleData
         import slicer
 
-        question = licence_words.question(sample)
+        question = licence_words.question(self.sample)
         if question:
             if not slicer.util.confirmOkCancelDisplay(question, windowTitle=licence_words.title()):
                 return []
-            licence_words.keep_yes(sample, "panel")
+            licence_words.keep_yes(self.sample, "panel")
         plain = copy.copy(source)
         plain.customDownloader = None
         return SampleData.SampleDataLogic().downloadFromSource(plain)
-
-    return load
 
 
 def register() -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from ClamSegLib.datasets.rows import LabelledFolder
 from ClamSegLib.model.checkpoint import LoadedModel, load_model, save_model
+from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.config_json import from_json
 from ClamSegLib.model.model_folder import CARD, RUN
 from ClamSegLib.objective.training_config import TrainingConfig
@@ -43,7 +45,10 @@ def refitted_model(
     # Training slices must be compared with the maps of other patients, so they are measured again.
     setup = prepare_training(folder, model.config, training, reporter, start.normative if start else None)
     learner = Learner(setup, device)
-    config = finished_config(learner, model.twin.to(device), model.config, reporter)
+    # Threshold and smoothing start from where the training's own did, not from what it had found.
+    smoothing = start.config.slice_smoothing if start else model.config.slice_smoothing
+    before = replace(model.config, threshold=ModelConfig.threshold, slice_smoothing=smoothing)
+    config = finished_config(learner, model.twin.to(device), before, reporter)
     card = (model.folder / CARD).read_text(encoding="utf-8")
     weights = model.twin.cpu().state_dict()
     save_model(output, config, weights, card, run, normative=model.normative)

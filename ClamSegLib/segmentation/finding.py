@@ -75,7 +75,9 @@ def finding_words(search: Search, count: int, *, decided: int | None = None, rej
     """
     place = f"{search.analysed} of {search.n_slices} slices analysed"
     if search.is_organ:
-        found = f"{', '.join(search.targets)} outlined" if count else f"no {_joined(search.targets)} found"
+        found = (
+            f"{', '.join(map(_inside, search.targets))} outlined" if count else f"no {_joined(search.targets)} found"
+        )
         doubt = f"; {search.doubt}" if search.doubt else ""
         return f"{found}, {place}; this model looks for no lesions{doubt}"
     if search.share is not None:
@@ -96,5 +98,12 @@ def finding_words(search: Search, count: int, *, decided: int | None = None, rej
 
 
 def _joined(names: Sequence[str]) -> str:
-    """'a', 'a or b', 'a, b or c'."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+    """'a', 'a or b', 'a, b or c', as they stand inside a sentence."""
+    *first, last = map(_inside, names)
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def _inside(name: str) -> str:
+    """A name as it stands inside a sentence: 'Glioma' as 'glioma', 'MS lesion' as it is."""
+    word = name.partition(" ")[0]
+    return name[0].lower() + name[1:] if word[1:2].isalpha() and word[1:].islower() else name

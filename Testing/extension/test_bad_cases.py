@@ -46,7 +46,7 @@ def test_memory_that_runs_out_in_slicer_is_told_and_nothing_of_the_result_stays(
 
 
 def test_without_any_model_the_window_says_where_to_get_one(window: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(window.logic, "models", lambda task="lesion": [])
+    monkeypatch.setattr(window.logic, "choosable_models", list)
     window.panel.models_changed()
     mr(window.scene, "plain", "flair head")
     window.choose("volumeSelector", "flair head")

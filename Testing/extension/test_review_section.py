@@ -14,7 +14,7 @@ from run_bench import SHAPE, mr, two_lesions
 from ClamSegWorkflow.scene.geometry import matrix_of
 from ClamSegWorkflow.scene.segments import SegmentLook, add_segmentation, put_segment, segment_mask
 
-CONDITION, CONDITION_NAME = "ms_lesion", "MS lesion"
+CONDITION, CONDITION_NAME = "glioma", "Glioma"
 
 
 def segmented(window: Any, probability_of: Any = two_lesions, name: str = "flair head", frame: str = "plain") -> Any:
@@ -68,7 +68,7 @@ def test_before_any_result_nothing_can_be_decided(window: Any) -> None:
 def test_a_result_opens_with_its_lesions_its_certificate_and_the_first_lesion_in_view(window: Any) -> None:
     segmented(window)
     assert not window.ui.reviewSection.collapsed
-    assert window.text("summaryLabel") == "2 lesions (MS lesion), 0 decided, 9 of 9 slices analysed"
+    assert window.text("summaryLabel") == "2 lesions (glioma), 0 decided, 9 of 9 slices analysed"
     assert window.text("certificateLabel") == "Geometry: aligned, 0.000 mm"
     assert [cells[0] for cells in window.cells("lesionTable")] == ["1", "2"]
     assert window.cells("lesionTable")[0][1:3] == ["7\u20138", "0.08 ml, 6 mm"]
@@ -88,7 +88,7 @@ def test_a_result_of_an_oblique_scan_is_seen_in_its_own_slices(window: Any) -> N
 
 def test_an_empty_result_says_that_every_slice_was_analysed(window: Any) -> None:
     segmented(window, lambda volume: np.zeros(volume.array.shape, np.uint8))
-    words = "No MS lesion of 0.03 ml or more found, nothing else was looked for, 9 of 9 slices analysed"
+    words = "No glioma of 0.03 ml or more found, nothing else was looked for, 9 of 9 slices analysed"
     assert window.text("summaryLabel") == words
     assert window.cells("lesionTable") == []
     assert not window.dialogs.errors()
@@ -126,7 +126,7 @@ def test_keys_decide_while_the_table_has_the_focus_and_the_next_lesion_is_shown(
     assert window.panel.review._table.chosen() == 2
     window.press("lesionTable", "R")
     assert states(window) == ["\u2713 accepted", "\u2717 rejected"]
-    assert window.text("summaryLabel") == "2 lesions (MS lesion), 2 decided (1 rejected), 9 of 9 slices analysed"
+    assert window.text("summaryLabel") == "2 lesions (glioma), 2 decided (1 rejected), 9 of 9 slices analysed"
     assert not segment_mask(segmentation, f"lesion-{CONDITION}", SHAPE).any()
     window.press("lesionTable", "U")
     assert states(window) == ["\u2713 accepted", "undecided"]
@@ -138,9 +138,7 @@ def test_where_all_lesions_are_rejected_none_is_said_to_be_missing(window: Any) 
     window.press("lesionTable", "R")
     window.press("lesionTable", "R")
     assert states(window) == ["\u2717 rejected", "\u2717 rejected"]
-    assert (
-        window.text("summaryLabel") == "No MS lesion is left, all that was marked is rejected, 9 of 9 slices analysed"
-    )
+    assert window.text("summaryLabel") == "No glioma is left, all that was marked is rejected, 9 of 9 slices analysed"
 
 
 def test_a_key_typed_elsewhere_decides_nothing(window: Any) -> None:

@@ -115,4 +115,4 @@ def test_where_the_model_finds_no_lesion_the_self_test_draws_one(window: Any) ->
     steps.widget = window.widget
     steps.is_decided()
     assert states(window) == ["+ added"]
-    assert window.text("summaryLabel") == "1 lesion (MS lesion), 1 decided, 9 of 9 slices analysed"
+    assert window.text("summaryLabel") == "1 lesion (glioma), 1 decided, 9 of 9 slices analysed"

@@ -209,8 +209,8 @@ def test_a_model_with_a_level_of_its_own_starts_at_it_and_the_slider_may_go_deep
     brain(window)
     window.panel.segment.chosen_model()["default_level"] = 2
     window.panel.segment._show_model()
-    assert window.text("levelTimeLabel") == "in between (2 of 3)"
-    for level in (2, 3):
+    assert window.text("levelTimeLabel") == "in between (2 of 4)"
+    for level in (2, 4):
         window.set_value("levelSlider", float(level))
         start(window)
         window.worker.answer()

@@ -49,8 +49,14 @@ def test_a_sample_is_segmented_and_its_overlays_are_seen_in_every_view(
 def test_the_slices_of_each_view_are_named_and_the_patients_sides_stand_at_its_edges(reader: PageReader) -> None:
     reader.open_sample("ct-chest", "Chest CT")
     for view, words in (("Red", "Axial R L A P"), ("Green", "Coronal R L S I"), ("Yellow", "Sagittal A P S I")):
-        place = reader.tab.locator(f"#view-{view}").locator("..")
-        assert [text.strip() for text in place.locator(".view-words").all_text_contents()] == words.split()
+        plane, *sides = words.split()
+        # Of the 48 slices of the sample in the axial view; the other views have as many as the picture has rows and columns.
+        reader.until(
+            "([id, words]) => new RegExp(words).test(document.getElementById(id).textContent.trim())",
+            [f"slice-of-{view}", f"^{plane} [0-9]+ / {48 if view == 'Red' else '[0-9]+'}$"],
+        )
+        letters = reader.tab.locator(f"#view-{view}").locator("..").locator(".side-letter")
+        assert [text.strip() for text in letters.all_text_contents()] == sides
 
 
 def test_a_turn_of_the_wheel_goes_through_the_slices(reader: PageReader) -> None:

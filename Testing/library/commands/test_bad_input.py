@@ -415,14 +415,22 @@ def test_an_existing_output_is_refused_without_overwrite_and_kept(
     words = ["segment", str(scan), "--model", str(mr_model), "--output", str(tmp_path / "out")]
     assert main(words) == 0
     (report,) = (tmp_path / "out").rglob("report.json")
-    report.write_text("mine")
+    written = report.read_text()
+    noted = json.dumps({**json.loads(written), "note": "mine"})
+    report.write_text(noted)
     capsys.readouterr()
     code, line = one_line(words, capsys)
     assert code == 2
-    assert "--overwrite" in line
-    assert report.read_text() == "mine"
+    assert "pass --overwrite" in line
+    assert report.read_text() == noted
     assert main([*words, "--overwrite"]) == 0
-    assert json.loads(report.read_text())
+    assert "note" not in json.loads(report.read_text())
+    report.write_text("mine")
+    capsys.readouterr()
+    code, line = one_line([*words, "--overwrite"], capsys)
+    assert code == 2
+    assert "not even --overwrite" in line
+    assert report.read_text() == "mine", "what ClamSeg did not write is never replaced"
 
 
 # -- model folders -----------------------------------------------------------------------------------------

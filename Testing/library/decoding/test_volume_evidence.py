@@ -9,7 +9,7 @@ from ClamSegLib.model.config import ModelConfig, NetworkConfig
 from ClamSegLib.model.decoding_config import NormativeConfig, VolumeEvidenceConfig
 from ClamSegLib.system.errors import InputError
 
-SIDE, LIMIT = 64, 1.5
+SIDE, NORMAL = 64, NormativeConfig(normal_limit=1.5)
 LESION, SCALP = (slice(20, 30), slice(20, 30)), (slice(50, 58), slice(30, 50))
 
 
@@ -28,7 +28,7 @@ def volume(slices: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 def weighed(h: np.ndarray, a: np.ndarray, organ: np.ndarray, x: np.ndarray, **settings: float) -> np.ndarray:
     f = h.copy()
-    weigh_together(f, a, organ, x.__getitem__, LIMIT, VolumeEvidenceConfig(**settings))
+    weigh_together(f, a, organ, x.__getitem__, NORMAL, VolumeEvidenceConfig(**settings))
     return f.astype(np.float32)
 
 
@@ -62,7 +62,7 @@ def test_only_slices_with_a_supported_part_are_looked_at_again():
         asked.append(k)
         return x[k]
 
-    weigh_together(h, a, organ, image, LIMIT, VolumeEvidenceConfig())
+    weigh_together(h, a, organ, image, NORMAL, VolumeEvidenceConfig())
     assert asked == [2, 3, 4]
 
 

@@ -92,8 +92,8 @@ SYNTAXES = (
 )  # fmt: skip
 
 
-def write_slice(path: Path, values: np.ndarray, frame: np.ndarray, number: int, syntax: uid.UID) -> None:
-    """One slice of a stack as a DICOM file."""
+def write_slice(path: Path, values: np.ndarray, frame: np.ndarray, number: int, syntax: uid.UID, unit: str) -> None:
+    """One slice of a stack as a DICOM file, its pixels in units of bytes (OB) or of words (OW)."""
     steps = np.linalg.norm(frame[:3, :3], axis=0)
     data = pydicom.Dataset()
     data.file_meta = pydicom.dataset.FileMetaDataset()
@@ -109,23 +109,28 @@ def write_slice(path: Path, values: np.ndarray, frame: np.ndarray, number: int, 
     data.HighBit, data.PixelRepresentation = data.BitsStored - 1, int(values.dtype.kind == "i")
     data.PhotometricInterpretation = "MONOCHROME2"
     stored = values.astype(values.dtype.newbyteorder(">" if syntax == uid.ExplicitVRBigEndian else "<")).tobytes()
-    data.PixelData = stored + bytes(len(stored) % 2)
-    data["PixelData"].VR = "OW"
+    stored += bytes(len(stored) % 2)
+    if unit == "OW" and values.itemsize == 1 and syntax == uid.ExplicitVRBigEndian:
+        # The first of two pixels is the lower byte of their word (PS3.5 section 8.1.1), and that comes second here.
+        stored = np.frombuffer(stored, "<u2").byteswap().tobytes()
+    data.PixelData = stored
+    data["PixelData"].VR = unit if values.itemsize == 1 else "OW"
     if syntax != plain:
         data.compress(syntax, values, generate_instance_uid=False)
     data.save_as(path, enforce_file_format=True)
 
 
 @given(
-    arrays(kinds=("u1", "u2", "i2"), fewest=2), frames(), st.sampled_from(SYNTAXES), st.randoms(use_true_random=False)
-)
+    arrays(kinds=("u1", "u2", "i2"), fewest=2), frames(), st.sampled_from(SYNTAXES), st.sampled_from(["OB", "OW"]),
+    st.randoms(use_true_random=False),
+)  # fmt: skip
 @BOUNDED
-def test_what_pydicom_writes_is_read(tmp_path: Path, values, frame, syntax, random) -> None:
+def test_what_pydicom_writes_is_read(tmp_path: Path, values, frame, syntax, unit, random) -> None:
     if np.linalg.det(frame[:3, :3]) < 0:
         frame[:3, 2] *= -1  # slices are counted along the normal of their rows and columns
     shutil.rmtree(tmp_path / "series", ignore_errors=True)
     (tmp_path / "series").mkdir()
     names = random.sample(range(1000), len(values))
     for number, (name, plane) in enumerate(zip(names, values, strict=True)):
-        write_slice(tmp_path / "series" / f"{name}.dcm", plane, frame, number, syntax)
+        write_slice(tmp_path / "series" / f"{name}.dcm", plane, frame, number, syntax, unit)
     is_equal(read_volume(tmp_path / "series"), values, frame)

@@ -22,6 +22,15 @@ def test_an_empty_result_names_the_target_and_that_nothing_else_was_looked_for()
     )
 
 
+def test_names_stand_in_the_sentence_as_a_radiologist_writes_them() -> None:
+    assert finding_words(replace(CT, targets=("Glioma",)), 0).startswith("No glioma of 0.1 ml or more found")
+    assert finding_words(replace(CT, targets=("Glioma",)), 1).startswith("1 lesion (glioma), ")
+    assert finding_words(replace(CT, targets=("Nodule", "Infection")), 0).startswith("No nodule or infection of")
+    assert finding_words(replace(CT, targets=("Non-enhancing part",)), 0).startswith("No non-enhancing part of")
+    for name in ("MS lesion", "COVID-19 pneumonia", "T2 lesion", "X-ray opacity"):
+        assert finding_words(replace(CT, targets=(name,)), 2).startswith(f"2 lesions ({name}), ")
+
+
 def test_a_picture_says_how_much_of_it_was_searched() -> None:
     xray = Search(("pneumonia",), 1, 1, share=0.638)
     assert finding_words(xray, 0).endswith("1 of 1 slices analysed (64% of the picture)")

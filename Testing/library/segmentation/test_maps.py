@@ -81,7 +81,7 @@ def test_a_volume_that_is_weighed_as_a_whole_is_the_same_in_any_batches(tmp_path
     kept = log_odds_inside(found, organ, model.config.calibration).astype(np.float32)
     f = raw_log_odds(kept, organ, model.config.calibration)
     unlike, x = preparation.evidence(everything), preparation.image(everything)
-    weigh_together(f, unlike.astype(np.float16), organ, x.__getitem__, model.config.normative.normal_limit, weighed)
+    weigh_together(f, unlike.astype(np.float16), organ, x.__getitem__, model.config.normative, weighed)
     expected = np.zeros_like(result.probability)
     paste_steps(preparation, probability_of(f, weighed), everything, expected)
     assert np.abs(result.probability.astype(int) - expected).max() <= 1

@@ -44,7 +44,9 @@ def test_no_size_is_told_in_ml_or_mm(given, tmp_path):
     assert not told["geometry"]["spacing_known"]
     assert " ml" not in told["summary"] + json.dumps(told["warnings"])
     empty = cs.segment(given(tmp_path), model, device="cpu", threshold=0.999)
-    assert empty.summary.startswith("no lesion above threshold"), "a smallest volume means nothing here"
+    assert empty.summary.startswith("No lesion found, nothing else was looked for"), (
+        "a smallest volume means nothing here"
+    )
 
 
 def test_a_picture_has_no_bar_of_5_cm_and_no_place_in_mm(tmp_path):
