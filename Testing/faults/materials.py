@@ -47,8 +47,8 @@ def model() -> Path:
 
 @cache
 def labelled() -> Path:
-    """Drawn slices of five patients with masks."""
-    return write_phantoms(home() / "data", patients=5, slices=3)
+    """Drawn slices with masks; normal ones of enough patients for the normative map, also where a study keeps some."""
+    return write_phantoms(home() / "data", patients=8, slices=6)
 
 
 @cache
@@ -153,6 +153,7 @@ def essence(verb: str, output: Path) -> str:
 
         loaded = load_model(folder)
         told += [loaded.config.weights_sha256.encode(), json.dumps(loaded.config.threshold).encode()]
+        told += [(folder / "normative.safetensors").read_bytes()]
         json.loads((folder / "run.json").read_text())
         if not (folder / "card.md").read_text().startswith("# "):
             raise ValueError("the card is no card")

@@ -129,7 +129,10 @@ def test_a_decoding_that_is_fitted_anew_by_the_same_code_is_the_same(done, data,
     assert (tmp_path / "out" / "runs" / "anew" / "config.json").is_file()
 
 
-def test_a_row_may_have_its_eta_tuned_and_says_what_was_found(data, tmp_path):
+def test_a_row_may_have_its_eta_tuned_and_says_what_was_found(data, tmp_path, monkeypatch):
+    from ClamSegLib.training.tune_eta import tune_eta
+
+    monkeypatch.setattr(tune_eta, "__defaults__", (2,))
     rows = [{"name": "tuned", "tune_eta": True}]
     assert study(data, write_study(tmp_path / "study.json", rows, ceiling=""), tmp_path / "out") == 0
     row = row_of(tmp_path / "out", "tuned")

@@ -129,12 +129,7 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(phantoms, t
 
 
 def test_a_killed_training_goes_on_to_the_very_model_of_an_uninterrupted_one(phantoms, tmp_path):
-    options = [
-        "--steps",
-        "40",
-        "--config",
-        config_file(tmp_path, validate_every=4),
-    ]
+    options = ["--steps", "20", "--config", config_file(tmp_path, validate_every=4)]
     whole = train(phantoms, tmp_path / "whole", *options)
     killed = tmp_path / "killed"
     command = [sys.executable, "-m", "ClamSegLib", "train", str(phantoms), "--output", str(killed), *SMALL, *options]
