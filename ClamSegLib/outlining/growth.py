@@ -94,7 +94,9 @@ def region_of(around: Surroundings, share: float = SHARE) -> Bools:
 
 
 def _at_share(around: Surroundings, height: float, share: float) -> Bools:
-    limit = min(share * height, 0.95 * max(around.at_click, 0.05))
+    # The click itself always lies above; a wider share lowers that bound too, else a low click could not be widened.
+    lowest = 0.95 * max(around.at_click, 0.05) * min(1.0, share / SHARE)
+    limit = min(share * height, lowest)
     above = around.heights > limit
     k = around.click[0]
     if not above[around.click]:  # a dark core: the ring with what it encloses

@@ -5,7 +5,7 @@ import pytest
 
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.outlining.outline import Click, outline
-from ClamSegLib.outlining.tissue import tissue_of
+from ClamSegLib.outlining.tissue import Tissue, tissue_of
 from ClamSegLib.system.errors import InputError
 
 
@@ -61,6 +61,14 @@ def test_wider_holds_all_of_tighter_and_more() -> None:
     assert not (narrow & ~usual).any()
     assert not (usual & ~wide).any()
     assert narrow.sum() < usual.sum() < wide.sum()
+
+
+def test_an_outline_at_a_faint_place_can_be_widened_although_the_model_marks_stronger_ones() -> None:
+    away = np.hypot(*np.meshgrid(np.arange(120) - 60, np.arange(120) - 60, indexing="ij"))[None]
+    faint = (100 + 6 * np.exp(-0.5 * (away / 15) ** 2)).astype(np.float32)
+    tissue = Tissue(faint, (1.0, 1.0, 1.0), None, 100.0, 5.0, lesion_height=20.0)
+    sizes = [int(outline(tissue, [Click((0, 60, 60))], width).mask.sum()) for width in (0, 1, 2)]
+    assert sizes == sorted(set(sizes))
 
 
 def test_a_second_click_adds_a_part_and_one_with_minus_takes_it_away_again() -> None:
