@@ -281,7 +281,7 @@ def test_page(words: list[str], variables: dict[str, str], said: IO[str] | None)
         said: takes what pytest prints; None lets it print at once.
     """
     environment = page_environment()
-    problem = environment.ensure(("web", "web-test")) or environment.ensure_browser() or environment.ensure_axe()
+    problem = environment.ensure(("web", "web-test")) or environment.ensure_browser()
     if problem:
         return [(problem, 1)]
     say(f"pytest {PAGE_TESTS}")

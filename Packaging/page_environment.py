@@ -18,7 +18,6 @@ from pathlib import Path
 from Packaging.machine import get_system_packages, say
 
 CONSTRAINTS = "constraints-web.txt"
-AXE = "4.11.0"
 DRAWING_PACKAGES = ("libegl1", "libgl1-mesa-dri")
 # Playwright's driver needs libatomic1, which Chromium does not bring along.
 BROWSER_PACKAGES = ("chromium", "fonts-dejavu-core", "libatomic1")
@@ -133,22 +132,6 @@ class PageEnvironment:
         if problem or self._drives_a_browser():
             return problem
         return f"Chromium cannot be driven; to see why, run: {self.python} -m playwright --version"
-
-    def ensure_axe(self) -> str:
-        """axe-core, which looks for what readers with a keyboard or a screen reader meet; '' or a sentence on what to do."""
-        if (self.folder / "axe" / "node_modules" / "axe-core" / "axe.min.js").is_file():
-            return ""
-        problem = (
-            "" if shutil.which("npm") else get_system_packages(("npm",), "The page's tests fetch axe-core with npm")
-        )
-        if problem:
-            return problem
-        say(f"Fetching axe-core {AXE} for the page's tests ...")
-        quiet = ("--no-save", "--ignore-scripts", "--no-audit", "--no-fund")
-        fetch = ["npm", "install", "--prefix", str(self.folder / "axe"), *quiet, f"axe-core@{AXE}"]
-        if subprocess.run(fetch, cwd=self.folder, check=False).returncode:
-            return f"axe-core could not be fetched; the lines above say why. To try again: {' '.join(fetch)}"
-        return ""
 
     def _drives_a_browser(self) -> bool:
         driver = [str(self.python), "-m", "playwright", "--version"]

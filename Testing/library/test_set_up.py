@@ -198,9 +198,6 @@ class FakePage:
     def ensure_browser(self) -> str:
         return self.browser_problem
 
-    def ensure_axe(self) -> str:
-        return ""
-
     def variables(self) -> dict[str, str]:
         return {}
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
 import pytest
 from page_reader import PageReader
 from page_scans import write_brain
-from page_server import REPOSITORY, PageServer
+from page_server import PageServer
 
 _LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 # What is under the pointer or fades in has colours of its own for a moment.
@@ -19,12 +18,8 @@ _AT_REST = "*, *::before, *::after { transition: none !important; animation: non
 
 @pytest.fixture(scope="session")
 def axe() -> str:
-    """axe-core, as run.py fetches it from npm."""
-    own = REPOSITORY / ".venv-web" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
-    path = Path(os.environ.get("CLAMSEG_TEST_AXE", own))
-    if not path.is_file():
-        pytest.fail(f"{path} is missing; python3 run.py test fetches it, or CLAMSEG_TEST_AXE names another.")
-    return path.read_text(encoding="utf-8")
+    """axe-core, as axe-playwright-python brings it."""
+    return (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
