@@ -122,7 +122,7 @@ def test_a_training_from_start_to_stop(panel: Any, phantoms: Path, models: Path,
     assert state(panel) == "paused"
     assert panel.text("trainingLabel").startswith("'Läsionen 2' is paused at training")
     panel.click("pauseTrainingButton")
-    panel.wait_until(lambda: panel.shown("trainingPreviewLabel"), 120)
+    panel.wait_until(lambda: panel.shown("trainingPreviewLabel"), 240)
     assert panel.ui.trainingPreviewLabel.pixmap.width() == 420
     assert (models / ".trainings" / "Läsionen 2.png").is_file()
     panel.click("showCurvesButton")
@@ -132,9 +132,9 @@ def test_a_training_from_start_to_stop(panel: Any, phantoms: Path, models: Path,
     assert "localisation AUC" in names
     rows = chart.GetNthPlotSeriesNode(0).GetTableNode().GetTable().GetNumberOfRows
     shown = rows()
-    panel.wait_until(lambda: chart.GetNthPlotSeriesNode(0).GetTableNode().GetTable().GetNumberOfRows() > shown, 120)
+    panel.wait_until(lambda: chart.GetNthPlotSeriesNode(0).GetTableNode().GetTable().GetNumberOfRows() > shown, 240)
     panel.click("stopTrainingButton")
-    panel.wait_until(lambda: state(panel) == "stopped", 120)
+    panel.wait_until(lambda: state(panel) == "stopped", 240)
     assert "its best was kept" in panel.text("trainingLabel")
     assert "Läsionen 2" in panel.entries("modelSelector"), "the new model is in the list"
     assert "Läsionen 2" in panel.entries("startingModelSelector")
@@ -163,9 +163,9 @@ def test_a_training_goes_on_when_the_window_closes_and_is_found_again(panel: Any
 
 
 def test_a_killed_training_is_told_in_red_and_go_on_takes_it_up(panel: Any, phantoms: Path, models: Path) -> None:
-    ready(panel, phantoms, name="killed", steps=250)
+    ready(panel, phantoms, name="killed", steps=130)
     start(panel)
-    panel.wait_until((models / "killed" / "state" / "state.safetensors").is_file, 120)
+    panel.wait_until((models / "killed" / "state" / "state.safetensors").is_file, 240)
     panel.click("pauseTrainingButton")
     os.kill(json.loads((models / "killed" / "run.lock").read_text())["pid"], signal.SIGKILL)
     panel.wait_until(lambda: state(panel) == "killed", 60)
@@ -173,7 +173,7 @@ def test_a_killed_training_is_told_in_red_and_go_on_takes_it_up(panel: Any, phan
     assert "#b00020" in panel.ui.trainingLabel.styleSheet
     assert "killed" not in panel.entries("modelSelector")
     panel.click("resumeTrainingButton")
-    panel.wait_until(lambda: state(panel) == "finished", 120)
+    panel.wait_until(lambda: state(panel) == "finished", 240)
     assert "is finished" in panel.text("trainingLabel")
     assert "killed" in panel.entries("modelSelector")
     assert not panel.shown("resumeTrainingButton")
