@@ -38,7 +38,7 @@ def test_from_a_sample_to_a_reviewed_segmentation_and_a_model_tuned_on_the_revie
         assert window.dialogs.errors() == []
         with (tmp_path / "corrections" / "labels.csv").open(encoding="utf-8") as file:
             labels = {row["label"] for row in csv.DictReader(file)}
-        assert labels == {"normal", "ms_lesion"}
+        assert labels == {"normal", "glioma"}
 
         window.open("trainingSection")
         window.click("useCorrectionsFolderButton")

@@ -35,15 +35,14 @@ def segmentations(window: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("file", "name", "slices"),
+    ("file", "name", "slices", "level"),
     [
-        ("xray_chest.png", "CXR", slice(None)),
-        ("mr_flair_brain.nii.gz", "FLAIR brain", slice(20, 26)),
-        ("ct_chest.nrrd", "CT chest", slice(20, 25)),
+        ("mr_flair_brain.nii.gz", "FLAIR brain", slice(20, 26), "1 of 4"),
+        ("ct_chest.nrrd", "CT chest", slice(20, 25), "1 of 3"),
     ],
 )
 def test_a_click_brings_a_result_that_lies_where_the_scan_lies(
-    real_window: Any, file: str, name: str, slices: slice
+    real_window: Any, file: str, name: str, slices: slice, level: str
 ) -> None:
     window = real_window
     volume = begin(window, file, name, slices)
@@ -54,9 +53,9 @@ def test_a_click_brings_a_result_that_lies_where_the_scan_lies(
     result = open_result(window.scene, segmentation)
     assert result.volume is volume
     assert certify(segmentation, volume).holds
-    assert result.provenance["level"] == "1 of 3"
+    assert result.provenance["level"] == level
     assert "not for diagnosis" in result.provenance["notice"]
-    assert "1 of 3" in window.text("levelTimeLabel")
+    assert level in window.text("levelTimeLabel")
     assert "in the network" in window.text("levelTimeLabel"), "the speed was measured in the run"
 
 

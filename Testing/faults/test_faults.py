@@ -9,14 +9,14 @@ pytestmark = pytest.mark.slow
 _SEED = 17
 # How many trials of each part, and only those that begin with one of these words: a training takes seconds, not minutes.
 _SAMPLE = {
-    "kills": 3,
+    "kills": 2,
     "disk": 1,
     "limits": 1,
     "at_once": 1,
     "locks": 1,
     "overwriting": 1,
     "hostile_models": 2,
-    "mutations": 40,
+    "mutations": 12,
     "protocols": 1,
 }
 _QUICK = ("segment", "two segment", "a lock")
