@@ -98,7 +98,7 @@ def test_accept_and_reject_go_on_to_the_next_lesion_and_undo_takes_them_back(rev
     review.click("decide-rejected")
     review.holds("lesion_number", third)
     assert decided(review) == {first: "accepted", second: "rejected"}
-    assert f"{len(rows(review))} lesions (Glioma), 2 decided (1 rejected)" in review.words("summary")
+    assert f"{len(rows(review))} lesions (glioma), 2 decided (1 rejected)" in review.words("summary")
     review.click("undo-button")
     review.until("n => window.trame.state.get('lesion_rows').find(r => r.number === n).state === 'undecided'", second)
     review.click("undo-button")

@@ -73,7 +73,7 @@ def test_hide_shows_the_scan_alone_and_again_the_overlays(reader: PageReader) ->
     reader.click("hide-button")
     reader.count_until("Red", ORGAN, lambda n: n < 50)
     reader.click("hide-button")
-    reader.count_until("Red", ORGAN, lambda n: n > 0.8 * marked)
+    reader.count_until("Red", ORGAN, lambda n: n > 0.4 * marked)
 
 
 def test_the_window_of_a_ct_is_chosen_by_name(reader: PageReader) -> None:
