@@ -12,6 +12,8 @@ from own_models import own_models
 from slicer_stand_in.sample_volumes import add_sample
 
 LIMIT_S = 240.0
+# A model that is fine-tuned from a non-commercial one takes over its licence, and says so.
+OWN = "my lesions, non-commercial"
 
 
 def test_from_a_sample_to_a_reviewed_segmentation_and_a_model_tuned_on_the_review(
@@ -48,9 +50,9 @@ def test_from_a_sample_to_a_reviewed_segmentation_and_a_model_tuned_on_the_revie
         window.type_text("newModelNameEdit", "my lesions")
         window.click("startTrainingButton")
         assert window.dialogs.errors() == []
-        window.wait_until(lambda: "my lesions" in window.entries("modelSelector"), LIMIT_S)
+        window.wait_until(lambda: OWN in window.entries("modelSelector"), LIMIT_S)
         assert (models / "my lesions" / "card.md").is_file()
-        window.choose("modelSelector", "my lesions")
+        window.choose("modelSelector", OWN)
         window.click("applyButton")
         window.wait_until(lambda: window.text("applyButton") == "Segment", LIMIT_S)
         assert window.dialogs.errors() == []
