@@ -215,17 +215,25 @@ class _SelfTest:
         self._panel.review.refresh()
 
     def is_decided(self) -> None:
-        """The first undecided lesion is accepted; where there is none, one is drawn."""
+        """A lesion is rejected, then accepted, the first that is not accepted yet; where there is none, one is drawn.
+
+        No dialog is opened, as nobody is there to answer it: a lesion is drawn without asking which condition it has.
+        """
         result, table = self._result, self._ui.lesionTable
-        undecided = [n for n, row in enumerate(result.lesions.rows()) if row.decision is Decision.UNDECIDED]
-        decided = len(result.lesions.decisions())
-        if undecided:
-            table.selectRow(undecided[0])
-            self._ui.acceptButton.click()
-            assert len(result.lesions.decisions()) == decided + 1, "Accept decided nothing"
+        rows = result.lesions.rows()
+        if rows:
+            line = next((line for line, row in enumerate(rows) if row.decision is not Decision.ACCEPTED), 0)
+            for button, wanted in (
+                (self._ui.rejectButton, Decision.REJECTED),
+                (self._ui.acceptButton, Decision.ACCEPTED),
+            ):
+                table.selectRow(line)  # a decision goes on to the next undecided lesion
+                button.click()
+                came = result.lesions.decisions().get(rows[line].number)
+                assert came is wanted, f"the lesion is {came}, where it should be {wanted.value}"
         else:
-            self._ui.addButton.click()
-            segment_id = f"lesion-{result.lesions.conditions[0]}-{result.editing}"
+            segment_id = result.begin_lesion(result.lesions.conditions[0])
+            self._panel.review._editor.open(result.segmentation, result.volume, segment_id)
             drawn = np.zeros(result.record.shape, bool)
             drawn[tuple(slice(size // 2, size // 2 + 3) for size in drawn.shape)] = True
             put_segment(result.segmentation, result.volume, SegmentLook(segment_id, "drawn", (213, 94, 0)), drawn)

@@ -30,9 +30,6 @@ def slicer_like(real_window: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -
     return real_window.module
 
 
-@pytest.mark.xfail(
-    reason="Step 'a lesion is decided, or added' of the chest CT, since clicks add lesions: to be mended", strict=False
-)
 @pytest.mark.timeout(900)
 def test_the_self_test_goes_all_the_way_with_every_sample(slicer_like: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
