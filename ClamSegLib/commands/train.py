@@ -36,9 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task", choices=("lesion", "organ"), help="organ learns from organ_mask_path (default lesion)"
     )
-    parser.add_argument("--objective", choices=("normative", "paper", "clam"))
+    parser.add_argument("--objective", choices=("normative", "paper"))
     parser.add_argument("--supervision", choices=("labels", "masks"))
-    parser.add_argument("--mosaic", choices=("superpixel", "none"))
     parser.add_argument("--eta", help="probability that a diseased slice shows the lesion, or 'tune'")
     parser.add_argument("--features", type=_numbers, help="channels per level, e.g. 16,32,64,128,256")
     parser.add_argument("--image-size", type=int, help="side of the crop in pixels (default 256)")
@@ -80,7 +79,7 @@ def _given(arguments: argparse.Namespace, names: tuple[str, ...]) -> dict[str, A
 
 
 def _training_values(arguments: argparse.Namespace, from_file: dict[str, Any]) -> dict[str, Any]:
-    names = ("task", "objective", "supervision", "mosaic", "steps", "minutes", "batch_pairs", "seed")
+    names = ("task", "objective", "supervision", "steps", "minutes", "batch_pairs", "seed")
     values = {**from_file, **_given(arguments, names)}
     if arguments.steps is not None and arguments.minutes is None:
         values["minutes"] = 0.0

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from ClamSegLib.datasets.cases import UNKNOWN, Case, CaseRows, group_rows, read_group, searched
 from ClamSegLib.datasets.labelled_folder import LabelledFolder, Row
-from ClamSegLib.datasets.superpixels import superpixels
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.config_json import to_json
 from ClamSegLib.organ.crop_and_normalise import Preparation, crop_mask, prepare, relative_heights
@@ -30,7 +29,7 @@ from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.paths import cache_folder
 from ClamSegLib.system.progress import Reporter
 
-_VERSION = 4
+_VERSION = 5
 # Crops of a folder smaller than this are kept in memory, others are read from the cache slice by slice.
 LARGEST_IN_MEMORY_BYTES = 2**29
 _OPEN_FILES = 128
@@ -41,16 +40,14 @@ Records = NDArray[np.void]
 def record_type(side: int) -> np.dtype[np.void]:
     """One cropped slice.
 
-    image float16, normalised; organ; regions: superpixel numbers; mask: lesion as drawn, 255 where nothing is drawn (in
-    the organ task the organ); position: relative height in the organ, 0..1, 0.5 for single pictures; member: which of
-    the case's rows it belongs to.
+    image float16, normalised; organ; mask: lesion as drawn, 255 where nothing is drawn (in the organ task the organ);
+    position: relative height in the organ, 0..1, 0.5 for single pictures; member: which of the case's rows it belongs to.
     """
     plane = (side, side)
     return np.dtype(
         [
             ("image", np.float16, plane),
             ("organ", np.bool_, plane),
-            ("regions", np.uint8, plane),
             ("mask", np.uint8, plane),
             ("position", np.float32),
             ("member", np.int32),
@@ -250,12 +247,12 @@ def _crops_of(folder: LabelledFolder, case: Case, group: CaseRows, config: Model
     records = np.zeros(len(case.slice_rows), record_type(config.image_size))
     heights = heights_of(case, organ)
     for record, (k, number) in zip(records, case.slice_rows, strict=True):
-        image, position = preparation.image(np.array([k]))[0], heights[k]
-        record["image"], record["organ"] = image, preparation.organ_input(np.array([k]))[0]
-        if config.task == "lesion":
-            record["regions"] = superpixels(image)
+        record["image"], record["organ"] = (
+            preparation.image(np.array([k]))[0],
+            preparation.organ_input(np.array([k]))[0],
+        )
         record["mask"] = _mask_crop(_drawn(case, folder.rows[number], config.task), k, preparation, config.image_size)
-        record["position"], record["member"] = position, group.numbers.index(number)
+        record["position"], record["member"] = heights[k], group.numbers.index(number)
     return records
 
 

@@ -1,9 +1,8 @@
-"""Sharper maps: what a pixel's own value tells, and edges that follow the image.
+"""Sharper maps of models made before objective normative: what a pixel's own value tells, and edges that follow the image.
 
-A network taught by mosaics ranks places well but draws blunt outlines. Two things that image labels and the image
-itself give, without any lesion mask, sharpen them: the ratio of the histograms of diseased and normal slices at
-equal height (the evidence of a single pixel, which no receptive field blurs), and a guided filter (He et al.,
-Guided Image Filtering, 2013), which moves the edges of a map onto those of the image.
+Their training, up to commit e90c40b, drew blunt outlines and measured beside the network the ratio of the histograms of
+diseased and normal slices at equal height (the evidence of a single pixel, which no receptive field blurs). A guided filter
+(He et al., Guided Image Filtering, 2013) moves the edges of a map onto those of the image.
 
 Where a lesion ends is then decided by its own peak evidence: evidence climbs with how unlike normal tissue a lesion is, so one limit
 for all cuts bright lesions too wide and faint ones too narrow. P_L = 0.5 lies at the limit measured on normal slices, or

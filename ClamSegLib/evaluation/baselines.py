@@ -7,7 +7,6 @@ import torch
 from numpy.typing import NDArray
 
 from ClamSegLib.model.twin import TwinUNet
-from ClamSegLib.objective.losses import top_k_score
 from ClamSegLib.organ.crop_and_normalise import Preparation, normalise
 
 _LOWEST_SPREADS, _HIGHEST_SPREADS = -4.0, 8.0
@@ -37,6 +36,17 @@ def normative_map(preparation: Preparation) -> NDArray[np.uint8]:
         share = (preparation.evidence(indices) - _LEAST_UNLIKE) / (_MOST_UNLIKE - _LEAST_UNLIKE)
         found.append(np.round(np.clip(preparation.paste(share), 0, 1) * 255).astype(np.uint8))
     return np.concatenate(found)
+
+
+def top_k_score(score: torch.Tensor, mask: torch.Tensor, top_share: float) -> torch.Tensor:
+    """Mean of the largest `top_share` of the scores inside the mask, (B,H,W) -> (B,); 0 for an empty mask."""
+    flat = torch.where(mask, score.float(), torch.full_like(score, -torch.inf, dtype=torch.float32)).flatten(1)
+    pixels = mask.flatten(1).sum(1)
+    k = (pixels * top_share).long().clamp_min(1)
+    largest = int(k.max())
+    best = flat.topk(largest, dim=1).values
+    counted = (torch.arange(largest, device=score.device)[None] < k[:, None]) & torch.isfinite(best)
+    return torch.where(counted, best, torch.zeros_like(best)).sum(1) / counted.sum(1).clamp_min(1)
 
 
 class GradCam:

@@ -40,8 +40,7 @@ def _setting(study: Study, row: StudyRow) -> str:
     """How the models of a curve were made and are decoded, whatever they are judged on."""
     trained = study.trained(row)
     own = "".join(f", {name} {value}" for name, value in trained.training.items())
-    maps = "" if row.refined else ", maps not sharpened"
-    return f"{trained.start} fine-tuned on {trained.train_group or 'all'}{own}{maps}"
+    return f"{trained.start} fine-tuned on {trained.train_group or 'all'}{own}"
 
 
 def write_correction_curves(study: Study, lines: Sequence[dict[str, Any]], output: Path) -> None:
@@ -101,7 +100,7 @@ def _draw_levels(axes: Any, study: Study, lines: Sequence[dict[str, Any]], key: 
     rows = {row.name: row for row in study.rows}
     for line in lines:
         row = rows.get(line["name"])
-        if row is None or not row.refined or study.trained(row).start or line[key] is None:
+        if row is None or study.trained(row).start or line[key] is None:
             continue
         own = study.trained(row).name
         if own in starts:

@@ -136,8 +136,6 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
         model = refitted_model(model, initial, folder, output, request.device, reporter)
     if row.head_weights:
         model = replace(model, config=replace(model.config, head_weights=row.head_weights))
-    if not row.refined:
-        model = replace(model, config=replace(model.config, refinement=None))
     if not row.volume_evidence:
         model = replace(model, config=replace(model.config, volume_evidence=None))
     # What asks the whole volume does so as the model says; else slice by slice, so that rows can be compared.
@@ -162,7 +160,6 @@ def _run_row(request: StudyRequest, row: StudyRow, reporter: Reporter, *, anew: 
         "eval_split": row.eval_split,
         "level": row.level,
         "head_weights": list(row.head_weights),
-        "refined": row.refined and model.config.refinement is not None,
         "seed": run["training"]["seed"],
         "supervision": run["training"]["supervision"],
         "criterion": run["validation"]["criterion"],

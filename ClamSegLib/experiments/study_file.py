@@ -65,7 +65,6 @@ class StudyRow:
             are kept), or a split of the data.
         level: judge the network pruned to this level; None for the deepest.
         head_weights: judge with these weights of the heads, level 1 first; empty for the model's own.
-        refined: false judges the network's maps as they are, not sharpened by the image.
         slice_smoothing: true smooths evidence over neighbouring slices, as `segment` does; rows are judged slice by slice unless they say so, so that they can be compared.
         volume_evidence: false judges the network without the normative map of the whole volume.
         refit: fit the decoding of the model of `of` anew, by the code of today.
@@ -86,7 +85,6 @@ class StudyRow:
     level: int | None = None
     head_weights: tuple[float, ...] = ()
     baselines: bool = False
-    refined: bool = True
     slice_smoothing: bool = field(default=False, metadata={"formerly": "neighbours"})
     volume_evidence: bool = True
     refit: bool = False
@@ -224,7 +222,6 @@ class Study:
     def fingerprint(self, row: StudyRow) -> str:
         """Changes when anything that decides the row's figures changes; words for the reader do not."""
         judging: list[Any] = [row.eval_split, row.level, list(row.head_weights), row.baselines]
-        judging += [] if row.refined else ["as they are"]
         judged = self.group(row.eval_split)
         judging += [] if judged is None else [judged.decides(), self.choice_seed]
         judging += ["neighbours"] if row.slice_smoothing else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
@@ -41,13 +41,15 @@ def refitted_model(
         OutputError: not writable, disk full.
     """
     run = json.loads((model.folder / RUN).read_text(encoding="utf-8"))
-    training = from_json(TrainingConfig, run["training"], RUN)
+    # Keys that are gone since decided how the weights were learned, not how they are decoded.
+    known = {field.name for field in fields(TrainingConfig)}
+    training = from_json(TrainingConfig, {k: v for k, v in run["training"].items() if k in known}, RUN)
     # Training slices must be compared with the maps of other patients, so they are measured again.
     setup = prepare_training(folder, model.config, training, reporter, start.normative if start else None)
     learner = Learner(setup, device)
     # Threshold and smoothing start from where the training's own did, not from what it had found.
     smoothing = start.config.slice_smoothing if start else model.config.slice_smoothing
-    before = replace(model.config, threshold=ModelConfig.threshold, slice_smoothing=smoothing)
+    before = replace(model.config, threshold=ModelConfig.threshold, slice_smoothing=smoothing, refinement=None)
     config = finished_config(learner, model.twin.to(device), before, reporter)
     card = (model.folder / CARD).read_text(encoding="utf-8")
     weights = model.twin.cpu().state_dict()

@@ -19,10 +19,9 @@ def synthetic_learner(side: int, features: tuple[int, ...], device: str, process
     """A learner past its warm-up, on 64 random crops of `side` pixels, ready to step; one of `processes` under torchrun."""
     generator = np.random.default_rng(0)
     n = _SLICES
-    tiles = np.add.outer(np.arange(side) * 8 // side * 8, np.arange(side) * 8 // side).astype(np.uint8)
     records = np.zeros(n, record_type(side))
     records["image"] = generator.normal(size=(n, side, side))
-    records["organ"], records["regions"], records["mask"] = True, tiles, 255
+    records["organ"], records["mask"] = True, 255
     crops = CropSet(
         records,
         label=np.arange(n, dtype=np.int64) % 2,

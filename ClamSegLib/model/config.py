@@ -133,7 +133,7 @@ class ModelConfig:
             uses the first L, renormalised.
         threshold: cut on P_L that makes the mask.
         minimum_volume_ml: smaller lesions are left out.
-        refinement: how maps are sharpened by the image; None leaves them as the network gives them.
+        refinement: of models made before objective normative: how maps are sharpened by the image; no training writes it.
         normative: what normal tissue looks like; the network then sees the image and how it differs from that.
         calibration: shift and scale of the mean log odds per condition: P_L is sigmoid(scale * (log odds - shift)).
             Empty where odds_normal decides.

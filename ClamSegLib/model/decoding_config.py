@@ -75,7 +75,7 @@ class VolumeEvidenceConfig:
 
 @dataclass(frozen=True)
 class RefinementConfig:
-    """How the maps of the network are sharpened by the image itself (decoding/refinement.py), learned without masks.
+    """How maps of models made before objective normative are sharpened by the image itself (decoding/refinement.py).
 
     Attributes:
         low: network input at the lower end of the table.

@@ -6,7 +6,6 @@ Every slice has one map of its shape, applied alike to images, masks and probabi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -86,13 +85,6 @@ class _Geometry:
             weights = interpolate(nodes, size=(size, bend.shape[-1]), mode="bicubic", align_corners=True)[0, 0]
             self._grid = self._grid + torch.einsum("yi,bkij,xj->byxk", weights, bend, weights)
 
-    @staticmethod
-    def joined(parts: Sequence[_Geometry]) -> _Geometry:
-        """The maps of several batches as those of one."""
-        whole = object.__new__(_Geometry)
-        whole._grid = torch.cat([part._grid for part in parts])
-        return whole
-
     def resample(self, values: Tensor, mode: str, padding: str) -> Tensor:
         """(B,S,S) or (B,K,S,S) of any type, resampled in at least float32 and given back in its own type."""
         flat = values if values.dim() == 4 else values[:, None]
@@ -161,14 +153,6 @@ class Augmentation:
         noise = _noise(n, size, generator, device) if s.noise > 0 else None
         geometry = _Geometry(theta.to(device), size, None if bend is None else bend.to(device))
         return Augmentation(geometry, values.to(device), noise)
-
-    @staticmethod
-    def joined(parts: Sequence[Augmentation]) -> Augmentation:
-        """The changes of several batches as those of one: each slice changes as it would by itself."""
-        noises = [part._noise for part in parts]
-        noise = None if any(n is None for n in noises) else torch.cat([n for n in noises if n is not None])
-        geometry = _Geometry.joined([part._geometry for part in parts])
-        return Augmentation(geometry, torch.cat([part._values for part in parts], dim=1), noise)
 
     @staticmethod
     def _affine(n: int, s: AugmentationStrength, generator: torch.Generator) -> Tensor:

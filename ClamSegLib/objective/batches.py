@@ -1,4 +1,4 @@
-"""What a step is shown: pairs of slices, augmented, mixed to mosaics, with the target of every pixel.
+"""What a step is shown: pairs of slices, augmented, with the target of every pixel.
 
 Every draw comes from a generator seeded by (seed, step, shard), so a step is the same whether the
 training was interrupted before it or not, and whichever process computes the shard.
@@ -18,7 +18,6 @@ from ClamSegLib.datasets.crop_cache import CropSet
 from ClamSegLib.model.normative_map import CHANNEL_SCALE
 from ClamSegLib.objective.augmentation import Augmentation, AugmentationStrength
 from ClamSegLib.objective.channel_augmentation import augment_channels
-from ClamSegLib.objective.mosaics import mosaic
 from ClamSegLib.objective.pairs import PairSampler
 from ClamSegLib.objective.training_config import TrainingConfig
 
@@ -31,11 +30,10 @@ def step_generator(seed: int, *where: int) -> torch.Generator:
 
 @dataclass(frozen=True)
 class Slices:
-    """Crops on the device: image (B,1 or 3,S,S), organ and regions (B,S,S), target (B,C,S,S), weight (B,1,S,S), label (B,)."""
+    """Crops on the device: image (B,1 or 3,S,S), organ (B,S,S), target (B,C,S,S), weight (B,1,S,S), label (B,)."""
 
     image: Tensor
     organ: Tensor
-    regions: Tensor
     target: Tensor
     weight: Tensor
     label: Tensor
@@ -91,19 +89,14 @@ class CropSource:
         return len(self.indices)
 
     def _pixels(self, place: NDArray[np.int64]) -> dict[str, Tensor]:
-        """image, organ, regions, lesion and what is told of slices by their places, (B,S,S) each, on the device."""
+        """image, organ, lesion and what is told of slices by their places, (B,S,S) each, on the device."""
         index = self.indices[place]
         records = self.crops.records[index]
-        pixels = {name: records[name] for name in ("image", "organ", "regions")}
-        pixels["lesion"] = self.crops.lesion(index, records["mask"])
+        lesion = self.crops.lesion(index, records["mask"])
+        pixels = {"image": records["image"], "organ": records["organ"], "lesion": lesion}
         if self.crops.differences is not None and self.crops.told is not None:
             pixels["differences"], pixels["told"] = self.crops.differences[index], self.crops.told[index]
         return {name: torch.from_numpy(np.ascontiguousarray(v)).to(self.device) for name, v in pixels.items()}
-
-    def image_and_organ(self, place: NDArray[np.int64]) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
-        """Images and organs (B,S,S) of slices by their places, as arrays."""
-        records = self.crops.records[self.indices[place]]
-        return records["image"], records["organ"]
 
     def gather(self, index: Tensor) -> Slices:
         """Slices by their place (B,) in this source, a CPU tensor."""
@@ -119,7 +112,7 @@ class CropSource:
         label = torch.from_numpy(self.label[place]).long().to(self.device)
         eta = torch.from_numpy(self.eta[place]).to(self.device)
         target, weight = self._teach(place, label, eta, pixels["lesion"], pixels.get("told"))
-        return Slices(image, pixels["organ"], pixels["regions"], target, weight, label, eta)
+        return Slices(image, pixels["organ"], target, weight, label, eta)
 
     def _teach(
         self, place: NDArray[np.int64], label: Tensor, eta: Tensor, lesion: Tensor, told: Tensor | None
@@ -156,14 +149,8 @@ class Batch:
     normal: Slices | None
 
 
-def augment(
-    slices: Slices, training: TrainingConfig, generator: torch.Generator, sizes: tuple[int, ...] = ()
-) -> Slices:
-    """The slices with one random change of shape and values each; masks and targets follow the shape.
-
-    Args:
-        sizes: of the batches that `slices` joins, whose changes are drawn one after the other; () for one batch.
-    """
+def augment(slices: Slices, training: TrainingConfig, generator: torch.Generator) -> Slices:
+    """The slices with one random change of shape and values each; masks and targets follow the shape."""
     if training.augmentation == 0:
         return slices
     if slices.image.shape[1] > 1:
@@ -173,18 +160,15 @@ def augment(
         )
         return replace(slices, image=image, organ=organ, target=maps[:, :-1], weight=maps[:, -1:])
     strength = AugmentationStrength().scaled(training.augmentation, flip=training.flip)
-    side, device = slices.image.shape[-1], slices.image.device
-    drawn = [Augmentation.sample(n, side, generator, device, strength=strength) for n in sizes or (len(slices.image),)]
-    change = drawn[0] if len(drawn) == 1 else Augmentation.joined(drawn)
+    n, side, device = len(slices.image), slices.image.shape[-1], slices.image.device
+    change = Augmentation.sample(n, side, generator, device, strength=strength)
     # What moves in the same way moves in one call: a slice's places are then worked out once for all of it.
-    numbers = change.nearest(torch.stack([slices.organ.float(), slices.regions.float()], dim=1))
     maps = change.map(torch.cat([slices.target, slices.weight], dim=1))
     # Outside the original picture the maps are zero: there the pixel is background of weight 0 by the organ mask.
     return replace(
         slices,
         image=change.image(slices.image),
-        organ=numbers[:, 0] > 0.5,
-        regions=numbers[:, 1].to(slices.regions.dtype),
+        organ=change.nearest(slices.organ),
         target=maps[:, :-1],
         weight=maps[:, -1:],
     )
@@ -205,12 +189,6 @@ class BatchMaker:
             if training.task == "lesion"
             else None
         )
-        self._mixes = (
-            training.task == "lesion"
-            and training.objective == "clam"
-            and training.supervision == "labels"
-            and training.mosaic != "none"
-        )
 
     def _whole(self, n: int, generator: torch.Generator) -> Slices:
         """n whole slices: half diseased and half normal, position-matched; any slices in the organ task."""
@@ -221,38 +199,17 @@ class BatchMaker:
             index = torch.cat([diseased, normal])[:n]
         return augment(self.source.gather(index), self.training, generator)
 
-    def _mosaics(self, n: int, generator: torch.Generator) -> Slices:
-        assert self.sampler is not None
-        first, second = self.sampler.sample(n, generator)
-        same = int(torch.rand(n, generator=generator).lt(self.training.same_class_share).sum())
-        if same:
-            first[:same], second[:same] = self.sampler.same_class(same, generator)
-        both = augment(self.source.gather(torch.cat([first, second])), self.training, generator, (n, n))
-        a, b = both.first(n), both.rest(n)
-        mixed = mosaic(a.image, b.image, a.regions, b.regions, a.organ, b.organ, generator=generator)
-        return replace(
-            a,
-            image=mixed.image,
-            organ=mixed.organ,
-            target=mixed.take(a.target, b.target),
-            weight=mixed.take(a.weight, b.weight),
-        )
-
     def draw(self, n: int, generator: torch.Generator) -> Batch:
         """A batch of `n` images for each branch, and pairs of whole slices for the pair terms."""
-        make = self._mosaics if self._mixes else self._whole
-        if self.training.task == "organ" or self.training.supervision == "masks":
-            return Batch(tuple(make(n, generator) for _ in range(self.branches)), None, None)
-        if self.training.objective == "paper":
+        t = self.training
+        if t.objective == "paper" and t.task == "lesion" and t.supervision == "labels":
             both = self._whole(2 * (n // 2), generator)
             return Batch((both,) * self.branches, both.first(n // 2), both.rest(n // 2))
-        t = self.training
-        if t.objective == "normative" and (self.branches < 2 or t.weight_positive == t.weight_separation == 0):
-            return Batch(tuple(make(n, generator) for _ in range(self.branches)), None, None)
-        # A small shard shows at least one pair: without any, the pair terms would fall silent under torchrun.
-        pairs = max(1, round(self.training.whole_share * n / 2)) if self.training.whole_share > 0 else 0
-        taught = tuple(make(n, generator) for _ in range(self.branches))
-        if pairs == 0:
+        taught = tuple(self._whole(n, generator) for _ in range(self.branches))
+        has_pair_terms = self.branches == 2 and (t.weight_positive > 0 or t.weight_separation > 0)
+        if not (t.follows_normative_map and has_pair_terms and t.whole_share > 0):
             return Batch(taught, None, None)
+        # A small shard shows at least one pair: without any, the pair terms would fall silent under torchrun.
+        pairs = max(1, round(t.whole_share * n / 2))
         whole = self._whole(2 * pairs, generator)
         return Batch(taught, whole.first(pairs), whole.rest(pairs))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
 _TINY = 1e-12
 
@@ -60,60 +59,6 @@ class SoftCrossEntropy(nn.Module):
         with torch.autocast(logits.device.type, enabled=False):
             per_pixel = -(target.float() * logits.float().log_softmax(1)).sum(1)
             return _masked_mean(per_pixel, weight, mask)
-
-
-def top_k_score(score: Tensor, mask: Tensor, top_share: float) -> Tensor:
-    """Mean of the largest `top_share` of the scores inside the mask, (B,H,W) -> (B,); 0 for an empty mask."""
-    flat = torch.where(mask, score.float(), torch.full_like(score, -torch.inf, dtype=torch.float32)).flatten(1)
-    pixels = mask.flatten(1).sum(1)
-    k = (pixels * top_share).long().clamp_min(1)
-    largest = int(k.max())
-    best = flat.topk(largest, dim=1).values
-    counted = (torch.arange(largest, device=score.device)[None] < k[:, None]) & torch.isfinite(best)
-    return torch.where(counted, best, torch.zeros_like(best)).sum(1) / counted.sum(1).clamp_min(1)
-
-
-class NormalNormalLoss(nn.Module):
-    """Term 3: hard negatives; softplus of the top-k log odds of normal slices, pushed down."""
-
-    def __init__(self, top_share: float) -> None:
-        super().__init__()
-        self.top_share = top_share
-
-    def forward(self, log_odds: Tensor, organ: Tensor) -> Tensor:
-        """Lesion log odds (B,H,W) and organ (B,H,W) of normal slices -> scalar."""
-        return softplus(top_k_score(log_odds, organ, self.top_share)).mean()
-
-
-class RankingLoss(nn.Module):
-    """Term 4: a diseased slice's top-k score lies above a normal one's by a margin, weighted by eta.
-
-    Never pixel by pixel: that would force healthy pixels of diseased slices up.
-    """
-
-    def __init__(self, top_share: float, margin: float = 1.0) -> None:
-        super().__init__()
-        self.top_share, self.margin = top_share, margin
-
-    def forward(self, diseased: Tensor, organ_d: Tensor, normal: Tensor, organ_n: Tensor, eta: Tensor) -> Tensor:
-        """Log odds and organs (B,H,W) of paired slices, eta (B,) -> scalar >= 0."""
-        gap = top_k_score(diseased, organ_d, self.top_share) - top_k_score(normal, organ_n, self.top_share)
-        return (eta * torch.relu(self.margin - gap)).mean()
-
-
-class AreaBandLoss(nn.Module):
-    """Term 6: the expected lesion share of a diseased slice's organ stays between `low` and `high`."""
-
-    def __init__(self, low: float = 0.002, high: float = 0.5) -> None:
-        super().__init__()
-        self.low, self.high = low, high
-
-    def forward(self, lesion: Tensor, organ: Tensor) -> Tensor:
-        """lesion probability and organ (B,H,W) -> scalar >= 0, log-distance of the share from the band."""
-        inside = organ.float()
-        share = (lesion.float() * inside).flatten(1).sum(1) / inside.flatten(1).sum(1).clamp_min(1.0)
-        share = share.clamp_min(1e-6)
-        return (torch.relu(self.low / share - 1).log1p() + torch.relu(share / self.high - 1).log1p()).mean()
 
 
 class PixelwiseSeparation(nn.Module):

@@ -1,10 +1,8 @@
 """The objective of a step: the terms of docs/explanation.md, each with its weight, each off at weight 0.
 
-1 hybrid loss on what the pixels are taught; 2 positive pairs agree under the paper's distortions; 3 normal
-slices have no high scores; 4 a diseased slice scores above a normal one; 5 the lesion area of diseased slices
-stays in a loose band. Objective 'paper': 1 on whole slices with
-labels broadcast, 2, and pixel-wise separation of negative pairs. Objective 'normative': cross entropy with what the
-normative map tells of whole slices, 2, and separation where the diseased slice is told to be lesion.
+1 loss on what the pixels are taught; 2 positive pairs agree under the paper's distortions; 3 negative pairs differ pixel by
+pixel. Objective 'paper': 1 is the hybrid loss with labels broadcast. Objective 'normative': 1 is the cross entropy with what
+the normative map tells, and 3 counts where the diseased slice is told to be lesion.
 """
 
 from __future__ import annotations
@@ -15,22 +13,10 @@ from torch import Tensor
 from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.objective.augmentation import PairDistortion
 from ClamSegLib.objective.batches import Batch, Slices
-from ClamSegLib.objective.losses import (
-    AreaBandLoss,
-    HybridLoss,
-    NormalNormalLoss,
-    PixelwiseSeparation,
-    RankingLoss,
-    SoftCrossEntropy,
-)
+from ClamSegLib.objective.losses import HybridLoss, PixelwiseSeparation, SoftCrossEntropy
 from ClamSegLib.objective.training_config import TrainingConfig
 
 Logits = list[Tensor]  # of one branch, deepest head first
-
-
-def _lesion_log_odds(logits: Logits) -> Tensor:
-    """Mean over the heads of the largest log odds lesion : background, (B,H,W)."""
-    return torch.stack([(head[:, 1:].amax(1) - head[:, 0]).float() for head in logits]).mean(0)
 
 
 def _mean_probability(logits: Logits) -> Tensor:
@@ -51,9 +37,7 @@ class Objective:
 
     def __init__(self, training: TrainingConfig) -> None:
         self.training = training
-        self.hybrid, self.separation = HybridLoss(), PixelwiseSeparation()
-        self.normal_normal, self.ranking = NormalNormalLoss(training.top_share), RankingLoss(training.top_share)
-        self.area_band, self.soft = AreaBandLoss(), SoftCrossEntropy()
+        self.hybrid, self.separation, self.soft = HybridLoss(), PixelwiseSeparation(), SoftCrossEntropy()
 
     def loss(
         self, twin: TwinUNet, batch: Batch, progress: float, generator: torch.Generator
@@ -86,7 +70,7 @@ class Objective:
         organ = torch.cat([diseased.organ, normal.organ])
         distortion = PairDistortion.sample(len(whole), whole.shape[-1], generator, whole.device)
         distorted = distortion.image(whole)
-        # One pass for all images of a branch, so that batch statistics come from both classes and from mosaics.
+        # One pass for all images of a branch, so that batch statistics come from both classes.
         logits, n = [], len(batch.taught[0].image)
         for branch, taught in zip(twin.branches, batch.taught, strict=True):
             logits.append(branch(torch.cat([taught.image, whole, distorted])))
@@ -94,33 +78,11 @@ class Objective:
         on_taught = [_cut(branch, 0, n) for branch in logits]
         on_whole = [_cut(branch, n, n + m) for branch in logits]
         on_distorted = [_cut(branch, n + m, n + 2 * m) for branch in logits]
-        terms = {"hybrid": self._taught(batch.taught, on_taught)}
-        t, d = self.training, len(diseased.image)
+        terms, t = {"hybrid": self._taught(batch.taught, on_taught)}, self.training
         if t.weight_positive and len(logits) == 2:
             terms["positive"] = t.weight_positive * self._positive(on_whole, on_distorted, organ, distortion)
-        if t.objective in ("paper", "normative"):
-            if t.weight_separation:
-                terms["separation"] = t.weight_separation * self._separation(on_whole, diseased, normal)
-            return terms
-        scores = [_lesion_log_odds(branch) for branch in on_whole]
-        if t.weight_normal:
-            terms["normal"] = (
-                t.weight_normal * torch.stack([self.normal_normal(s[d:], normal.organ) for s in scores]).mean()
-            )
-        if t.weight_ranking:
-            other = scores[::-1]  # S_A(d) against S_B(n) and the other way round
-            terms["ranking"] = (
-                t.weight_ranking
-                * torch.stack(
-                    [
-                        self.ranking(a[:d], diseased.organ, b[d:], normal.organ, diseased.eta)
-                        for a, b in zip(scores, other, strict=True)
-                    ]
-                ).mean()
-            )
-        if t.weight_area:
-            lesion = torch.stack([1 - _mean_probability(_cut(branch, 0, d))[:, 0] for branch in on_whole]).mean(0)
-            terms["area"] = t.weight_area * self.area_band(lesion, diseased.organ)
+        if t.weight_separation:
+            terms["separation"] = t.weight_separation * self._separation(on_whole, diseased, normal)
         return terms
 
     def _taught(self, taught: tuple[Slices, ...], logits: list[Logits]) -> Tensor:

@@ -80,20 +80,6 @@ class PairSampler:
         normal = self._of_class[0].near(self._position[diseased], self._patient[diseased], random[1:])
         return torch.from_numpy(diseased), torch.from_numpy(normal)
 
-    def same_class(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """`n` position-matched pairs of one class each, on average half of them normal: at their seams no label changes.
-
-        The only slice of a class is paired with itself.
-        """
-        diseased, normal = self.sample(n, generator)
-        random = torch.rand(1 + _TRIES, n, generator=generator, dtype=torch.float64).numpy()
-        first = np.where(random[0] < 0.5, normal.numpy(), diseased.numpy())
-        position, patient, second = self._position[first], self._patient[first], first.copy()
-        for c, slices in self._of_class.items():
-            of_class = self._label[first] == c
-            second[of_class] = slices.near(position[of_class], patient[of_class], random[1:, of_class])
-        return torch.from_numpy(first), torch.from_numpy(second)
-
 
 class _ByPosition:
     """Slices of one class sorted by position, to draw one near a given position without a loop."""

@@ -11,9 +11,8 @@ from ClamSegLib.system.errors import InputError
 
 _WORDS = {
     "task": ("lesion", "organ"),
-    "objective": ("normative", "paper", "clam"),
+    "objective": ("normative", "paper"),
     "supervision": ("labels", "masks"),
-    "mosaic": ("superpixel", "none"),
     "mixed_precision": ("auto", "off", "bf16"),
 }
 _RANGES = {
@@ -24,18 +23,12 @@ _RANGES = {
     "learning_rate": (1e-7, 1.0),
     "weight_decay": (0.0, 10.0),
     "warmup_share": (0.0, 0.5),
-    "same_class_share": (0.0, 1.0),
     "whole_share": (0.0, 1.0),
     "position_tolerance": (0.0, 1.0),
     "weight_positive": (0.0, 1000.0),
-    "weight_normal": (0.0, 1000.0),
-    "weight_ranking": (0.0, 1000.0),
-    "weight_area": (0.0, 1000.0),
     "weight_separation": (0.0, 1000.0),
     "top_share": (1e-4, 0.5),
     "normal_share": (0.5, 0.9999),
-    "peak_share": (0.0, 0.99),
-    "volume_peak_share": (0.0, 0.99),
     "ema_decay": (0.0, 0.99999),
     "validation_share": (0.0, 0.9),
     "validate_every": (1, 10_000_000),
@@ -50,7 +43,7 @@ class TrainingConfig:
 
     Attributes:
         task: 'lesion', or 'organ', which learns from organ masks.
-        objective: 'normative', 'clam' (both docs/explanation.md), or 'paper' (labels broadcast, pixel-wise separation).
+        objective: 'normative' (docs/explanation.md), or 'paper' (labels broadcast, pixel-wise separation).
         supervision: 'labels' (image labels, and masks only where a user corrected) or 'masks' (the ceiling).
         eta: probability that a diseased slice shows the lesion, where labels.csv does not say.
         steps: optimiser steps; 0 lets `minutes` decide.
@@ -59,15 +52,9 @@ class TrainingConfig:
         learning_rate: largest one, after the warm-up; it then falls along a cosine to 1 %.
         weight_decay: of AdamW.
         warmup_share: share of the steps in which the learning rate rises and the pair terms are off.
-        mosaic: 'superpixel' mixes two slices along superpixels, so that only local evidence tells the origin; 'none'
-            shows whole slices.
-        same_class_share: share of mosaics made of two slices of the same class, so that seams carry no label.
-        whole_share: share of a batch that shows whole slices for the pair terms.
+        whole_share: objective 'normative': slices shown for the pair terms, as a share of the batch.
         position_tolerance: largest difference in relative height, 0..1, of the slices of a pair.
         weight_positive: factor of the positive pairs (a slice and its distorted copy agree); 0 switches a term off.
-        weight_normal: factor of the term that keeps the highest scores of normal slices low.
-        weight_ranking: factor of the term that puts diseased slices above normal ones.
-        weight_area: factor of the term that keeps the lesion area of diseased slices in a loose band.
         weight_separation: factor of the paper's pixel-wise negative pairs; objective 'paper', and 'normative' where the
             diseased slice is told to be lesion.
         top_share: share of organ pixels that a slice's score is the mean of.
@@ -75,10 +62,7 @@ class TrainingConfig:
         flip: augmentation may exchange left and right.
         volume_evidence: objective 'normative': the finished model weighs the normative map of the whole volume beside the
             network, unless held-out image labels speak against it.
-        refine: the finished model's maps weigh each pixel's own value and follow the edges of the image.
-        normal_share: share of the pixels of normal held-out slices that stays below P_L = 0.5; sets o_N.
-        peak_share: P_L = 0.5 lies no lower than at this share of a slice's strongest evidence.
-        volume_peak_share: P_L = 0.5 lies no lower than at this share of a volume's strongest evidence.
+        normal_share: objective 'paper': share of the pixels of normal held-out slices that stays below P_L = 0.5; sets o_N.
         ema_decay: of the running average of the weights, which is validated and saved.
         validation_share: share of training patients held out to choose without masks.
         validate_every: steps from one validation to the next.
@@ -97,23 +81,15 @@ class TrainingConfig:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     warmup_share: float = 0.1
-    mosaic: str = "superpixel"
-    same_class_share: float = 0.2
     whole_share: float = 0.25
     position_tolerance: float = 0.1
     weight_positive: float = 0.1
-    weight_normal: float = 0.1
-    weight_ranking: float = 0.1
-    weight_area: float = 0.1
     weight_separation: float = 0.1
     top_share: float = 0.02
     augmentation: float = 1.0
     flip: bool = True
     volume_evidence: bool = True
-    refine: bool = True
     normal_share: float = 0.92
-    peak_share: float = 0.4
-    volume_peak_share: float = 0.3
     ema_decay: float = 0.99
     validation_share: float = 0.2
     validate_every: int = 100

@@ -18,7 +18,7 @@ from ClamSegLib.model.config_json import to_json
 from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.system.progress import Reporter
 from ClamSegLib.training.fit_calibration import with_calibration
-from ClamSegLib.training.fit_decoding import fit_refinement, shallowest_level_that_holds, slice_smoothing_helps
+from ClamSegLib.training.fit_decoding import shallowest_level_that_holds, slice_smoothing_helps
 from ClamSegLib.training.fit_threshold import threshold_of_corrections
 from ClamSegLib.training.held_out import run_on_held_out
 from ClamSegLib.training.learner import Learner
@@ -89,11 +89,10 @@ def finished_config(learner: Learner, twin: TwinUNet, config: ModelConfig, repor
     else:
         config = replace(
             config,
-            refinement=fit_refinement(config, held_out, learner.source),
             slice_smoothing=slice_smoothing_helps(config, held_out),
+            threshold=threshold_of_corrections(twin, learner.source, config),
         )
-        config = replace(config, threshold=threshold_of_corrections(twin, learner.source, config))
-    # Last: it compares outlines, which refinement and threshold draw.
+    # Last: it compares outlines, which the threshold draws.
     return replace(config, default_level=shallowest_level_that_holds(config, held_out))
 
 

@@ -136,9 +136,7 @@ def with_calibration(learner: Learner, twin: TwinUNet, config: ModelConfig) -> M
     gain = _auc_gain(odds, together, judged)
     smooths = config.slice_smoothing if gain is None else gain > 0
     odds = together if smooths else odds
-    config = replace(
-        config, calibration=_fitted(odds, judged), odds_normal=(), slice_smoothing=smooths, refinement=None
-    )
+    config = replace(config, calibration=_fitted(odds, judged), odds_normal=(), slice_smoothing=smooths)
     probability = _sigmoid_of(odds, config.calibration)
     if setup.training.volume_evidence and config.normative is not None and config.normative.nodes > 1:
         weighed = VolumeEvidenceConfig()

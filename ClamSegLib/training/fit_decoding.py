@@ -6,59 +6,22 @@ The network runs once (held_out.py); everything here is arithmetic on its log od
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.decoding.refinement import peaks, sharpened, to_probability
 from ClamSegLib.decoding.slice_smoothing import evidence, smooth_across_slices
 from ClamSegLib.metrics import mean_of_strongest, roc_auc
 from ClamSegLib.model.config import ModelConfig
-from ClamSegLib.model.decoding_config import RefinementConfig
-from ClamSegLib.objective.batches import CropSource
-from ClamSegLib.objective.training_config import TrainingConfig
 from ClamSegLib.training.held_out import HeldOut
 from ClamSegLib.training.validation import MAXIMUM_SLICES, evenly
-from ClamSegLib.training.value_evidence import ValueEvidence
 
 # Fewer stacks, or fewer slices of either class, tell nothing about others.
 FEWEST_STACKS, FEWEST_SLICES = 5, 20
 # A level serves as default where it changes at most this share of the pixels that it and the deepest level predict.
 LARGEST_CHANGE = 0.02
 _TOP_SHARE = 0.01
-_PIXELS_OF_A_SLICE = 4000
 
 Floats = NDArray[np.float32]
-
-
-def fit_refinement(config: ModelConfig, held_out: HeldOut, trained: CropSource) -> RefinementConfig | None:
-    """The evidence of single values, from training slices, and the limit, from held-out normal slices.
-
-    Returns:
-        None where the training does not ask for it, or has no normal pixel to measure the limit on.
-    """
-    training = trained.training
-    normal = np.flatnonzero((held_out.label == 0) & held_out.organ.any(axis=(1, 2)))
-    if not training.refine or training.supervision == "masks" or not len(normal):
-        return None
-    unlimited = _value_table(trained, training)
-    pool = []
-    for index in held_out.batches(normal):
-        ratio = np.moveaxis(_sharpened(config, held_out, index, config.network.heads, unlimited), 1, -1)
-        for slice_ratio, organ in zip(ratio, held_out.organ[index], strict=True):
-            inside = slice_ratio[organ]
-            pool.append(inside[:: max(1, len(inside) // _PIXELS_OF_A_SLICE)])
-    limit = np.quantile(np.concatenate(pool), training.normal_share, axis=0) - np.log(2.0)
-    return replace(unlimited, limit=tuple(float(value) for value in limit))
-
-
-def _value_table(trained: CropSource, training: TrainingConfig) -> RefinementConfig:
-    found = ValueEvidence(trained.image_and_organ, trained.label, trained.position, trained.classes - 1)
-    table = tuple(tuple(float(value) for value in values) for values in found.table)
-    return RefinementConfig(
-        found.low, found.high, table, (0.0,) * len(table), training.peak_share, training.volume_peak_share
-    )
 
 
 def slice_smoothing_helps(config: ModelConfig, held_out: HeldOut) -> bool:
@@ -137,20 +100,8 @@ def _nearly_the_same(predicted: NDArray[np.bool_], reference: NDArray[np.bool_])
 
 def _predicted(config: ModelConfig, held_out: HeldOut, slices: NDArray[np.int64], level: int) -> NDArray[np.bool_]:
     """Predicted pixels (N,K,S,S) of single slices at a level."""
-    found = []
-    for index in held_out.batches(slices):
-        organ = held_out.organ[index]
-        if config.refinement is None:
-            probability = held_out.probability(index, config, level)
-        else:
-            ratio = _sharpened(config, held_out, index, level, config.refinement)
-            probability = to_probability(ratio, peaks(ratio, organ), config.refinement)
-        found.append((probability > config.threshold) & organ[:, None])
+    found = [
+        (held_out.probability(index, config, level) > config.threshold) & held_out.organ[index][:, None]
+        for index in held_out.batches(slices)
+    ]
     return np.concatenate(found)
-
-
-def _sharpened(
-    config: ModelConfig, held_out: HeldOut, index: NDArray[np.int64], level: int, refinement: RefinementConfig
-) -> Floats:
-    probability = held_out.posterior(index, np.asarray(config.odds_normal, np.float32), level)
-    return sharpened(probability, held_out.image[index, None].astype(np.float32), refinement)

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from ClamSegLib.datasets.cases import UNKNOWN
-from ClamSegLib.decoding.refinement import refined
 from ClamSegLib.decoding.soft_outlines import sigmoid
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.twin import TwinUNet, decode
@@ -32,7 +31,7 @@ def threshold_of_corrections(twin: TwinUNet, source: CropSource, config: ModelCo
     Args:
         twin: in evaluation mode on the device of `source`.
         source: the training slices; only the corrected ones are run.
-        config: with the odds of normal tissue, and how maps are sharpened.
+        config: with the odds of normal tissue.
     """
     if source.training.task == "organ" or source.training.supervision == "masks":
         return config.threshold
@@ -47,8 +46,6 @@ def _corrected_maps(twin: TwinUNet, source: CropSource, config: ModelConfig) -> 
         organs = slices.organ.cpu().numpy()
         with torch.inference_mode():
             maps = decode(twin(slices.image), config)[0].cpu().numpy()
-        if config.refinement is not None:
-            maps = refined(maps, slices.image.cpu().numpy(), organs, config.refinement)
         index = source.indices[places]
         lesion = source.crops.lesion(index, source.crops.records[index]["mask"])
         for own, outline, organ in zip(maps.max(axis=1), lesion, organs, strict=True):

@@ -26,7 +26,6 @@ class HeldOut:
 
     Attributes:
         log_odds: (N, branches, depth, K, S, S) float16 condition : background, level 1 first.
-        image: (N, S, S) float16 network input.
         organ: (N, S, S) bool.
         label: (N,) 0 normal, c condition.
         stack: (N,) number of the stack of adjacent slices that a slice belongs to.
@@ -34,7 +33,6 @@ class HeldOut:
     """
 
     log_odds: NDArray[np.float16]
-    image: NDArray[np.float16]
     organ: NDArray[np.bool_]
     label: NDArray[np.int64]
     stack: NDArray[np.int64]
@@ -81,12 +79,12 @@ def run_on_held_out(twin: TwinUNet, source: CropSource, most_bytes: int = LARGES
     every = -(-len(stack) // most)
     index = np.flatnonzero(stack % every == 0)[:most]
     odds = np.empty((len(index), *shape), np.float16)
-    image, organ = np.empty((len(index), side, side), np.float16), np.empty((len(index), side, side), bool)
+    organ = np.empty((len(index), side, side), bool)
     for start in range(0, len(index), _BATCH):
         slices, place = source.gather(torch.from_numpy(index[start : start + _BATCH])), slice(start, start + _BATCH)
         odds[place] = log_odds(twin, slices.image).half().cpu().numpy()
-        image[place], organ[place] = slices.image[:, 0].half().cpu().numpy(), slices.organ.cpu().numpy()
-    return HeldOut(odds, image, organ, source.label[index], stack[index], len(stack))
+        organ[place] = slices.organ.cpu().numpy()
+    return HeldOut(odds, organ, source.label[index], stack[index], len(stack))
 
 
 def stacks_of(patient: NDArray[np.int64], position: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -155,7 +155,7 @@ class TrainingFolder:
         left, right = figure.subplots(1, 2)
         for axes, names in (
             (left, ("loss", "hybrid")),
-            (right, ("criterion", "localisation_auc", "agreement", "slice_auc", "dice")),
+            (right, ("criterion", "agreement", "slice_auc", "dice")),
         ):
             for name in names:
                 points = [(row["step"], row[name]) for row in self.rows if isinstance(row.get(name), float)]

@@ -211,7 +211,11 @@ def fine_tuning_config(initial: ModelConfig, folder: LabelledFolder, name: str, 
 
 
 def objective_of(initial: ModelConfig, training: TrainingConfig, reporter: Reporter) -> TrainingConfig:
-    """The options with the objective that fits the starting model: a network sees one channel or three, as it was made."""
+    """The options with the objective that fits the starting model: a network sees one channel or three, as it was made.
+
+    Raises:
+        InputError: the model lacks what the objective needs.
+    """
     if training.task == "organ":
         return training
     if initial.normative is not None and training.objective != "normative":
@@ -219,9 +223,11 @@ def objective_of(initial: ModelConfig, training: TrainingConfig, reporter: Repor
             f"'{initial.name}' compares with normal tissue; it is fine-tuned with objective normative, not {training.objective}"
         )
         return replace(training, objective="normative")
-    if initial.normative is None and training.objective == "normative":
-        reporter.note(f"'{initial.name}' has no normative map; it is fine-tuned with objective clam, not normative")
-        return replace(training, objective="clam")
+    if initial.normative is None and training.follows_normative_map:
+        raise InputError(
+            f"The starting model '{initial.name}' has no normative map, which objective normative needs; choose another one, train "
+            "from scratch, or give --objective paper."
+        )
     return training
 
 

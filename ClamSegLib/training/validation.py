@@ -1,8 +1,7 @@
 """Choosing without masks: what a training is judged by on held-out patients, and the odds of normal tissue.
 
-No lesion mask is read here unless masks are the supervision. The figures (docs/explanation.md): localisation
-AUC of pixels of diseased against normal origin in mosaics of held-out slices, the leak gap (healthy tissue
-pasted beside diseased against beside normal tissue), slice AUC, and the lesion area on diseased slices.
+No lesion mask is read here unless masks are the supervision. The figures (docs/explanation.md): slice AUC, and the lesion
+area on diseased slices.
 """
 
 from __future__ import annotations
@@ -18,12 +17,10 @@ from torch import Tensor, nn
 from ClamSegLib.metrics import dice, mean_of_strongest, roc_auc
 from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.objective.batches import CropSource, step_generator
-from ClamSegLib.objective.mosaics import mosaic
 from ClamSegLib.objective.pairs import PairSampler
 from ClamSegLib.objective.training_config import TrainingConfig
 
 MAXIMUM_SLICES = 240
-MOSAIC_PAIRS = 48
 BATCH = 16
 
 
@@ -43,7 +40,7 @@ class Validation:
 def recalibrated(twin: TwinUNet, source: CropSource, training: TrainingConfig, step: int) -> TwinUNet:
     """A copy whose batch statistics come from whole slices of both classes, as inference shows them.
 
-    Averaged weights have no statistics of their own, and those of training come from mosaics.
+    Averaged weights have no statistics of their own, and those of training come from augmented slices.
     """
     copied = copy.deepcopy(twin).train()
     norms = [m for m in copied.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
@@ -53,7 +50,11 @@ def recalibrated(twin: TwinUNet, source: CropSource, training: TrainingConfig, s
         norm.reset_running_stats()
         norm.momentum = None  # cumulative mean over the batches below
     generator = step_generator(training.seed, 7, 0, step)
-    sampler = _sampler(source, training) if len(np.unique(source.label)) > 1 else None
+    sampler = None
+    if len(np.unique(source.label)) > 1:
+        sampler = PairSampler(
+            source.label, source.position, source.patient, position_tolerance=training.position_tolerance
+        )
     with torch.no_grad():
         for _ in range(12):
             index = torch.randint(len(source), (24,), generator=generator)
@@ -63,10 +64,6 @@ def recalibrated(twin: TwinUNet, source: CropSource, training: TrainingConfig, s
     for norm in norms:
         norm.momentum = 0.1
     return copied.eval()
-
-
-def _sampler(source: CropSource, training: TrainingConfig) -> PairSampler:
-    return PairSampler(source.label, source.position, source.patient, position_tolerance=training.position_tolerance)
 
 
 def log_odds(twin: TwinUNet, image: Tensor) -> Tensor:
@@ -139,52 +136,15 @@ def validate(twin: TwinUNet, source: CropSource, training: TrainingConfig) -> Va
         for r, label in zip(ratios, scores.label, strict=True)
         if label > 0 and len(r)
     ]
-    localisation, leak = _on_mosaics(twin, source, training, log_normal)
     finite = np.isfinite(by_slice)
     auc = roc_auc(by_slice[finite], scores.label[finite] > 0)
-    auc = 0.5 if auc is None else auc
+    auc = 0.5 if auc is None else float(auc)
     figures = {
-        "criterion": localisation + 0.5 * auc - max(0.0, leak - 0.5),
-        "localisation_auc": localisation,
-        "leak_auc": leak,
-        "slice_auc": float(auc),
+        "criterion": auc,
+        "slice_auc": auc,
         "lesion_area": float(np.mean(areas)) if areas else 0.0,
     }
     return Validation(figures, np.exp(log_normal).astype(np.float32))
-
-
-def _on_mosaics(
-    twin: TwinUNet, source: CropSource, training: TrainingConfig, log_normal: NDArray[np.float32]
-) -> tuple[float, float]:
-    """Localisation AUC and leak AUC on superpixel mosaics of held-out pairs."""
-    generator = step_generator(training.seed, 11)
-    sampler = _sampler(source, training)
-    from_diseased, beside_diseased, beside_normal = [], [], []
-    for mixed_classes in (True, False):
-        first, second = sampler.sample(MOSAIC_PAIRS, generator)
-        if not mixed_classes:
-            first = sampler.sample(MOSAIC_PAIRS, generator)[1]
-        for start in range(0, MOSAIC_PAIRS, BATCH):
-            a, b = (source.gather(index[start : start + BATCH]) for index in (first, second))
-            mix = mosaic(a.image, b.image, a.regions, b.regions, a.organ, b.organ, generator=generator)
-            odds = log_odds(twin, mix.image).permute(0, 4, 5, 1, 2, 3).half().cpu().numpy()
-            organ, origin = mix.organ.cpu().numpy(), mix.from_first.cpu().numpy()
-            for k in range(len(odds)):
-                ratio = log_ratio(odds[k][organ[k]], log_normal).max(axis=2).mean(axis=1)[::7]
-                first_origin = origin[k][organ[k]][::7]
-                if mixed_classes:
-                    from_diseased.append(ratio[first_origin])
-                    beside_diseased.append(ratio[~first_origin])
-                else:
-                    beside_normal.append(ratio)
-    diseased, healthy, normal = (np.concatenate(v) for v in (from_diseased, beside_diseased, beside_normal))
-    return _auc(diseased, healthy), _auc(healthy, normal)
-
-
-def _auc(positive: NDArray[np.float32], negative: NDArray[np.float32]) -> float:
-    is_positive = np.arange(len(positive) + len(negative)) < len(positive)
-    value = roc_auc(np.concatenate([positive, negative]), is_positive)
-    return 0.5 if value is None else float(value)
 
 
 def _validate_with_masks(twin: TwinUNet, source: CropSource, training: TrainingConfig) -> Validation:

@@ -16,7 +16,7 @@ from ClamSegWorkflow.process.training_process import running_trainings
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "library"))
 from labelled_phantoms import write_phantoms
-from tiny_model import tiny_model
+from tiny_model import tiny_model, tiny_normative_model
 
 __all__ = ["own_models", "tiny_model", "write_phantoms"]
 
@@ -24,7 +24,7 @@ __all__ = ["own_models", "tiny_model", "write_phantoms"]
 @contextmanager
 def own_models(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder, a cache beside it, one thread; what still trains in it at the end is killed."""
-    tiny_model(folder / "tiny")
+    tiny_normative_model(folder / "tiny")
     monkeypatch.setenv("CLAMSEG_MODELS", str(folder))
     monkeypatch.setenv("CLAMSEG_CACHE", str(folder.parent / "cache"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

@@ -129,7 +129,7 @@ def test_a_training_from_start_to_stop(panel: Any, phantoms: Path, models: Path,
     chart = chart_of(panel.scene)
     names = [chart.GetNthPlotSeriesNode(k).GetName() for k in range(chart.GetNumberOfPlotSeriesNodes())]
     assert names[0] == "loss"
-    assert "localisation AUC" in names
+    assert "agreement with normative targets" in names
     rows = chart.GetNthPlotSeriesNode(0).GetTableNode().GetTable().GetNumberOfRows
     shown = rows()
     panel.wait_until(lambda: chart.GetNthPlotSeriesNode(0).GetTableNode().GetTable().GetNumberOfRows() > shown, 240)
@@ -141,7 +141,7 @@ def test_a_training_from_start_to_stop(panel: Any, phantoms: Path, models: Path,
     assert panel.shown("resumeTrainingButton")
     panel.click("showCardButton")
     assert "For research, not for diagnosis" in panel.ui.cardBrowser.plainText
-    assert "localisation auc" in panel.ui.cardBrowser.plainText
+    assert "slice auc" in panel.ui.cardBrowser.plainText
     assert panel.dialogs.errors() == []
 
 

@@ -12,7 +12,7 @@ import pytest
 from labelled_phantoms import write_phantoms
 from page_reader import PageReader
 from page_server import PageServer
-from tiny_model import tiny_model
+from tiny_model import tiny_normative_model
 
 from ClamSegWorkflow.process.training_process import running_trainings
 
@@ -21,7 +21,7 @@ from ClamSegWorkflow.process.training_process import running_trainings
 def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A user's own models; what still trains in them at the end is killed."""
     folder = tmp_path_factory.mktemp("models")
-    tiny_model(folder / "tiny")
+    tiny_normative_model(folder / "tiny")
     yield folder
     for left in running_trainings(folder):
         os.kill(json.loads((left / "run.lock").read_text())["pid"], signal.SIGKILL)

@@ -16,10 +16,8 @@ _CURVES = {
     LOSS: {"loss": "loss"},
     FIGURES: {
         "criterion": "criterion",
-        "localisation_auc": _("localisation AUC"),
         "agreement": _("agreement with normative targets"),
         "slice_auc": _("slice AUC"),
-        "leak_auc": _("leak AUC"),
         "dice": "Dice",
     },
 }

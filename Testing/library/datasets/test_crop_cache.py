@@ -9,7 +9,6 @@ from labelled_phantoms import write_phantoms
 from ClamSegLib.datasets.cases import UNKNOWN, read_cases
 from ClamSegLib.datasets.crop_cache import CropSet, load_crops
 from ClamSegLib.datasets.labelled_folder import read_labelled_folder
-from ClamSegLib.datasets.superpixels import superpixels
 from ClamSegLib.imaging.read_write import write_volume
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.metrics import dice
@@ -200,14 +199,3 @@ def test_an_organ_task_sees_whole_images_and_learns_the_organ(phantoms, tmp_path
     records = crops.records[np.arange(20)]
     assert records["organ"].all()
     assert 0.3 < (crops.lesion(np.arange(20), records["mask"]) == 1).mean() < 0.6
-
-
-def test_superpixels_follow_the_image():
-    y, x = np.mgrid[:96, :96]
-    disc = (y - 50) ** 2 + (x - 45) ** 2 < 23**2
-    image = (disc * 5.0 + np.random.default_rng(0).normal(0, 0.3, disc.shape)).astype(np.float32)
-    regions = superpixels(image)
-    assert 40 <= len(np.unique(regions)) <= 120
-    purity = [max(disc[regions == r].mean(), 1 - disc[regions == r].mean()) for r in np.unique(regions)]
-    assert np.average(purity, weights=[(regions == r).sum() for r in np.unique(regions)]) > 0.97
-    assert superpixels(np.zeros((64, 64), np.float32)).max() < 255

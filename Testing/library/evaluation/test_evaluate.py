@@ -235,6 +235,19 @@ def test_evaluation_takes_the_very_path_of_segment(data, model, tmp_path):
     assert np.array_equal(scored, written)
 
 
+def test_the_top_score_is_the_mean_of_the_highest_share_inside_the_organ():
+    import torch
+
+    from ClamSegLib.evaluation.baselines import top_k_score
+
+    score = torch.arange(16.0).reshape(1, 4, 4)
+    mask = torch.zeros(1, 4, 4, dtype=torch.bool)
+    mask[0, :2] = True  # values 0..7, the higher ones lie outside
+    assert top_k_score(score, mask, 0.25).item() == 6.5
+    assert top_k_score(score, mask, 0.001).item() == 7
+    assert top_k_score(score, torch.zeros_like(mask), 0.25).item() == 0
+
+
 def test_grad_cam_points_where_the_network_looks():
     """With a network that answers to brightness, the map of a bright spot is highest near the spot."""
     import torch

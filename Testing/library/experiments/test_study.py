@@ -120,6 +120,10 @@ def test_a_decoding_that_is_fitted_anew_by_the_same_code_is_the_same(done, data,
     from shutil import copytree
 
     copytree(done[1], tmp_path / "out")
+    record = tmp_path / "out" / "runs" / "labels" / "run.json"
+    run = json.loads(record.read_text())
+    run["training"]["mosaic"] = "superpixel"  # as trainings up to e90c40b wrote it
+    record.write_text(json.dumps(run))
     rows = [*ROWS, {"name": "anew", "of": "labels", "refit": True}, {"name": "whole", "of": "labels"}]
     assert study(data, write_study(tmp_path / "study.json", rows), tmp_path / "out") == 0
     anew, first = row_of(tmp_path / "out", "anew"), row_of(tmp_path / "out", "whole")
@@ -197,14 +201,14 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been_killed(done, d
 
 
 def test_a_row_that_fails_is_said_and_the_others_go_on(data, tmp_path, capsys):
-    rows = [{"name": "wrong", "training": {"mosaic": "stars"}}, ROWS[1]]
+    rows = [{"name": "wrong", "training": {"objective": "clam"}}, ROWS[1]]
     file = write_study(tmp_path / "study.json", rows)
     assert study(data, file, tmp_path / "out") == 2
     assert row_of(tmp_path / "out", "masks")["figures"]["pixel_ap"] is not None
     assert "Not run yet: wrong" in (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
     file = write_study(tmp_path / "study.json", [*rows, ROWS[0]])
     assert main(["study", str(file), "--data", str(data), "--output", str(tmp_path / "out"), "--rows", "wrong"]) == 2
-    assert "row wrong: mosaic 'stars' is unknown" in capsys.readouterr().err
+    assert "row wrong: objective 'clam' is unknown; allowed are normative, paper." in capsys.readouterr().err
 
 
 def test_a_row_whose_settings_changed_is_refused_until_overwrite_is_said(done, data, tmp_path, capsys):
@@ -286,8 +290,9 @@ def test_the_rank_correlation_is_one_for_the_same_order_and_needs_five_rows():
 
 def test_the_studies_of_the_documents_can_be_read(repository):
     files = sorted((repository / "docs" / "research" / "study").glob("*.json"))
-    assert files
-    for file in files:
+    of_today = [file for file in files if json.loads(file.read_text())["base"]["training"].get("objective") != "clam"]
+    assert of_today
+    for file in of_today:
         assert read_study(file).rows
 
 

@@ -19,7 +19,7 @@ from ClamSegLib.training.fit_threshold import dice_by_step, threshold_of
 BASE = {
     "model": {"organ": {"method": "whole"}, "image_size": 32, "network": {"features": [4, 8, 8]}},
     # Two patients of a group are learned from: too few to say what is normal, which the default objective needs.
-    "training": {"objective": "clam", "steps": 4, "batch_pairs": 4, "validation_share": 0.5},
+    "training": {"objective": "paper", "steps": 4, "batch_pairs": 4, "validation_share": 0.5},
 }
 GROUPS = [
     {"name": "old", "patients": ["p[0-3]"], "eval_patients": 2},

@@ -103,7 +103,7 @@ def test_what_is_trained_from_it_is_under_its_licence_in_config_card_and_text(tm
     data, model = write_phantoms(tmp_path / "data", patients=4, slices=4), under_nc(tmp_path / "m")
     words = [
         "train", str(data), "--init", str(model), "--output", str(tmp_path / "made"), "--steps", "2", "--device", "cpu",
-        "--progress", "none",
+        "--objective", "paper", "--progress", "none",
     ]  # fmt: skip
     assert main([*words, "--licence", "MIT"]) == 2
     assert "leave --licence MIT out" in capsys.readouterr().err

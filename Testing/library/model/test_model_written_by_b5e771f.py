@@ -73,11 +73,17 @@ def test_segment_says_what_is_no_longer_followed(tmp_path: Path, capsys: pytest.
     assert "choose the deepest, or train the model again" in told
 
 
-def test_a_fine_tuning_starts_from_it_and_writes_the_format_of_today(tmp_path: Path) -> None:
+def test_a_fine_tuning_says_what_it_lacks_and_with_paper_writes_the_format_of_today(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     data, made = write_phantoms(tmp_path / "phantoms"), tmp_path / "made"
     words = ["train", str(data), "--output", str(made), "--init", str(WRITTEN / "model"), "--steps", "2"]
-    assert main([*words, "--batch-pairs", "2", "--device", "cpu", "--threads", "1", "--progress", "none"]) == 0
+    words += ["--batch-pairs", "2", "--device", "cpu", "--threads", "1", "--progress", "none"]
+    assert main(words) == 2
+    assert "'trained-before' has no normative map, which objective normative needs" in capsys.readouterr().err
+    assert main([*words, "--objective", "paper"]) == 0
     model = load_model(made)
     assert model.config.format_version == FORMAT_VERSION
     assert model.config.network == load_model(WRITTEN / "model").config.network
+    assert model.config.refinement is None
     assert model.warnings == ()

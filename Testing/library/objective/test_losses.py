@@ -5,14 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ClamSegLib.objective.losses import (
-    AreaBandLoss,
-    HybridLoss,
-    NormalNormalLoss,
-    PixelwiseSeparation,
-    RankingLoss,
-    top_k_score,
-)
+from ClamSegLib.objective.losses import HybridLoss, PixelwiseSeparation
 
 
 def column(*values: float) -> torch.Tensor:
@@ -85,39 +78,6 @@ def test_losses_compute_in_float32_under_autocast():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss = HybridLoss()(column(0.001, 0.999).bfloat16(), column(0.0, 1.0))
     assert loss.dtype == torch.float32
-
-
-def test_the_top_score_is_the_mean_of_the_highest_share_inside_the_organ():
-    score = torch.arange(16.0).reshape(1, 4, 4)
-    mask = torch.zeros(1, 4, 4, dtype=torch.bool)
-    mask[0, :2] = True  # values 0..7, the higher ones lie outside
-    assert top_k_score(score, mask, 0.25).item() == 6.5
-    assert top_k_score(score, mask, 0.001).item() == 7
-    assert top_k_score(score, torch.zeros_like(mask), 0.25).item() == 0
-
-
-def test_high_scores_on_normal_slices_cost_and_low_ones_hardly():
-    organ = torch.ones(1, 4, 4, dtype=torch.bool)
-    loss = NormalNormalLoss(0.1)
-    assert loss(torch.full((1, 4, 4), 5.0), organ) > 4.9
-    assert loss(torch.full((1, 4, 4), -8.0), organ) < 0.001
-
-
-def test_ranking_costs_until_the_margin_is_kept_and_eta_weighs_it():
-    organ, eta = torch.ones(1, 2, 2, dtype=torch.bool), torch.tensor([0.5])
-    loss = RankingLoss(0.5, margin=1.0)
-    zero, two = torch.zeros(1, 2, 2), torch.full((1, 2, 2), 2.0)
-    assert loss(two, organ, zero, organ, eta).item() == 0
-    assert loss(zero, organ, zero, organ, eta).item() == 0.5
-    assert loss(zero, organ, two, organ, eta).item() == 1.5
-
-
-def test_the_area_band_costs_only_outside_the_band():
-    organ = torch.ones(1, 10, 10, dtype=torch.bool)
-    loss = AreaBandLoss(0.002, 0.5)
-    assert loss(torch.full((1, 10, 10), 0.1), organ).item() == 0
-    assert loss(torch.full((1, 10, 10), 0.9), organ) > 0
-    assert loss(torch.full((1, 10, 10), 1e-4), organ) > 0
 
 
 def test_separation_is_largest_for_equal_outputs():

@@ -40,25 +40,6 @@ def test_a_pair_is_one_diseased_and_one_normal_slice_within_the_tolerance_or_the
     assert (distance <= np.maximum(possible, tolerance) + 1e-8).all()
 
 
-@settings(max_examples=80, deadline=None)
-@given(slices(), st.integers(0, 1000))
-def test_a_pair_of_one_class_has_one_label_and_one_height_where_the_class_has_such_a_slice(data, seed):
-    label, position, patient = data
-    first, second = (i.numpy() for i in PairSampler(label, position, patient).same_class(50, seeded(seed)))
-    assert (label[first] == label[second]).all()
-    # The slice itself is always within the tolerance, so the partner always is.
-    assert (np.abs(position[first] - position[second]) <= 0.1 + 1e-8).all()
-
-
-def test_pairs_of_one_class_are_normal_in_half_of_the_draws_and_show_every_condition():
-    label = np.repeat([0, 1, 2], 40)
-    sampler = PairSampler(label, np.full(120, 0.5), np.arange(120))
-    first, second = sampler.same_class(6000, seeded())
-    share = np.bincount(label[first.numpy()], minlength=3) / 6000
-    np.testing.assert_allclose(share, [0.5, 0.25, 0.25], atol=0.03)
-    assert (first != second).all()
-
-
 def test_every_normal_slice_within_the_tolerance_is_met_and_none_beyond():
     position = np.concatenate([[0.5], np.linspace(0, 1, 101)])
     label = np.array([1] + [0] * 101)
@@ -107,11 +88,6 @@ def test_single_images_without_a_height_pair_freely():
     diseased, normal = PairSampler(label, np.full(40, 0.5), np.arange(40)).sample(3000, seeded())
     assert len(torch.unique(diseased)) == 20
     assert len(torch.unique(normal)) == 20
-
-
-def test_the_only_slice_of_a_class_meets_itself():
-    first, second = PairSampler([0, 1], [0.2, 0.8], [0, 1]).same_class(20, seeded())
-    assert torch.equal(first, second)
 
 
 def test_the_same_generator_state_gives_the_same_pairs_and_another_seed_others():

@@ -9,12 +9,7 @@ from ClamSegLib.model.config import ModelConfig, NetworkConfig
 from ClamSegLib.model.twin import decode
 from ClamSegLib.system.progress import Reporter
 from ClamSegLib.training.finish import finished_config
-from ClamSegLib.training.fit_decoding import (
-    fit_refinement,
-    shallowest_level_that_holds,
-    slice_auc_improves,
-    slice_smoothing_helps,
-)
+from ClamSegLib.training.fit_decoding import shallowest_level_that_holds, slice_auc_improves, slice_smoothing_helps
 from ClamSegLib.training.held_out import HeldOut, run_on_held_out, stacks_of
 from ClamSegLib.training.learner import Learner
 from ClamSegLib.training.validation import validate
@@ -68,9 +63,8 @@ def test_maps_kept_of_held_out_slices_are_those_that_decoding_gives_at_every_lev
     held_out = run_on_held_out(twin, learner.held_out)
     assert held_out.available == len(held_out.label) == 64
     index = np.array([3, 40])
-    image = torch.from_numpy(held_out.image[index].astype(np.float32))[:, None]
     with torch.no_grad():
-        logits = twin(image)
+        logits = twin(learner.held_out.gather(torch.from_numpy(index)).image)
     for level in (1, 2):
         expected = decode([heads[-level:] for heads in logits], config)[0].numpy()
         found = held_out.posterior(index, np.asarray(config.odds_normal, np.float32), level)
@@ -98,8 +92,7 @@ def held_out_of(log_odds: np.ndarray, label: np.ndarray) -> HeldOut:
     """Slices of 8 x 8 with the given (N, depth) log odds in the left half, none in the right."""
     maps = np.full((len(label), 1, log_odds.shape[1], 1, 8, 8), -5.0, np.float16)
     maps[..., :4] = log_odds[:, None, :, None, None, None]
-    flat = np.zeros((len(label), 8, 8), np.float16)
-    return HeldOut(maps, flat, np.ones(flat.shape, bool), label, np.arange(len(label)), len(label))
+    return HeldOut(maps, np.ones((len(label), 8, 8), bool), label, np.arange(len(label)), len(label))
 
 
 NETWORK = NetworkConfig(features=(4, 8, 8), kernel_sizes=(3, 3, 3), branches=1)
@@ -130,25 +123,3 @@ def test_single_pictures_and_a_few_stacks_choose_no_smoothing(config):
     single = held_out_of(np.zeros((48, 2)), LABEL)
     assert not slice_smoothing_helps(LEVELS, single)
     assert not slice_smoothing_helps(LEVELS, replace(single, stack=np.repeat(np.arange(4), 12)))
-
-
-def test_the_limit_of_a_refinement_leaves_the_wanted_share_of_normal_pixels_below_one_half(learner, config):
-    twin = learner.averaged().eval()
-    held_out = run_on_held_out(twin, learner.held_out)
-    fitted = replace(config, refinement=fit_refinement(config, held_out, learner.source))
-    from ClamSegLib.training.fit_decoding import _predicted
-
-    flat = replace(fitted.refinement, peak_share=0.0, volume_peak_share=0.0)
-    normal = np.flatnonzero(held_out.label == 0)
-    share = _predicted(replace(fitted, refinement=flat), held_out, normal, 2).mean()
-    assert share == pytest.approx(1 - learner.setup.training.normal_share, abs=0.01)
-
-
-def test_training_with_masks_sharpens_nothing(learner, config):
-    masks = replace(learner.setup.training, supervision="masks")
-    learner.source.training = masks
-    try:
-        held_out = run_on_held_out(learner.averaged().eval(), learner.held_out)
-        assert fit_refinement(config, held_out, learner.source) is None
-    finally:
-        learner.source.training = learner.setup.training

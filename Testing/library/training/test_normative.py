@@ -116,14 +116,19 @@ def test_a_fine_tuned_model_keeps_the_map_of_its_start(phantoms, model, tmp_path
     assert tuned.config.normative == start.config.normative
 
 
-def test_a_start_without_a_map_is_fine_tuned_by_its_own_objective(phantoms, tmp_path, capsys):
-    start = tmp_path / "start"
-    assert train(phantoms, start, "--objective", "clam", "--steps", "2", *SMALL) == 0
-    words = ["--objective", "normative", "--init", str(start), "--steps", "2", "--batch-pairs", "4", "--device", "cpu"]
-    arguments = ["train", str(phantoms), "--output", str(tmp_path / "mine"), *words]
-    assert main(arguments) == 0
-    assert "has no normative map; it is fine-tuned with objective clam" in "".join(capsys.readouterr())
-    assert load_model(tmp_path / "mine").config.network.in_channels == 1
+def test_a_start_without_a_map_is_fine_tuned_with_what_needs_none(phantoms, tmp_path, capsys):
+    start, mine = tmp_path / "start", tmp_path / "mine"
+    assert train(phantoms, start, "--objective", "paper", "--steps", "2", *SMALL) == 0
+    words = ["--init", str(start), "--steps", "2", "--batch-pairs", "4", "--device", "cpu"]
+    assert train(phantoms, mine, *words) == 2
+    assert (
+        "has no normative map, which objective normative needs; choose another one, train from scratch"
+        in capsys.readouterr().err
+    )
+    assert not mine.exists()
+    for needs_none in (["--objective", "paper"], ["--supervision", "masks"]):
+        assert train(phantoms, tmp_path / needs_none[1], *words, *needs_none) == 0
+        assert load_model(tmp_path / needs_none[1]).config.network.in_channels == 1
 
 
 def test_without_normal_slices_at_the_height_of_disease_nothing_is_written(tmp_path, capsys):
@@ -227,7 +232,7 @@ def test_head_ct_has_its_own_window_organ_step_and_normal_tissue(phantoms):
     assert head.organ.method == "brain_ct"
     assert head.normative is not None
     assert head.normative.standardised == "slice"
-    chest = new_model_config(folder, "x", "CT", {}, "lesion", None, "clam")
+    chest = new_model_config(folder, "x", "CT", {}, "lesion", None, "paper")
     assert chest.organ.method == "lungs_ct"
     assert chest.normative is None
     assert chest.network.in_channels == 1

@@ -259,21 +259,32 @@ def test_supervision_by_masks_learns_outlines(phantoms, tmp_path):
 
 
 def test_the_objective_of_the_paper_runs_with_all_its_terms(phantoms, tmp_path):
-    output = train(phantoms, tmp_path / "paper", "--objective", "paper", "--steps", "6", "--mosaic", "none")
+    output = train(phantoms, tmp_path / "paper", "--objective", "paper", "--steps", "6")
     row = figures(output)[-1]
     assert all(np.isfinite(float(row[name])) for name in ("hybrid", "positive", "separation"))
 
 
-@pytest.mark.parametrize("options", [["--mosaic", "none"], ["--eta", "0.4"]])
-def test_every_switch_of_the_objective_trains(phantoms, tmp_path, options):
-    output = train(phantoms, tmp_path / "model", "--steps", "4", *options)
+def test_an_objective_that_is_no_more_is_refused_by_option_and_by_file(phantoms, tmp_path, capsys):
+    train(phantoms, tmp_path / "model", "--objective", "clam", code=2)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "clam'" in line]
+    assert "normative" in line
+    assert "paper" in line
+    train(phantoms, tmp_path / "model", "--config", config_file(tmp_path, objective="clam"), code=2)
+    assert "objective 'clam' is unknown; allowed are normative, paper." in capsys.readouterr().err
+    assert not (tmp_path / "model").exists()
+
+
+def test_an_eta_below_one_trains(phantoms, tmp_path):
+    output = train(phantoms, tmp_path / "model", "--steps", "4", "--eta", "0.4")
     assert np.isfinite(float(figures(output)[-1]["loss"]))
 
 
 def test_terms_switched_off_are_not_computed(phantoms, tmp_path):
-    off = dict.fromkeys(("weight_positive", "weight_normal", "weight_ranking", "weight_area"), 0.0)
-    output = train(phantoms, tmp_path / "model", "--steps", "6", "--config", config_file(tmp_path, **off))
-    assert set(figures(output)[-1]) & {"positive", "normal", "ranking", "area"} == set()
+    terms = {"weight_positive", "weight_separation"}
+    for off in terms:
+        options = config_file(tmp_path, **{off: 0.0})
+        row = figures(train(phantoms, tmp_path / off, "--steps", "6", "--config", options))[-1]
+        assert {f"weight_{name}" for name in row} & terms == terms - {off}
 
 
 def test_corrections_teach_their_outline_where_labels_would_be_broadcast(phantoms, tmp_path):
