@@ -1,29 +1,27 @@
-"""Review: look at a result, move its threshold, decide on lesions, mark slices."""
+"""Review: the result that is open, its summary, its lesion table and its threshold; what is done with them lies beside."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
 from ClamSegPanel.review.click_tool import ClickTool
 from ClamSegPanel.review.export_menu import ExportMenu
+from ClamSegPanel.review.lesion_decisions import LesionDecisions
 from ClamSegPanel.review.lesion_table import LesionTable
+from ClamSegPanel.review.result_display import ResultDisplay
 from ClamSegPanel.review.segment_editor import SegmentEditor
 from ClamSegPanel.review.slice_marks import SliceMarks
 from ClamSegPanel.review.slice_views import PictureLayout, fit_slice_views
 from ClamSegPanel.user_action import user_action
-from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.result_views import jump_to_lesion, show_result
 from ClamSegWorkflow.case.review_text import sizes_words, statistics_words
-from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY, show_overlay
-from ClamSegWorkflow.scene.views import outline_opacity, show_crosshair, show_segments
+from ClamSegWorkflow.scene.views import show_crosshair
 
 _NOT_EXPORTED = _("Not exported yet.")
-_OVERLAYS = (None, PROBABILITY, DOUBT)
 _DECIDING = ("acceptButton", "rejectButton", "editButton", "resetButton")
 
 
@@ -39,35 +37,20 @@ class ReviewSection:
         self.result: Any = None
         self._filling = False
         ui = self._ui
-        ui.overlaySelector.addItems([_("no map"), _("probability"), _("doubt")])
-        keys = {
-            "A": self._accept,
-            "R": self._reject,
-            "E": self._edit,
-            "U": self._undo,
-            "Y": self._redo,
-            "H": self._toggle_hidden,
-        }
+        self._editor = SegmentEditor()
+        self._display = ResultDisplay(panel, self)
+        self._decisions = LesionDecisions(panel, self, self._editor)
         self._clicks = ClickTool(panel, self)
-        self._table = LesionTable(ui.lesionTable, self._jump, keys | self._clicks.keys)
+        keys = {**self._decisions.keys, "H": self._display.toggle_hidden, **self._clicks.keys}
+        self._table = LesionTable(ui.lesionTable, self._jump, keys)
         self._marks = SliceMarks(panel, self)
         self._export = ExportMenu(panel, self)
-        self._editor = SegmentEditor()
         self._layout = PictureLayout()
         self._has_pointed = False
         ui.resultSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._result_chosen)
         ui.resultSelector.connect("nodeActivated(vtkMRMLNode*)", self._bring)
-        ui.hideButton.connect("toggled(bool)", self._hide)
-        ui.overlaySelector.connect("currentIndexChanged(int)", self._overlay_changed)
-        ui.opacitySlider.connect("valueChanged(double)", self._opacity_changed)
         ui.thresholdSlider.connect("valueIsChanging(double)", self._threshold_moves)
         ui.thresholdSlider.connect("valueChanged(double)", self._threshold_set)
-        for button, action in (
-            (ui.acceptButton, self._accept), (ui.rejectButton, self._reject), (ui.editButton, self._edit),
-            (ui.addButton, self._add), (ui.resetButton, self._reset), (ui.undoButton, self._undo),
-            (ui.redoButton, self._redo), (ui.rejectSmallButton, self._reject_small),
-        ):  # fmt: skip
-            button.connect("clicked(bool)", action)
         ui.undecidedOnlyBox.connect("toggled(bool)", self._filter)
         ui.minimumSizeBox.connect("valueChanged(double)", self._filter)
         self._show_nothing()
@@ -168,17 +151,14 @@ class ReviewSection:
             )
             return
         self.result = result
-        display = segmentation.GetDisplayNode()
-        self._ui.hideButton.checked = display is not None and not display.GetVisibility()
         self._ui.segmentsTable.setSegmentationNode(segmentation)
         self._ui.show3DButton.setSegmentationNode(segmentation)
-        outline_opacity(segmentation, float(self._ui.opacitySlider.value))
+        self._display.open(segmentation)
         facts = result.provenance
         told = [facts.get(name, "") for name in ("warnings", "accepted_warnings")]
         words = "\n".join(text.replace(" | ", "\n") for text in told if text)
         self._ui.resultWarningsLabel.text = words
         self._ui.resultWarningsLabel.visible = bool(words)
-        self._overlay_changed(self._ui.overlaySelector.currentIndex)
         self._marks.follow(result)
         if result.lesions is not None:
             self._clicks.fill_conditions(result.condition_names())
@@ -273,15 +253,6 @@ class ReviewSection:
         )
         self._tell_steps()
 
-    @user_action(_("The lesions could not be rejected."))
-    def _reject_small(self, checked: bool = False) -> None:
-        if self.result is None or self.result.lesions is None:
-            return
-        minimum = float(self._ui.minimumSizeBox.value)
-        if not self.result.reject_below(minimum):
-            self._panel.log(_("No undecided lesion is smaller."))
-        self.refresh()
-
     @user_action(_("The view could not be changed."))
     def _jump(self, number: int) -> None:
         result = self.result
@@ -292,39 +263,13 @@ class ReviewSection:
             self._has_pointed = True
             show_crosshair(slicer.mrmlScene)
 
-    def _hide(self, hidden: bool) -> None:
-        self._ui.hideButton.text = _("Show") if hidden else _("Hide")
-        if self.result is None:
-            return
-        show_segments(self.result.segmentation, not hidden)
-        self._show_map(None if hidden else self._kind())
-
-    def _toggle_hidden(self) -> None:
-        self._ui.hideButton.checked = not self._ui.hideButton.checked
-
-    def _kind(self) -> str | None:
-        return _OVERLAYS[max(0, self._ui.overlaySelector.currentIndex)]
-
-    def _overlay_changed(self, index: int) -> None:
-        if self.result is not None:
-            self._show_map(_OVERLAYS[max(0, index)])
-
-    def _show_map(self, kind: str | None) -> None:
-        node = self.result.map_node(kind) if kind else None
-        show_overlay(slicer.mrmlScene, node)
-
-    def _opacity_changed(self, opacity: float) -> None:
-        if self.result is not None:
-            outline_opacity(self.result.segmentation, float(opacity))
-
     # Threshold
 
     def _threshold_moves(self, threshold: float) -> None:
         """While dragging only the map moves; it is shown, because otherwise there is nothing to see."""
         if self.result is None or self.result.lesions is None or self._filling:
             return
-        if self._kind() is None:
-            self._ui.overlaySelector.currentIndex = _OVERLAYS.index(PROBABILITY)
+        self._display.need_map()
         self.result.preview_threshold(float(threshold))
 
     @user_action(_("The threshold could not be changed."))
@@ -337,29 +282,7 @@ class ReviewSection:
         self._panel.node.threshold = float(threshold)
         self.refresh()
 
-    # Decisions
-
-    def _accept(self, checked: bool = False) -> None:
-        self._decide(Decision.ACCEPTED)
-
-    def _reject(self, checked: bool = False) -> None:
-        self._decide(Decision.REJECTED)
-
-    def _reset(self, checked: bool = False) -> None:
-        self._decide(Decision.UNDECIDED)
-
-    @user_action(_("The decision could not be saved."))
-    def _decide(self, decision: Decision) -> None:
-        number = self._chosen()
-        if number is None:
-            return
-        before = self._table.rows()
-        self.result.decide(number, decision)
-        self.refresh()
-        following = self._table.next_undecided(before, number) if decision is not Decision.UNDECIDED else None
-        if following is not None:
-            self._table.choose(following)
-            self._jump(following)
+    # The chosen lesion
 
     def chosen_number(self) -> int | None:
         """The lesion chosen in the table."""
@@ -367,15 +290,6 @@ class ReviewSection:
 
     def chosen(self) -> int | None:
         """The lesion chosen in the table; the reader is told where there is none."""
-        return self._chosen()
-
-    def show_lesion(self, number: int, *, jump: bool = True) -> None:
-        """Chooses a lesion in the table, and goes to it."""
-        self._table.choose(number)
-        if jump:
-            self._jump(number)
-
-    def _chosen(self) -> int | None:
         if self.result is None or self.result.lesions is None:
             return None
         number = self._table.chosen()
@@ -383,52 +297,16 @@ class ReviewSection:
             self._panel.failed(_("Choose a lesion in the table first."))
         return number
 
-    @user_action(_("The lesion could not be opened in the Segment Editor."))
-    def _edit(self, checked: bool = False) -> None:
-        number = self._chosen()
-        if number is None:
-            return
-        segment_id = self.result.begin_edit(number)
-        self.refresh()
-        self._editor.open(self.result.segmentation, self.result.volume, segment_id)
+    def show_lesion(self, number: int, *, jump: bool = True) -> None:
+        """Chooses a lesion in the table, and goes to it."""
+        self._table.choose(number)
+        if jump:
+            self._jump(number)
 
-    @user_action(_("The lesion could not be added."))
-    def _add(self, checked: bool = False) -> None:
-        if self.result is None or self.result.lesions is None:
-            return
-        condition = self._condition_to_add()
-        if condition is None:
-            return
-        segment_id = self.result.begin_lesion(condition)
-        self._editor.open(self.result.segmentation, self.result.volume, segment_id)
+    def next_undecided(self, rows: Any, number: int) -> int | None:
+        """The undecided lesion that followed a lesion in the rows that the table showed."""
+        return self._table.next_undecided(rows, number)
 
-    def _condition_to_add(self) -> str | None:
-        conditions = list(self.result.lesions.conditions)
-        if len(conditions) == 1:
-            return conditions[0]
-        # QInputDialog.getItem would give the first condition when the reader cancels.
-        dialog = qt.QInputDialog()
-        dialog.windowTitle = _("Add lesion")
-        dialog.setLabelText(_("Condition:"))
-        names = self.result.condition_names()
-        dialog.setComboBoxItems([names[condition] for condition in conditions])
-        if dialog.exec_() != qt.QDialog.Accepted:
-            return None
-        chosen = str(dialog.textValue())
-        return next((condition for condition in conditions if names[condition] == chosen), None)
-
-    @user_action(_("The last step could not be undone."))
-    def _undo(self, checked: bool = False) -> None:
-        if self.result is None or self.result.lesions is None:
-            return
-        if not self.result.undo():
-            self._panel.log(_("There is nothing to undo."))
-        self.refresh()
-
-    @user_action(_("The step could not be done again."))
-    def _redo(self, checked: bool = False) -> None:
-        if self.result is None or self.result.lesions is None:
-            return
-        if not self.result.redo():
-            self._panel.log(_("There is nothing to do again."))
-        self.refresh()
+    def shown_rows(self) -> Any:
+        """The rows that the table shows."""
+        return self._table.rows()

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ClamSegLib.imaging.volume import box_of
+from ClamSegWorkflow.case.decided_lesions import DecidedLesions
 from ClamSegWorkflow.case.drawn_lesions import FoundLesion, drawn_lesions
-from ClamSegWorkflow.case.lesion_map import KeptLesion, LesionMap, WorkerLesions, shifted
+from ClamSegWorkflow.case.lesion_map import Box, KeptLesion, LesionMap, WorkerLesions, shifted
 from ClamSegWorkflow.case.lesion_measure import measure_kept, measure_undecided, row_of
-from ClamSegWorkflow.case.lesion_row import FROZEN, Decision, LesionRow
+from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
 from ClamSegWorkflow.case.review_steps import ReviewSteps
 from ClamSegWorkflow.case.step_words import decided_words, labelled_words, rejected_words
 from ClamSegWorkflow.case.table_view import size_of
@@ -66,7 +66,7 @@ class LesionList:
         self.threshold = threshold
         self.minimum_volume_ml = minimum_volume_ml
         self._map = LesionMap(probability, strongest, geometry, len(self.conditions), plane)
-        self._kept: dict[int, KeptLesion] = {}
+        self._decided = DecidedLesions(self._map)
         self._numbers: dict[tuple[int, int, int], int] = {}
         self._marks: dict[int, str] = {}
         self.steps: ReviewSteps[_Memory] = ReviewSteps()
@@ -127,31 +127,20 @@ class LesionList:
         Raises:
             KeyError: no such lesion.
         """
-        if number in self._kept:
-            kept = self._kept[number]
+        kept = self._decided.by_number.get(number)
+        if kept is not None:
             return self._map.own_box(kept.mask, kept.box)
         self.rows()
-        place = self._place[number]
-        inside = self._map.objects[place - 1]
-        return self._map.own_box(self._map.components[inside] == place, shifted(inside, self._map.box))
+        box, mask = self._voxels(self._place[number])
+        return self._map.own_box(mask, box)
 
     def standing_masks(self) -> dict[str, np.ndarray]:
         """Per condition what the reader let stand (accepted, edited, added), own frame, whole volume."""
-        masks = {name: np.zeros(self._map.own_shape, bool) for name in self.conditions}
-        for kept in self._kept.values():
-            if kept.decision in FROZEN:
-                turned = self._map.orientation.apply(masks[self.conditions[kept.condition - 1]])
-                turned[kept.box] |= kept.mask
-        return masks
+        return self._decided.standing_masks(self.conditions)
 
     def rejected_mask(self) -> np.ndarray:
         """All rejected voxels, own frame, whole volume."""
-        mask = np.zeros(self._map.own_shape, bool)
-        turned = self._map.orientation.apply(mask)
-        for kept in self._kept.values():
-            if kept.decision is Decision.REJECTED:
-                turned[kept.box] |= kept.mask
-        return mask
+        return self._decided.rejected_mask()
 
     def marks(self) -> dict[int, str]:
         """The reader's labels of slices, by canonical slice."""
@@ -198,19 +187,16 @@ class LesionList:
         return len(small)
 
     def _decide(self, row: LesionRow, decision: Decision) -> None:
-        number = row.number
+        number, kept = row.number, self._decided.by_number
         if decision is Decision.UNDECIDED:
-            self._kept.pop(number, None)
-        elif number in self._kept:
-            self._kept[number] = replace(self._kept[number], decision=decision)
+            kept.pop(number, None)
+        elif number in kept:
+            kept[number] = replace(kept[number], decision=decision)
         else:
             place = self._place[number]
-            inside = self._map.objects[place - 1]
-            mask = self._map.components[inside] == place
             condition = self.conditions.index(row.condition) + 1
-            where = shifted(inside, self._map.box)
-            peak = row.peak_index
-            self._kept[number] = KeptLesion(number, condition, decision, where, mask, peak, self.threshold)
+            voxels = self._voxels(place)
+            kept[number] = KeptLesion(number, condition, decision, *voxels, row.peak_index, self.threshold)
             # The whole lesion is decided, so nothing of it is left to be found again.
             self._map.remove(place)
             if self._given is not None:
@@ -228,7 +214,6 @@ class LesionList:
         Raises:
             ValueError: the mask is empty.
         """
-        self._drawn_box(mask)
         words = decided_words(number, Decision.EDITED if self.has(number) else Decision.ADDED)
         self.redraw(words, {number: (mask, condition)})
 
@@ -244,50 +229,19 @@ class LesionList:
         Raises:
             ValueError: a mask is empty.
         """
-        boxes = {number: self._drawn_box(mask) for number, (mask, _condition) in drawn.items()}
         made = {
-            number: self._drawn(number, mask, boxes[number], condition) for number, (mask, condition) in drawn.items()
+            number: self._decided.drawn(number, mask, condition, self.threshold, self._found(number))
+            for number, (mask, condition) in drawn.items()
         }
         self._remember(words)
-        self._kept.update(made)
+        self._decided.by_number.update(made)
         for number in gone:
-            self._kept.pop(number, None)
+            self._decided.by_number.pop(number, None)
         self._find()
-
-    def _drawn_box(self, mask: np.ndarray) -> Any:
-        box = box_of(self._map.orientation.apply(mask))
-        if box is None:
-            raise ValueError(_("the lesion is empty; reject it instead"))
-        return box
-
-    def _drawn(self, number: int, mask: np.ndarray, box: Any, condition: int) -> KeptLesion:
-        """A lesion as the reader drew it, known by the voxel it was known by before."""
-        part = np.array(self._map.orientation.apply(mask)[box])
-        known, old = self.has(number), self._kept.get(number)
-        decision = Decision.EDITED if known and (old is None or old.decision is not Decision.ADDED) else Decision.ADDED
-        if old is not None:
-            peak = old.peak_index
-        elif known:
-            peak = self.row(number).peak_index
-        else:
-            s, r, c = (int(value + side.start) for value, side in zip(np.argwhere(part)[0], box, strict=True))
-            peak = (s, r, c)
-        settled = self._found_as(number) if decision is Decision.EDITED else None
-        kept_condition = old.condition if old is not None else condition
-        return KeptLesion(number, kept_condition, decision, box, part, peak, self.threshold, settled)
-
-    def _found_as(self, number: int) -> tuple[Any, np.ndarray]:
-        """Where a lesion was before it was drawn anew."""
-        old = self._kept.get(number)
-        if old is not None:
-            return old.settled if old.settled is not None else (old.box, old.mask)
-        place = self._place[number]
-        inside = self._map.objects[place - 1]
-        return shifted(inside, self._map.box), self._map.components[inside] == place
 
     def free_number(self) -> int:
         """A number no lesion has had."""
-        return max([0, *self._kept, *self._numbers.values(), *(row.number for row in self.rows())]) + 1
+        return max([0, *self._decided.by_number, *self._numbers.values(), *(row.number for row in self.rows())]) + 1
 
     def undo(self) -> bool:
         """Takes the last step back; False where there is none."""
@@ -300,8 +254,8 @@ class LesionList:
     def _bring_back(self, memory: _Memory | None) -> bool:
         if memory is None:
             return False
-        self.threshold, self._kept, self._numbers = memory.threshold, dict(memory.kept), dict(memory.numbers)
-        self._marks = dict(memory.marks)
+        self.threshold, self._decided.by_number = memory.threshold, dict(memory.kept)
+        self._numbers, self._marks = dict(memory.numbers), dict(memory.marks)
         self._find()
         return True
 
@@ -322,17 +276,14 @@ class LesionList:
         ours[self._map.box] = self._map.labels == condition
         if np.array_equal(turned, ours):
             return False
-        found = [
-            FoundLesion(row.number, *self._found_as(row.number), row.peak_index)
-            for row in self.rows()
-            if row.decision is Decision.UNDECIDED and row.condition == self.conditions[condition - 1]
-        ]
+        of_condition = (row.number for row in self.rows() if row.condition == self.conditions[condition - 1])
+        found = [lesion for lesion in map(self._found, of_condition) if lesion is not None]
         self._remember(_("drawing"))
         for drawn in drawn_lesions(turned, found):
             before = drawn.found
             number = before.number if before is not None else self.free_number()
             settled = (before.box, before.mask) if before is not None else None
-            self._kept[number] = KeptLesion(
+            self._decided.by_number[number] = KeptLesion(
                 number, condition, drawn.decision, drawn.box, drawn.mask, drawn.peak_index, self.threshold, settled
             )
         self._find()
@@ -354,17 +305,7 @@ class LesionList:
             marks: canonical slice -> the reader's label.
         """
         self._numbers, self._marks = dict(numbers), dict(marks)
-        for number, (condition, decision, mask, threshold, peak) in frozen.items():
-            turned = self._map.orientation.apply(mask)
-            box = box_of(turned)
-            if box is not None:
-                settled = self._map.component_at(peak, threshold) if decision is Decision.EDITED else None
-                drawn = np.array(turned[box])
-                self._kept[number] = KeptLesion(number, condition, decision, box, drawn, peak, threshold, settled)
-        for number, (condition, threshold, peak) in rejected.items():
-            found = self._map.component_at(peak, threshold)
-            if found is not None:
-                self._kept[number] = KeptLesion(number, condition, Decision.REJECTED, *found, peak, threshold)
+        self._decided.restore(frozen, rejected)
         self.steps.clear()
         self._find()
 
@@ -377,12 +318,8 @@ class LesionList:
             "conditions": list(self.conditions),
             "marks": {str(index): word for index, word in self._marks.items()},
             "numbers": [[*peak, number] for peak, number in self._numbers.items()],
-            "decided": [
-                {"number": k.number, "condition": k.condition, "decision": k.decision.value, "peak": list(k.peak_index),
-                 "threshold": k.threshold}
-                for k in self._kept.values()
-            ],
-        }  # fmt: skip
+            "decided": self._decided.memory(),
+        }
 
     @property
     def spacing_known(self) -> bool:
@@ -396,11 +333,11 @@ class LesionList:
 
     def kept(self, number: int) -> KeptLesion:
         """A decided lesion."""
-        return self._kept[number]
+        return self._decided.by_number[number]
 
     def decisions(self) -> dict[int, Decision]:
         """Decided lesions."""
-        return {number: kept.decision for number, kept in self._kept.items()}
+        return {number: kept.decision for number, kept in self._decided.by_number.items()}
 
     def canonical_slice(self, ijk: Sequence[float]) -> int | None:
         """The canonical slice a voxel position (i, j, k) lies in, None above or below the scan."""
@@ -408,13 +345,24 @@ class LesionList:
 
     # How it is computed
 
+    def _voxels(self, place: int) -> tuple[Box, np.ndarray]:
+        """Canonical box and voxels of an undecided lesion by its place in the map."""
+        inside = self._map.objects[place - 1]
+        return shifted(inside, self._map.box), self._map.components[inside] == place
+
+    def _found(self, number: int) -> FoundLesion | None:
+        """An undecided lesion as the map gives it; None where no such is undecided."""
+        self.rows()
+        place = self._place.get(number)
+        return None if place is None else FoundLesion(number, *self._voxels(place), self._map.peak_of(place))
+
     def _find(self) -> None:
         self._given = None
-        self._map.find_lesions(self._kept.values(), self.threshold, self.minimum_volume_ml)
+        self._map.find_lesions(self._decided.by_number.values(), self.threshold, self.minimum_volume_ml)
         self._rows = None
 
     def _now(self) -> _Memory:
-        return _Memory(self.threshold, dict(self._kept), dict(self._numbers), dict(self._marks))
+        return _Memory(self.threshold, dict(self._decided.by_number), dict(self._numbers), dict(self._marks))
 
     def _remember(self, words: str) -> None:
         self.steps.add(words, self._now())
@@ -425,10 +373,10 @@ class LesionList:
         undecided = measure_undecided(self._map, self.conditions) if self._given is None else self._given
         for place, lesion in enumerate(undecided, 1):
             peak = self._map.peak_of(place)
-            number = self._numbers.setdefault(peak, max([0, *self._numbers.values(), *self._kept]) + 1)
+            number = self._numbers.setdefault(peak, max([0, *self._numbers.values(), *self._decided.by_number]) + 1)
             self._place[number] = place
             rows.append(row_of(self._map, lesion, number, Decision.UNDECIDED, peak, box))
-        for kept in self._kept.values():
+        for kept in self._decided.by_number.values():
             lesion = measure_kept(self._map, kept, self.conditions)
             rows.append(row_of(self._map, lesion, kept.number, kept.decision, kept.peak_index, kept.box))
         return sorted(rows, key=lambda row: row.number)
