@@ -40,6 +40,7 @@ class ClickOutline:
         self.width, self.takes_away = 0, False
         self._chosen = condition
         self._clicks: list[Any] = []
+        self._outlines: Any = None  # of the same clicks, at every width asked so far
         self._outline: Any = None
         self._overlap: list[int] = []
         self._proposal = Proposal(result.scene, result.volume)
@@ -124,7 +125,7 @@ class ClickOutline:
     def drop(self) -> None:
         """Forgets clicks and proposal; the review stays as it is."""
         self._proposal.hide()
-        self._clicks, self._outline, self._overlap = [], None, []
+        self._clicks, self._outlines, self._outline, self._overlap = [], None, None, []
 
     def words(self) -> str:
         """What is proposed, in one line."""
@@ -165,9 +166,12 @@ class ClickOutline:
         return str(conditions[max(1, min(place, len(conditions))) - 1])
 
     def _propose(self, clicks: list[Any], width: int) -> None:
-        from ClamSegLib.outlining.outline import Outline, outline
+        from ClamSegLib.outlining.outline import Outline, Outlines
 
-        found = outline(self._tissue, clicks, width)
+        outlines = self._outlines
+        if outlines is None or outlines.clicks != tuple(clicks):
+            outlines = Outlines(self._tissue, clicks)
+        found = outlines.at(width)
         part = found.mask.copy()
         self._overlap = []
         for number, decision in self._result.lesions.decisions().items():
@@ -183,6 +187,7 @@ class ClickOutline:
         if not part.any() and self._overlap:
             raise SceneError(_("This lesion is in the list already, as number {n}.").format(n=self._overlap[0]))
         self._clicks, self.width, self._outline = clicks, width, Outline(found.box, part)
+        self._outlines = outlines
         self._proposal.show(part, [side.start for side in found.box])
 
     def _finished(self) -> np.ndarray:
