@@ -40,6 +40,7 @@ class ClickOutline:
         self.width, self.takes_away = 0, False
         self._chosen = condition
         self._clicks: list[Any] = []
+        self._outlines: Any = None  # of the same clicks, at every width asked so far
         self._outline: Any = None
         self._overlap: list[int] = []  # decided lesions that keep their voxels
         self._replaced: list[int] = []  # undecided ones that give theirs
@@ -130,7 +131,8 @@ class ClickOutline:
     def drop(self) -> None:
         """Forgets clicks and proposal; the review stays as it is."""
         self._proposal.hide()
-        self._clicks, self._outline, self._overlap, self._replaced = [], None, [], []
+        self._clicks, self._outlines, self._outline = [], None, None
+        self._overlap, self._replaced = [], []
 
     def words(self) -> str:
         """What is proposed, in one line."""
@@ -174,9 +176,12 @@ class ClickOutline:
         return str(conditions[max(1, min(place, len(conditions))) - 1])
 
     def _propose(self, clicks: list[Any], width: int) -> None:
-        from ClamSegLib.outlining.outline import Outline, outline
+        from ClamSegLib.outlining.outline import Outline, Outlines
 
-        found = outline(self._tissue, clicks, width)
+        outlines = self._outlines
+        if outlines is None or outlines.clicks != tuple(clicks):
+            outlines = Outlines(self._tissue, clicks)
+        found = outlines.at(width)
         part = found.mask.copy()
         self._overlap, self._replaced = [], []
         for row in sorted(self._result.lesions.rows(), key=lambda row: row.decision is Decision.UNDECIDED):
@@ -194,6 +199,7 @@ class ClickOutline:
         if not part.any() and self._overlap:
             raise SceneError(_("This lesion is in the list already, as number {n}.").format(n=self._overlap[0]))
         self._clicks, self.width, self._outline = clicks, width, Outline(found.box, part)
+        self._outlines = outlines
         self._proposal.show(part, [side.start for side in found.box])
 
     def _finished(self) -> np.ndarray:
