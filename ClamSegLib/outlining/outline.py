@@ -95,7 +95,7 @@ class Outlines:
         if not -WIDEST <= width <= WIDEST:
             raise InputError(f"width {width} is no step from {-WIDEST} to {WIDEST}.")
         # A wider share may run into a side of its box and be cut at a neck there: only all steps together are sure to grow.
-        for step in range(0, width + 1) if width >= 0 else range(0, width - 1, -1):
+        for step in range(width + 1) if width >= 0 else range(0, width - 1, -1):
             if step not in self._kept:
                 found = self._with_share(SHARE * _STEP**step)
                 if step:
