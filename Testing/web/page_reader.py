@@ -16,6 +16,7 @@ SLICES = ("Red", "Green", "Yellow")
 SOLID = "ThreeD"
 ORGAN, LESION = "organ", "lesion"
 LIMIT_MS = 90_000
+_EVERY_MS = 50
 # Words, letters and sliders over the views are coloured too; pictures are counted without them.
 _BARE = ".view-words, #views .v-slider { visibility: hidden !important }"
 # Titles of the folded sections around an element.
@@ -103,7 +104,8 @@ class PageReader:
 
     def until(self, condition: str, argument: Any = None) -> None:
         """Waits until a condition in the page's own language holds."""
-        self.tab.wait_for_function(condition, arg=argument)
+        # Not with each frame, as by default: without a graphics card frames cost more than what is waited for.
+        self.tab.wait_for_function(condition, arg=argument, polling=_EVERY_MS)
 
     def words(self, name: str) -> str:
         """Words of an element by id."""
