@@ -46,13 +46,13 @@ def click_card(tool: Any) -> None:
         )  # fmt: skip
         with html.Div(classes="d-flex align-center ga-1"):
             v3.VBtn(
-                _("Take away"), size="small", click="click_takes_away = !click_takes_away", id="click-minus", disabled=("!has_proposal",),
+                _("Take away"), size="small", click="click_takes_away = !click_takes_away", id="click-minus", disabled=("!has_clicks",),
                 variant=("click_takes_away ? 'flat' : 'outlined'",), title=_("The next clicks take away (Alt+click does too)") + " (M)",
                 raw_attrs=['aria-keyshortcuts="M"', ':aria-pressed="click_takes_away"'],
             )  # fmt: skip
             for words, by, key, name in ((_("Tighter"), -1, "-", "click-tighter"), (_("Wider"), 1, "+", "click-wider")):
                 v3.VBtn(
-                    words, size="small", variant="outlined", click=(tool.change_width, f"[{by}]"), id=name, disabled=("!has_proposal",),
+                    words, size="small", variant="outlined", click=(tool.change_width, f"[{by}]"), id=name, disabled=("!has_clicks",),
                     title=f"{words} ({key})", raw_attrs=[f'aria-keyshortcuts="{key}"'],
                 )  # fmt: skip
         with html.Div(classes="d-flex align-center ga-1 mt-1"):
@@ -70,5 +70,5 @@ def click_card(tool: Any) -> None:
                 variant="text",
                 click=tool.take_back,
                 id="click-back",
-                disabled=("!has_proposal",),
+                disabled=("!has_clicks",),
             )

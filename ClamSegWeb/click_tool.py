@@ -8,7 +8,7 @@ from ClamSegWeb.scene_views import ORIENTATIONS
 from ClamSegWeb.user_action import user_action
 from ClamSegWorkflow.case import border
 from ClamSegWorkflow.case.click_outline import ClickOutline
-from ClamSegWorkflow.case.doubt_order import next_by_doubt
+from ClamSegWorkflow.case.doubt_order import DoubtOrder
 from ClamSegWorkflow.scene.slice_clicks import SliceClicks
 from ClamSegWorkflow.words import tr as _
 
@@ -24,8 +24,12 @@ class ClickTool:
         self._page, self._state, self._review = page, page.state, review
         self._outline: ClickOutline | None = None
         self._clicks: SliceClicks | None = None
+        self._doubt = DoubtOrder()
         self._state.update(
-            {"clicking": False, "has_proposal": False, "click_words": "", "click_width": 0, "click_takes_away": False, "click_condition": ""}
+            {
+                "clicking": False, "has_proposal": False, "has_clicks": False, "click_words": "", "click_width": 0,
+                "click_takes_away": False, "click_condition": "",
+            }
         )  # fmt: skip
         self._state.change("click_condition")(self._condition_chosen)
         self._state.change("click_takes_away")(self._takes_away)
@@ -99,8 +103,8 @@ class ClickTool:
         self._show()
 
     def drop(self) -> None:
-        """Drops the proposal; without one, ends."""
-        if self._outline is not None and self._outline.has_proposal:
+        """Drops the clicks with what they propose; without any, ends."""
+        if self._outline is not None and self._outline.has_clicks:
             self._outline.drop()
             self._show()
         else:
@@ -118,6 +122,7 @@ class ClickTool:
         outline, state = self._outline, self._state
         state.clicking = outline is not None
         state.has_proposal = outline is not None and outline.has_proposal
+        state.has_clicks = outline is not None and outline.has_clicks
         state.click_words = outline.words() if outline is not None else ""
         state.click_width = outline.width if outline is not None else 0
         if outline is None:
@@ -157,7 +162,7 @@ class ClickTool:
         result = self._review.result
         if result is None or result.lesions is None:
             return
-        number = next_by_doubt(result.lesions.rows(), int(self._state.lesion_number or 0))
+        number = self._doubt.following(result.lesions, int(self._state.lesion_number or 0))
         if number is None:
             self._page.tell(_("All lesions are decided."))
         else:

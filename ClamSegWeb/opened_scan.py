@@ -117,7 +117,8 @@ def add_volume(scene: Any, name: str, array: np.ndarray, facts: dict[str, Any]) 
     node.CreateDefaultDisplayNodes()
     # A single slice with millimetres has a frame of its own in the patient and keeps it.
     is_picture = bool(facts["is_picture"] and not facts["spacing_known"])
-    keep_reading(node, Reading(is_picture, bool(facts["spacing_known"]), tuple(facts["warnings"])))
+    lacking = tuple(facts.get("missing_slices", ())), str(facts.get("stack_doubt", ""))
+    keep_reading(node, Reading(is_picture, bool(facts["spacing_known"]), tuple(facts["warnings"]), *lacking))
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     if hierarchy is not None:
         # Without Slicer's plugins nobody makes an item for a new node.

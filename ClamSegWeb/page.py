@@ -98,8 +98,9 @@ class Page:
         return self.segment.run.job.is_busy or self.input.is_opening
 
     def close(self) -> None:
-        """The page ends: the worker with it; a training goes on."""
+        """The page ends: the worker and what makes surfaces with it; a training goes on."""
         self.worker.kill()
+        self.review.solid_view.close()
 
     def enlarge(self, name: str) -> None:
         """A view alone, or all again."""

@@ -27,6 +27,7 @@ class ReviewSection:
     Attributes:
         result: `Result`, None where none is shown.
         table: its lesions, line by line.
+        solid_view: its surfaces.
     """
 
     def __init__(self, page: Any) -> None:
@@ -34,7 +35,7 @@ class ReviewSection:
         self.result: Any = None
         self._observed: list[tuple[Any, int]] = []
         self._drawing = Drawing(page)
-        self._solid = SolidView(page)
+        self.solid_view = SolidView(page)
         self.table = LesionTable(page.state)
         self.clicks = ClickTool(page, self)
         self._state.update(
@@ -160,9 +161,9 @@ class ReviewSection:
         segmentation = self.result.segmentation
         if not visible:
             self._drawing.keep_surfaces(segmentation, False)
-            self._solid.hide(segmentation)
+            self.solid_view.hide(segmentation)
             return
-        self._solid.show(segmentation, lambda: self._solid_shown(segmentation))
+        self.solid_view.show(segmentation, lambda: self._solid_shown(segmentation))
 
     def _solid_shown(self, segmentation: Any) -> None:
         """The surfaces stand there, and stay with the next change."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Any
 import slicer
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
+from ClamSegWeb.surface_process import SurfaceProcess
 from ClamSegWeb.surfaces import read_surface, write_mask
-from ClamSegWorkflow.process.command_line import extra_environment, python_program
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.segments import segment_time
 from ClamSegWorkflow.words import tr as _
@@ -27,6 +26,7 @@ class SolidView:
 
     def __init__(self, page: Any) -> None:
         self._page = page
+        self._process = SurfaceProcess()
         self._turn = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -48,6 +48,11 @@ class SolidView:
         if segmentation.GetDisplayNode() is not None:
             segmentation.GetDisplayNode().SetVisibility3D(False)
 
+    def close(self) -> None:
+        """The page ends: the process that makes surfaces with it."""
+        self._turn += 1
+        self._process.close()
+
     async def _show(self, segmentation: Any, turn: int, shown: Any) -> None:
         self._page.state.solid_words = _("The 3-D view is being made")
         self._page.state.flush()
@@ -59,7 +64,8 @@ class SolidView:
                 segmentation.GetDisplayNode().SetVisibility3D(True)
                 shown()
         except (OSError, SceneError) as error:
-            self._page.failed(_("The 3-D view could not be made ({error}).").format(error=error))
+            if turn == self._turn:  # else a later call makes them, or the page has ended
+                self._page.failed(_("The 3-D view could not be made ({error}).").format(error=error))
         finally:
             if turn == self._turn:
                 self._page.state.solid_words = ""
@@ -71,13 +77,13 @@ class SolidView:
         try:
             times: dict[str, int] = {}
             for number, segment_id in enumerate(_without_surface(segmentation)):
+                times[segment_id] = segment_time(segmentation, segment_id)  # before the page goes on with what is drawn
                 image = slicer.vtkOrientedImageData()
                 if segmentation.GetBinaryLabelmapRepresentation(segment_id, image):
                     await asyncio.to_thread(write_mask, folder, number, image)
-                times[segment_id] = segment_time(segmentation, segment_id)
                 await asyncio.sleep(0)
-            if times:
-                await _run(folder)
+            if times and turn == self._turn:
+                await asyncio.to_thread(self._process.make, folder)
             if turn != self._turn:
                 return True
             return await _take(segmentation, times, folder)
@@ -94,22 +100,6 @@ def _without_surface(segmentation: Any) -> list[str]:
     data = segmentation.GetSegmentation()
     ids = [data.GetNthSegmentID(n) for n in range(data.GetNumberOfSegments())]
     return [each for each in ids if data.GetSegment(each).GetRepresentation(_surface_name()) is None]
-
-
-async def _run(folder: Path) -> None:
-    process = await asyncio.create_subprocess_exec(
-        python_program(), "-m", "ClamSegWeb.surfaces", str(folder),
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **extra_environment()},
-    )  # fmt: skip
-    try:
-        _out, said = await process.communicate()
-    except asyncio.CancelledError:
-        process.kill()
-        raise
-    if process.returncode:
-        last = said.decode("utf-8", "replace").strip().splitlines()[-1:]
-        raise SceneError(last[0] if last else _("exit code {code}").format(code=process.returncode))
 
 
 async def _take(segmentation: Any, times: dict[str, int], folder: Path) -> bool:

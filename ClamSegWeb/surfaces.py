@@ -1,7 +1,7 @@
-"""Surfaces of segments, made in a process of their own: python -m ClamSegWeb.surfaces FOLDER
+"""Surfaces of segments, made in a process of their own: python -m ClamSegWeb.surfaces
 
-A large organ takes seconds to half a minute, in which the page would answer nobody. The folder holds, for each number n,
-n.npy (slice, row, column; uint8) and n.json (`extent`, `matrix` from voxels to the world); n.vtp is written beside them.
+A large organ takes seconds to half a minute, in which the page would answer nobody. It reads the name of a folder a line, and
+answers each with a line when its surfaces are made. The folder holds, for each number n, n.npy (slice, row, column; uint8) and n.json (`extent`, `matrix` from voxels to the world); n.vtp is written beside them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 # More triangles than this are merged: drawn without a graphics card they would make every turn of the view wait.
 _MOST_TRIANGLES = 300_000
 _DIVISIONS = 192
+MADE = "made"  # the answer
 
 
 def write_mask(folder: Path, number: int, image: Any) -> bool:
@@ -51,14 +52,16 @@ def read_surface(folder: Path, number: int) -> Any:
     return reader.GetOutput()
 
 
-def main(folder: Path) -> int:
-    """Makes the surface of every mask in the folder, as the scene's own conversion does."""
+def main() -> int:
+    """Makes the surface of every mask in the folders that are named, as the scene's own conversion does."""
     import slicer
 
     factory = slicer.vtkSegmentationConverterFactory.GetInstance()
     factory.RegisterConverterRule(slicer.vtkBinaryLabelmapToClosedSurfaceConversionRule())
-    for path in sorted(folder.glob("*.npy")):
-        _make(path, slicer)
+    for line in sys.stdin:
+        for path in sorted(Path(line.rstrip("\r\n")).glob("*.npy")):
+            _make(path, slicer)
+        print(MADE, flush=True)
     return 0
 
 
@@ -104,4 +107,4 @@ def _make(path: Path, slicer: Any) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main())

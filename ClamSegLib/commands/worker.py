@@ -17,7 +17,8 @@ Requests, one object a line on stdin:
     {"id": 4, "command": "dicom_seg", "segmentation": SEG_NRRD, "input": DICOM_FOLDER, "output": FILE, "model": NAME}
     {"id": 5, "command": "read", "input": PATH, "output": DIR, "series": null}
         any scan ClamSeg reads, for a front that reads no files itself: DIR/voxels.npy (slice, row, column) and
-        -> shape, spacing_mm, origin, direction (LPS), spacing_known, is_picture, modality, description, warnings
+        -> shape, spacing_mm, origin, direction (LPS), spacing_known, is_picture, modality, description, warnings,
+        missing_slices, stack_doubt; the last two belong into `inspect` and `segment` of a file that a front makes of it
     {"id": 6, "command": "try_engine", "engine": NAME, "model": NAME_OR_DIR}   -> engine, difference of probability
     {"id": 7, "command": "titles", "input": PATH}
         -> series [{uid, patient, description, date, modality, n_slices}], for a screen only
@@ -161,18 +162,20 @@ class Worker:
         """The volume with its organ, inspected again only where file, model, device or organ request changed."""
         from ClamSegLib.imaging.reader_process import read_volume
         from ClamSegLib.segmentation.inspection import inspect
+        from ClamSegLib.segmentation.missing_slices import with_lacking
 
         path = Path(request["input"])
         files = [path, Path(options.organ)]
         stamps = tuple((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files if f.is_file())
-        key = (str(path), stamps, self._model_key, options.device, options.organ, request.get("series"))
+        told = str([request.get(name) for name in ("series", "missing_slices", "stack_doubt")])
+        key = (str(path), stamps, self._model_key, options.device, options.organ, told)
         if path.is_file() and key == self._inspection_key:
             for message in self._inspection.warnings:
                 reporter.warning(message)
             return self._inspection
         self._inspection, self._inspection_key = None, None
         reporter.progress(0, 1, "reading")
-        volume = read_volume(path, series=request.get("series"))
+        volume = with_lacking(read_volume(path, series=request.get("series")), request)
         reporter.progress(0, 1, "finding the organ")
         self._inspection = inspect(volume, model, options, reporter)
         self._inspection_key = key
@@ -324,6 +327,8 @@ def _read(request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
         "modality": volume.modality,
         "description": " ".join(filter(None, (volume.description, volume.body_part))),
         "warnings": list(volume.warnings),
+        "missing_slices": list(volume.missing_slices),
+        "stack_doubt": volume.stack_doubt,
     }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ClamSegLib.datasets.labelled_folder import LabelledFolder, Row
 from ClamSegLib.imaging.mask_files import read_mask, read_mask_plane
 from ClamSegLib.imaging.read_write import PICTURE_ENDINGS, ending_of, read_volume
-from ClamSegLib.imaging.volume import MODALITY_OF, Array, Volume, canonical, check_plane
+from ClamSegLib.imaging.volume import MODALITY_OF, Array, Volume, canonical, check_complete, check_plane
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.organ.clean_values import clean_values
 from ClamSegLib.organ.find_organ import organ_of
@@ -164,6 +164,7 @@ def _lesion_plane(row: Row, size: tuple[int, ...]) -> Array:
 def _volume_case(folder: LabelledFolder, numbers: list[int], plane: str) -> Case:
     first = folder.rows[numbers[0]]
     own = read_volume(first.image_path)
+    check_complete(own, first.image_path)
     check_plane(own, plane)
     volume, _ = canonical(own, plane)
     volume = replace(volume, modality=_modality(first, volume))

@@ -9,7 +9,7 @@ from pathlib import Path
 from ClamSegLib.datasets.rows import Row
 from ClamSegLib.imaging.mask_files import read_mask, read_mask_plane
 from ClamSegLib.imaging.read_write import PICTURE_ENDINGS, ending_of
-from ClamSegLib.imaging.volume import Volume, canonical
+from ClamSegLib.imaging.volume import Volume, canonical, check_complete
 from ClamSegLib.organ.clean_values import clean_values
 from ClamSegLib.system.errors import InputError
 
@@ -40,6 +40,7 @@ def check_image(rows: Sequence[Row], volume: Volume, found: MaskNotes) -> None:
     turned = canonical(volume)[0]
     is_picture = ending_of(rows[0].image_path) in PICTURE_ENDINGS
     try:
+        check_complete(volume, rows[0].image_path)
         for row in rows:
             if row.slice_index is not None and not is_picture and row.slice_index >= len(turned.array):
                 raise InputError(

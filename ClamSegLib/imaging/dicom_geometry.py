@@ -1,7 +1,7 @@
 """Where the planes of a DICOM stack lie in the patient: one check for slices in files of their own and for frames.
 
-What is not one straight stack of equal planes is refused, what is a stack with gaps is named; nothing is sheared,
-turned or filled in.
+What is not one straight stack of equal planes is refused; a slice that is missing keeps its place, and is named; nothing is
+sheared or turned.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.imaging.dicom_series import frame_count, numbers
+from ClamSegLib.imaging.stack_steps import StackSteps, steps_of
 from ClamSegLib.system.errors import InputError
 
 Floats = NDArray[np.float64]
 
-# Parts of the usual slice distance by which a step may differ before a gap is named.
-_UNEVEN_SHARE = 0.05
 # A stack may drift in plane by a pixel or this much (rounded positions), and still stands straight.
 _DRIFT_MM = 1.0
+# A step that is longer than so many usual ones, and no multiple of them, leads to another stack.
+_FARTHEST_STEPS = 10
 # Cosine of the angle by which the planes of a stack may differ (about 0.8 degrees: rounded directions).
 _SAME_DIRECTION = 0.9999
 # Numbers beyond this belong to damaged headers, and lead out of the range of values.
@@ -59,12 +60,21 @@ class Plane:
 
 @dataclass(frozen=True)
 class StackGeometry:
-    """Planes in order, and the grid they make (x, y, z; as in Volume)."""
+    """Planes in order, and the grid they make (x, y, z; as in Volume).
+
+    Attributes:
+        places: slice of the grid that each plane is.
+        missing: slices of the grid that no plane is.
+        doubt: what is doubtful about places along the stack, '' where nothing is.
+    """
 
     planes: tuple[Plane, ...]
     spacing_mm: tuple[float, float, float]
     origin: tuple[float, float, float]
     direction: tuple[float, ...]
+    places: tuple[int, ...]
+    missing: tuple[int, ...] = ()
+    doubt: str = ""
 
 
 def planes_of(path: Path, header: Any) -> list[Plane]:
@@ -173,7 +183,7 @@ def stack_geometry(planes: Sequence[Plane], where: Path, notes: list[str]) -> St
     normal = np.cross(first.orientation[0], first.orientation[1])
     pixel_mm = first.pixel_mm or (1.0, 1.0)
     if len(planes) == 1:
-        order, distance = [0], first.thickness_mm or 1.0
+        order, steps = [0], StackSteps(first.thickness_mm or 1.0, (0,))
         positions = np.zeros((1, 3)) if first.position is None else first.position[np.newaxis]
     else:
         known = [plane.position for plane in planes if plane.position is not None]
@@ -182,14 +192,16 @@ def stack_geometry(planes: Sequence[Plane], where: Path, notes: list[str]) -> St
         positions = np.stack(known)
         order = np.argsort(positions @ normal, kind="stable").tolist()
         positions = positions[order]
-        distance = _distance(positions, normal, where, [planes[k] for k in order], notes)
+        steps = _steps(positions @ normal, where, [planes[k] for k in order], notes)
         _check_straight(positions, normal, max(_DRIFT_MM, *pixel_mm), where)
         notes += _interleaved([planes[k] for k in order])
     direction = np.stack([first.orientation[0], first.orientation[1], normal], axis=1)
     x, y, z = (float(v) for v in positions[0])
+    off = steps.farthest_mm
     return StackGeometry(
-        tuple(planes[k] for k in order), (pixel_mm[1], pixel_mm[0], distance), (x, y, z),
-        tuple(float(v) for v in direction.ravel()),
+        tuple(planes[k] for k in order), (pixel_mm[1], pixel_mm[0], steps.distance_mm), (x, y, z),
+        tuple(float(v) for v in direction.ravel()), steps.places, steps.missing,
+        f"slices are unevenly spaced, places along the stack are off by up to {off:.3g} mm" if off else "",
     )  # fmt: skip
 
 
@@ -220,13 +232,13 @@ def _check_alike(plane: Plane, first: Plane) -> None:
         )
 
 
-def _distance(positions: Floats, normal: Floats, where: Path, planes: Sequence[Plane], notes: list[str]) -> float:
-    """Slice distance in mm; gaps and uneven steps are named, equal positions refused.
+def _steps(along: Floats, where: Path, planes: Sequence[Plane], notes: list[str]) -> StackSteps:
+    """The grid that the slices lie on; gaps and uneven steps are named, equal positions refused.
 
     Args:
-        planes: in the order of `positions`.
+        along: positions along the normal in mm, rising.
+        planes: in the same order.
     """
-    along = positions @ normal
     steps = np.diff(along)
     if steps.min() < 1e-3:
         first, second = (planes[int(steps.argmin()) + k] for k in (0, 1))
@@ -235,15 +247,33 @@ def _distance(positions: Floats, normal: Floats, where: Path, planes: Sequence[P
             f"{where} holds several slices at the same position, e.g. {which} (time points or echoes in one series, or "
             "copies); keep one of each."
         )
-    usual = float(np.median(steps))
-    uneven = np.flatnonzero(np.abs(steps - usual) > _UNEVEN_SHARE * usual)
-    if not len(uneven):
-        return usual
-    notes.append(
-        f"Slices are unevenly spaced ({steps.min():.2f} to {steps.max():.2f} mm, {len(uneven)} of {len(steps)} steps "
-        "differ): some may be missing; volumes in ml and positions along the stack are approximate."
-    )
-    return float(along[-1] - along[0]) / (len(along) - 1)
+    found = steps_of(along)
+    if found.farthest_mm and steps.max() > _FARTHEST_STEPS * float(np.median(steps)):
+        between = _between(planes[int(steps.argmax())], planes[int(steps.argmax()) + 1])
+        raise InputError(
+            f"{where} is no single stack: there are {steps.max():.4g} mm {between}, where {np.median(steps):.3g} mm are usual. "
+            "Keep the files of one stack, or export the series again."
+        )
+    if found.farthest_mm:
+        notes.append(
+            f"Slices are unevenly spaced ({steps.min():.2f} to {steps.max():.2f} mm): some may be missing; volumes in ml and "
+            f"positions along the stack are approximate, those by up to {found.farthest_mm:.3g} mm."
+        )
+    gaps = [k for k, step in enumerate(np.diff(found.places)) if step > 1]
+    if gaps:
+        listed = ", ".join(f"{np.diff(found.places)[k] - 1} {_between(planes[k], planes[k + 1])}" for k in gaps[:3])
+        more = f" and {len(gaps) - 3} more" if len(gaps) > 3 else ""
+        notes.append(
+            f"{len(found.missing)} of {found.places[-1] + 1} slices of the series {'are' if len(found.missing) > 1 else 'is'} missing: {listed}{more}. Their places stay "
+            "empty, and nothing is looked for there. Copy or export the series again."
+        )
+    return found
+
+
+def _between(first: Plane, second: Plane) -> str:
+    if first.file == second.file:
+        return f"between frames {first.frame + 1} and {second.frame + 1} of {first.file.name}"
+    return f"between {first.file.name} and {second.file.name}"
 
 
 def _interleaved(planes: Sequence[Plane]) -> list[str]:

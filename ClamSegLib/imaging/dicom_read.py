@@ -47,6 +47,7 @@ def read_dicom(path: Path, *, series: str | None = None) -> Volume:
     notes: list[str] = []
     if path.is_dir():
         found, left_out = scan_folder(path)
+        left_out.refuse_damaged(path)
         chosen, notes = choose_series(found, series, path)
         notes += left_out.in_words()
     else:
@@ -158,12 +159,17 @@ def _read_stack(chosen: Series, path: Path, notes: list[str]) -> Volume:
         spacing_known=planes[0].pixel_mm is not None, modality=chosen.modality, source=path,
         slice_files=tuple(p.file for p in geometry.planes) if one_a_file else chosen.files,
         warnings=tuple(notes), description=chosen.description, body_part=chosen.body_part,
+        missing_slices=geometry.missing, stack_doubt=geometry.doubt,
     )  # fmt: skip
 
 
 def _stacked(geometry: StackGeometry) -> Array:
-    """(slice, row, column) in the order of the planes; each file is decoded once and only its own planes are kept."""
-    numbered = sorted(enumerate(geometry.planes), key=lambda item: (str(item[1].file), item[1].frame))
+    """(slice, row, column) on the grid; each file is decoded once and only its own planes are kept.
+
+    A slice that is missing has the lowest value of all others.
+    """
+    placed = zip(geometry.places, geometry.planes, strict=True)
+    numbered = sorted(placed, key=lambda item: (str(item[1].file), item[1].frame))
     stack: Array | None = None
     for file, members in groupby(numbered, key=lambda item: item[1].file):
         pixels, dataset = decoded(file)
@@ -171,11 +177,13 @@ def _stacked(geometry: StackGeometry) -> Array:
         for place, plane in members:
             values = _frame(frames, plane, dataset)
             if stack is None:
-                stack = np.empty((len(geometry.planes), *plane.shape), values.dtype)
+                stack = np.empty((geometry.places[-1] + 1, *plane.shape), values.dtype)
             elif not np.can_cast(values.dtype, stack.dtype):
                 stack = stack.astype(np.result_type(values.dtype, stack.dtype))
             stack[place] = values
     assert stack is not None, "a stack has at least one plane"
+    if geometry.missing:
+        stack[list(geometry.missing)] = stack[list(geometry.places)].min()
     return stack
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,8 @@ def write_dicom_seg(path: Path, segments: Sequence[Segment], volume: Volume, *, 
 
     Args:
         path: the .dcm file.
-        segments: masks in the volume's own frame, whose slice k belongs to `volume.slice_files[k]`; empty ones are
-            left out.
+        segments: masks in the volume's own frame, whose slices that are not missing belong to `volume.slice_files`; empty
+            ones are left out.
         volume: as read from DICOM.
         series_description: what the run did; "For research, not for diagnosis" is added.
 
@@ -90,10 +91,13 @@ def write_dicom_seg(path: Path, segments: Sequence[Segment], volume: Volume, *, 
         import pydicom
     except ImportError as error:
         raise InputError("DICOM SEG needs highdicom; install it with pip install 'clamseg[dicom]'.") from error
-    if len(volume.slice_files) != volume.array.shape[0]:
+    there = [k for k in range(volume.array.shape[0]) if k not in volume.missing_slices]
+    if len(volume.slice_files) != len(there):
         raise InputError(
             "DICOM SEG can be written only for a DICOM series with one file a slice; other results come as NRRD."
         )
+    if volume.missing_slices:
+        segments = [replace(s, mask=s.mask[there]) for s in segments]
     filled = [s for s in segments if s.mask.any()]
     if not filled:
         raise InputError("There is nothing to write as DICOM SEG: every segment is empty.")

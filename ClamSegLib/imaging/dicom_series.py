@@ -85,17 +85,21 @@ class LeftOut:
     damaged: tuple[Path, ...]
     others: tuple[Path, ...]
 
-    def in_words(self) -> list[str]:
-        """Sentences for the user, none where nothing was left out."""
-        words = []
+    def refuse_damaged(self, folder: Path) -> None:
+        """A file that cannot be read may be a slice of any series, and nobody would look at what it shows.
+
+        Raises:
+            InputError: there is one.
+        """
         if self.damaged:
-            words.append(
-                f"Files that could not be read (damaged, or you lack the permission) were left out: {_named(self.damaged)}; "
-                "slices may be missing."
+            raise InputError(
+                f"{folder} holds files that cannot be read (damaged, or you lack the permission): {_named(self.damaged)}; slices "
+                "may be missing. Copy or export the series again, or move these files away to go on without them."
             )
-        if self.others:
-            words.append(f"Images that are no DICOM were left out: {_named(self.others)}.")
-        return words
+
+    def in_words(self) -> list[str]:
+        """A sentence for the user, none where nothing was left out."""
+        return [f"Images that are no DICOM were left out: {_named(self.others)}."] if self.others else []
 
 
 def _named(paths: tuple[Path, ...]) -> str:
@@ -211,7 +215,8 @@ def _is_damaged(path: Path) -> bool:
     if not os.access(path, os.R_OK):
         return True  # nobody knows what it holds
     if not is_dicom_file(path):
-        return path.suffix.lower() in _ENDINGS
+        nameless = not any(letter.isalpha() for letter in path.suffix)  # IM0005, or a UID
+        return path.suffix.lower() in _ENDINGS or (nameless and _is_blank(path))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -220,6 +225,12 @@ def _is_damaged(path: Path) -> bool:
         return "Image Storage" in str(kind.name)
     except Exception:  # pydicom raises many kinds for damaged files
         return True
+
+
+def _is_blank(path: Path) -> bool:
+    """Whether a file is empty or begins with zeros only, as a copy that failed leaves it."""
+    with path.open("rb") as file:
+        return not file.read(4096).strip(b"\0")
 
 
 def without_localisers(chosen: Series, notes: list[str]) -> Series:

@@ -52,10 +52,12 @@ class Volume:
         already_windowed: an 8-bit picture: 0..255 is what a window left.
         is_picture: a single projection or picture (X-ray, PNG): row and column as seen, no patient orientation.
         source: the file or folder it was read from.
-        slice_files: DICOM files in the order of the slices of `array`, empty otherwise.
+        slice_files: DICOM files in the order of the slices of `array` that are there, empty otherwise.
         warnings: what the user should know about the reading.
         description: harmless words from the header for choosing a model (series description, protocol); no names.
         body_part: as the header calls it, in small letters; '' where it does not tell.
+        missing_slices: slices of `array` as read that the series lacks; they are empty. Not kept by `canonical`.
+        stack_doubt: what is doubtful about places along the stack, in words for a summary; '' where nothing is.
     """
 
     array: Array
@@ -71,6 +73,8 @@ class Volume:
     warnings: tuple[str, ...] = ()
     description: str = ""
     body_part: str = ""
+    missing_slices: tuple[int, ...] = ()
+    stack_doubt: str = ""
 
     @property
     def voxel_ml(self) -> float:
@@ -172,6 +176,7 @@ def canonical(volume: Volume, plane: str = "axial") -> tuple[Volume, Orientation
         spacing_mm=(spacing[0], spacing[1], spacing[2]),
         origin=(float(origin[0]), float(origin[1]), float(origin[2])),
         direction=tuple(float(v) for v in np.stack(columns, axis=1).ravel()),
+        missing_slices=(),
     )
     return turned, orientation
 
@@ -211,6 +216,19 @@ def check_plane(volume: Volume, plane: str) -> None:
         f"(up to {MAXIMUM_IN_PLANE_ANISOTROPY:.0f} is allowed): it was acquired in {best} slices. "
         f"Use a model for {best} slices, or a volume acquired in {plane} slices."
     )
+
+
+def check_complete(volume: Volume, path: Path) -> None:
+    """Refuses a series that lacks slices, where masks and tables count them.
+
+    Raises:
+        InputError: said with how many.
+    """
+    if volume.missing_slices:
+        raise InputError(
+            f"{path} lacks {len(volume.missing_slices)} of its {volume.array.shape[0]} slices, so that nobody knows how masks and "
+            "tables count them. Copy or export the series again."
+        )
 
 
 def looks_like_hu(lowest: float, highest: float) -> bool:

@@ -63,39 +63,76 @@ class Outline:
         return full
 
 
-def outline(tissue: Tissue, clicks: Sequence[Click], width: int = 0) -> Outline:
-    """The lesion that the clicks mean together.
+class Outlines:
+    """The lesion that some clicks mean together, as tight or wide as is asked; what was asked before is kept.
+
+    A wider step holds the step before, a tighter one lies inside it.
 
     Args:
         clicks: in their order; the first one adds.
-        width: steps wider (above 0) or tighter (below), -8..8.
 
     Raises:
-        InputError: a click that adds outside the scan or the organ, no click that adds, or another width.
+        InputError: a click that adds outside the scan or the organ, or no click that adds.
     """
-    if not clicks or not clicks[0].adds:
-        raise InputError("The first click must add; click on the lesion.")
-    for click in clicks:
-        if click.adds and not tissue.is_inside(click.point):
-            raise InputError("The click lies outside the organ, where no lesion is looked for; click inside it.")
-    if not -WIDEST <= width <= WIDEST:
-        raise InputError(f"width {width} is no step from {-WIDEST} to {WIDEST}.")
-    region = _Region(tissue, clicks[0].point, SHARE * _STEP**width)
-    for click in clicks[1:]:
-        if click.adds:
-            region.add(click.point)
-        else:
-            region.take_away(click.point, [other.point for other in clicks if other.adds])
-    return Outline(region.box, region.mask)
+
+    def __init__(self, tissue: Tissue, clicks: Sequence[Click]) -> None:
+        if not clicks or not clicks[0].adds:
+            raise InputError("The first click must add; click on the lesion.")
+        for click in clicks:
+            if click.adds and not tissue.is_inside(click.point):
+                raise InputError("The click lies outside the organ, where no lesion is looked for; click inside it.")
+        self.clicks = tuple(clicks)
+        self._tissue = tissue
+        self._around = surroundings_of(tissue, clicks[0].point)
+        self._kept: dict[int, Outline] = {}
+
+    def at(self, width: int) -> Outline:
+        """The outline, so many steps wider (above 0) or tighter (below), -8..8.
+
+        Raises:
+            InputError: another width.
+        """
+        if not -WIDEST <= width <= WIDEST:
+            raise InputError(f"width {width} is no step from {-WIDEST} to {WIDEST}.")
+        # A wider share may run into a side of its box and be cut at a neck there: only all steps together are sure to grow.
+        for step in range(width + 1) if width >= 0 else range(0, width - 1, -1):
+            if step not in self._kept:
+                found = self._with_share(SHARE * _STEP**step)
+                if step:
+                    found = _combined(self._kept[step - 1 if step > 0 else step + 1], found, grows=step > 0)
+                self._kept[step] = found
+        return self._kept[width]
+
+    def _with_share(self, share: float) -> Outline:
+        region = _Region(self._tissue, self._around, share)
+        for click in self.clicks[1:]:
+            if click.adds:
+                region.add(click.point)
+            else:
+                region.take_away(click.point, [other.point for other in self.clicks if other.adds])
+        return Outline(region.box, region.mask)
+
+
+def outline(tissue: Tissue, clicks: Sequence[Click], width: int = 0) -> Outline:
+    """The lesion that the clicks mean together; arguments and errors are those of `Outlines`."""
+    return Outlines(tissue, clicks).at(width)
+
+
+def _combined(one: Outline, other: Outline, *, grows: bool) -> Outline:
+    """What lies in either outline, or in both."""
+    box = _box_of_both(one.box, other.box)
+    masks = [np.zeros([side.stop - side.start for side in box], bool) for _ in range(2)]
+    for mask, each in zip(masks, (one, other), strict=True):
+        mask[_inside(each.box, box)] = each.mask
+    return Outline(box, masks[0] | masks[1] if grows else masks[0] & masks[1])
 
 
 class _Region:
     """The outline while the clicks are taken one after the other."""
 
-    def __init__(self, tissue: Tissue, first: Index, share: float) -> None:
-        self._tissue, self._share = tissue, share
-        self._around: Surroundings = surroundings_of(tissue, first)
-        self.box, self.mask = self._around.box, region_of(self._around, share)
+    def __init__(self, tissue: Tissue, around: Surroundings, share: float) -> None:
+        self._tissue, self._share, self._around = tissue, share, around
+        self.box, self.mask = around.box, region_of(around, share)
         self._is_grown = True  # all of it stands above one share of the first click's height
 
     def add(self, point: Index) -> None:
@@ -129,7 +166,7 @@ class _Region:
 
     def _widened_to(self, place: Index) -> bool:
         for factor in _WIDER:
-            wider = region_of(self._around, self._share * factor)
+            wider = self.mask | region_of(self._around, self._share * factor)
             if wider.sum() > _MOST_GROWTH * self.mask.sum():
                 return False
             if wider[place]:
@@ -139,7 +176,7 @@ class _Region:
 
     def _tightened_from(self, place: Index) -> bool:
         for factor in _TIGHTER:
-            tighter = region_of(self._around, self._share * factor)
+            tighter = self.mask & region_of(self._around, self._share * factor)
             if tighter.sum() < _LEAST_LEFT * self.mask.sum():
                 return False
             if not tighter[place]:
@@ -156,9 +193,7 @@ class _Region:
 
     def _join(self, point: Index) -> None:
         around = surroundings_of(self._tissue, point)
-        box = tuple(
-            slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(self.box, around.box, strict=True)
-        )
+        box = _box_of_both(self.box, around.box)
         both, new = (np.zeros([side.stop - side.start for side in box], bool) for _ in range(2))
         both[_inside(self.box, box)] = self.mask
         new[_inside(around.box, box)] = region_of(around, self._share)
@@ -167,8 +202,13 @@ class _Region:
         away = _distance_mm(at, both.shape, spacing)
         way = float(away[both].min()) if both.any() else np.inf
         new &= away <= _REACH * max(way, _LEAST_REACH_PX * min(spacing))
-        self.box, self.mask = (box[0], box[1], box[2]), filled_in_slices(both | new)
+        self.box, self.mask = box, filled_in_slices(both | new)
         self._is_grown = False
+
+
+def _box_of_both(one: Box, other: Box) -> Box:
+    k, j, i = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
+    return k, j, i
 
 
 def _inside(box: Box, wider: Sequence[slice]) -> tuple[slice, ...]:

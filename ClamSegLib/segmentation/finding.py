@@ -25,6 +25,7 @@ class Search:
         smallest_ml: lesions below were dropped; 0 where all were kept.
         doubt: what is doubtful about the organ, e.g. 'the outline of the lungs is doubtful'; '' when nothing is.
         is_organ: the model outlines an organ, not lesions.
+        lacking: slices that the series lacks, or places that are doubtful; '' when nothing is.
     """
 
     targets: tuple[str, ...]
@@ -34,6 +35,7 @@ class Search:
     smallest_ml: float = 0.0
     doubt: str = ""
     is_organ: bool = False
+    lacking: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """For report.json."""
@@ -74,6 +76,7 @@ def finding_words(search: Search, count: int, *, decided: int | None = None, rej
         rejected: of these, how many a reader rejected.
     """
     place = f"{search.analysed} of {search.n_slices} slices analysed"
+    place += f" ({search.lacking})" if search.lacking else ""
     if search.is_organ:
         found = (
             f"{', '.join(map(_inside, search.targets))} outlined" if count else f"no {_joined(search.targets)} found"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ClamSegLib.imaging.volume import Volume, canonical, check_plane, looks_like_hu, size_doubt
+from ClamSegLib.imaging.volume import Volume, check_plane, looks_like_hu, size_doubt
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.organ.clean_values import clean_values
 from ClamSegLib.organ.crop_and_normalise import check_intensity
 from ClamSegLib.organ.find_organ import OrganResult, organ_of
+from ClamSegLib.segmentation.missing_slices import bridged
 from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.system.device import choose_device
 from ClamSegLib.system.progress import KeepWarnings, Reporter, Stopwatch
@@ -30,7 +31,7 @@ class Inspection:
 
     Attributes:
         volume: as read, in its own frame.
-        turned: canonical, values cleaned.
+        turned: canonical, values cleaned, a missing slice bridged by its neighbour.
         organ: canonical.
         warnings: what the user should know.
         seconds: time of the organ step.
@@ -56,7 +57,7 @@ def inspect(
         if note:
             told.warning(note)
     check_plane(volume, model.config.plane)
-    turned, notes = clean_values(canonical(volume, model.config.plane)[0])
+    turned, notes = clean_values(bridged(volume, model.config.plane))
     for note in notes:
         told.warning(note)
     check_intensity(turned, model.config)

@@ -20,6 +20,7 @@ from ClamSegLib.organ.lungs_xray import doubt_of_outline
 from ClamSegLib.segmentation.finding import Search, finding_words, organ_doubt
 from ClamSegLib.segmentation.inspection import Inspection, inspect
 from ClamSegLib.segmentation.lesions import Lesion, lesion_mask, measure_lesions
+from ClamSegLib.segmentation.missing_slices import emptied, lacking_words
 from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.run_network import run_network
 from ClamSegLib.system.progress import KeepWarnings, Reporter, Stopwatch
@@ -38,7 +39,7 @@ class CaseResult:
         components: (slice, row, column) int32 lesion numbers, canonical.
         slice_smoothing: whether the evidence was averaged over neighbouring slices.
         engine: what computed, as report.json tells it.
-        n_slices: slices analysed; always all of them.
+        n_slices: slices analysed; always all that there are.
         seconds: time of each stage.
         outlined_doubt: what is wrong with the outline that an organ model gave, '' when nothing is.
     """
@@ -78,6 +79,7 @@ class CaseResult:
             targets=tuple(condition.shown_name for condition in config.conditions),
             n_slices=int(n),
             analysed=self.n_slices,
+            lacking="; ".join(filter(None, (lacking_words(self.volume, config.plane)[1], self.volume.stack_doubt))),
             share=min(1.0, searched / (rows * columns)) if self.volume.is_picture else None,
             smallest_ml=minimum if self.volume.spacing_known else 0.0,
             doubt=organ_doubt(self.organ, config, self.outlined_doubt),
@@ -123,8 +125,11 @@ def segment_volume(
     # Choosing happens once per model; it is no property of the case.
     stage.seconds["engine"], stage.seconds["network"] = run.choosing_s, stage.seconds["network"] - run.choosing_s
     with stage("lesions"):
-        labels, components = lesion_mask(run.probability, threshold, turned, minimum)
-        lesions = measure_lesions(labels, components, run.probability, turned, [c.name for c in config.conditions])
+        # What the network says of a slice that is not there is nothing anybody may see.
+        probability = emptied(run.probability, volume, config.plane)
+        organ = replace(organ, mask=emptied(organ.mask, volume, config.plane))
+        labels, components = lesion_mask(probability, threshold, turned, minimum)
+        lesions = measure_lesions(labels, components, probability, turned, [c.name for c in config.conditions])
     doubt = doubt_of_outline(labels > 0, config) if config.task == "organ" else ""
     if doubt:
         told.warning(f"Organ: {doubt}.")
@@ -135,14 +140,14 @@ def segment_volume(
         options=options,
         organ=organ,
         preparation=preparation,
-        probability=run.probability,
+        probability=probability,
         labels=labels,
         components=components,
         lesions=tuple(lesions),
         threshold=threshold,
         level=run.level,
         device=run.device,
-        n_slices=int(run.probability.shape[1]),
+        n_slices=int(probability.shape[1]) - lacking_words(volume, config.plane)[0],
         engine=run.engine,
         slice_smoothing=run.slice_smoothing,
         seconds=stage.seconds,

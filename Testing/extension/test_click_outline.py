@@ -15,7 +15,7 @@ from volumes_in_scene import GEOMETRIES, add_volume, grid_transform, linear_tran
 from ClamSegLib.system.errors import InputError
 from ClamSegWorkflow.case import border
 from ClamSegWorkflow.case.click_outline import ClickOutline
-from ClamSegWorkflow.case.doubt_order import by_doubt, next_by_doubt
+from ClamSegWorkflow.case.doubt_order import DoubtOrder, by_doubt, next_by_doubt
 from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.result_import import open_result
 from ClamSegWorkflow.scene import SceneError, nodes_of
@@ -123,10 +123,12 @@ def test_wider_grows_tighter_shrinks_and_the_last_click_is_taken_back(result: An
     assert outline.words() == usual
     outline.click(to_world(result.volume, MIDDLE), alt=True)
     assert not outline.has_proposal
+    assert outline.has_clicks, "there is something to drop and to take back"
     assert outline.take_back()
     assert outline.words() == usual
     assert outline.take_back()
     assert not outline.take_back()
+    assert not outline.has_clicks
     with pytest.raises(SceneError, match="nothing to keep"):
         outline.keep()
 
@@ -165,6 +167,21 @@ def test_a_decided_lesion_keeps_its_voxels_and_the_reader_is_told(result: Any) -
     second = outline.keep()
     assert not (mask_of(result, second) & smaller).any()
     assert np.array_equal(mask_of(result, first), smaller)
+
+
+def test_the_reader_is_told_of_an_undecided_lesion_whose_voxels_go_over_to_the_kept_one(result: Any) -> None:
+    found_one = mask_of(result, 1)
+    outline = ClickOutline(result)
+    outline.click(to_world(result.volume, MIDDLE))
+    assert "undecided" not in outline.words()
+    outline.drop()
+    outline.click(to_world(result.volume, (25.0, 14.0, 4.0)))
+    assert "shares with undecided lesion 1" in outline.words()
+    number = outline.keep()
+    assert (mask_of(result, number) & found_one).any()
+    assert not result.lesions.has(1) or not (mask_of(result, 1) & mask_of(result, number)).any()
+    assert result.undo()
+    assert np.array_equal(mask_of(result, 1), found_one)
 
 
 def test_a_scan_that_was_removed_cropped_or_moved_out_of_its_place_is_not_clicked_on(result: Any, scene: Any) -> None:
@@ -289,6 +306,17 @@ def test_the_most_doubtful_undecided_lesion_comes_first_then_the_next_and_decide
     assert by_doubt(rows) == [2, 3, 1]
     assert [next_by_doubt(rows, after) for after in (None, 4, 2, 3, 1)] == [2, 2, 3, 1, 2]
     assert next_by_doubt([rows[3]], None) is None
+
+    class Lesions:
+        def rows(self) -> list[Any]:
+            return rows
+
+    order, lesions = DoubtOrder(), Lesions()
+    chosen = 3  # by hand, or as the first one of a new result
+    assert order.following(lesions, chosen) == 2, "the most doubtful one, whatever was chosen before"
+    assert [order.following(lesions, chosen) for chosen in (2, 3)] == [3, 1]
+    assert order.following(lesions, 3) == 2, "chosen by hand: the order begins anew"
+    assert order.following(Lesions(), 2) == 2, "and for another result"
 
 
 def test_in_the_window_a_click_in_the_red_view_is_kept_by_the_button_and_shown_in_the_table(window: Any) -> None:

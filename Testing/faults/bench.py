@@ -14,6 +14,7 @@ HERE = Path(__file__).resolve().parent
 for folder in (HERE, HERE.parent / "library", HERE.parents[1]):
     sys.path.insert(0, str(folder))
 
+from command import load_all  # noqa: E402 - found by the line above
 from trial import Outcome, Trial, outcome_of, sample  # noqa: E402 - found by the line above
 
 # Files beside this one, each with a function `trials(seed)`; one that is not there yet is left out.
@@ -59,16 +60,21 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="TEXT", help="only trials whose name holds this")
     parser.add_argument("--count", type=int, help="a seeded sample of so many of each part")
     arguments = parser.parse_args()
-    chosen: list[Trial] = []
-    for part in arguments.part or PARTS:
-        trials = [trial for trial in all_trials(arguments.seed, [part]) if arguments.only in trial.name]
-        chosen += trials if arguments.count is None else sample(trials, arguments.count, arguments.seed)
+    load_all()
     outcomes: list[Outcome] = []
     started = time.monotonic()
-    for trial in chosen:
-        outcomes.append(outcome_of(trial))
-        if outcomes[-1].failure:
-            print(f"FAILED {trial.part}: {trial.name}: {outcomes[-1].failure}", flush=True)
+    for part in arguments.part or PARTS:
+        trials = [trial for trial in all_trials(arguments.seed, [part]) if arguments.only in trial.name]
+        chosen = trials if arguments.count is None else sample(trials, arguments.count, arguments.seed)
+        for trial in chosen:
+            outcomes.append(outcome_of(trial))
+            if outcomes[-1].failure:
+                print(f"FAILED {trial.part}: {trial.name}: {outcomes[-1].failure}", flush=True)
+        print(
+            f"{part}: {len(chosen)} trials, {time.monotonic() - started:.0f} s after the start",
+            file=sys.stderr,
+            flush=True,
+        )
     print(f"seed {arguments.seed}, {time.monotonic() - started:.0f} s\n")
     print(table(outcomes))
     return int(any(outcome.failure for outcome in outcomes))

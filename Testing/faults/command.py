@@ -19,10 +19,18 @@ from typing import Any
 
 _LOADED = ("ClamSegLib.api", "ClamSegLib.cli", "ClamSegLib.commands.segment", "ClamSegLib.commands.train",
            "ClamSegLib.training.run", "ClamSegLib.segmentation.batch_of_cases", "ClamSegLib.evaluation.evaluate",
-           "ClamSegLib.experiments.study", "scipy.ndimage", "SimpleITK", "matplotlib.figure")  # fmt: skip
+           "ClamSegLib.experiments.study", "scipy.ndimage", "scipy.stats", "SimpleITK", "matplotlib.figure",
+           "matplotlib.backends.backend_agg", "torch._dynamo")  # fmt: skip
+# Half of the time of an export goes into loading these; a sample without one does not need them.
+_LOADED_TO_EXPORT = ("torch.onnx._internal.exporter._core", "torch.export", "onnxscript", "onnx")
 _PATIENCE_S = 600.0
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(list(_LOADED))
+
+
+def load_all() -> None:
+    """Loads what every verb needs; to be called before the first process is started."""
+    _processes.set_forkserver_preload([*_LOADED, *_LOADED_TO_EXPORT])
 
 
 @dataclass(frozen=True)

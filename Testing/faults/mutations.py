@@ -12,6 +12,7 @@ import random
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -121,6 +122,9 @@ def _of_words(*said: str) -> str:
 def _difference(truth: Volume, found: Volume, decides: str) -> str:
     if truth.array.shape != found.array.shape:
         return f"{found.array.shape} voxels were read, there are {truth.array.shape}"
+    if found.missing_slices:  # told in the summary; the others must be where they were
+        there = [k for k in range(len(truth.array)) if k not in found.missing_slices]
+        truth, found = (replace(volume, array=volume.array[there]) for volume in (truth, found))
     if decides != MEANING and not np.array_equal(truth.array, found.array):
         return "other values were read"
     corners = np.array([(0, 0, 0), SHAPE])
@@ -309,6 +313,16 @@ def _series() -> Iterator[Found]:
                         data.save_as(file, enforce_file_format=False)
 
             yield f"DICOM {name} {whose}", "series", PLACE if name == "ImagePositionPatient" else decides, change
+
+    def cut(path: Path, seeded: random.Random) -> None:
+        file = seeded.choice(sorted(path.iterdir()))
+        file.write_bytes(file.read_bytes()[: seeded.randint(140, 700)])
+
+    def lost(path: Path, seeded: random.Random) -> None:
+        seeded.choice(sorted(path.iterdir())[1:-1]).unlink()
+
+    yield "DICOM, one file of the series cut", "series", SIZE, cut
+    yield "DICOM, one file of the series lost", "series", SIZE, lost
 
 
 def _other(value: object, seeded: random.Random) -> object:

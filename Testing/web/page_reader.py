@@ -16,6 +16,7 @@ SLICES = ("Red", "Green", "Yellow")
 SOLID = "ThreeD"
 ORGAN, LESION = "organ", "lesion"
 LIMIT_MS = 90_000
+_EVERY_MS = 50
 # Words, letters and sliders over the views are coloured too; pictures are counted without them.
 _BARE = ".view-words, #views .v-slider { visibility: hidden !important }"
 # Titles of the folded sections around an element.
@@ -27,6 +28,14 @@ _FOLDED_AROUND = """selector => {
       titles.unshift(panel.querySelector('.v-expansion-panel-title').innerText.trim());
   return titles;
 }"""
+# Quality steps of a view's picture: the sum of its first table of quantisation, some 700 at rest and 1800 while something moves.
+_COARSENESS = """async view => {
+  const picture = document.getElementById(`view-${view}`).parentElement.querySelector('img');
+  const bytes = new Uint8Array(await (await fetch(picture.src)).arrayBuffer());
+  const table = bytes.findIndex((byte, k) => byte === 0xff && bytes[k + 1] === 0xdb);
+  return bytes.slice(table + 5, table + 69).reduce((sum, step) => sum + step, 0);
+}"""
+_COARSE = 1200
 
 
 class PageReader:
@@ -95,7 +104,8 @@ class PageReader:
 
     def until(self, condition: str, argument: Any = None) -> None:
         """Waits until a condition in the page's own language holds."""
-        self.tab.wait_for_function(condition, arg=argument)
+        # Not with each frame, as by default: without a graphics card frames cost more than what is waited for.
+        self.tab.wait_for_function(condition, arg=argument, polling=_EVERY_MS)
 
     def words(self, name: str) -> str:
         """Words of an element by id."""
@@ -246,14 +256,18 @@ class PageReader:
         raise AssertionError(f"{view} does not show what it should; coloured pixels: {numbers}")
 
     def still(self, view: str) -> np.ndarray:
-        """The picture of a view once it no longer changes."""
+        """The picture of a view once it no longer changes, and no longer has the lower quality of a view that moves.
+
+        Colours of the lower quality run over their edges: counts of the two are not compared with each other.
+        """
         last = self.picture(view)
-        while True:
+        for _ in range(200):
             self.tab.wait_for_timeout(300)
             picture = self.picture(view)
-            if (picture == last).all():
+            if self.tab.evaluate(_COARSENESS, view) < _COARSE and (picture == last).all():
                 return picture
             last = picture
+        raise AssertionError(f"{view} does not come to rest")
 
     # The mouse over a view
 

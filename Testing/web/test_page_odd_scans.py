@@ -106,16 +106,16 @@ def test_what_is_known_of_a_series_only_in_part_stays_in_its_result_and_report(
     choose_scan(reader, "series")
     choose_model(reader, "mr-flair-glioma")
     reader.click("segment-button")
-    reader.says("summary", "7 of 7 slices analysed")
+    reader.says("summary", "7 of 8 slices analysed (slice 4 is missing from the series)")
     assert all(row["size"].endswith(" px") for row in reader.value("lesion_rows"))
     told = " ".join(reader.value("result_warnings"))
-    assert "unevenly spaced" in told
+    assert "is missing" in told
     assert "does not tell its pixel spacing" in told
     with reader.tab.expect_download() as download:
         reader.click("export-report")
     download.value.save_as(tmp_path / "report.html")
     report = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "unevenly spaced" in report
+    assert "is missing" in report
     assert "does not tell its pixel spacing" in report
 
 

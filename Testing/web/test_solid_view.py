@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +13,7 @@ import slicer
 from asyncio_apart import run_apart
 from vtk.util import numpy_support
 
-from ClamSegWeb import solid_view
+from ClamSegWeb import surface_process
 from ClamSegWeb.solid_view import SolidView
 from ClamSegWorkflow.scene.segments import SegmentLook, add_segmentation, put_segment
 
@@ -79,9 +79,18 @@ async def shown(view: SolidView, segmentation: Any, meanwhile: Callable[[], None
     return turns
 
 
-def test_they_equal_those_of_the_scene_and_the_loop_goes_on_while_they_are_made(segmentation: Any) -> None:
-    told = page()
-    turns = run_apart(shown(SolidView(told), segmentation))
+@pytest.fixture
+def solid() -> Iterator[SolidView]:
+    view = SolidView(page())
+    yield view
+    view.close()
+
+
+def test_they_equal_those_of_the_scene_and_the_loop_goes_on_while_they_are_made(
+    segmentation: Any, solid: SolidView
+) -> None:
+    told = solid._page
+    turns = run_apart(shown(solid, segmentation))
     assert turns > 5
     assert told.failures == []
     assert told.state.solid_words == ""
@@ -93,17 +102,38 @@ def test_they_equal_those_of_the_scene_and_the_loop_goes_on_while_they_are_made(
         assert np.allclose(those, points(segmentation, f"segment-{number}"), atol=1e-3)
 
 
-def test_what_is_drawn_meanwhile_is_in_the_surface_that_is_shown(segmentation: Any) -> None:
+def test_what_is_drawn_meanwhile_is_in_the_surface_that_is_shown(segmentation: Any, solid: SolidView) -> None:
     def draw() -> None:
         put_segment(segmentation, segmentation.volume, look(1), ball(9))
 
-    run_apart(shown(SolidView(page()), segmentation, draw))
+    run_apart(shown(solid, segmentation, draw))
     drawn = points(segmentation, "segment-1")
     assert np.ptp(drawn, axis=0).max() > 0.8 * 2 * 7
 
 
+def test_the_process_is_kept_for_the_next_surfaces_started_again_where_it_was_killed_and_ended_with_the_page(
+    segmentation: Any, solid: SolidView
+) -> None:
+    run_apart(shown(solid, segmentation))
+    first = solid._process._process
+    assert first is not None
+    assert first.poll() is None
+    put_segment(segmentation, segmentation.volume, look(0), ball(7))
+    run_apart(shown(solid, segmentation))
+    assert solid._process._process is first
+    first.kill()
+    first.wait()
+    put_segment(segmentation, segmentation.volume, look(0), ball(11))
+    run_apart(shown(solid, segmentation))
+    assert np.ptp(points(segmentation, "segment-0"), axis=0).max() > 0.8 * 2 * 9
+    second = solid._process._process
+    assert second is not None
+    solid.close()
+    assert second.poll() is not None
+
+
 def test_a_process_that_fails_is_told_and_the_page_goes_on(segmentation: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(solid_view, "python_program", lambda: "/bin/false")
+    monkeypatch.setattr(surface_process, "python_program", lambda: "/bin/false")
     told = page()
 
     async def fail() -> None:

@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 from ClamSegPanel.user_action import user_action
 from ClamSegWorkflow.case import border
 from ClamSegWorkflow.case.click_outline import ClickOutline
-from ClamSegWorkflow.case.doubt_order import next_by_doubt
+from ClamSegWorkflow.case.doubt_order import DoubtOrder
 from ClamSegWorkflow.scene.slice_clicks import SliceClicks
 
 _BORDER_WORDS = {
@@ -33,6 +33,7 @@ class ClickTool:
         self._panel, self._ui, self._review = panel, panel.ui, review
         self._outline: ClickOutline | None = None
         self._clicks: SliceClicks | None = None
+        self._doubt = DoubtOrder()
         self._shortcuts: list[Any] = []
         self._conditions: list[str] = []
         ui = self._ui
@@ -172,7 +173,7 @@ class ClickTool:
         self._show()
 
     def _drop(self, _checked: bool = False) -> None:
-        if self._outline is not None and self._outline.has_proposal:
+        if self._outline is not None and self._outline.has_clicks:
             self._outline.drop()
             self._show()
         else:
@@ -180,9 +181,9 @@ class ClickTool:
 
     def _show(self) -> None:
         outline, ui = self._outline, self._ui
-        has_proposal = outline is not None and outline.has_proposal
-        for button in (ui.keepButton, ui.takeAwayButton, ui.widerButton, ui.tighterButton):
-            button.enabled = has_proposal
+        ui.keepButton.enabled = outline is not None and outline.has_proposal
+        for button in (ui.takeAwayButton, ui.widerButton, ui.tighterButton):
+            button.enabled = outline is not None and outline.has_clicks
         ui.dropButton.enabled = ui.clickConditionBox.enabled = outline is not None
         ui.clickLabel.text = outline.words() if outline is not None else ""
         ui.clickLabel.visible = outline is not None
@@ -222,7 +223,7 @@ class ClickTool:
         result = self._review.result
         if result is None or result.lesions is None:
             return
-        number = next_by_doubt(result.lesions.rows(), self._review.chosen_number())
+        number = self._doubt.following(result.lesions, self._review.chosen_number())
         if number is None:
             self._panel.log(_("All lesions are decided."))
         else:

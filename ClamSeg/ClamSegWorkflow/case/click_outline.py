@@ -40,11 +40,18 @@ class ClickOutline:
         self.width, self.takes_away = 0, False
         self._chosen = condition
         self._clicks: list[Any] = []
+        self._outlines: Any = None  # of the same clicks, at every width asked so far
         self._outline: Any = None
-        self._overlap: list[int] = []
+        self._overlap: list[int] = []  # decided lesions that keep their voxels
+        self._replaced: list[int] = []  # undecided ones that give theirs
         self._proposal = Proposal(result.scene, result.volume)
         self._check()
         self._tissue = tissue_of_result(result)
+
+    @property
+    def has_clicks(self) -> bool:
+        """Whether there is something to drop: clicks of which nothing is left count, too."""
+        return bool(self._clicks)
 
     @property
     def has_proposal(self) -> bool:
@@ -124,7 +131,8 @@ class ClickOutline:
     def drop(self) -> None:
         """Forgets clicks and proposal; the review stays as it is."""
         self._proposal.hide()
-        self._clicks, self._outline, self._overlap = [], None, []
+        self._clicks, self._outlines, self._outline = [], None, None
+        self._overlap, self._replaced = [], []
 
     def words(self) -> str:
         """What is proposed, in one line."""
@@ -143,6 +151,9 @@ class ClickOutline:
         if self._overlap:
             numbers = ", ".join(map(str, self._overlap))
             words += "; " + _("what it shares with lesion {numbers} stays there").format(numbers=numbers)
+        if self._replaced:
+            numbers = ", ".join(map(str, self._replaced))
+            words += "; " + _("it takes what it shares with undecided lesion {numbers}").format(numbers=numbers)
         return words
 
     # How it is done
@@ -165,24 +176,30 @@ class ClickOutline:
         return str(conditions[max(1, min(place, len(conditions))) - 1])
 
     def _propose(self, clicks: list[Any], width: int) -> None:
-        from ClamSegLib.outlining.outline import Outline, outline
+        from ClamSegLib.outlining.outline import Outline, Outlines
 
-        found = outline(self._tissue, clicks, width)
+        outlines = self._outlines
+        if outlines is None or outlines.clicks != tuple(clicks):
+            outlines = Outlines(self._tissue, clicks)
+        found = outlines.at(width)
         part = found.mask.copy()
-        self._overlap = []
-        for number, decision in self._result.lesions.decisions().items():
-            if decision is Decision.REJECTED:
+        self._overlap, self._replaced = [], []
+        for row in sorted(self._result.lesions.rows(), key=lambda row: row.decision is Decision.UNDECIDED):
+            if row.decision is Decision.REJECTED:
                 continue
-            theirs, start = self._result.lesions.lesion_mask(number)
+            theirs, start = self._result.lesions.lesion_mask(row.number)
             common = _common(found.box, start, theirs.shape)
-            if common is not None:
-                here, there = common
-                if (part[here] & theirs[there]).any():
-                    self._overlap.append(number)
-                    part[here] &= ~theirs[there]
+            if common is None or not (part[common[0]] & theirs[common[1]]).any():
+                continue
+            if row.decision is Decision.UNDECIDED:
+                self._replaced.append(row.number)
+            else:
+                self._overlap.append(row.number)
+                part[common[0]] &= ~theirs[common[1]]
         if not part.any() and self._overlap:
             raise SceneError(_("This lesion is in the list already, as number {n}.").format(n=self._overlap[0]))
         self._clicks, self.width, self._outline = clicks, width, Outline(found.box, part)
+        self._outlines = outlines
         self._proposal.show(part, [side.start for side in found.box])
 
     def _finished(self) -> np.ndarray:

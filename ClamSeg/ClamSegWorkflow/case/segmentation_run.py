@@ -194,8 +194,9 @@ class SegmentationRun:
                 on_event(event)
 
         self._worker.request(
-            command, current, input=str(case.input), model=self._options.model["folder"], options=chosen, **more
-        )
+            command, current, input=str(case.input), model=self._options.model["folder"], options=chosen,
+            **reading_of(case.volume).lacking, **more,
+        )  # fmt: skip
 
     def _inspected(self, event: dict[str, Any]) -> None:
         if self._common(event) or event["event"] != "done":

@@ -18,11 +18,20 @@ class Reading:
         is_picture: a single projection or picture without a place in the patient.
         spacing_known: false where the voxels' size in mm is only assumed.
         warnings: what the reader should know, e.g. that slices are missing.
+        missing_slices: slices of the array that the series lacks; they are empty.
+        stack_doubt: what is doubtful about places along the stack, '' where nothing is.
     """
 
     is_picture: bool = False
     spacing_known: bool = True
     warnings: tuple[str, ...] = ()
+    missing_slices: tuple[int, ...] = ()
+    stack_doubt: str = ""
+
+    @property
+    def lacking(self) -> dict[str, Any]:
+        """What the worker cannot see in the voxels that it is given, as its requests take it."""
+        return {"missing_slices": list(self.missing_slices), "stack_doubt": self.stack_doubt}
 
 
 def keep_reading(volume: Any, reading: Reading) -> None:
@@ -40,4 +49,7 @@ def reading_of(volume: Any) -> Reading:
             return Reading()
         return Reading(is_picture=image is not None and image.GetDimensions()[2] == 1, spacing_known=False)
     kept = json.loads(text)
-    return Reading(bool(kept["is_picture"]), bool(kept["spacing_known"]), tuple(kept["warnings"]))
+    return Reading(
+        bool(kept["is_picture"]), bool(kept["spacing_known"]), tuple(kept["warnings"]),
+        tuple(kept.get("missing_slices", ())), str(kept.get("stack_doubt", "")),
+    )  # fmt: skip

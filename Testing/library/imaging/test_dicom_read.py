@@ -83,12 +83,67 @@ def test_of_several_series_the_largest_is_read_and_said_and_any_can_be_chosen(tm
         read_volume(tmp_path, series="3")
 
 
-def test_a_missing_slice_is_never_passed_over(tmp_path):
+def number_of(path):
+    return int(pydicom.dcmread(path).InstanceNumber)
+
+
+def remove(folder, *numbers):
+    for path in list(folder.iterdir()):
+        if number_of(path) in numbers:
+            path.unlink()
+
+
+@pytest.mark.parametrize("gone", [(4,), (1, 2), (2, 5)])
+def test_a_missing_slice_is_told_and_every_other_one_stays_where_it_was(tmp_path, gone):
     stack(tmp_path, 8)
-    next(p for p in tmp_path.iterdir() if pydicom.dcmread(p).InstanceNumber == 4).unlink()
+    whole = read_volume(tmp_path)
+    remove(tmp_path, *gone)
     volume = read_volume(tmp_path)
+    assert (volume.missing_slices, volume.spacing_mm, volume.origin) == (gone, whole.spacing_mm, whole.origin)
+    there = [k for k in range(8) if k not in gone]
+    assert np.array_equal(volume.array[there], whole.array[there])
+    assert (volume.array[list(gone)] == whole.array[there].min()).all()
+    assert [number_of(file) for file in volume.slice_files] == there
+    assert f"{len(gone)} of 8 slices of the series {'are' if len(gone) > 1 else 'is'} missing" in volume.warnings[0]
+
+
+def test_a_missing_frame_keeps_its_place_too(tmp_path):
+    ds, _ = enhanced(5)
+    for frame in ds.PerFrameFunctionalGroupsSequence:
+        place = frame.PlanePositionSequence[0].ImagePositionPatient
+        if place[0] <= -12:
+            place[0] -= 4
+    volume = read_volume(save(tmp_path, "e.dcm", ds))
+    assert volume.missing_slices == (3,)
+    assert volume.spacing_mm[2] == pytest.approx(4.0)
+    assert "1 between frames" in volume.warnings[0]
+
+
+def test_slices_on_no_grid_are_said_with_how_far_places_are_off(tmp_path):
+    for k, height in enumerate((0, 5, 10, 15, 23, 31, 39)):
+        save(tmp_path, f"{k}", dataset(np.full((20, 24), k, np.uint16), "1.2", k, ImagePositionPatient=[0, 0, height]))
+    volume = read_volume(tmp_path)
+    assert volume.array.shape[0] == 7
+    assert volume.missing_slices == ()
+    assert volume.stack_doubt == "slices are unevenly spaced, places along the stack are off by up to 4.5 mm"
     assert "unevenly spaced" in volume.warnings[0]
-    assert "missing" in volume.warnings[0]
+    assert "4.5 mm" in volume.warnings[0]
+
+
+def test_steps_that_differ_by_rounding_move_no_slice(tmp_path):
+    heights = [round(1.013 * k, 2) for k in range(60)]
+    for k, height in enumerate(heights):
+        save(tmp_path, f"{k}", dataset(np.full((20, 24), k, np.uint16), "1.2", k, ImagePositionPatient=[0, 0, height]))
+    volume = read_volume(tmp_path)
+    assert volume.warnings == ()
+    assert volume.to_lps(np.array([59, 0, 0]))[2] == pytest.approx(heights[-1], abs=1e-6)
+
+
+def test_two_stacks_far_apart_are_no_stack(tmp_path):
+    for k, height in enumerate((0, 5, 10, 15, 703)):
+        save(tmp_path, f"{k}", dataset(np.full((20, 24), k, np.uint16), "1.2", k, ImagePositionPatient=[0, 0, height]))
+    with pytest.raises(InputError, match="no single stack: there are 688 mm between 3 and 4"):
+        read_volume(tmp_path)
 
 
 def test_two_slices_at_one_height_are_refused(tmp_path):
@@ -168,16 +223,25 @@ def test_numbers_that_are_none_are_a_damaged_file(tmp_path, name, old, new):
         read_volume(path)
 
 
-def test_a_file_too_damaged_to_belong_to_the_series_is_said_even_at_its_end(tmp_path):
+@pytest.mark.parametrize("content", [b"", bytes(3000)])
+@pytest.mark.parametrize("name", ["IM0006", "1.2.840.6", "6.dcm"])
+def test_a_slice_of_which_a_failed_copy_left_nothing_is_refused_too(tmp_path, name, content):
     stack(tmp_path, 6)
-    last = next(p for p in tmp_path.iterdir() if pydicom.dcmread(p).InstanceNumber == 5)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=f": {name}; slices may be missing"):
+        read_volume(tmp_path)
+
+
+@pytest.mark.parametrize("number", [2, 5])
+def test_a_file_too_damaged_to_belong_to_the_series_is_refused_in_the_middle_and_at_its_end(tmp_path, number):
+    stack(tmp_path, 6)
+    last = next(p for p in tmp_path.iterdir() if number_of(p) == number)
     last.write_bytes(last.read_bytes()[:400])
-    volume = read_volume(tmp_path)
-    assert volume.array.shape[0] == 5
-    assert last.name in volume.warnings[0]
-    assert "damaged" in volume.warnings[0]
+    with pytest.raises(InputError, match=f"cannot be read \\(damaged.*: {last.name}; slices may be missing"):
+        read_volume(tmp_path)
+    last.unlink()
     (tmp_path / "notes.txt").write_text("no image, and no damage either")
-    assert "notes" not in " ".join(read_volume(tmp_path).warnings)
+    assert read_volume(tmp_path).missing_slices == ((number,) if number < 5 else ())
 
 
 def test_a_series_without_pixel_spacing_is_said_to_be_measured_in_pixels(tmp_path):
@@ -190,15 +254,13 @@ def test_a_series_without_pixel_spacing_is_said_to_be_measured_in_pixels(tmp_pat
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="rights of files as on Unix")
-def test_a_slice_that_may_not_be_read_is_said_whatever_its_name():
+def test_a_slice_that_may_not_be_read_is_refused_whatever_its_name():
     with folder_for_everybody() as folder:
         stack(folder, 6)
         last = next(p for p in folder.iterdir() if pydicom.dcmread(p).InstanceNumber == 5)
         last.rename(folder / "IM0005").chmod(0)
-        with another_user():
-            volume = read_volume(folder)
-    assert volume.array.shape[0] == 5
-    assert any("IM0005" in words and "permission" in words for words in volume.warnings)
+        with another_user(), pytest.raises(InputError, match=r"permission\): IM0005"):
+            read_volume(folder)
 
 
 def test_a_scan_is_read_although_a_larger_segmentation_lies_beside_it(tmp_path):

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pydicom
 import pytest
 from dicom_stacks import stack
 
@@ -26,10 +27,16 @@ def segments(shape: tuple[int, ...]) -> list[Segment]:
     ]
 
 
-def test_every_voxel_lies_where_its_source_slice_says(tmp_path):
+@pytest.mark.parametrize("missing", [None, 3])
+def test_every_voxel_lies_where_its_source_slice_says(tmp_path, missing):
     stack(tmp_path / "series")
+    for path in list((tmp_path / "series").iterdir()):
+        if pydicom.dcmread(path).InstanceNumber == missing:
+            path.unlink()
     volume = read_volume(tmp_path / "series")
     own = segments(volume.array.shape)
+    for segment in own:
+        segment.mask[list(volume.missing_slices)] = False
     write_dicom_seg(tmp_path / "seg.dcm", own, volume, series_description="ClamSeg ct")
     document = hd.seg.segread(str(tmp_path / "seg.dcm"))
     assert document.number_of_segments == 2, "empty segments are left out"
