@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ClamSegWorkflow.scene.segments import keep_small_surfaces
+
 # More triangles than this are merged: drawn without a graphics card they would make every turn of the view wait.
 _MOST_TRIANGLES = 300_000
 _DIVISIONS = 192
@@ -83,6 +85,7 @@ def _make(path: Path, slicer: Any) -> None:
     segment.AddRepresentation(converter.GetSegmentationBinaryLabelmapRepresentationName(), image)
     segmentation = slicer.vtkSegmentation()
     segmentation.SetSourceRepresentationName(converter.GetSegmentationBinaryLabelmapRepresentationName())
+    keep_small_surfaces(segmentation)
     segmentation.AddSegment(segment, "segment")
     name = converter.GetSegmentationClosedSurfaceRepresentationName()
     if not segmentation.CreateRepresentation(name):

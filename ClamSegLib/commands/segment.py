@@ -83,6 +83,13 @@ def options_of(arguments: argparse.Namespace) -> SegmentOptions:
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Segments all inputs; 0, or 1 if any case failed, else 2 if any was bad."""
+    from ClamSegLib.imaging.reader_process import reading_apart
+
+    with reading_apart():  # the process that reads starts while torch and the model are loaded
+        return _segment(arguments, reporter)
+
+
+def _segment(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ClamSegLib.engines.choose import require_engine
     from ClamSegLib.imaging.case_files import find_cases
     from ClamSegLib.model.checkpoint import load_model

@@ -9,7 +9,8 @@ import numpy as np
 
 from ClamSegLib.datasets.labelled_folder import LabelledFolder, Row
 from ClamSegLib.imaging.mask_files import read_mask, read_mask_plane
-from ClamSegLib.imaging.read_write import PICTURE_ENDINGS, ending_of, read_volume
+from ClamSegLib.imaging.read_write import PICTURE_ENDINGS, ending_of
+from ClamSegLib.imaging.reader_process import read_volume
 from ClamSegLib.imaging.volume import MODALITY_OF, Array, Volume, canonical, check_complete, check_plane
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.organ.clean_values import clean_values

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ClamSegLib.datasets.cases import UNKNOWN, Case, CaseRows, group_rows, read_group, searched
 from ClamSegLib.datasets.labelled_folder import LabelledFolder, Row
+from ClamSegLib.imaging.reader_process import reading_apart
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.config_json import to_json
 from ClamSegLib.organ.crop_and_normalise import Preparation, crop_mask, prepare, relative_heights
@@ -157,24 +158,28 @@ def load_crops(
     paths, rows, positions = [], [], []
     kind, kept = record_type(config.image_size), 0
     groups = group_rows(folder, row_indices)
-    for done, group in enumerate(groups, 1):
-        path = root / f"{_case_key(folder, group)}.npy"
-        records = _cached(path, kind)
-        if records is None:
-            records = np.concatenate(
-                [_crops_of(folder, case, group, config, reporter) for case in read_group(folder, group, config.plane)]
-            )
-            with whole_file(path) as part, part.open("wb") as file:
-                np.save(file, records)
-        kept += records.nbytes
-        if kept > LARGEST_IN_MEMORY_BYTES:
-            pieces.clear()
-        else:
-            pieces.append(np.array(records))
-        paths.append(path)
-        rows.append(np.asarray(group.numbers)[records["member"]])
-        positions.append(np.array(records["position"]))
-        reporter.progress(done, len(groups), "cropping cases")
+    with reading_apart(at_once=False):
+        for done, group in enumerate(groups, 1):
+            path = root / f"{_case_key(folder, group)}.npy"
+            records = _cached(path, kind)
+            if records is None:
+                records = np.concatenate(
+                    [
+                        _crops_of(folder, case, group, config, reporter)
+                        for case in read_group(folder, group, config.plane)
+                    ]
+                )
+                with whole_file(path) as part, part.open("wb") as file:
+                    np.save(file, records)
+            kept += records.nbytes
+            if kept > LARGEST_IN_MEMORY_BYTES:
+                pieces.clear()
+            else:
+                pieces.append(np.array(records))
+            paths.append(path)
+            rows.append(np.asarray(group.numbers)[records["member"]])
+            positions.append(np.array(records["position"]))
+            reporter.progress(done, len(groups), "cropping cases")
     whole = (
         np.concatenate(pieces)
         if pieces and kept <= LARGEST_IN_MEMORY_BYTES

@@ -66,6 +66,8 @@ def export_model(
     level = model.config.level_of(level)
     refuse_existing(folder, overwrite, EXPORT)
     graph = decoded_graph(model.twin.pruned(level), model.config)
+    with torch.no_grad():  # what is wrong with the model is said in its own words, not in those of an exporter
+        graph.network(*graph.examples(1))
     with whole_folder(folder, EXPORT, overwrite) as part:
         if kind == "onnx":
             run = _write_onnx(graph, part)

@@ -22,6 +22,7 @@ from ClamSegLib.evaluation.reliability import Reliability
 from ClamSegLib.evaluation.reliability_picture import write_reliability
 from ClamSegLib.evaluation.scoreboard import Scoreboard
 from ClamSegLib.imaging.mask_files import read_mask_plane
+from ClamSegLib.imaging.reader_process import reading_apart
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.organ.crop_and_normalise import Preparation, normalise, prepare
 from ClamSegLib.segmentation.lesions import above_threshold
@@ -99,7 +100,7 @@ def evaluate(
     if len({m.config.task for m in models}) > 1:
         raise InputError("Organ and lesion models cannot stand in one table; compare models of the same task.")
     methods = _methods(models, options)
-    with whole_folder(output, EVALUATION, overwrite) as part:
+    with reading_apart(), whole_folder(output, EVALUATION, overwrite) as part:
         examples = _run(folder, rows, methods, reporter)
         table = [m.board.figures(options.seed) for m in methods]
         worth = _reliability(methods)

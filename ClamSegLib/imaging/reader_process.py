@@ -210,13 +210,17 @@ atexit.register(_Shared.reader.stop)
 
 
 @contextmanager
-def reading_apart() -> Iterator[None]:
-    """While the block runs, `read_volume` of this file reads in a process of its own; it is started at once, not waited for.
+def reading_apart(at_once: bool = True) -> Iterator[None]:
+    """While the block runs, `read_volume` of this file reads in a process of its own.
 
     When the block ends early, a file that is being read is given up.
+
+    Args:
+        at_once: start it now, without waiting for it; else with the first file, where there may be none.
     """
-    with suppress(OSError):
-        _Shared.reader.start()
+    if at_once:
+        with suppress(OSError):
+            _Shared.reader.start()
     _Shared.users += 1
     try:
         yield

@@ -15,6 +15,7 @@ _MOST_VALUES = 1_000_000  # so many settle a median to far below the spread
 _MOST_LOOKED_AT = 16_000_000
 _LIKELY = 128  # of 255: what the model takes for lesion
 _FEWEST_LIKELY = 50
+_MOST_APART = 1.25  # quartiles of what the model marks, over its median height: farther apart, no height is usual
 LOWEST_HEIGHT = 0.5  # in spreads: less tells no lesion from the noise of normal tissue
 
 
@@ -28,7 +29,7 @@ class Tissue:
         organ: bool; None where nothing is known of it: the whole scan.
         centre: median of the organ.
         spread: its spread, in which heights are counted.
-        lesion_height: median height of what the model takes for lesion; None where it marks too little.
+        lesion_height: median height of what the model takes for lesion; None where it marks too little, or of too many heights.
     """
 
     array: Array
@@ -69,5 +70,7 @@ def tissue_of(
     if probability is not None:
         likely = few[probability[thin] >= _LIKELY]
         if likely.size >= _FEWEST_LIKELY:
-            height = (float(np.median(likely[:: max(1, likely.size // _MOST_VALUES)])) - centre) / spread
+            heights = (likely[:: max(1, likely.size // _MOST_VALUES)].astype(np.float32) - centre) / spread
+            low, middle, high = (float(value) for value in np.quantile(heights, (0.25, 0.5, 0.75)))
+            height = middle if high - low <= _MOST_APART * abs(middle) else None
     return Tissue(array, spacing_mm or (1.0, 1.0, 1.0), organ, centre, spread, height)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,9 +91,8 @@ class CasePipeline:
         started = time.perf_counter()
         if drawing_problem():
             self.reporter.note(drawing_problem())
-        # A file that ends or stops its reader costs one case of many.
-        apart = reading_apart() if len(cases) > 1 else nullcontext()
-        with _background() as reader, _background() as writer, apart:
+        # A file that ends or stops its reader costs one case, and is told.
+        with _background() as reader, _background() as writer, reading_apart():
             ahead: Future[_Read] | None = None
             for number, case in enumerate(cases):
                 if len(cases) > 1:

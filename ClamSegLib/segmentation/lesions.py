@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from ClamSegLib.imaging.volume import Volume, box_of
 from ClamSegLib.model.config_json import from_json
+from ClamSegLib.segmentation.diameters import diameters_of
 from ClamSegLib.system.words import in_cell
 
 _FULL = np.ones((3, 3, 3), dtype=bool)  # 26-connected
@@ -28,11 +29,13 @@ class Lesion:
         number: from 1, largest first.
         slices: first and last slice (canonical, from 0) and how many show it.
         volume_ml: None where spacing is unknown; then `area_px` counts pixels.
-        longest_diameter_mm: largest distance of two of its pixel centres plus one pixel in any slice; None likewise.
+        longest_diameter_mm: largest distance of two corners of its pixels in any slice; None likewise.
         mean_probability: over its pixels.
         mean_doubt: over its pixels, of `doubt_of`.
         centre_lps_mm: patient coordinates of its centre of mass; None for pictures and where spacing is unknown.
         centre_index: (slice, row, column), canonical.
+        perpendicular_diameter_mm: longest distance at right angles to the longest diameter, in its slice; None likewise.
+        diameter_slice: the slice of both diameters (canonical, from 0); None likewise.
     """
 
     number: int
@@ -48,6 +51,8 @@ class Lesion:
     mean_doubt: float
     centre_lps_mm: tuple[float, float, float] | None
     centre_index: tuple[float, float, float]
+    perpendicular_diameter_mm: float | None = None
+    diameter_slice: int | None = None
 
 
 def above_threshold(probability: NDArray[np.uint8], threshold: float) -> NDArray[np.bool_]:
@@ -116,39 +121,6 @@ def _spread_out(values: NDArray[np.bool_], places: NDArray[np.bool_]) -> NDArray
     return volume
 
 
-def _longest_diameter_mm(part: NDArray[np.bool_], pixel_mm: tuple[float, float]) -> float:
-    """Largest extent in any slice (slice, row, column), between corners of pixels."""
-    boxes = [box_of(plane) for plane in part]
-    # No two points are farther apart than the corners of their box: the largest boxes first, the rest is left out.
-    diagonals = [0.0 if box is None else _diagonal_mm(box, pixel_mm) for box in boxes]
-    longest = 0.0
-    for k in np.argsort(diagonals)[::-1]:
-        box = boxes[k]
-        if box is None or diagonals[k] < longest * (1 - 1e-9):
-            break
-        longest = max(longest, _extent_mm(part[k], box[0], pixel_mm))
-    return longest
-
-
-def _extent_mm(plane: NDArray[np.bool_], rows: slice, pixel_mm: tuple[float, float]) -> float:
-    """Largest distance of two corners of the pixels of a slice that fills `rows`."""
-    shows = plane[rows].any(axis=1)
-    first = np.where(shows, plane[rows].argmax(axis=1), np.inf)
-    beyond = np.where(shows, plane.shape[1] - plane[rows, ::-1].argmax(axis=1), -np.inf)
-    # Along every line between two rows the outermost corners, and of those always a left and a right one: of two left
-    # ones, the right end beside the one farther right is at least as far from the other.
-    left = np.minimum(np.append(first, np.inf), np.append(np.inf, first))
-    right = np.maximum(np.append(beyond, -np.inf), np.append(-np.inf, beyond))
-    lines = np.flatnonzero(np.isfinite(left))
-    y = (lines + rows.start) * pixel_mm[0]
-    across = right[lines] * pixel_mm[1] - (left[lines] * pixel_mm[1])[:, None]
-    return float(np.sqrt(((y - y[:, None]) ** 2 + across**2).max()))
-
-
-def _diagonal_mm(box: tuple[slice, ...], pixel_mm: tuple[float, float]) -> float:
-    return math.hypot(*((side.stop - side.start) * mm for side, mm in zip(box, pixel_mm, strict=True)))
-
-
 def measure_lesions(
     labels: NDArray[np.uint8],
     components: NDArray[np.int32],
@@ -178,6 +150,7 @@ def measure_lesions(
         slices = np.flatnonzero(along[0]) + place[0].start
         known = volume.spacing_known
         lps = volume.to_lps(centre)
+        diameters = diameters_of(part, volume.pixel_mm) if known else None
         lesions.append(
             Lesion(
                 number=number,
@@ -187,7 +160,7 @@ def measure_lesions(
                 n_slices=len(slices),
                 volume_ml=pixels * volume.voxel_ml if known and not volume.is_picture else None,
                 area_px=pixels,
-                longest_diameter_mm=_longest_diameter_mm(part, volume.pixel_mm) if known else None,
+                longest_diameter_mm=None if diameters is None else diameters.longest_mm,
                 mean_probability=float(values.mean()) / 255,
                 peak_probability=float(values.max()) / 255,
                 mean_doubt=float(doubt_of(values).mean()) / 255,
@@ -195,6 +168,8 @@ def measure_lesions(
                 if known and not volume.is_picture
                 else None,
                 centre_index=(float(centre[0]), float(centre[1]), float(centre[2])),
+                perpendicular_diameter_mm=None if diameters is None else diameters.perpendicular_mm,
+                diameter_slice=None if diameters is None else diameters.slice_index + place[0].start,
             )
         )
     return lesions
@@ -202,6 +177,7 @@ def measure_lesions(
 
 COLUMNS = (
     "id", "condition", "first_index", "last_index", "first_slice", "last_slice", "n_slices", "volume_ml", "area_px", "longest_diameter_mm",
+    "perpendicular_diameter_mm", "diameter_slice",
     "mean_probability", "peak_probability", "mean_doubt", "centre_l_mm", "centre_p_mm", "centre_s_mm",
     "centre_slice", "centre_row", "centre_column",
 )  # fmt: skip
@@ -246,6 +222,7 @@ def write_lesions(path: Path, lesions: Sequence[Lesion]) -> None:
                 [
                     lesion.number, in_cell(lesion.condition), *slice_columns(lesion.first_slice, lesion.last_slice).values(), lesion.n_slices,
                     text(lesion.volume_ml, 3), lesion.area_px, text(lesion.longest_diameter_mm, 1),
+                    text(lesion.perpendicular_diameter_mm, 1), "" if lesion.diameter_slice is None else lesion.diameter_slice + 1,
                     text(lesion.mean_probability, 3), text(lesion.peak_probability, 3), text(lesion.mean_doubt, 3),
                     *(text(v, 2) for v in lps), *(text(v, 1) for v in lesion.centre_index),
                 ]

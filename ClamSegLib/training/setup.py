@@ -98,11 +98,12 @@ def read_config_file(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def guess_modality(folder: LabelledFolder) -> str:
     """'CT', 'MR' or 'XR' from labels.csv's column `modality`, else from the first image's header; '' if neither tells."""
-    from ClamSegLib.imaging.read_write import read_volume
+    from ClamSegLib.imaging.reader_process import read_volume, reading_apart
 
     words = folder.rows[0].extra.get("modality", "").upper()
     if not words:
-        words = read_volume(folder.rows[0].image_path).modality
+        with reading_apart():
+            words = read_volume(folder.rows[0].image_path).modality
     for modality, signs in {"CT": ("CT",), "MR": ("MR",), "XR": ("XR", "CR", "DX", "X-RAY", "XRAY")}.items():
         if any(words.startswith(sign) for sign in signs):
             return modality

@@ -92,16 +92,22 @@ def parts(mask: np.ndarray, least: float) -> list[np.ndarray]:
     return [labels == n for n in range(1, count + 1) if sizes[n] >= least]
 
 
+def depth_mm(mask: np.ndarray, spacing: Any) -> np.ndarray:
+    """Distance of every voxel from the border; what lies beside a scan counts as border, above and below a single slice nothing does."""
+    beside = [(1, 1) if size > 1 else (0, 0) for size in mask.shape]
+    deep = ndimage.distance_transform_edt(np.pad(mask, beside), sampling=spacing)
+    return deep[tuple(slice(before, deep.shape[axis] - after) for axis, (before, after) in enumerate(beside))]
+
+
 def innermost(mask: np.ndarray, spacing: Any) -> tuple[int, ...]:
     """The voxel farthest from the border."""
-    deep = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
+    deep = depth_mm(mask, spacing)
     return tuple(int(v) for v in np.unravel_index(int(deep.argmax()), deep.shape))
 
 
 def inner(mask: np.ndarray, spacing: Any, rng: np.random.Generator) -> tuple[int, ...]:
     """A random voxel off the border where there are such."""
-    deep = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
-    off = np.argwhere(deep > 1.01 * min(spacing))
+    off = np.argwhere(depth_mm(mask, spacing) > 1.01 * min(spacing))
     return tuple(int(v) for v in (off if len(off) else np.argwhere(mask))[rng.integers(len(off) or int(mask.sum()))])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
+import vtk
 from run_bench import SHAPE, Bench, mr
 from volumes_in_scene import add_volume
 
@@ -20,7 +21,13 @@ from ClamSegWorkflow.case.result_views import (
 )
 from ClamSegWorkflow.scene.geometry import to_world
 from ClamSegWorkflow.scene.overlays import PROBABILITY, map_of
-from ClamSegWorkflow.scene.segments import binary_labelmap, write_provenance
+from ClamSegWorkflow.scene.segments import (
+    SegmentLook,
+    add_segmentation,
+    binary_labelmap,
+    put_segment,
+    write_provenance,
+)
 from ClamSegWorkflow.scene.views import show_behind, show_surfaces, turn_to_slices
 
 
@@ -162,3 +169,24 @@ def test_a_threshold_that_leaves_no_lesion_makes_an_empty_surface_and_a_lower_on
     assert segment.GetRepresentation(name).GetNumberOfPoints() == before
     told = capfd.readouterr()
     assert "ERR|" not in told.out + told.err, "Slicer's console stays quiet"
+
+
+@pytest.mark.parametrize("side", [1, 2, 3])
+@pytest.mark.parametrize("is_mirrored", [False, True])
+def test_the_surface_of_a_small_lesion_shows_its_volume(bench: Bench, side: int, is_mirrored: bool) -> None:
+    volume = add_volume(bench.scene, np.zeros((12, 20, 20), np.int16), name="scan")
+    volume.SetSpacing(0.8, 0.8, 2.0)
+    if is_mirrored:
+        volume.SetIJKToRASDirections(-1, 0, 0, 0, 1, 0, 0, 0, 1)
+    segmentation = add_segmentation(bench.scene, volume, "result")
+    mask = np.zeros((12, 20, 20), bool)
+    mask[4 : 4 + side, 6 : 6 + side, 9 : 9 + side] = True
+    put_segment(segmentation, volume, SegmentLook("lesion-glioma", "Glioma", (200, 80, 0)), mask)
+    show_surfaces(segmentation, True)
+    name = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
+    triangles = vtk.vtkTriangleFilter()
+    triangles.SetInputData(segmentation.GetSegmentation().GetSegment("lesion-glioma").GetRepresentation(name))
+    triangles.Update()
+    measured = vtk.vtkMassProperties()
+    measured.SetInputData(triangles.GetOutput())
+    assert measured.GetVolume() == pytest.approx(side**3 * 0.8 * 0.8 * 2.0, rel=0.1)

@@ -21,6 +21,7 @@ from ClamSegLib.system.errors import OutputError
 from ClamSegWorkflow.case.corrections import reviewed_case, scan_of
 from ClamSegWorkflow.case.dicom_sources import gather_series
 from ClamSegWorkflow.case.lesion_row import Decision
+from ClamSegWorkflow.case.report_picture import key_pictures
 from ClamSegWorkflow.case.review_files import prepare_review, write_review
 from ClamSegWorkflow.case.review_text import size_words, slices_words, statistics_words
 from ClamSegWorkflow.scene import SceneError
@@ -254,7 +255,8 @@ def test_the_report_shows_what_stands_at_the_place_of_the_lesion(bench: Bench, t
     text = write_review(result, "report", tmp_path / "report").read_text(encoding="utf-8")
     (found,) = re.findall(r"alt='([^']*)' src='data:image/png;base64,([^']*)'", text)
     row = result.lesions.row(1)
-    assert found[0] == f"Slice {row.peak_index[0] + 1} of 9, lesion 1 (R | L)"
+    assert row.diameter_slice is not None
+    assert found[0] == f"Slice {row.diameter_slice + 1} of 9, lesion 1 (R | L)"
     picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(found[1]))).convert("RGB")).astype(int)
     orange = np.argwhere((picture[..., 0] == 213) & (picture[..., 1] == 94))
     assert len(orange) > 20
@@ -263,6 +265,30 @@ def test_the_report_shows_what_stands_at_the_place_of_the_lesion(bench: Bench, t
     i, j, _k = row.centre_ijk
     assert middle == pytest.approx((j + 0.5, i + 0.5), abs=0.6), "the plain frame is drawn as it is stored"
     assert "Searched: brain," in text
+    lengths = (
+        f"{row.longest_diameter_mm:.1f} \u00d7 {row.perpendicular_diameter_mm:.1f} mm, slice {row.diameter_slice + 1}"
+    )
+    assert lengths in text
+
+
+def test_the_diameters_of_a_lesion_are_drawn_in_the_reports_picture_at_their_length(bench: Bench) -> None:
+    import io
+
+    from PIL import Image
+
+    result = reviewed(bench, "plain")
+    result.decide(2, Decision.REJECTED)
+    row = result.lesions.row(1)
+    result.volume.GetDisplayNode().SetWindowLevel(1e6, 0)  # all of the scan is grey: only the lines are white
+    (picture,) = key_pictures(result)
+    array = np.asarray(Image.open(io.BytesIO(picture.png)).convert("RGB"))
+    white = np.argwhere((array == 255).all(axis=2))
+    scale = array.shape[0] / SHAPE[1] / result.record.spacing_mm[1]  # pixels of the picture a mm
+    apart = np.linalg.norm(white[:, None] - white, axis=2).max() / scale
+    assert apart == pytest.approx(row.longest_diameter_mm, abs=2 / scale)
+    i, j, _k = row.centre_ijk
+    middle = (white.max(axis=0) + white.min(axis=0)) / 2 / array.shape[:2] * SHAPE[1:]
+    assert middle == pytest.approx((j + 0.5, i + 0.5), abs=0.8)
 
 
 @pytest.mark.parametrize("kind", ["segmentation", "nifti"])

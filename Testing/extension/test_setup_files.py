@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from typing import Any
 import pytest
 from own_models import tiny_model
 
+from ClamSegLib.system.errors import OutputError
 from ClamSegPanel.setup import faster_engine, offline_bundle
 from ClamSegPanel.setup.bundle_words import bundle_problem
 from ClamSegPanel.setup.installation_steps import (
@@ -378,6 +381,36 @@ def test_what_is_no_bundle_is_told(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no_wheels"):
         make_bundle(tmp_path / "y.zip", tmp_path, None, {}, silent)
     assert not (tmp_path / "y.zip").exists()
+
+
+def test_a_bundle_that_cannot_be_made_leaves_the_one_before_and_nothing_else(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = bundle.read_bytes()
+
+    def full(done: int, total: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OutputError, match="No space left"):
+        make_bundle(bundle, tmp_path / "wheels", None, {}, full)
+    assert bundle.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["models", "offline.zip", "wheels"]
+
+
+def test_the_process_makes_a_bundle_and_says_in_words_what_the_disk_refuses(tmp_path: Path) -> None:
+    wheel(tmp_path / "wheels")
+    (tmp_path / "file").write_text("x")
+
+    def made(target: Path) -> dict[str, Any]:
+        values = {"target": str(target), "wheels": str(tmp_path / "wheels"), "about": {}}
+        words = [sys.executable, *bundle_process_arguments("make", values)]
+        bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=tmp_path, env=bare)
+        event: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return event
+
+    assert made(tmp_path / "new.zip")["bytes"] == (tmp_path / "new.zip").stat().st_size
+    assert made(tmp_path / "file" / "new.zip")["kind"] == "disk"
 
 
 def test_a_cut_off_bundle_is_refused(bundle: Path, tmp_path: Path) -> None:

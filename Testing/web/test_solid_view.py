@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
+import vtk
 from asyncio_apart import run_apart
 from vtk.util import numpy_support
 
@@ -100,6 +101,28 @@ def test_they_equal_those_of_the_scene_and_the_loop_goes_on_while_they_are_made(
     segmentation.CreateClosedSurfaceRepresentation()
     for number, those in enumerate(made):
         assert np.allclose(those, points(segmentation, f"segment-{number}"), atol=1e-3)
+
+
+@pytest.mark.parametrize("side", [1, 2, 3])
+def test_a_small_lesion_keeps_its_volume_in_the_surface_made_beside_the_page(
+    segmentation: Any, solid: SolidView, side: int
+) -> None:
+    mask = np.zeros(SHAPE, bool)
+    mask[8 : 8 + side, 10 : 10 + side, 30 - side : 30] = True
+    put_segment(segmentation, segmentation.volume, look(1), mask)
+    run_apart(shown(solid, segmentation))
+    surface = segmentation.GetSegmentation().GetSegment("segment-1").GetRepresentation(SURFACE)
+    assert surface_volume(surface) == pytest.approx(side**3 * 0.8 * 0.8 * 2.0, rel=0.1)
+
+
+def surface_volume(surface: Any) -> float:
+    """mm3 inside a closed surface."""
+    triangles = vtk.vtkTriangleFilter()
+    triangles.SetInputData(surface)
+    triangles.Update()
+    measured = vtk.vtkMassProperties()
+    measured.SetInputData(triangles.GetOutput())
+    return float(measured.GetVolume())
 
 
 def test_what_is_drawn_meanwhile_is_in_the_surface_that_is_shown(segmentation: Any, solid: SolidView) -> None:

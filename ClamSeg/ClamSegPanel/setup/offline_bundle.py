@@ -1,7 +1,7 @@
 """An offline bundle: wheels and models in one file, with the SHA-256 of each, for a computer without network.
 
 Packing and unpacking move gigabytes, so they run as a process of their own (`bundle_process_arguments`), which tells
-JSON lines. Only the standard library is used here.
+JSON lines. Only the standard library is used here, and the part of ClamSegLib that needs nothing else.
 """
 
 from __future__ import annotations
@@ -81,32 +81,30 @@ def make_bundle(target: Path, wheels: Path, models: Path | None, about: dict[str
 
     Raises:
         BundleError: no wheels.
-        OSError: not writable, disk full.
+        InputError: something other than a file is at the target.
+        OutputError: not writable, disk full.
     """
+    from ClamSegLib.system.atomic_output import whole_file
+
     files = {f"{WHEELS}/{path.name}": path for path in sorted(wheels.glob("*.whl"))}
     if not files:
         raise BundleError("no_wheels")
     files |= _model_files(models)
     total = sum(path.stat().st_size for path in files.values())
     entries: dict[str, dict[str, Any]] = {}
-    part = target.with_name(f".{target.name}.part")
     done = 0
-    try:
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED, allowZip64=True) as bundle:
-            for name, path in files.items():
-                digest = hashlib.sha256()
-                with path.open("rb") as source, bundle.open(name, "w", force_zip64=True) as into:
-                    for block in _blocks(source):
-                        digest.update(block)
-                        into.write(block)
-                        done += len(block)
-                        tell(done, total)
-                entries[name] = {"sha256": digest.hexdigest(), "bytes": path.stat().st_size}
-            manifest = {"format": FORMAT, **about, **this_computer(), "files": entries}
-            bundle.writestr(MANIFEST, json.dumps(manifest, indent=1))
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(target) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED, allowZip64=True) as bundle:
+        for name, path in files.items():
+            digest = hashlib.sha256()
+            with path.open("rb") as source, bundle.open(name, "w", force_zip64=True) as into:
+                for block in _blocks(source):
+                    digest.update(block)
+                    into.write(block)
+                    done += len(block)
+                    tell(done, total)
+            entries[name] = {"sha256": digest.hexdigest(), "bytes": path.stat().st_size}
+        manifest = {"format": FORMAT, **about, **this_computer(), "files": entries}
+        bundle.writestr(MANIFEST, json.dumps(manifest, indent=1))
     return target.stat().st_size
 
 
@@ -232,12 +230,17 @@ def _unpack_one(packed: zipfile.ZipFile, name: str, entry: dict[str, Any], path:
 
 def bundle_process_arguments(task: str, values: dict[str, Any]) -> list[str]:
     """Arguments of Python that run `make` or `unpack` apart; `values` are paths as text and what is to be kept."""
-    return [str(Path(__file__).resolve()), task, json.dumps(values)]
+    from ClamSegWorkflow.process.command_line import library_folder
+
+    return [str(Path(__file__).resolve()), task, json.dumps({**values, "library": str(library_folder())})]
 
 
 def main(words: list[str]) -> None:
     """The process: progress, then `done` or `error` with a kind, as JSON lines."""
     task, values = words[0], json.loads(words[1])
+    sys.path.insert(0, values.pop("library"))
+    from ClamSegLib.system.errors import ClamSegError
+
     last = [-1]
 
     def say(event: str, **told: Any) -> None:
@@ -259,8 +262,9 @@ def main(words: list[str]) -> None:
             say("done", manifest=unpack_bundle(Path(values["bundle"]), Path(values["folder"]), tell))
     except BundleError as error:
         say("error", kind=error.kind, values=error.values)
-    except OSError as error:
-        say("error", kind="disk", values={"words": error.strerror or str(error)})
+    except (OSError, ClamSegError) as error:
+        of_disk = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        say("error", kind="disk", values={"words": getattr(of_disk, "strerror", None) or str(error)})
 
 
 def python_words() -> str:

@@ -41,5 +41,6 @@ def row_of(
     return LesionRow(
         number, lesion.condition, decision, lesion.first_slice + box[0].start, lesion.last_slice + box[0].start,
         lesion.n_slices, lesion.volume_ml, lesion.area_px, lesion.longest_diameter_mm, lesion.mean_probability,
-        lesion.mean_doubt, lesions.own_position(centre), peak,
+        lesion.mean_doubt, lesions.own_position(centre), peak, lesion.perpendicular_diameter_mm,
+        None if lesion.diameter_slice is None else lesion.diameter_slice + box[0].start,
     )  # fmt: skip

@@ -29,6 +29,7 @@ class LesionRow:
         volume_ml: None where spacing is unknown; then `area_px` is shown.
         centre_ijk: voxel position in the volume's own frame.
         peak_index: canonical (slice, row, column) of the strongest voxel.
+        perpendicular_diameter_mm, diameter_slice: across the longest diameter, and the slice of both (canonical, from 0).
     """
 
     number: int
@@ -44,3 +45,5 @@ class LesionRow:
     mean_doubt: float
     centre_ijk: tuple[float, float, float]
     peak_index: tuple[int, int, int]
+    perpendicular_diameter_mm: float | None = None
+    diameter_slice: int | None = None

@@ -1,4 +1,4 @@
-"""Key slices of a review as PNG, for its report: the scan as it is windowed now, with what stands drawn into it."""
+"""Key slices of a review as PNG, for its report: the scan as it is windowed now, with what stands and its diameters drawn in."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from ClamSegWorkflow.words import tr as _
 
 _PICTURES = 3
 _SIDE_PX = 420
+_LINE = (255, 255, 255)  # of the diameters
 # Tag and letters at the left and the right edge of a slice as it is drawn: the patient's right on the left.
 _SIDES = {"axial": ("R", "L"), "coronal": ("R", "L"), "sagittal": ("A", "P")}
 
@@ -40,32 +41,57 @@ class KeyPicture:
 
 
 def key_pictures(result: Any) -> list[KeyPicture]:
-    """The slices of the largest lesions that were not rejected, in their order in the body; the middle one where none stands."""
+    """The slices of the largest lesions that were not rejected, in their order in the body; the middle one where none stands.
+
+    In them, the longest diameter of these lesions and the one across it are drawn.
+    """
     lesions = result.lesions
     if lesions is None:
         return []
     scan = scan_of(result)
     volume, orientation = canonical(scan, lesions.plane)
     standing = [row for row in lesions.rows() if row.decision is not Decision.REJECTED]
-    shown = sorted(set(_slices_of(standing)))[:_PICTURES] or [volume.array.shape[0] // 2]
+    largest = list(_largest(standing))
+    shown = sorted(_slice_of(row) for row in largest) or [volume.array.shape[0] // 2]
+    lines: dict[int, list[Any]] = {k: [] for k in shown}
+    for row in largest:
+        if row.diameter_slice is not None:
+            lines[row.diameter_slice] += _diameters(lesions, row, orientation, volume, result.record.shape)
     masks = [
         (look.colour, orientation.apply(segment_mask(result.segmentation, look.id, result.record.shape)))
         for look in segment_looks(result.segmentation)
     ]
     left, right = ("", "") if lesions.is_picture else _SIDES[lesions.plane]
     return [
-        KeyPicture(_words(k, lesions.n_slices, standing), _png(_drawn(result, volume, k, masks)), left, right)
+        KeyPicture(_words(k, lesions.n_slices, standing), _png(_drawn(result, volume, k, masks, lines[k])), left, right)
         for k in shown
     ]
 
 
-def _slices_of(standing: list[LesionRow]) -> Iterator[int]:
-    """The slice of the strongest voxel of the largest lesions, each slice once."""
+def _slice_of(row: LesionRow) -> int:
+    """The slice in which a lesion is longest, or of its strongest voxel where nothing is measured."""
+    return row.peak_index[0] if row.diameter_slice is None else row.diameter_slice
+
+
+def _largest(standing: list[LesionRow]) -> Iterator[LesionRow]:
+    """The largest lesions, of each slice the largest one."""
     seen: list[int] = []
     for row in sorted(standing, key=size_of, reverse=True):
-        if row.peak_index[0] not in seen and len(seen) < _PICTURES:
-            seen.append(row.peak_index[0])
-            yield row.peak_index[0]
+        if _slice_of(row) not in seen and len(seen) < _PICTURES:
+            seen.append(_slice_of(row))
+            yield row
+
+
+def _diameters(lesions: Any, row: LesionRow, orientation: Any, volume: Any, shape: tuple[int, ...]) -> list[Any]:
+    """Both lines of a lesion, ends as (row, column) of its canonical slice."""
+    from ClamSegLib.segmentation.diameters import diameters_of
+
+    mask, start = lesions.lesion_mask(row.number)
+    whole = np.zeros(shape, bool)
+    whole[tuple(slice(s, s + n) for s, n in zip(start, mask.shape, strict=True))] = mask
+    k = row.diameter_slice
+    found = diameters_of(orientation.apply(whole)[k : k + 1], volume.pixel_mm)
+    return [] if found is None else [found.longest, found.perpendicular]
 
 
 def _words(k: int, n_slices: int, standing: list[LesionRow]) -> str:
@@ -77,7 +103,9 @@ def _words(k: int, n_slices: int, standing: list[LesionRow]) -> str:
     return _("{words}, lesion {numbers}").format(words=words, numbers=", ".join(numbers[:6]) + more)
 
 
-def _drawn(result: Any, volume: Any, k: int, masks: list[tuple[tuple[int, int, int], np.ndarray]]) -> np.ndarray:
+def _drawn(
+    result: Any, volume: Any, k: int, masks: list[tuple[tuple[int, int, int], np.ndarray]], lines: list[Any]
+) -> np.ndarray:
     """(row, column, 3) uint8 with square pixels, at the window of the views."""
     from scipy import ndimage
 
@@ -98,6 +126,11 @@ def _drawn(result: Any, volume: Any, k: int, masks: list[tuple[tuple[int, int, i
             continue
         large = ndimage.zoom(mask[k].astype(np.uint8), zoom, order=0, grid_mode=True, mode="nearest") > 0
         picture[large & ~ndimage.binary_erosion(large)] = colour
+    for one, other in lines:
+        ends = [((r + 0.5) * zoom[0] - 0.5, (c + 0.5) * zoom[1] - 0.5) for r, c in (one, other)]
+        steps = 2 * round(max(abs(ends[0][n] - ends[1][n]) for n in (0, 1))) + 1
+        places = np.linspace(*ends, steps).round().astype(int).clip(0, np.array(picture.shape[:2]) - 1)
+        picture[places[:, 0], places[:, 1]] = _LINE
     return picture
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from ClamSegWorkflow.case.corrections import scan_of
 from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
 from ClamSegWorkflow.case.report_picture import key_pictures
-from ClamSegWorkflow.case.review_text import decision_words, size_words, sizes_words, slices_words
+from ClamSegWorkflow.case.review_text import decision_words, diameters_words, size_words, sizes_words, slices_words
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.geometry import matrix_of
 from ClamSegWorkflow.scene.segments import SegmentLook, segment_looks, segment_mask
@@ -32,7 +32,7 @@ KINDS: dict[str, tuple[str, str]] = {
 }
 _TABLE_COLUMNS = (
     "id", "condition", "decision", "first_index", "last_index", "first_slice", "last_slice", "n_slices", "volume_ml",
-    "area_px", "longest_diameter_mm", "mean_probability", "mean_doubt", "centre_l_mm", "centre_p_mm", "centre_s_mm",
+    "area_px", "longest_diameter_mm", "perpendicular_diameter_mm", "diameter_slice", "mean_probability", "mean_doubt", "centre_l_mm", "centre_p_mm", "centre_s_mm",
 )  # fmt: skip
 _REPORT_FACTS = (
     "model", "weights_sha256", "level", "threshold", "version", "device", "engine", "organ", "warnings", "accepted_warnings",
@@ -202,7 +202,8 @@ def _write_table(result: Any, path: Path) -> None:
                 [
                     row.number, in_cell(row.condition), row.decision.value,
                     *slice_columns(row.first_slice, row.last_slice).values(), row.n_slices,
-                    text(row.volume_ml, 3), row.area_px, text(row.longest_diameter_mm, 1),
+                    text(row.volume_ml, 3), row.area_px, text(row.longest_diameter_mm, 1), text(row.perpendicular_diameter_mm, 1),
+                    "" if row.diameter_slice is None else row.diameter_slice + 1,
                     text(row.mean_probability, 3), text(row.mean_doubt, 3), *centre,
                 ]
             )  # fmt: skip
@@ -230,14 +231,14 @@ def _write_report(result: Any, path: Path) -> None:
     rows = table_rows(result)
     if rows:
         heads = (
-            _("No."), _("condition"), _("slices"), _("size"), _("probability"), _("doubt"), _("decision"),
+            _("No."), _("condition"), _("slices"), _("size"), _("diameters"), _("probability"), _("doubt"), _("decision"),
         )  # fmt: skip
         lines.append("<table><tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>")
         names = result.condition_names()
         for row in rows:
             cells = (
-                str(row.number), names[row.condition], slices_words(row), size_words(row), f"{row.mean_probability:.2f}",
-                f"{row.mean_doubt:.2f}", decision_words(row.decision),
+                str(row.number), names[row.condition], slices_words(row), size_words(row), diameters_words(row),
+                f"{row.mean_probability:.2f}", f"{row.mean_doubt:.2f}", decision_words(row.decision),
             )  # fmt: skip
             lines.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
         lines.append("</table>")

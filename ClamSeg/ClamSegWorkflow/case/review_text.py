@@ -49,6 +49,14 @@ def size_words(row: LesionRow) -> str:
     return words if row.longest_diameter_mm is None else f"{words}, {row.longest_diameter_mm:.0f} mm"
 
 
+def diameters_words(row: LesionRow) -> str:
+    """The longest diameter, the one across it, and their slice; '' where no spacing is known."""
+    if row.longest_diameter_mm is None or row.perpendicular_diameter_mm is None or row.diameter_slice is None:
+        return ""
+    lengths = f"{row.longest_diameter_mm:.1f} \u00d7 {row.perpendicular_diameter_mm:.1f} mm"
+    return _("{lengths}, slice {n}").format(lengths=lengths, n=row.diameter_slice + 1)
+
+
 def _ml_words(volume_ml: float) -> str:
     return f"{volume_ml:.1f} ml" if volume_ml >= 1 else f"{volume_ml:.2f} ml"
 

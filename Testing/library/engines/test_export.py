@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -55,6 +56,16 @@ def test_the_exported_network_answers_as_torch_for_any_batch(tmp_path, folder, k
 def test_a_level_that_is_not_there_is_refused(tmp_path, folder, capsys):
     assert main(["export", str(folder), "--format", "onnx", "--output", str(tmp_path / "x"), "--level", "9"]) == 2
     assert "levels 1 to 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["onnx", "openvino"])
+def test_a_model_without_odds_is_refused_in_the_words_that_segment_has_for_it(tmp_path, folder, capsys, kind):
+    bare = shutil.copytree(folder, tmp_path / "bare")
+    values = json.loads((bare / "config.json").read_text())
+    (bare / "config.json").write_text(json.dumps({**values, "odds_normal": []}))
+    assert main(["export", str(bare), "--format", kind, "--output", str(tmp_path / "x"), "--progress", "none"]) == 2
+    assert "has no odds_normal in its config.json" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_network_that_answers_differently_is_not_written(tmp_path, folder, monkeypatch):
