@@ -86,6 +86,8 @@ def _diameters(lesions: Any, row: LesionRow, orientation: Any, volume: Any, shap
     """Both lines of a lesion, ends as (row, column) of its canonical slice."""
     from ClamSegLib.segmentation.diameters import diameters_of
 
+    if row.diameter_slice is None:
+        return []
     mask, start = lesions.lesion_mask(row.number)
     whole = np.zeros(shape, bool)
     whole[tuple(slice(s, s + n) for s, n in zip(start, mask.shape, strict=True))] = mask
@@ -129,7 +131,7 @@ def _drawn(
     for one, other in lines:
         ends = [((r + 0.5) * zoom[0] - 0.5, (c + 0.5) * zoom[1] - 0.5) for r, c in (one, other)]
         steps = 2 * round(max(abs(ends[0][n] - ends[1][n]) for n in (0, 1))) + 1
-        places = np.linspace(*ends, steps).round().astype(int).clip(0, np.array(picture.shape[:2]) - 1)
+        places = np.linspace(ends[0], ends[1], steps).round().astype(int).clip(0, np.array(picture.shape[:2]) - 1)
         picture[places[:, 0], places[:, 1]] = _LINE
     return picture
 
