@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -64,7 +65,20 @@ def guard() -> Any:
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not is_own(request):
             raise web.HTTPForbidden(text="ClamSeg answers only its own page on this computer.")
-        response = await handler(request)
+        try:
+            response = await handler(request)
+        except web.HTTPException:
+            raise
+        except Exception as error:
+            if request.headers.get("Upgrade", "").lower() != "websocket":
+                raise
+            # What a tab sends may be no message at all: it loses its line, and nobody needs a traceback of that.
+            if not isinstance(error, ConnectionError):  # that one has left by itself
+                words = f"A tab was shut out, it sent what is no message of the page ({type(error).__name__})."
+                print(words, file=sys.stderr, flush=True)
+            if request.transport is not None:
+                request.transport.abort()
+            raise web.HTTPBadRequest from error
         if not response.prepared:
             response.headers.update(_HEADERS)
         return response

@@ -15,6 +15,7 @@ import vtk
 from vtk.util import numpy_support
 
 from ClamSegLib.imaging.read_write import readable_name
+from ClamSegLib.system.disk import words_of_the_machine
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.scan_facts import Reading, keep_reading
 from ClamSegWorkflow.words import tr as _
@@ -53,7 +54,11 @@ def open_scan(
         series: UID of the series of a folder, '' where it holds one only.
         on_done: is given the scan, or None and a sentence on what failed.
     """
-    folder = Path(tempfile.mkdtemp(prefix="clamseg-"))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="clamseg-"))
+    except OSError as error:
+        on_done(None, words_of_the_machine(error) or str(error))
+        return
 
     def answered(event: dict[str, Any]) -> None:
         if event["event"] not in ("done", "error"):

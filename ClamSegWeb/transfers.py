@@ -5,7 +5,6 @@ Both need the key. Nothing is taken beyond the limits, and a broken upload leave
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shutil
 import tempfile
@@ -17,6 +16,7 @@ from aiohttp import web
 
 from ClamSegLib.imaging.dicom_signature import is_dicom_file
 from ClamSegLib.imaging.read_write import PICTURE_ENDINGS, VOLUME_ENDINGS, ending_of, readable_name
+from ClamSegLib.system.disk import words_of_the_machine
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegWeb.access import holds_key
 from ClamSegWorkflow.case.review_files import KINDS
@@ -102,10 +102,10 @@ class Transfers:
                 f"More than {_MOST_FILES} files were chosen at once; choose one series, or start again with --root FOLDER."
             )
             raise web.HTTPRequestEntityTooLarge(self._limit_bytes, size, text="Too many files in one upload.")
-        folder.mkdir(exist_ok=True)
-        # The number keeps files apart that carry the same name in different folders; the ending stays last.
-        target = folder / name if not (folder / name).exists() else folder / f"{count:05d}-{name}"
         try:
+            folder.mkdir(exist_ok=True)
+            # The number keeps files apart that carry the same name in different folders; the ending stays last.
+            target = folder / name if not (folder / name).exists() else folder / f"{count:05d}-{name}"
             with target.open("wb") as file:
                 async for data in request.content.iter_chunked(_CHUNK_BYTES):
                     size += len(data)
@@ -156,16 +156,18 @@ class Transfers:
         kind = request.match_info["kind"]
         if kind not in KINDS:
             raise web.HTTPNotFound(text="No such export.")
-        folder = Path(tempfile.mkdtemp(prefix="clamseg-export-"))
+        folder: Path | None = None
         try:
+            folder = Path(tempfile.mkdtemp(prefix="clamseg-export-"))
             path = await self._page.export.write(kind, folder)
             data = path.read_bytes()
         except (SceneError, ClamSegError, OSError) as error:
-            self._tell(str(error))
-            raise web.HTTPConflict(text=str(error)) from error
+            words = words_of_the_machine(error) or str(error)
+            self._tell(words)
+            raise web.HTTPConflict(text=words) from error
         finally:
-            with contextlib.suppress(OSError):
-                shutil.rmtree(folder)
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
         return web.Response(
             body=data,
             content_type="application/octet-stream",

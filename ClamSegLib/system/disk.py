@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import stat
 from collections.abc import Sequence
@@ -29,6 +30,9 @@ _ADVICE = {
     errno.EIO: ("The disk failed while writing {path}", "look after the disk, or write to another one"),
 }
 
+# What numpy says of a write that the system cut short; the reason is lost there.
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
+
 
 def output_error(path: Path, error: OSError) -> OutputError:
     """What went wrong, where, and what to do, in one sentence."""
@@ -36,6 +40,11 @@ def output_error(path: Path, error: OSError) -> OutputError:
         what, advice = _ADVICE[error.errno]
         return OutputError(f"{what.format(path=path)}; {advice}. Nothing half-written was left.")
     words = error.strerror or str(error)
+    if error.errno is None and _SHORT_WRITE.search(words):
+        return OutputError(
+            f"No space left while writing {path}, or a limit on the size of files was reached; free some space and run again. "
+            "Nothing half-written was left."
+        )
     elsewhere = error.filename if isinstance(error.filename, str) and Path(error.filename).name not in str(path) else ""
     where = f" ({Path(elsewhere).name})" if elsewhere and ".clamseg-" not in elsewhere else ""
     return OutputError(f"Cannot write {path}: {words}{where}. Choose a folder you may write to.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 import time
 from collections import Counter
@@ -15,6 +16,7 @@ for folder in (HERE, HERE.parent / "library", HERE.parents[1]):
     sys.path.insert(0, str(folder))
 
 from command import load_all  # noqa: E402 - found by the line above
+from materials import home  # noqa: E402
 from trial import Outcome, Trial, outcome_of, sample  # noqa: E402 - found by the line above
 
 # Files beside this one, each with a function `trials(seed)`; one that is not there yet is left out.
@@ -29,6 +31,7 @@ PARTS = (
     "hostile_models",
     "mutations",
     "protocols",
+    "page",
 )
 
 
@@ -60,6 +63,8 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="TEXT", help="only trials whose name holds this")
     parser.add_argument("--count", type=int, help="a seeded sample of so many of each part")
     arguments = parser.parse_args()
+    # No trial reads or writes the user's own cache and settings.
+    os.environ.update(CLAMSEG_CACHE=str(home() / "cache"), CLAMSEG_SETTINGS=str(home() / "settings"))
     load_all()
     outcomes: list[Outcome] = []
     started = time.monotonic()

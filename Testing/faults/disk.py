@@ -53,11 +53,12 @@ def small_disk(folder: Path, size_kb: int) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(disk)], capture_output=True, check=False)
 
 
-def _remount(disk: Path, options: str) -> None:
+def remount(disk: Path, options: str) -> None:
+    """Changes its size or rights."""
     subprocess.run(["mount", "-o", f"remount,{options}", str(disk)], check=True, capture_output=True)
 
 
-def _fill(disk: Path, room: int) -> None:
+def fill(disk: Path, room: int) -> None:
     """Leaves `room` bytes."""
     status = os.statvfs(disk)
     with (disk / "filling").open("wb") as file:
@@ -71,7 +72,7 @@ def _full(verb: str, room: int, again: bool) -> Callable[[Path], str]:
         with small_disk(folder, 16_384) as disk:
             if again:
                 copy_of(verb, disk)
-            _fill(disk, room)
+            fill(disk, room)
             output = disk / "out"
             words = VERBS[verb]
             ended = run(words(output, *(("--overwrite",) if again else ())), home() / "printed")
@@ -84,7 +85,7 @@ def _full(verb: str, room: int, again: bool) -> Callable[[Path], str]:
                 return "the old result is gone"
             if hidden(disk):
                 return f"left behind: {hidden(disk)}"
-            _remount(disk, "size=256m")
+            remount(disk, "size=256m")
             begun = verb == "train" and (output / "state" / "state.safetensors").is_file()
             options = ("--resume",) if begun else ("--overwrite",) if result_folder(verb, output).exists() else ()
             second = run(words(output, *options), home() / "printed")
@@ -99,7 +100,7 @@ def _read_only(verb: str) -> Callable[[Path], str]:
     def attempt(folder: Path) -> str:
         with small_disk(folder, 16_384) as disk:
             copy_of(verb, disk)
-            _remount(disk, "ro")
+            remount(disk, "ro")
             ended = run(VERBS[verb](disk / "out", "--overwrite"), home() / "printed")
             return ended.complaint(1, 2)
 
@@ -109,7 +110,7 @@ def _read_only(verb: str) -> Callable[[Path], str]:
 def _full_beside(verb: str, variable: str) -> Callable[[Path], str]:
     def attempt(folder: Path) -> str:
         with small_disk(folder, 1024) as disk:
-            _fill(disk, 0)
+            fill(disk, 0)
             harm = Harm(environment={variable: str(disk)})
             ended = run(VERBS[verb](folder / "out"), home() / "printed", harm)
             left = hidden(folder)

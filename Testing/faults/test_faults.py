@@ -19,7 +19,7 @@ _SAMPLE = {
     "mutations": 12,
     "protocols": 1,
 }
-_QUICK = ("segment", "two segment", "a lock")
+_QUICK = ("segment", "two segment", "a lock", "half messages")
 
 
 def chosen() -> list[Trial]:

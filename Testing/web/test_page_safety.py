@@ -100,6 +100,21 @@ def test_the_web_socket_gives_nothing_without_the_key(server: PageServer) -> Non
             assert "error" in words or answer.type is not aiohttp.WSMsgType.BINARY, secret
 
 
+def test_what_is_no_message_ends_its_own_line_and_leaves_no_traceback(server: PageServer) -> None:
+    async def talk() -> Any:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"http://{server.host}/ws", headers={"Origin": f"http://{server.host}"}) as line,
+        ):
+            await line.send_bytes((7).to_bytes(4, "little") + bytes(4) + (2**31).to_bytes(4, "little") + b"x")
+            return (await asyncio.wait_for(line.receive(), 20)).type
+
+    assert run_apart(talk()) in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.ERROR)
+    assert ask(server, f"/index.html?secret={server.key}")[0] == 200
+    assert "A tab was shut out" in server.errors()
+    assert "Traceback" not in server.errors()
+
+
 def test_the_page_listens_on_this_computer_only(server: PageServer) -> None:
     port = int(server.host.rpartition(":")[2])
     others = {entry[4][0] for entry in socket.getaddrinfo(socket.gethostname(), port, socket.AF_INET)}

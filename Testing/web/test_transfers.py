@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -240,6 +242,26 @@ def test_an_upload_that_breaks_off_leaves_nothing(page: FakePage, tmp_path: Path
 
     served(page, talk)
     assert page.opened == []
+
+
+def test_a_disk_without_room_for_a_folder_is_told_of_uploads_and_exports(
+    page: FakePage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def talk(client: Any) -> None:
+        def full(*given: object, **named: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(given[:1]))
+
+        with monkeypatch.context() as during:
+            during.setattr(Path, "mkdir", full)
+            during.setattr("tempfile.mkdtemp", full)
+            assert await send(client, "a.nii", b"x") == 507
+            assert (await client.get("/export/nifti", headers=HEADERS)).status == 409
+        assert await send(client, "a.nii", b"x") == 200
+
+    served(page, talk)
+    assert "is the disk full?" in page.told[0]
+    assert "No space left" in page.told[1]
+    assert list(kept(tmp_path).values()) == [b"x"]
 
 
 def test_without_the_key_nothing_is_taken_opened_or_given(page: FakePage, tmp_path: Path) -> None:

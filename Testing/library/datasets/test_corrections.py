@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from ClamSegLib.cli import main
 from ClamSegLib.datasets.check_dataset import examine
 from ClamSegLib.datasets.corrections import ReviewedCase, save_corrections
 from ClamSegLib.datasets.labelled_folder import add_corrections, read_labelled_folder, without_outlines
-from ClamSegLib.imaging.read_write import read_volume
+from ClamSegLib.imaging.read_write import read_volume, write_volume
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.system.errors import InputError
 
@@ -141,3 +142,32 @@ def test_corrections_join_the_images_of_the_next_training(tmp_path):
     assert main([*words, "--corrections", str(saved.folder), "--organ", "whole"]) == 0
     run = json.loads((tmp_path / "model" / "run.json").read_text(encoding="utf-8"))
     assert run
+
+
+def _without_bytes(path, image):
+    path.write_bytes(b"")
+
+
+def _of_another_size(path, image):
+    write_volume(np.ones((6, 30, 24), np.uint8), Volume(np.ones((6, 30, 24), np.uint8), image.spacing_mm), path)
+
+
+def _elsewhere(path, image):
+    moved = replace(image, array=np.ones(SHAPE, np.uint8), origin=(90.0, 4.0, 5.0))
+    write_volume(moved.array, moved, path)
+
+
+@pytest.mark.parametrize("harm", [_without_bytes, _of_another_size, _elsewhere])
+def test_check_refuses_masks_of_corrections_that_a_training_refuses(tmp_path, capsys, harm):
+    data = write_phantoms(tmp_path / "data", patients=4, slices=4)
+    condition = read_labelled_folder(data).conditions[0]
+    image = scan()
+    save_corrections(tmp_path / "c", ReviewedCase(image, {condition: mask(0)}, slice_labels={3: "normal"}))
+    (drawn,) = (tmp_path / "c" / "masks").iterdir()
+    harm(drawn, image)
+    words = [str(data), "--corrections", str(tmp_path / "c")]
+    assert main(["check", *words]) == 2
+    assert f"1; first: {drawn.name}: " in capsys.readouterr().out
+    small = ["--features", "4,8,8", "--image-size", "32", "--steps", "2", "--device", "cpu", "--progress", "none"]
+    assert main(["train", *words, "--output", str(tmp_path / "out"), *small]) == 2
+    assert drawn.name in capsys.readouterr().err

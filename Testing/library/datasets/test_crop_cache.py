@@ -1,3 +1,4 @@
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from labelled_phantoms import write_phantoms
 from ClamSegLib.datasets.cases import UNKNOWN, read_cases
 from ClamSegLib.datasets.crop_cache import CropSet, load_crops
 from ClamSegLib.datasets.labelled_folder import read_labelled_folder
+from ClamSegLib.imaging import reader_process
 from ClamSegLib.imaging.read_write import write_volume
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.metrics import dice
@@ -32,6 +34,25 @@ def phantoms(tmp_path_factory) -> Path:
 def crops_of(data: Path, cache: Path, config: ModelConfig = CONFIG) -> CropSet:
     folder = read_labelled_folder(data)
     return load_crops(folder, list(range(len(folder.rows))), config, cache=cache)
+
+
+DYING = """
+import os, sys
+from ClamSegLib.imaging import reader_child
+whole = reader_child.read_volume
+reader_child.read_volume = lambda path, **options: os.abort() if path.parent.name == "lesion" else whole(path, **options)
+sys.exit(reader_child.main(sys.argv[1:]))
+"""
+
+
+def test_a_file_that_ends_its_reader_is_refused_by_its_name_and_the_training_lives_on_to_say_so(
+    phantoms, tmp_path, monkeypatch
+):
+    reader = reader_process.ScanReader((sys.executable, "-P", "-c", DYING))
+    monkeypatch.setattr(reader_process._Shared, "reader", reader)
+    with pytest.raises(InputError, match=r"lesion/.*png ended the process that reads files \(SIGABRT\)"):
+        crops_of(phantoms, tmp_path / "cache")
+    reader.stop()
 
 
 def test_pictures_of_a_patient_form_one_stack_in_the_order_of_their_slices(phantoms):

@@ -190,6 +190,12 @@ def test_what_a_disk_refuses_is_named_with_what_to_do_and_nothing_is_left(tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_write_that_numpy_says_was_cut_short_is_told_as_a_full_disk(tmp_path):
+    with pytest.raises(OutputError, match=r"No space left while writing .*x\.npy"), whole_file(tmp_path / "x.npy"):
+        raise OSError("8800 requested and 1984 written")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_disk_that_is_full_only_when_it_is_flushed_leaves_the_old_one(tmp_path, monkeypatch):
     target = case(tmp_path / "case")
     before = tree(tmp_path)
