@@ -23,7 +23,7 @@ from ClamSegLib.system.errors import Cancelled, ClamSegError, InputError
 from ClamSegLib.system.progress import Reporter, make_reporter
 from ClamSegLib.system.silence_c_output import claim_stdout
 
-VERBS = ("segment", "train", "evaluate", "check", "models", "export", "demo", "web", "worker")
+VERBS = ("segment", "train", "evaluate", "check", "models", "export", "compare", "demo", "web", "worker")
 # For developers; Slicer's folder is installed without their room.
 DEVELOPERS_VERBS = ("study", "benchmark")
 

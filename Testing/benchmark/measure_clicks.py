@@ -24,7 +24,7 @@ from scipy import ndimage
 import ClamSegLib as cs
 from ClamSegLib.datasets.cases import read_cases
 from ClamSegLib.datasets.labelled_folder import read_labelled_folder
-from ClamSegLib.imaging.volume import canonical
+from ClamSegLib.imaging.volume import box_of, canonical
 from ClamSegLib.outlining.outline import Click, outline
 from ClamSegLib.outlining.tissue import Tissue, tissue_of
 
@@ -128,21 +128,36 @@ def clicked(tissue: Tissue, truth: np.ndarray, first: tuple[int, ...], times: li
         told.append(dice(found, truth))
         if len(told) == CLICKS:
             return told
-        missed = truth & ~found if tissue.organ is None else truth & ~found & tissue.organ
-        wrong = [(part, adds) for mask, adds in ((missed, True), (found & ~truth, False)) for part in parts(mask, 1)]
+        differs = box_of(truth ^ found)
+        if differs is None:
+            continue
+        theirs, ours = truth[differs], found[differs]
+        missed = theirs & ~ours if tissue.organ is None else theirs & ~ours & tissue.organ[differs]
+        wrong = [(part, adds) for mask, adds in ((missed, True), (ours & ~theirs, False)) for part in parts(mask, 1)]
         if wrong:
             part, adds = max(wrong, key=lambda each: int(each[0].sum()))
-            clicks.append(Click(innermost(part, tissue.spacing_mm), adds))
+            k, j, i = innermost(part, tissue.spacing_mm)
+            clicks.append(Click((k + differs[0].start, j + differs[1].start, i + differs[2].start), adds))
 
 
 def by_share(tissue: Tissue, first: tuple[int, ...], share: float = 0.6) -> np.ndarray:
     """The component above a share of the click's height over normal tissue (METHOD: the floor to beat)."""
-    values = ndimage.gaussian_filter((tissue.array.astype(np.float32) - tissue.centre) / tissue.spread, _px(tissue))
-    above = values > share * values[first]
+    values = smoothed(tissue)
+    above = values - tissue.centre > share * (values[first] - tissue.centre)
     if not above[first]:
         return np.zeros(above.shape, bool)
     labels, _ = ndimage.label(above)
     return labels == labels[first]
+
+
+_last: list[Any] = [None, None]
+
+
+def smoothed(tissue: Tissue) -> np.ndarray:
+    """The scan smoothed by its finest voxel; kept for the next click on it."""
+    if _last[0] is not tissue.array:
+        _last[:] = tissue.array, ndimage.gaussian_filter(tissue.array.astype(np.float32), _px(tissue))
+    return _last[1]
 
 
 def _px(tissue: Tissue) -> list[float]:
@@ -154,7 +169,7 @@ def _px(tissue: Tissue) -> list[float]:
 
 def by_confidence(tissue: Tissue, first: tuple[int, ...]) -> np.ndarray:
     """SimpleITK's growth by value."""
-    values = ndimage.gaussian_filter(tissue.array.astype(np.float32), _px(tissue))
+    values = smoothed(tissue)
     seed = [int(v) for v in first[::-1]]
     grown = sitk.ConfidenceConnected(sitk.GetImageFromArray(values), [seed], 1, 2.5, 1, 1)
     return sitk.GetArrayFromImage(grown) > 0
@@ -167,9 +182,14 @@ def by_threshold(scene: Scene, first: tuple[int, ...]) -> np.ndarray:
     return (labels == labels[first]) & above[first]
 
 
-def judge(scene: Scene, rng: np.random.Generator, rows: list[dict[str, Any]], times: list[float]) -> None:
-    """A row for each lesion and place of the first click."""
-    for truth in scene.lesions:
+def judge(
+    scene: Scene, rng: np.random.Generator, rows: list[dict[str, Any]], times: list[float], most: int = 0
+) -> None:
+    """A row for each lesion, of `most` drawn ones where that is not 0, and place of the first click."""
+    chosen = scene.lesions
+    if 0 < most < len(chosen):
+        chosen = [chosen[n] for n in sorted(rng.choice(len(chosen), most, replace=False))]
+    for truth in chosen:
         for place, first in (
             ("centre", innermost(truth, scene.tissue.spacing_mm)), ("random", inner(truth, scene.tissue.spacing_mm, rng)),
         ):  # fmt: skip
@@ -203,6 +223,9 @@ def main() -> None:
     parser.add_argument("--split", default="dev", help="of lgg_flair")
     parser.add_argument("--patients", nargs="*", default=[], help="of the others; default: all")
     parser.add_argument("--every", type=int, default=1, help="only every so many-th slice or volume")
+    parser.add_argument(
+        "--most", type=int, default=0, help="only so many lesions of each scan, drawn by the seed; 0: all"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
@@ -217,7 +240,7 @@ def main() -> None:
     times: list[float] = []
     for n, scene in enumerate(scenes):
         if n % arguments.every == 0:
-            judge(scene, rng, rows, times)
+            judge(scene, rng, rows, times, arguments.most)
     told = summary(rows, times)
     print(json.dumps(told, indent=1))
     if arguments.output:

@@ -198,6 +198,49 @@ def test_a_scan_that_was_removed_cropped_or_moved_out_of_its_place_is_not_clicke
     assert not [n for n in nodes_of(scene, "vtkMRMLSegmentationNode") if "proposal" in n.GetName()]
 
 
+def test_a_scan_of_another_size_or_a_result_that_was_deleted_is_not_clicked_on_and_the_proposal_goes(
+    result: Any, scene: Any
+) -> None:
+    import slicer
+
+    outline = ClickOutline(result)
+    place = to_world(result.volume, MIDDLE)
+    outline.click(place)
+    whole = result.volume.GetImageData()
+    cropped = slicer.vtkOrientedImageData()
+    cropped.SetDimensions(SHAPE[2] - 10, SHAPE[1], SHAPE[0])
+    cropped.AllocateScalars(whole.GetScalarType(), 1)
+    result.volume.SetAndObserveImageData(cropped)
+    for act in (lambda: outline.click(place), lambda: outline.set_width(1), outline.keep):
+        with pytest.raises(SceneError, match="was changed"):
+            act()
+    result.volume.SetAndObserveImageData(whole)
+    outline.click(place)
+    scene.RemoveNode(result.segmentation)
+    for act in (lambda: outline.click(place), outline.keep):
+        with pytest.raises(SceneError, match="removed"):
+            act()
+    assert not [n for n in nodes_of(scene, "vtkMRMLSegmentationNode") if "proposal" in n.GetName()]
+
+
+def test_of_two_windows_on_one_result_the_later_one_overwrites_nothing_that_the_first_one_kept(result: Any) -> None:
+    one, other = ClickOutline(result), ClickOutline(result)
+    place = to_world(result.volume, MIDDLE)
+    one.click(place)
+    other.click(place)
+    number = one.keep()
+    kept = mask_of(result, number)
+    with pytest.raises(SceneError, match="decided already"):
+        other.keep()
+    assert other.has_proposal, "the reader may go on from it, or drop it"
+    other.set_width(8)  # wider than what was kept
+    later = other.keep()
+    assert np.array_equal(mask_of(result, number), kept)
+    assert not (mask_of(result, later) & kept).any()
+    assert result.undo()
+    assert np.array_equal(mask_of(result, number), kept)
+
+
 def test_a_saved_scene_holds_what_was_kept_and_no_proposal(result: Any, scene: Any, tmp_path: Path) -> None:
     outline = ClickOutline(result)
     outline.click(to_world(result.volume, MIDDLE))
@@ -358,3 +401,41 @@ def test_in_the_window_a_click_in_the_red_view_is_kept_by_the_button_and_shown_i
     assert not window.ui.clickLabel.visible
     window.click("undoButton")
     assert len(window.cells("lesionTable")) == before
+
+
+def test_while_another_run_goes_on_clicks_still_fill_the_result_under_review_and_its_end_loses_none_of_them(
+    window: Any,
+) -> None:
+    window.worker.probability_of = found
+    volume = head(window.scene, "plain")
+    window.choose("volumeSelector", "head")
+
+    def run_to_its_end() -> None:
+        while window.panel.segment.run.job.is_busy:
+            asked = len(window.worker.requests)
+            window.worker.answer()
+            window.wait_until(
+                lambda: len(window.worker.requests) > asked or not window.panel.segment.run.job.is_busy  # noqa: B023
+            )
+
+    window.click("applyButton")
+    run_to_its_end()
+    first = window.panel.review.result
+    before = len(first.lesions.rows())
+    window.click("applyButton")
+    assert window.panel.segment.run.job.is_busy
+    window.click("clickButton")
+    tool = window.panel.review._clicks
+    tool._clicked(list(to_world(volume, MIDDLE)), False)
+    assert "Proposed" in window.ui.clickLabel.text
+    window.click("keepButton")
+    number = first.lesions.rows()[-1].number
+    kept = mask_of(first, number)
+    tool._clicked(list(to_world(volume, (25.0, 50.0, 15.0))), False)  # proposed when the run ends
+    run_to_its_end()
+    assert window.panel.review.result is not first
+    assert not window.ui.clickButton.checked, "the clicks belonged to the other result"
+    assert not [n for n in nodes_of(window.scene, "vtkMRMLSegmentationNode") if "proposal" in n.GetName()]
+    assert first.is_alive()
+    assert len(first.lesions.rows()) == before + 1
+    assert np.array_equal(mask_of(first, number), kept)

@@ -347,7 +347,7 @@ def test_models_lists_what_is_installed_and_what_is_damaged(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "verb", ["segment", "train", "evaluate", "check", "models", "export", "demo", "benchmark", "worker"]
+    "verb", ["segment", "train", "evaluate", "check", "models", "export", "compare", "demo", "benchmark", "worker"]
 )
 def test_every_verb_explains_itself(verb, capsys):
     assert main([verb, "--help"]) == 0

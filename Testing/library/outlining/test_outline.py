@@ -152,6 +152,15 @@ def test_the_usual_height_of_the_models_lesions_steadies_that_of_a_click() -> No
     assert dice(told, lesion) > max(0.9, dice(alone, lesion))
 
 
+def test_lesions_of_all_heights_have_no_usual_one() -> None:
+    lesion = ball((1, 120, 120), (0, 60, 60), 14, (1, 1, 1))
+    probability = (lesion * 220).astype(np.uint8)
+    alike, apart = scan(lesion), scan(lesion)
+    apart[lesion] = 100 + np.random.default_rng(1).permutation(np.linspace(5, 300, lesion.sum()) ** 2 / 300)
+    assert tissue_of(alike, None, None, probability).lesion_height == pytest.approx(8, abs=1)
+    assert tissue_of(apart, None, None, probability).lesion_height is None
+
+
 def test_the_front_door_outlines_in_the_frame_of_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
     from types import SimpleNamespace
 
