@@ -111,7 +111,7 @@ def test_every_control_is_reached_by_tab_and_seen_to_have_the_focus(reader: Page
     reader.until("() => window.trame.state.get('lesion_rows').length > 5")
     reader.tab.reload()  # Tab begins at the top
     reader.has_pictures()
-    for title in ("Own files", "Segment", "Fine-tune", "Log"):
+    for title in ("Own files", "Segment", "Fine-tune"):
         reader.unfold(title)
     reader.tab.evaluate("() => document.activeElement.blur()")
     reader.tab.add_style_tag(content="* { transition: none !important }")
