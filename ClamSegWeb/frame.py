@@ -46,6 +46,8 @@ html { overflow: hidden; }
 /* What is clicked is at least 24 px high and wide. */
 .v-btn--size-x-small { min-height: 24px; min-width: 24px; } .sort-button { min-height: 24px; min-width: 24px; }
 :focus-visible { outline: 2px solid #90caf9; outline-offset: 1px; }
+/* Fields and boxes hide their own input, and sliders draw their thumb. */
+.v-field:has(:focus-visible), .v-selection-control:has(:focus-visible), .v-slider-thumb:focus-visible { outline: 2px solid #90caf9; outline-offset: 1px; }
 .lesion-table tr.chosen { background: #14507a; }
 .lesion-table tr.rejected { opacity: .55; text-decoration: line-through; }
 .crossed * { cursor: crosshair !important; }

@@ -83,7 +83,7 @@ def test_the_x_of_an_open_scan_names_the_scan_and_nothing_is_left_of_it_in_the_v
 
 # What a reader can use, whether Tab comes to it or not. A slider's own input is hidden behind its thumb.
 _CONTROLS = """() => [...document.querySelectorAll(
-    'button, a, input, select, textarea, [tabindex="0"], [role=slider], [role=button], [role=combobox]')]
+    'button, a, input, select, textarea, [tabindex="0"], [role=slider], [role=button]')]
   .filter(each => !each.disabled && !each.closest('[inert], [aria-hidden=true], .v-btn--disabled') && each.getClientRects().length)
   .filter(each => each.checkVisibility({ visibilityProperty: true }) && !each.matches('.v-slider input'))
   .map((each, k) => {
@@ -128,5 +128,6 @@ def test_every_control_is_reached_by_tab_and_seen_to_have_the_focus(reader: Page
         reached.add(walked)
         if walked and not is_seen:
             unseen.add(walked)
-    assert [controls[each] for each in controls if each not in reached] == []
-    assert [controls[each] for each in unseen] == []
+    missed = [words for each, words in controls.items() if each not in reached]
+    assert not missed, missed
+    assert not unseen, [controls[each] for each in unseen]
