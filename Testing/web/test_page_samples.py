@@ -55,7 +55,11 @@ def test_the_condition_of_every_lesion_is_read_whole_beside_its_decision(reader:
     cells = reader.tab.locator("#lesions .lesion-condition")
     assert set(cells.all_inner_texts()) <= {"Nodule", "Infection"}
     cells.first.evaluate("cell => { cell.textContent = 'Infection' }")  # the longer word
-    sizes = "() => { const t = document.querySelector('#lesions .v-table__wrapper'); return [t.scrollWidth, t.clientWidth] }"
+    sizes = """() => {
+      const there = document.querySelector('#lesions .v-table__wrapper'), table = there.querySelector('table');
+      table.style.width = 'max-content';
+      return [table.offsetWidth, there.clientWidth];
+    }"""
     needed, there = reader.tab.evaluate(sizes)
     assert needed <= there - 8, "beside a thin bar to roll the table by"
 
