@@ -36,13 +36,18 @@ html { overflow: hidden; }
 .one-line { min-width: 0; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 @media (max-width: 1500px) { .bar-words { display: none; } header .v-btn .v-btn__prepend { margin-inline: 0; } }
 .side-letter { padding: 0 3px; border-radius: 3px; background: rgba(0, 0, 0, .45); }
-.lesion-table td, .lesion-table th { padding: 2px 6px !important; height: 28px !important; font-size: 12px !important; }
+.lesion-table td, .lesion-table th { padding: 2px 5px !important; height: 28px !important; font-size: 12px !important; }
+/* A column more: its words are read whole beside a bar to roll the table by. */
+.lesion-table.with-conditions td, .lesion-table.with-conditions th { padding: 2px !important; }
+.lesion-table .v-table__wrapper { scrollbar-width: thin; }
 .lesion-table tr { cursor: pointer; }
 .lesion-table tr:focus-visible, .folder-entry:focus-visible { outline: 2px solid #90caf9; outline-offset: -2px; }
 .folder-entry { min-height: 26px; line-height: 26px; }
 /* What is clicked is at least 24 px high and wide. */
 .v-btn--size-x-small { min-height: 24px; min-width: 24px; } .sort-button { min-height: 24px; min-width: 24px; }
 :focus-visible { outline: 2px solid #90caf9; outline-offset: 1px; }
+/* Fields and boxes hide their own input, and sliders draw their thumb. */
+.v-field:has(:focus-visible), .v-selection-control:has(:focus-visible), .v-slider-thumb:focus-visible { outline: 2px solid #90caf9; outline-offset: 1px; }
 .lesion-table tr.chosen { background: #14507a; }
 .lesion-table tr.rejected { opacity: .55; text-decoration: line-through; }
 .crossed * { cursor: crosshair !important; }
@@ -50,7 +55,7 @@ html { overflow: hidden; }
 .step-button { flex: 1 1 0; min-width: 0; } .step-button .v-btn__content { min-width: 0; overflow: hidden; }
 .step-words { overflow: hidden; text-overflow: ellipsis; }
 #sections .v-expansion-panel-title { min-height: 38px; }
-.v-expansion-panel-text__wrapper { padding: 4px 14px 12px; }
+.v-expansion-panel-text__wrapper { padding: 4px 12px 12px; }
 """
 
 
@@ -162,14 +167,22 @@ def _bar(page: Any) -> None:
 
 
 def _questions(page: Any) -> None:
-    """Notices, and the question that waits for an answer; they stand above the sections and cover neither them nor a picture."""
+    """Notices, and the question that waits for an answer; they stand above the sections and cover neither them nor a picture.
+
+    Several notices are rolled, the newest on top, so that the sections keep their room.
+    """
     with html.Div(
         raw_attrs=['aria-live="assertive"'], id="told", classes="mx-2", style="max-height: 45vh; overflow-y: auto",
     ):  # fmt: skip
-        with v3.VAlert(
-            v_for="notice in notices", key="notice.id", closable=True, density="compact", classes="my-2 text-body-2",
-            type=("notice.kind === 'error' ? 'error' : 'info'",), variant="tonal",
-            click_close=(page.close_notice, "[notice.id]"), raw_attrs=['data-testid="notice"'],
+        with (
+            html.Div(
+                id="notices", style="max-height: 20vh; overflow-y: auto; scrollbar-width: thin", v_if=("notices.length",),
+            ),
+            v3.VAlert(
+                v_for="notice in [...notices].reverse()", key="notice.id", closable=True, density="compact", classes="my-1 py-1 text-body-2",
+                type=("notice.kind === 'error' ? 'error' : 'info'",), variant="tonal",
+                click_close=(page.close_notice, "[notice.id]"), raw_attrs=['data-testid="notice"'],
+            ),
         ):  # fmt: skip
             html.Div("{{ notice.text }}", style="white-space: pre-line; color: #fff")
         with v3.VCard(v_if=("question",), classes="my-2", color="amber-darken-4", variant="tonal", id="question"):

@@ -12,6 +12,7 @@ from ClamSegLib.imaging.dicom_signature import is_dicom_file
 from ClamSegLib.imaging.read_write import readable_name
 from ClamSegLib.system.malloc_tuning import give_back_memory
 from ClamSegWeb.opened_scan import OpenedScan, open_scan, scan_name
+from ClamSegWeb.organ_masks import may_be_mask
 from ClamSegWeb.series_titles import SeriesTitles, ask_titles
 from ClamSegWeb.user_action import user_action
 from ClamSegWeb.windows import show_window, windows_of
@@ -214,9 +215,16 @@ class InputSection:
                 self.show(self._cases[-1].id)
             else:
                 self._page.scan_shown(None)
+        else:
+            self._page.segment.fill_organ_steps()  # the closed one may have been a mask
         self._tell()
         # After the views let go of it; what lies free between other things stays with the process otherwise.
         self._page.later(give_back_memory)
+
+    def masks_for(self, case: OpenCase) -> list[OpenCase]:
+        """Open scans that may outline its organ: files with the same voxels along each axis, and values as masks have."""
+        others = [each for each in self._cases if each is not case and each.scan.source.is_file()]
+        return [each for each in others if may_be_mask(each.scan.volume, case.scan.volume)]
 
     def _case(self, case_id: int) -> OpenCase | None:
         return next((case for case in self._cases if case.id == case_id), None)

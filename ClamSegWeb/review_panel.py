@@ -103,7 +103,7 @@ def _filters(review: Any) -> None:
 
 def _table(review: Any) -> None:
     with v3.VTable(
-        density="compact", classes="lesion-table", fixed_header=True, id="lesions",
+        density="compact", classes=("`lesion-table ${several_conditions ? 'with-conditions' : ''}`",), fixed_header=True, id="lesions",
         style="max-height: clamp(150px, calc(100vh - 560px), 700px); overflow: auto",
     ):  # fmt: skip
         with html.Thead(), html.Tr():
@@ -133,7 +133,7 @@ def _table(review: Any) -> None:
         ):  # fmt: skip
             for cell in COLUMNS:
                 html.Td("{{ row." + cell + " }}", style="white-space: nowrap")
-            html.Td("{{ row.condition }}", v_if=("several_conditions",))
+            html.Td("{{ row.condition }}", classes="lesion-condition", v_if=("several_conditions",))
     html.Div(
         "{{ statistics }}{{ lesions_hidden ? `; ${lesions_hidden} " + _("not shown") + "` : '' }}",
         classes="text-caption mt-1", id="statistics",
@@ -147,7 +147,7 @@ def _slices(review: Any) -> None:
             (_("normal"), "normal", "1"), (_("diseased"), "diseased", "2"), (_("unsure"), "unsure", "3"),
         ):  # fmt: skip
             v3.VBtn(
-                words, size="x-small", click=(review.mark, f"['{value}']"), id=f"mark-{value}", title=f"{words} ({key})",
+                words, size="x-small", click=(review.labels.mark, f"['{value}']"), id=f"mark-{value}", title=f"{words} ({key})",
                 variant=(f"slice_mark === '{value}' ? 'flat' : 'outlined'",), disabled=("!slice_words",),
                 raw_attrs=[f'aria-keyshortcuts="{key}"', f":aria-pressed=\"slice_mark === '{value}'\""],
             )  # fmt: skip

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import vtk
-
 from ClamSegWeb.click_tool import ClickTool
 from ClamSegWeb.drawing import Drawing
 from ClamSegWeb.lesion_table import LesionTable
+from ClamSegWeb.slice_labels import SliceLabels
 from ClamSegWeb.solid_view import SolidView
 from ClamSegWeb.user_action import user_action
 from ClamSegWorkflow.case.lesion_row import Decision
-from ClamSegWorkflow.case.result_views import jump_to_lesion, plane_view, show_model_window, slice_in_view
+from ClamSegWorkflow.case.result_views import jump_to_lesion, show_model_window
 from ClamSegWorkflow.case.review_text import statistics_words
 from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY, show_overlay
 from ClamSegWorkflow.scene.views import outline_opacity, show_segments
@@ -27,23 +26,24 @@ class ReviewSection:
     Attributes:
         result: `Result`, None where none is shown.
         table: its lesions, line by line.
+        labels: of its slices.
         solid_view: its surfaces.
     """
 
     def __init__(self, page: Any) -> None:
         self._page, self._state = page, page.state
         self.result: Any = None
-        self._observed: list[tuple[Any, int]] = []
         self._drawing = Drawing(page)
         self.solid_view = SolidView(page)
         self.table = LesionTable(page.state)
+        self.labels = SliceLabels(page, self)
         self.clicks = ClickTool(page, self)
         self._state.update(
             {
                 "has_result": False, "has_lesions": False, "summary": "", "certificate": "", "result_warnings": [],
                 "statistics": "", "several_conditions": False, "conditions": [], "condition_names": {},
                 "threshold": 0.5, "threshold_moving": None, "overlay": _NO_MAP, "opacity": 0.35, "hidden": False, "solid": False, "solid_words": "",
-                "slice_words": "", "slice_mark": "", "marked_slices": 0, "tool": "", "tool_size": 6.0, "drawing_words": "",
+                "tool": "", "tool_size": 6.0, "drawing_words": "",
                 "undo_words": "", "redo_words": "", "waits_for_export": False, "size_unit": "ml",
             }
         )  # fmt: skip
@@ -56,7 +56,7 @@ class ReviewSection:
         """The result of the scan that is shown now, or none."""
         self.stop_drawing()
         self.clicks.stop()
-        self._let_go()
+        self.labels.let_go()
         show_overlay(self._page.views.scene, None)
         if self.result is not None and self.result is not result and self.result.is_alive():
             show_segments(self.result.segmentation, False)
@@ -66,7 +66,7 @@ class ReviewSection:
             show_segments(result.segmentation, True)
             outline_opacity(result.segmentation, float(self._state.opacity))
             show_model_window(result)
-            self._follow()
+            self.labels.follow()
         self.refresh()
 
     def show_new(self, result: Any, certificate: str) -> None:
@@ -105,7 +105,7 @@ class ReviewSection:
         self.table.fill(rows, state.condition_names)
         state.statistics = statistics_words(rows)
         state.threshold = round(lesions.threshold, 3)
-        self._tell_slice()
+        self.labels.tell()
         self.tell_steps()
         self._page.views.draw()
 
@@ -308,41 +308,6 @@ class ReviewSection:
             if self._state.solid:
                 self.show_solid(True)  # drawing put the surfaces away
             self.refresh()
-
-    # Slices
-
-    def _follow(self) -> None:
-        """Follows the view that shows the slices of the model's plane."""
-        if self.result.lesions is None:
-            return
-        node = self._page.views.scene.GetNodeByID(f"vtkMRMLSliceNode{plane_view(self.result)}")
-        if node is not None:
-            self._observed.append((node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self._tell_slice())))
-
-    def _let_go(self) -> None:
-        for node, tag in self._observed:
-            node.RemoveObserver(tag)
-        self._observed.clear()
-
-    def _tell_slice(self) -> None:
-        index = slice_in_view(self.result)
-        if index is None:
-            self._state.slice_words, self._state.slice_mark = "", ""
-            return
-        self._state.slice_words = _("Slice {n} of {all}").format(n=index + 1, all=self.result.lesions.n_slices)
-        self._state.slice_mark = self.result.marks.get(index, "")
-        self._state.marked_slices = len(self.result.marks)
-
-    @user_action(_("The slice could not be labelled."))
-    def mark(self, word: str) -> None:
-        """Marks the slice in view normal, diseased or unsure; the same word again takes the mark away."""
-        index = slice_in_view(self.result)
-        if index is None:
-            self._page.failed(_("The view shows no slice of this scan."))
-            return
-        self.result.mark(index, "" if self.result.marks.get(index) == word else word)
-        self._tell_slice()
-        self.tell_steps()
 
 
 def _said_once(warnings: list[str], accepted: list[str]) -> list[str]:

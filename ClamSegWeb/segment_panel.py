@@ -18,7 +18,8 @@ def segment_panel(page: Any) -> None:
         v_model=("model",), items=("models",), label=_("Model"), density="compact", hide_details=True, classes="mb-1",
         disabled=(_BUSY,), id="model",
     )  # fmt: skip
-    html.Div("{{ model_about }}", classes="text-caption text-grey-lighten-1 mb-1", id="model-about")
+    html.Div("{{ model_about }}", classes="text-caption text-grey-lighten-1", id="model-about")
+    html.Div("{{ model_figures }}", classes="text-caption text-grey-lighten-1 mb-1", id="model-figures")
     html.Div(
         "{{ doubt }}", v_for="(doubt, k) in fit_doubts", key="k", classes="text-body-2 text-amber-lighten-2 fit-doubt"
     )

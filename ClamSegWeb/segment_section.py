@@ -8,18 +8,22 @@ from typing import Any
 
 from ClamSegWeb.user_action import user_action
 from ClamSegWorkflow.case.display_names import model_titles
+from ClamSegWorkflow.case.model_figures import figures_words
 from ClamSegWorkflow.case.model_fit import choosable_models, mismatches, model_words, suggest_model
 from ClamSegWorkflow.case.progress_text import progress_words
 from ClamSegWorkflow.case.result_views import show_fixed_window
 from ClamSegWorkflow.case.run_request import RunListener, RunOptions, own_level
 from ClamSegWorkflow.case.run_state import State
 from ClamSegWorkflow.case.segmentation_run import SegmentationRun
+from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.geometry import matrix_of
 from ClamSegWorkflow.scene.volume_facts import facts_of
 from ClamSegWorkflow.words import tr as _
 
 # Where the model looks; the last one for heads in MRI only.
 _ORGAN_STEPS = (("auto", _("found by the model")), ("none", _("whole image")), ("strip_skull", _("skull stripped")))
+# Before the id of an open scan.
+_MASK = "mask "
 
 
 class SegmentSection(RunListener):
@@ -31,7 +35,7 @@ class SegmentSection(RunListener):
         self.run = SegmentationRun(page.views.scene, page.worker, self, page.later)
         self._state.update(
             {
-                "models": [], "model": "", "levels": 1, "level": 1, "model_about": "", "fit_doubts": [],
+                "models": [], "model": "", "levels": 1, "level": 1, "model_about": "", "model_figures": "", "fit_doubts": [],
                 "devices": [{"title": _("automatic"), "value": "auto"}], "device": "auto",
                 "organ_steps": [], "organ_step": "auto",
                 "run_state": "idle", "run_words": "", "run_done": 0, "run_total": 0, "can_segment": False,
@@ -96,16 +100,24 @@ class SegmentSection(RunListener):
         """Levels of the model, its licence, and what does not fit the scan."""
         entry, current = self._entry(), self._page.input.current
         if entry is None:
-            self._state.model_about = _("No model is installed.")
+            self._state.model_about, self._state.model_figures = _("No model is installed."), ""
             return
         self._state.levels, self._state.level = entry["levels"], own_level(entry)
-        steps = _ORGAN_STEPS if entry["modality"] == "MR" else _ORGAN_STEPS[:2]
-        self._state.organ_steps = [{"title": title, "value": value} for value, title in steps]
-        if self._state.organ_step not in dict(steps):
-            self._state.organ_step = "auto"
-        about = model_words(entry)
-        self._state.model_about = about if entry["origin"] == "shipped" else f"{_('Your own model.')} {about}"
+        self.fill_organ_steps()
+        self._state.model_about, self._state.model_figures = model_words(entry), figures_words(entry)
         self._state.fit_doubts = self._doubts(entry, current) if current is not None else []
+
+    def fill_organ_steps(self) -> None:
+        """Where the model may look: its own ways, and open masks that fit the scan."""
+        entry, current = self._entry(), self._page.input.current
+        if entry is None:
+            return
+        steps = dict(_ORGAN_STEPS if entry["modality"] == "MR" else _ORGAN_STEPS[:2])
+        for mask in self._page.input.masks_for(current) if current is not None else []:
+            steps[f"{_MASK}{mask.id}"] = _("mask: {name}").format(name=mask.scan.volume.GetName())
+        self._state.organ_steps = [{"title": title, "value": value} for value, title in steps.items()]
+        if self._state.organ_step not in steps:
+            self._state.organ_step = "auto"
 
     def _doubts(self, entry: dict[str, Any], case: Any) -> list[str]:
         volume = case.scan.volume
@@ -156,9 +168,19 @@ class SegmentSection(RunListener):
             self._config(entry),
             device=self._state.device,
             level=level,
-            organ=self._state.organ_step,
+            organ=self._organ(current),
         )
         self.run.start([current.scan.volume], options)
+
+    def _organ(self, case: Any) -> str:
+        """The organ step as the worker takes it: for a mask its file."""
+        step = str(self._state.organ_step)
+        if not step.startswith(_MASK):
+            return step
+        for mask in self._page.input.masks_for(case):
+            if step == f"{_MASK}{mask.id}":
+                return str(mask.scan.source)
+        raise SceneError(_("The mask of the organ is not open any more; open it again, or choose another organ step."))
 
     def state_changed(self, state: State) -> None:
         """Segment is Cancel while a run is under way."""

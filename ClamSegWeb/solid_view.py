@@ -54,7 +54,7 @@ class SolidView:
         self._process.close()
 
     async def _show(self, segmentation: Any, turn: int, shown: Any) -> None:
-        self._page.state.solid_words = _("The 3-D view is being made")
+        self._page.state.solid_words = _("surfaces are being made")
         self._page.state.flush()
         try:
             for _try in range(_TRIES):

@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 from ClamSegPanel.colours import say
 from ClamSegPanel.setup.faster_engine import is_offered
 from ClamSegWorkflow.case.display_names import model_titles
+from ClamSegWorkflow.case.model_figures import figures_words
 from ClamSegWorkflow.case.model_fit import mismatches, model_words, suggest_model
 from ClamSegWorkflow.case.progress_text import progress_words
 from ClamSegWorkflow.case.run_request import RunListener, RunOptions, own_level
@@ -110,6 +111,7 @@ class SegmentSection(RunListener):
         if not self._models:
             self._ui.fitLabel.text = _("No model is installed; import one in Setup.")
             self._ui.fitLabel.visible = True
+            self._ui.modelFiguresLabel.text = ""
         self.volume_changed(self._ui.volumeSelector.currentNode())
 
     def fill_devices(self) -> None:
@@ -201,6 +203,7 @@ class SegmentSection(RunListener):
         say(self._ui.fitLabel, "\n".join(words), "warning" if doubts else "ok")
         self._ui.fitLabel.visible = bool(words)
         self._ui.modelSelector.toolTip = model_words(entry)
+        self._ui.modelFiguresLabel.text = figures_words(entry)
         self._show_time()
 
     # Time

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.resources import files
-from typing import Any
 
 import pytest
+from page_axe import violations
 from page_reader import PageReader
 from page_scans import write_brain
 from page_server import PageServer
-
-_LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-# What is under the pointer or fades in has colours of its own for a moment.
-_AT_REST = "*, *::before, *::after { transition: none !important; animation: none !important }"
-
-
-@pytest.fixture(scope="session")
-def axe() -> str:
-    """axe-core, as axe-playwright-python brings it."""
-    return (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -30,55 +19,38 @@ def server(serve: Callable[..., PageServer], tmp_path_factory: pytest.TempPathFa
     return serve("--root", folder, folder / "brain.nii.gz")
 
 
-def violations(reader: PageReader, axe: str) -> list[str]:
-    """What axe finds wrong now: rule, and the first elements that break it."""
-    reader.tab.add_style_tag(content=_AT_REST)
-    reader.tab.mouse.move(1, 1)
-    reader.breathe()
-    # Menus are faded in by scripts, which no style holds back.
-    reader.tab.evaluate(
-        "() => Promise.allSettled(document.getAnimations().map(each => each.finished)).then(() => null)"
-    )
-    if not reader.tab.evaluate("() => 'axe' in window"):
-        reader.tab.evaluate(axe)
-    found: list[dict[str, Any]] = reader.tab.evaluate(
-        "levels => axe.run(document, {runOnly: levels, resultTypes: ['violations']}).then(told => told.violations)",
-        _LEVELS,
-    )
-    return [
-        f"{one['id']}: {[(node['html'][:150], node['failureSummary'][-200:]) for node in one['nodes'][:3]]}"
-        for one in found
-    ]
-
-
-def test_no_state_of_the_page_breaks_a_rule_of_level_a_or_aa(reader: PageReader, axe: str) -> None:
+def test_no_state_of_the_page_breaks_a_rule_of_level_a_or_aa(reader: PageReader) -> None:
     reader.shows("brain")
-    found = {"a scan": violations(reader, axe)}
+    found = {"a scan": violations(reader.tab)}
     for title in ("Own files", "Fine-tune"):
         reader.unfold(title)
     reader.tab.locator(".folder-entry").get_by_text("renamed.nii").click()
     reader.tab.locator("#told [data-testid=notice]").wait_for()
-    found["sections unfolded, and a notice"] = violations(reader, axe)
+    found["sections unfolded, and a notice"] = violations(reader.tab)
     reader.is_told("renamed.nii")
     reader.segment(fast=False)
     reader.until("() => window.trame.state.get('lesion_rows').length > 5")
-    found["a result"] = violations(reader, axe)
+    found["a result"] = violations(reader.tab)
     reader.click("decide-accepted")
     reader.until("() => window.trame.state.get('lesion_rows').some(r => r.state === 'accepted')")
     reader.click("decide-rejected")
     reader.until("() => window.trame.state.get('lesion_rows').some(r => r.state === 'rejected')")
-    found["decisions"] = violations(reader, axe)
+    found["decisions"] = violations(reader.tab)
     reader.click("edit-button")
     reader.holds("tool", "paint")
-    found["drawing"] = violations(reader, axe)
+    found["drawing"] = violations(reader.tab)
     reader.click("drawing-done")
     reader.tab.locator("#scans button").first.click()
     reader.tab.locator("#question").wait_for()
-    found["a question"] = violations(reader, axe)
+    found["a question"] = violations(reader.tab)
     reader.click("question-no")
     reader.click("window-button")
     reader.tab.locator(".window-choice").first.wait_for()
-    found["a menu"] = violations(reader, axe)
+    found["a menu"] = violations(reader.tab)
+    reader.tab.keyboard.press("Escape")
+    reader.click("keys-button")
+    reader.tab.locator("#keys").wait_for()
+    found["the list of keys"] = violations(reader.tab)
     broken = [f"{state}: {rule}" for state, rules in found.items() for rule in rules]
     assert not broken, "\n\n".join(broken)
 

@@ -106,11 +106,26 @@ def test_closing_a_notice_leaves_the_others_to_be_read(reader: PageReader) -> No
     for name in ("damaged", "renamed"):
         entry(reader, f"{name}.nii.gz" if name == "damaged" else f"{name}.nii").click()
         reader.tab.locator("[data-testid=notice]", has_text=name).wait_for()
-    reader.tab.locator("[data-testid=notice]").first.get_by_role("button").click()
+    newest = reader.tab.locator("[data-testid=notice]").first
+    assert "renamed" in newest.inner_text()
+    newest.get_by_role("button").click()
     reader.until("() => window.trame.state.get('notices').length === 1")
     reader.breathe()
-    assert reader.tab.locator("[data-testid=notice]:visible", has_text="renamed").count() == 1
-    reader.is_told("renamed")
+    assert reader.tab.locator("[data-testid=notice]:visible", has_text="damaged").count() == 1
+    reader.is_told("damaged")
+
+
+def test_several_notices_leave_a_small_window_to_the_sections(reader: PageReader) -> None:
+    reader.tab.set_viewport_size({"width": 1000, "height": 700})
+    for name in ("damaged.nii.gz", "renamed.nii", "way out.nii.gz"):
+        entry(reader, name).click()
+        reader.tab.locator(
+            "[data-testid=notice]", has_text=name.split(".")[0] if "way" not in name else "outside"
+        ).wait_for()
+    assert len(reader.notices()) == 3
+    assert reader.tab.locator("#told").bounding_box()["height"] <= 0.22 * 700
+    for words in ("outside", "renamed", "damaged"):
+        reader.is_told(words)
 
 
 def test_what_comes_into_a_folder_later_is_listed_too(reader: PageReader, scans: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from page_axe import violations
 from page_reader import PageReader
 from page_scans import write_brain
 from page_server import PageServer
@@ -38,6 +39,7 @@ def test_a_lost_page_gives_its_review_back(browser: Any, tmp_path: Path, how: in
         with PageReader(browser, second.address) as reader:
             offered = reader.tab.locator(".kept-review")
             assert "brain: 1 lesions decided, 1 slices labelled" in offered.inner_text()
+            assert violations(reader.tab) == []
             offered.locator(".kept-bring").click()
             reader.until("() => window.trame.state.get('has_lesions')")
             assert reader.value("lesion_rows") == rows

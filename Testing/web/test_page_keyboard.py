@@ -79,3 +79,55 @@ def test_the_x_of_an_open_scan_names_the_scan_and_nothing_is_left_of_it_in_the_v
     close.click()
     reader.holds("scans", [])
     reader.picture_until("Red", lambda picture: (picture.max(axis=2) > 60).mean() < 0.0005)
+
+
+# What a reader can use, whether Tab comes to it or not. A slider's own input is hidden behind its thumb.
+_CONTROLS = """() => [...document.querySelectorAll(
+    'button, a, input, select, textarea, [tabindex="0"], [role=slider], [role=button]')]
+  .filter(each => !each.disabled && !each.closest('[inert], [aria-hidden=true], .v-btn--disabled') && each.getClientRects().length)
+  .filter(each => each.checkVisibility({ visibilityProperty: true }) && !each.matches('.v-slider input'))
+  .map((each, k) => {
+    each.dataset.walked = k;
+    return [String(k), each.id || each.getAttribute('aria-label') || each.outerHTML.slice(0, 120)];
+  })"""
+# The element with the focus, and whether it, or what is drawn for it, has an outline.
+_FOCUSED = """() => {
+  const seen = document.activeElement;
+  const drawn = [seen, seen.closest('.v-selection-control, .v-field, .v-slider-thumb')].filter(Boolean);
+  return [seen.dataset.walked ?? '', drawn.some(each => {
+    const style = getComputedStyle(each);
+    return style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2 && Number(style.opacity) > 0.5;
+  })];
+}"""
+
+
+def test_every_control_is_reached_by_tab_and_seen_to_have_the_focus(reader: PageReader) -> None:
+    if not reader.value("scans"):
+        reader.unfold("Own files")
+        reader.tab.locator(".folder-entry").get_by_text("brain.nii.gz").click()
+        reader.shows("brain")
+    if not reader.value("has_result"):
+        reader.segment(fast=False)
+    reader.until("() => window.trame.state.get('lesion_rows').length > 5")
+    reader.tab.reload()  # Tab begins at the top
+    reader.has_pictures()
+    for title in ("Own files", "Segment", "Fine-tune"):
+        reader.unfold(title)
+    reader.tab.evaluate("() => document.activeElement.blur()")
+    reader.tab.add_style_tag(content="* { transition: none !important }")
+    reader.breathe()
+    controls = dict(reader.tab.evaluate(_CONTROLS))
+    assert len(controls) > 60
+    reached, unseen = set(), set()
+    reader.tab.evaluate("() => { document.body.tabIndex = -1; document.body.focus(); }")
+    for _ in range(2 * len(controls)):
+        reader.tab.keyboard.press("Tab")
+        walked, is_seen = reader.tab.evaluate(_FOCUSED)
+        if walked in reached and len(reached) > 0.9 * len(controls):
+            break
+        reached.add(walked)
+        if walked and not is_seen:
+            unseen.add(walked)
+    missed = [words for each, words in controls.items() if each not in reached]
+    assert not missed, missed
+    assert not unseen, [controls[each] for each in unseen]

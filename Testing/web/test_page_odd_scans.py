@@ -12,7 +12,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK
-from page_reader import PageReader
+from page_reader import ORGAN, PageReader, count
 from page_scans import brain, write_brain, write_brain_series
 from page_server import PageServer
 from PIL import Image
@@ -82,6 +82,37 @@ def test_a_single_slice_with_millimetres_is_seen_the_right_way_up_by_its_model(r
     model = load_model(find_model("mr-flair-glioma"))
     expected = segment_volume(brain(slice(28, 29)), model, SegmentOptions()).lesions
     assert [float(size.split()[0]) for size in found] == pytest.approx([x.volume_ml for x in expected], rel=0.06)
+
+
+def test_a_mask_of_the_readers_own_takes_the_place_of_a_doubtful_organ(reader: PageReader, tmp_path: Path) -> None:
+    choose_scan(reader, "large")
+    volume = dataclasses.replace(brain(), spacing_mm=(20.0, 20.0, 20.0))
+    mask = (volume.array > 0).astype(np.uint8)
+    mask[:, :, : mask.shape[2] // 2] = 0
+    write_volume(mask, volume, tmp_path / "half.nii.gz")
+    reader.unfold("Own files")
+    reader.tab.locator("#upload-files").set_input_files(tmp_path / "half.nii.gz")
+    reader.shows("half")
+    reader.choose_scan("large")
+    choose_model(reader, "mr-flair-glioma")
+    assert [step["title"] for step in reader.value("organ_steps")][-1:] == ["mask: half"]
+    reader.reach("#organ-step")
+    reader.tab.locator(".v-select:has(#organ-step)").click()
+    reader.tab.locator(".v-overlay--active .v-list-item", has_text="mask: half").click()
+    reader.until("() => window.trame.state.get('organ_step').startsWith('mask')")
+    reader.click("segment-button")
+    reader.until("() => window.trame.state.get('question') || window.trame.state.get('has_result')")
+    assert reader.value("question") is None, "a mask that the reader gave is not doubted"
+    reader.says("summary", "8 of 8 slices analysed")
+    reader.idle()
+    told = reader.value("result_warnings")
+    assert not [words for words in told if "doubtful" in words or "organ mask is poor" in words]
+    organ = reader.picture_until("Red", lambda picture: count(picture, ORGAN) > 300)
+    left, right = organ[:, : organ.shape[1] // 2], organ[:, organ.shape[1] // 2 :]
+    assert min(count(left, ORGAN), count(right, ORGAN)) < 0.1 * max(count(left, ORGAN), count(right, ORGAN))
+    reader.chip("half").locator("button").click()
+    reader.until("() => !window.trame.state.get('scans').some(scan => scan.name === 'half')")
+    reader.holds("organ_step", "auto")
 
 
 def test_a_doubt_that_was_accepted_is_said_once(reader: PageReader) -> None:

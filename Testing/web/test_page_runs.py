@@ -82,9 +82,9 @@ def test_a_model_of_ones_own_is_not_taken_for_a_scan_without_a_word(whole: PageR
     whole.choose_scan("brain")
     whole.holds("model", "mr-flair-glioma")
     assert "tiny-mr" in [entry["value"] for entry in whole.value("models")]
-    assert "own model" not in whole.words("model-about")
+    assert whole.words("model-figures").startswith("Shipped model, learned from ")
     choose_model(whole, "tiny-mr")
-    whole.says("model-about", "Your own model.")
+    whole.says("model-figures", "Your own model")
 
 
 def test_a_model_for_non_commercial_use_only_is_asked_about_once(whole: PageReader) -> None:

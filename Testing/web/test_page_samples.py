@@ -46,6 +46,24 @@ def test_a_sample_is_segmented_and_its_overlays_are_seen_in_every_view(
     assert reader.notices() == []
 
 
+def test_the_condition_of_every_lesion_is_read_whole_beside_its_decision(reader: PageReader) -> None:
+    reader.open_sample("ct-chest", "Chest CT")
+    if not reader.value("lesion_rows"):
+        reader.segment(fast=False)
+    reader.click("decide-accepted")
+    reader.until("() => window.trame.state.get('lesion_rows').some(row => row.state === 'accepted')")
+    cells = reader.tab.locator("#lesions .lesion-condition")
+    assert set(cells.all_inner_texts()) <= {"Nodule", "Infection"}
+    cells.first.evaluate("cell => { cell.textContent = 'Infection' }")  # the longer word
+    sizes = """() => {
+      const there = document.querySelector('#lesions .v-table__wrapper'), table = there.querySelector('table');
+      table.style.width = 'max-content';
+      return [table.offsetWidth, there.clientWidth];
+    }"""
+    needed, there = reader.tab.evaluate(sizes)
+    assert needed <= there - 8, "beside a thin bar to roll the table by"
+
+
 def test_the_slices_of_each_view_are_named_and_the_patients_sides_stand_at_its_edges(reader: PageReader) -> None:
     reader.open_sample("ct-chest", "Chest CT")
     for view, words in (("Red", "Axial R L A P"), ("Green", "Coronal R L S I"), ("Yellow", "Sagittal A P S I")):

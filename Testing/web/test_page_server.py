@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from page_axe import violations
 from page_scans import write_brain
 from page_server import REPOSITORY, PageServer, processes
 
@@ -84,6 +85,7 @@ def test_a_page_whose_server_is_gone_says_how_to_start_again_and_that_the_review
     gone.wait_for()
     assert "python3 run.py web" in gone.inner_text()
     assert "kept on this computer for seven days" in " ".join(gone.inner_text().split())
+    assert violations(tab) == []
     tab.close()
 
 
