@@ -45,7 +45,7 @@ NOT_SHOWN = {
     "The ClamSeg authors", " cannot follow ", "DICOM SEG", "checking the organ", "ClamSeg region",
     "Segmentation category and type - DICOM master list", "Anatomic codes - DICOM master list", "space directions: ",
     "kinds: domain domain domain", "encoding: raw", "space origin: (", "finding the organ", "segmenting slices",
-    "choosing an engine (once per model)", r"error: \[.*\] exit abnormally - Report the problem\.?",
+    "choosing an engine (once per model)", "Conversion method", "Smoothing factor", r"error: \[.*\] exit abnormally - Report the problem\.?",
 }  # fmt: skip
 
 

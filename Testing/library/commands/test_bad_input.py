@@ -20,6 +20,7 @@ from another_user import another_user, folder_for_everybody
 from tiny_model import tiny_model
 
 from ClamSegLib.cli import main
+from ClamSegLib.imaging import reader_process
 from ClamSegLib.imaging.read_write import read_volume
 
 Files = Callable[[Path], Path]
@@ -307,6 +308,7 @@ def test_a_folder_or_a_model_that_may_not_be_read_is_refused_in_one_line(
         monkeypatch.setenv("CLAMSEG_MODELS", str(folder / "none"))
         words = ["segment", str(closed), "--model", str(model), "--output", str(folder / "out")]
         one_line(["segment", str(folder / "missing"), *words[2:]], capsys)  # loads what root alone may load
+        reader_process._Shared.reader.stop()  # root started it, so that another user may not end it
         with another_user():
             code, told = one_line(words, capsys)
         assert code == 2
