@@ -45,7 +45,8 @@ NOT_SHOWN = {
     "The ClamSeg authors", " cannot follow ", "DICOM SEG", "checking the organ", "ClamSeg region",
     "Segmentation category and type - DICOM master list", "Anatomic codes - DICOM master list", "space directions: ",
     "kinds: domain domain domain", "encoding: raw", "space origin: (", "finding the organ", "segmenting slices",
-    "choosing an engine (once per model)", "Conversion method", "Smoothing factor", r"error: \[.*\] exit abnormally - Report the problem\.?",
+    "Conversion method", "Smoothing factor",  # keys by which Slicer knows parameters of a conversion
+    "choosing an engine (once per model)", r"error: \[.*\] exit abnormally - Report the problem\.?",
 }  # fmt: skip
 
 
