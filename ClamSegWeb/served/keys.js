@@ -34,8 +34,9 @@
   let shown = null;
   new MutationObserver(() => {
     const scan = document.querySelector("#scans [aria-current=true]");
-    if (scan !== shown) {
-      shown = scan;
+    const look = scan && `${scan.title} ${scan.offsetWidth}`;  // a tick before its name makes it wider
+    if (look !== shown) {
+      shown = look;
       if (scan) scan.scrollIntoView({ block: "nearest", inline: "nearest" });
     }
     const line = document.querySelector("#lesions tr.chosen");

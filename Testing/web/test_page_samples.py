@@ -46,6 +46,15 @@ def test_a_sample_is_segmented_and_its_overlays_are_seen_in_every_view(
     assert reader.notices() == []
 
 
+def test_the_x_of_the_scan_that_is_shown_stays_in_sight_when_its_name_grows(reader: PageReader) -> None:
+    for name, title in (("ct-head", "Head CT"), ("xray-chest", "Chest X-ray")):
+        reader.open_sample(name, title)
+    reader.segment()
+    reader.until("() => window.trame.state.get('scans').every(scan => !scan.name.includes('X-ray') || scan.segmented)")
+    right = "() => [document.querySelector('#scans [aria-current=true]'), document.getElementById('scans')].map(e => e.getBoundingClientRect().right)"
+    reader.until(f"() => {{ const [chip, line] = ({right})(); return chip <= line + 1; }}")
+
+
 def test_the_condition_of_every_lesion_is_read_whole_beside_its_decision(reader: PageReader) -> None:
     reader.open_sample("ct-chest", "Chest CT")
     if not reader.value("lesion_rows"):
