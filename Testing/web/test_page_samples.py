@@ -59,6 +59,8 @@ def test_the_condition_of_every_lesion_is_read_whole_beside_its_decision(reader:
     reader.open_sample("ct-chest", "Chest CT")
     if not reader.value("lesion_rows"):
         reader.segment(fast=False)
+    reader.until("() => window.trame.state.get('lesion_rows').length")
+    reader.choose_lesion(reader.value("lesion_rows")[0]["number"])  # none is chosen where a review is come back to
     reader.click("decide-accepted")
     reader.until("() => window.trame.state.get('lesion_rows').some(row => row.state === 'accepted')")
     cells = reader.tab.locator("#lesions .lesion-condition")
