@@ -71,7 +71,7 @@ class LesionDecisions:
     @user_action(_("The lesion could not be added."))
     def add(self, checked: bool = False) -> None:
         """Opens an empty lesion in the Segment Editor."""
-        if self._review.result is None or self._review.result.lesions is None:
+        if not self._has_lesions():
             return
         condition = self._condition_to_add()
         if condition is None:
@@ -97,7 +97,7 @@ class LesionDecisions:
     @user_action(_("The last step could not be undone."))
     def undo(self, checked: bool = False) -> None:
         """Takes the last step back."""
-        if self._review.result is None or self._review.result.lesions is None:
+        if not self._has_lesions():
             return
         if not self._review.result.undo():
             self._panel.log(_("There is nothing to undo."))
@@ -106,16 +106,19 @@ class LesionDecisions:
     @user_action(_("The step could not be done again."))
     def redo(self, checked: bool = False) -> None:
         """Does the step again that was taken back last."""
-        if self._review.result is None or self._review.result.lesions is None:
+        if not self._has_lesions():
             return
         if not self._review.result.redo():
             self._panel.log(_("There is nothing to do again."))
         self._review.refresh()
 
+    def _has_lesions(self) -> bool:
+        return self._review.result is not None and self._review.result.lesions is not None
+
     @user_action(_("The lesions could not be rejected."))
     def reject_small(self, checked: bool = False) -> None:
         """Rejects what is smaller than the box says."""
-        if self._review.result is None or self._review.result.lesions is None:
+        if not self._has_lesions():
             return
         minimum = float(self._ui.minimumSizeBox.value)
         if not self._review.result.reject_below(minimum):

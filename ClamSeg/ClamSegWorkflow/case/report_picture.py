@@ -120,7 +120,7 @@ def _drawn(
     row_mm, column_mm = volume.pixel_mm if volume.spacing_known else (1.0, 1.0)
     scale = _SIDE_PX / max(rows * row_mm, columns * column_mm)
     zoom = (scale * row_mm, scale * column_mm)
-    grey = np.clip(ndimage.zoom(values, zoom, order=1, grid_mode=True, mode="nearest"), None, None)
+    grey = ndimage.zoom(values, zoom, order=1, grid_mode=True, mode="nearest")
     grey = np.clip((grey - centre) / width + 0.5, 0, 1)
     picture = np.repeat((255 * grey).astype(np.uint8)[..., None], 3, axis=2)
     for colour, mask in masks:

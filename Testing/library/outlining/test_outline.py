@@ -66,25 +66,8 @@ def test_wider_holds_all_of_tighter_and_more() -> None:
     assert narrow.sum() < usual.sum() < wide.sum()
 
 
-def test_every_step_wider_in_a_volume_holds_the_step_before_also_where_it_leaks_and_is_cut_at_a_neck() -> None:
-    mm = (1.0, 1.0, 1.0)
-    one, two = (ball((60, 90, 110), (30, 45, column), 8, mm) for column in (40, 58))
-    neck = np.zeros_like(one)
-    neck[28:33, 43:48, 40:58] = True
-    lesion = one | two | neck
-    beside = ~lesion
-    beside[:, :, :64] = False  # faint: a wide share takes it in, up to the side of the box
-    tissue = tissue_of(scan(lesion) + np.float32(15) * beside, mm, np.ones(one.shape, bool), None)
-    alone = [region_of(surroundings_of(tissue, (30, 45, 40)), SHARE * 0.92**step).sum() for step in range(9)]
-    assert min(np.diff(alone)) < -1000  # a share by itself loses the second ball to the cut
-    outlines = Outlines(tissue, [Click((30, 45, 40))])
-    steps = [outlines.at(width).whole(one.shape) for width in range(-8, 9)]
-    for inner, outer in pairwise(steps):
-        assert not (inner & ~outer).any()
-    assert steps[0].sum() < steps[8].sum() < steps[16].sum()
-
-
-def test_a_second_click_that_adds_loses_nothing_of_the_first_outline() -> None:
+def two_balls_with_a_neck() -> Tissue:
+    """Two balls that hang together, before faint tissue that a wide share takes in, up to the side of the box."""
     mm = (1.0, 1.0, 1.0)
     one, two = (ball((60, 90, 110), (30, 45, column), 8, mm) for column in (40, 58))
     neck = np.zeros_like(one)
@@ -92,9 +75,24 @@ def test_a_second_click_that_adds_loses_nothing_of_the_first_outline() -> None:
     lesion = one | two | neck
     beside = ~lesion
     beside[:, :, :64] = False
-    tissue = tissue_of(scan(lesion) + np.float32(15) * beside, mm, np.ones(one.shape, bool), None)
-    first = outline(tissue, [Click((30, 45, 40))]).whole(one.shape)
-    both = outline(tissue, [Click((30, 45, 40)), Click((30, 45, 67))]).whole(one.shape)
+    return tissue_of(scan(lesion) + np.float32(15) * beside, mm, np.ones(one.shape, bool), None)
+
+
+def test_every_step_wider_in_a_volume_holds_the_step_before_also_where_it_leaks_and_is_cut_at_a_neck() -> None:
+    tissue = two_balls_with_a_neck()
+    alone = [region_of(surroundings_of(tissue, (30, 45, 40)), SHARE * 0.92**step).sum() for step in range(9)]
+    assert min(np.diff(alone)) < -1000  # a share by itself loses the second ball to the cut
+    outlines = Outlines(tissue, [Click((30, 45, 40))])
+    steps = [outlines.at(width).whole(tissue.array.shape) for width in range(-8, 9)]
+    for inner, outer in pairwise(steps):
+        assert not (inner & ~outer).any()
+    assert steps[0].sum() < steps[8].sum() < steps[16].sum()
+
+
+def test_a_second_click_that_adds_loses_nothing_of_the_first_outline() -> None:
+    tissue = two_balls_with_a_neck()
+    first = outline(tissue, [Click((30, 45, 40))]).whole(tissue.array.shape)
+    both = outline(tissue, [Click((30, 45, 40)), Click((30, 45, 67))]).whole(tissue.array.shape)
     assert both[30, 45, 67]
     assert not first[30, 45, 67]
     assert not (first & ~both).any()
