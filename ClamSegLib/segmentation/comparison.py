@@ -69,9 +69,11 @@ class ComparedLesion:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Attributes:
-    lesions: the largest first.
-    warnings: what should be known before it is believed.
+    """What became of each lesion, and how the scans were aligned for that.
+
+    Attributes:
+        lesions: the largest first.
+        warnings: what should be known before it is believed.
     """
 
     lesions: tuple[ComparedLesion, ...]
