@@ -69,33 +69,34 @@ class NormativeMap:
         z = (np.clip(x, LOW, HIGH) - mean) / (spread + _SOFTENING)
         return np.where(organ, np.clip(z, -_MOST_UNLIKE, _MOST_UNLIKE), 0).astype(np.float32)
 
-    def z_and_m(self, x: Floats, organ: Bools, height: float) -> tuple[Floats, Floats]:
-        """z and the left-right difference m (H,W) of a slice; 0 outside the organ.
+    def z_and_m(self, x: Floats, organ: Bools, heights: Floats) -> tuple[Floats, Floats]:
+        """z and the left-right difference m (B,H,W) of slices; 0 outside the organ.
 
         Args:
-            x: (H,W), median 0 and spread 1 inside the organ.
-            organ: (H,W).
-            height: of the slice in the organ, 0..1.
+            x: (B,H,W), median 0 and spread 1 inside the organ.
+            organ: (B,H,W).
+            heights: (B,) of the slices in the organ, 0..1.
         """
-        if not organ.any():
-            return np.zeros(x.shape, np.float32), np.zeros(x.shape, np.float32)
-        z = self.deviation(x, organ, height)
+        z, m = np.zeros(x.shape, np.float32), np.zeros(x.shape, np.float32)
+        shown = np.flatnonzero(organ.any(axis=(1, 2)))
+        for k in shown:
+            z[k] = self.deviation(x[k], organ[k], float(heights[k]))
         if not self.symmetric:
-            return z, np.zeros_like(z)
+            return z, m
         evened = smoothed(z, organ, _MIRROR_SMOOTHING_PX * x.shape[-1] / REFERENCE_PX)
-        return z, asymmetry(evened, organ, self.config.frame)
+        for k in shown:
+            m[k] = asymmetry(evened[k], organ[k], self.config.frame)
+        return z, m
 
-    def apply(self, x: Floats, organ: Bools, height: float) -> tuple[Floats, Floats, Floats]:
-        """z, m and the normative map a (H,W); arguments as for `z_and_m`."""
-        z, m = self.z_and_m(x, organ, height)
+    def apply(self, x: Floats, organ: Bools, heights: Floats) -> tuple[Floats, Floats, Floats]:
+        """z, m and the normative map a (B,H,W); arguments as for `z_and_m`."""
+        z, m = self.z_and_m(x, organ, heights)
         return z, m, evidence_of(z, m, organ, self.config)
 
     def channels(self, x: Floats, organ: Bools, heights: Floats) -> Floats:
-        """Network input (B,3,S,S) of slices x (B,S,S) with organs (B,S,S) at heights (B,)."""
-        out = np.empty((len(x), 3, *x.shape[1:]), np.float32)
-        for k, (one, inside, height) in enumerate(zip(x, organ, heights, strict=True)):
-            out[k, 0] = one
-            out[k, 1], out[k, 2] = self.z_and_m(one, inside, float(height))
+        """Network input (B,3,S,S); arguments as for `z_and_m`."""
+        z, m = self.z_and_m(x, organ, heights)
+        out = np.stack([x, z, m], axis=1).astype(np.float32, copy=False)
         out *= CHANNEL_SCALE
         return out
 
@@ -138,7 +139,7 @@ class NormativeMap:
 
 
 def evidence_of(z: Floats, m: Floats, organ: Bools, config: NormativeConfig) -> Floats:
-    """The normative map a (H,W) of a slice; 0 outside the organ."""
+    """The normative map a (B,H,W) of slices; 0 outside the organ."""
     evened = smoothed(z, organ, config.smoothing * z.shape[-1] / REFERENCE_PX)
     return np.where(organ, evened + m / 2, 0).astype(np.float32)
 
@@ -165,7 +166,7 @@ def compressed(x: Floats) -> Floats:
 
 
 def smoothed(field: Floats, organ: Bools, sigma: float) -> Floats:
-    """Gaussian mean over the pixels inside the organ; 0 outside."""
+    """Gaussian mean over the pixels inside the organ, slice by slice (B,H,W); 0 outside."""
     from scipy import ndimage
 
     if not organ.any():
@@ -173,13 +174,14 @@ def smoothed(field: Floats, organ: Bools, sigma: float) -> Floats:
     reach = int(4 * sigma) + 1
     rows, columns = (
         slice(max(0, int(f[0]) - reach), int(f[-1]) + reach + 1)
-        for f in (np.flatnonzero(organ.any(axis=axis)) for axis in (1, 0))
+        for f in (np.flatnonzero(organ.any(axis=axes)) for axes in ((0, 2), (0, 1)))
     )
-    inside = organ[rows, columns]
-    weight = ndimage.gaussian_filter(inside.astype(np.float32), sigma, mode="constant")
-    total = ndimage.gaussian_filter(np.where(inside, field[rows, columns], 0), sigma, mode="constant")
+    inside = organ[:, rows, columns]
+    in_plane = (0, sigma, sigma)
+    weight = ndimage.gaussian_filter(inside.astype(np.float32), in_plane, mode="constant")
+    total = ndimage.gaussian_filter(np.where(inside, field[:, rows, columns], 0), in_plane, mode="constant")
     found = np.zeros(field.shape, np.float32)
-    found[rows, columns] = np.where(inside, total / np.maximum(weight, 1e-3), 0)
+    found[:, rows, columns] = np.where(inside, total / np.maximum(weight, 1e-3), 0)
     return found
 
 

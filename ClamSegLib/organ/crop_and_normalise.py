@@ -239,9 +239,7 @@ class Preparation:
         if self.normative is None:
             raise ValueError("the model has no normative map")
         image, organ, heights = self.image(indices), self.organ_input(indices), self._heights(indices)
-        return np.stack(
-            [self.normative.apply(x, o, float(h))[2] for x, o, h in zip(image, organ, heights, strict=True)]
-        )
+        return self.normative.apply(image, organ, heights)[2]
 
     def _heights(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         heights = relative_heights(self.mask) if self.heights is None else self.heights

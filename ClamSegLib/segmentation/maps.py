@@ -37,6 +37,7 @@ class CaseMaps:
         smooths: evidence is averaged over neighbouring slices.
         kept: (N,K,S,S) evidence of every slice, sharpened or still to be smoothed; None where each slice stands for itself.
         unlike_normal: (N,S,S) normative map, where it is weighed beside the network; else None.
+        organ: (N,S,S) where it is weighed.
     """
 
     preparation: Preparation
@@ -47,6 +48,7 @@ class CaseMaps:
     smooths: bool
     kept: NDArray[np.float16] | None
     unlike_normal: NDArray[np.float16] | None = None
+    organ: NDArray[np.bool_] | None = None
 
     @staticmethod
     def empty_for(preparation: Preparation, reporter: Reporter, smooths: bool) -> CaseMaps:
@@ -58,9 +60,10 @@ class CaseMaps:
         side = config.image_size
         kept = np.zeros((shape[1], shape[0], side, side), np.float16) if waits else None
         unlike_normal = np.zeros((shape[1], side, side), np.float16) if weighed else None
+        organ = np.zeros((shape[1], side, side), np.bool_) if weighed else None
         reporter.progress(0, preparation.n_slices, _STAGE)
         empty = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
-        return CaseMaps(preparation, reporter, *empty, np.zeros(shape[1], bool), smooths, kept, unlike_normal)
+        return CaseMaps(preparation, reporter, *empty, np.zeros(shape[1], bool), smooths, kept, unlike_normal, organ)
 
     def run(self, engine: Engine, batch_size: int) -> None:
         """Takes every slice through an engine."""
@@ -105,7 +108,8 @@ class CaseMaps:
             else:
                 peak = peaks(ratio, self.preparation.organ_input(indices))
                 paste_steps(self.preparation, to_probability(ratio, peak, refinement), indices, self.probability)
-        paste_steps(self.preparation, differs, indices, self.disagreement)
+        if self.preparation.config.network.branches > 1:  # one branch differs from nothing
+            paste_steps(self.preparation, differs, indices, self.disagreement)
         self.analysed[indices] = True
         self.reporter.progress(int(self.analysed.sum()), len(self.analysed), _STAGE)
 
@@ -114,10 +118,11 @@ class CaseMaps:
     ) -> None:
         """Keeps the normative map of slices whose network input (B,3,S,S) is (x, z, m) / 2, where it is needed."""
         normative = self.preparation.config.normative
-        if self.unlike_normal is None or normative is None:
+        if self.unlike_normal is None or self.organ is None or normative is None:
             return
-        for k, (_, z, m), inside in zip(indices, image / CHANNEL_SCALE, organ, strict=True):
-            self.unlike_normal[k] = evidence_of(z, m, inside, normative)
+        self.organ[indices] = organ
+        _, z, m = np.moveaxis(image / CHANNEL_SCALE, 1, 0)
+        self.unlike_normal[indices] = evidence_of(z, m, organ, normative)
 
     def finish(self, batch_size: int) -> None:
         """Makes the probability from what was kept of all slices.
@@ -160,7 +165,8 @@ class CaseMaps:
         preparation, config = self.preparation, self.preparation.config
         assert config.volume_evidence is not None
         assert config.normative is not None
-        organ = np.concatenate([preparation.organ_input(indices) for indices in batches])
+        assert self.organ is not None
+        organ = self.organ
         own = np.empty_like(kept)
         for indices in batches:
             odds = mean_of_neighbours(kept, indices[0], indices[-1] + 1) if self.smooths else kept[indices]

@@ -185,7 +185,7 @@ def weighed_odds(
         index = source.indices[places[own]]
         records, differences = crops.records[index], crops.differences[index].astype(np.float32)
         organ, image = np.array(records["organ"]), records["image"].astype(np.float32)
-        a = np.stack([evidence_of(z, m, o, normative) for (z, m), o in zip(differences, organ, strict=True)])
+        a = evidence_of(differences[:, 0], differences[:, 1], organ, normative)
         part = weighed[own]
         weigh_together(part, a, organ, image.__getitem__, normative, settings)
         weighed[own] = part

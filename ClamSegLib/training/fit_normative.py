@@ -149,8 +149,8 @@ def fit_normative(
     evidence = _room((len(crops.label), side, side))
     for k, own in enumerate(of_slice):
         x, organ = _slice(crops, k)
-        z, m, a = own.apply(x, organ, float(crops.position[k]))
-        differences[k, 0], differences[k, 1], evidence[k] = z, m, a
+        z, m, a = own.apply(x[None], organ[None], crops.position[k : k + 1])
+        differences[k, 0], differences[k, 1], evidence[k] = z[0], m[0], a[0]
         if k % 50 == 0 or k + 1 == len(of_slice):
             reporter.progress(k + 1, len(of_slice), "comparing with normal slices")
     rule = OutlineRule.of(whole.config)

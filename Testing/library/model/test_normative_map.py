@@ -38,7 +38,7 @@ def test_the_map_is_read_between_its_heights():
 def test_what_is_unlike_normal_tissue_stands_out_in_units_of_its_spread():
     organ, x = disc(), np.zeros((64, 64), np.float32)
     x[30:36, 40:46] = 3
-    z, m, a = flat_map(symmetric=False).apply(x, organ, 0.0)
+    z, m, a = (one[0] for one in flat_map(symmetric=False).apply(x[None], organ[None], np.zeros(1)))
     assert z[32, 42] == pytest.approx(3 / (0.7 + 0.3), abs=1e-3)
     assert not z[~organ].any()
     assert not m.any(), "an organ that is not symmetric has no left-right difference"
