@@ -16,9 +16,9 @@ from volumes_in_scene import GEOMETRIES, grid_transform, linear_transform, matri
 from ClamSegLib.segmentation.lesions import lesion_mask
 from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.result_import import open_result
+from ClamSegWorkflow.case.run_import import with_found_organ
 from ClamSegWorkflow.case.run_request import RunOptions
 from ClamSegWorkflow.case.run_state import Job, State
-from ClamSegWorkflow.case.segmentation_run import with_found_organ
 from ClamSegWorkflow.scene.certificate import certify
 from ClamSegWorkflow.scene.geometry import to_world
 from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY, map_array, map_of
@@ -61,7 +61,7 @@ def test_lesions_are_not_looked_for_again_and_are_those_that_would_be_found(benc
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ClamSegLib.segmentation.lesions.lesion_mask", None)
         patch.setattr(FakeWorker, "find", staticmethod(lesion_mask))
-        patch.setattr("ClamSegWorkflow.case.lesion_list.measure_undecided", None)
+        patch.setattr("ClamSegWorkflow.case.undecided_lesions.measure_undecided", None)
         result = bench.finish()
         given = result.lesions.rows()
     masks = [result.lesions.lesion_mask(row.number) for row in given]
@@ -175,7 +175,7 @@ def test_a_full_disk_is_told_in_words(bench: Bench, monkeypatch: pytest.MonkeyPa
     def full(*_: Any) -> Any:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ClamSegWorkflow.case.segmentation_run.write_in_steps", full)
+    monkeypatch.setattr("ClamSegWorkflow.case.run_input.write_in_steps", full)
     bench.start(mr(bench.scene))
     assert "No space left on device" in bench.told.failures[0]
     assert bench.run.job.state is State.FAILED

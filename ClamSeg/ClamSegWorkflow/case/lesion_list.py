@@ -7,32 +7,21 @@ volume's own frame. A lesion is known by its strongest voxel, so that its number
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ClamSegWorkflow.case.decided_lesions import DecidedLesions
 from ClamSegWorkflow.case.drawn_lesions import FoundLesion, drawn_lesions
-from ClamSegWorkflow.case.lesion_map import Box, KeptLesion, LesionMap, WorkerLesions, shifted
-from ClamSegWorkflow.case.lesion_measure import measure_kept, measure_undecided, row_of
+from ClamSegWorkflow.case.lesion_map import KeptLesion, LesionMap, WorkerLesions
+from ClamSegWorkflow.case.lesion_measure import measure_kept, row_of
 from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
+from ClamSegWorkflow.case.review_memory import ReviewMemory
 from ClamSegWorkflow.case.review_steps import ReviewSteps
 from ClamSegWorkflow.case.step_words import decided_words, labelled_words, rejected_words
 from ClamSegWorkflow.case.table_view import size_of
+from ClamSegWorkflow.case.undecided_lesions import UndecidedLesions
 from ClamSegWorkflow.words import tr as _
-
-_WHOLE = (slice(0, None),) * 3
-
-
-@dataclass(frozen=True)
-class _Memory:
-    """What undo or redo brings back."""
-
-    threshold: float
-    kept: dict[int, KeptLesion]
-    numbers: dict[tuple[int, int, int], int]
-    marks: dict[int, str]
 
 
 class LesionList:
@@ -63,25 +52,27 @@ class LesionList:
     ) -> None:
         self.conditions = tuple(conditions)
         self.plane = plane
-        self.threshold = threshold
         self.minimum_volume_ml = minimum_volume_ml
         self._map = LesionMap(probability, strongest, geometry, len(self.conditions), plane)
-        self._decided = DecidedLesions(self._map)
-        self._numbers: dict[tuple[int, int, int], int] = {}
-        self._marks: dict[int, str] = {}
-        self.steps: ReviewSteps[_Memory] = ReviewSteps()
+        self._review = ReviewMemory(self._map, threshold)
+        self._undecided = UndecidedLesions(self._map, self.conditions)
         self._rows: list[LesionRow] | None = None
-        self._place: dict[int, int] = {}
-        # Measured by the worker, in the order of their places; None once they were looked for here.
-        self._given: list[Any] | None = None
         if found is None:
             self._find()
-            return
-        self._given = list(found.lesions)
-        if not self._map.take_lesions(found.components, [self.conditions.index(x.condition) + 1 for x in self._given]):
-            raise ValueError(_("the lesions do not fit the map"))
+        else:
+            self._undecided.take(found)
 
     # What is shown
+
+    @property
+    def threshold(self) -> float:
+        """What the undecided lesions follow."""
+        return self._review.threshold
+
+    @property
+    def steps(self) -> ReviewSteps[Any]:
+        """Names of what can be taken back and done again."""
+        return self._review.steps
 
     @property
     def n_slices(self) -> int:
@@ -115,11 +106,9 @@ class LesionList:
         Args:
             apart: number of an undecided lesion that is left out.
         """
-        mask = self._map.labels == condition
         if apart is not None:
             self.rows()
-            mask = mask & (self._map.components != self._place[apart])
-        return self._map.own_box(mask, self._map.box)
+        return self._map.own_box(self._undecided.labelled(condition, apart), self._map.box)
 
     def lesion_mask(self, number: int) -> tuple[np.ndarray, tuple[int, int, int]]:
         """Voxels of one lesion: a box in the own frame and its first k, j, i.
@@ -127,39 +116,39 @@ class LesionList:
         Raises:
             KeyError: no such lesion.
         """
-        kept = self._decided.by_number.get(number)
+        kept = self._review.decided.by_number.get(number)
         if kept is not None:
             return self._map.own_box(kept.mask, kept.box)
         self.rows()
-        box, mask = self._voxels(self._place[number])
+        box, mask = self._undecided.voxels(number)
         return self._map.own_box(mask, box)
 
     def standing_masks(self) -> dict[str, np.ndarray]:
         """Per condition what the reader let stand (accepted, edited, added), own frame, whole volume."""
-        return self._decided.standing_masks(self.conditions)
+        return self._review.decided.standing_masks(self.conditions)
 
     def rejected_mask(self) -> np.ndarray:
         """All rejected voxels, own frame, whole volume."""
-        return self._decided.rejected_mask()
+        return self._review.decided.rejected_mask()
 
     def marks(self) -> dict[int, str]:
         """The reader's labels of slices, by canonical slice."""
-        return dict(self._marks)
+        return dict(self._review.marks)
 
     # What the reader does
 
     def mark(self, canonical_slice: int, word: str) -> None:
         """Labels a slice 'normal', 'diseased' or 'unsure'; '' takes the label away."""
-        self._remember(labelled_words(canonical_slice, word))
+        self._review.remember(labelled_words(canonical_slice, word))
         if word:
-            self._marks[canonical_slice] = word
+            self._review.marks[canonical_slice] = word
         else:
-            self._marks.pop(canonical_slice, None)
+            self._review.marks.pop(canonical_slice, None)
 
     def set_threshold(self, threshold: float) -> None:
         """Undecided lesions follow the threshold; decided ones stay as they are."""
-        self._remember(_("threshold {value}").format(value=f"{threshold:.2f}"))
-        self.threshold = threshold
+        self._review.remember(_("threshold {value}").format(value=f"{threshold:.2f}"))
+        self._review.threshold = threshold
         self._find()
 
     def decide(self, number: int, decision: Decision) -> None:
@@ -169,7 +158,7 @@ class LesionList:
             KeyError: no such lesion.
         """
         row = self.row(number)
-        self._remember(decided_words(number, decision))
+        self._review.remember(decided_words(number, decision))
         self._decide(row, decision)
 
     def reject_below(self, minimum: float) -> int:
@@ -180,27 +169,22 @@ class LesionList:
         """
         small = [row for row in self.rows() if row.decision is Decision.UNDECIDED and size_of(row) < minimum]
         if small:
-            self._remember(rejected_words(len(small), minimum, small[0].volume_ml is not None))
-        # From the last place on: those before keep theirs when one is taken out.
-        for row in sorted(small, key=lambda row: self._place[row.number], reverse=True):
+            self._review.remember(rejected_words(len(small), minimum, small[0].volume_ml is not None))
+        for row in self._undecided.by_last_place(small):
             self._decide(row, Decision.REJECTED)
         return len(small)
 
     def _decide(self, row: LesionRow, decision: Decision) -> None:
-        number, kept = row.number, self._decided.by_number
+        number, kept = row.number, self._review.decided.by_number
         if decision is Decision.UNDECIDED:
             kept.pop(number, None)
         elif number in kept:
             kept[number] = replace(kept[number], decision=decision)
         else:
-            place = self._place[number]
             condition = self.conditions.index(row.condition) + 1
-            voxels = self._voxels(place)
+            voxels = self._undecided.voxels(number)
             kept[number] = KeptLesion(number, condition, decision, *voxels, row.peak_index, self.threshold)
-            # The whole lesion is decided, so nothing of it is left to be found again.
-            self._map.remove(place)
-            if self._given is not None:
-                del self._given[place - 1]
+            self._undecided.take_out(number)
             self._rows = None
             return
         self._find()
@@ -230,34 +214,27 @@ class LesionList:
             ValueError: a mask is empty.
         """
         made = {
-            number: self._decided.drawn(number, mask, condition, self.threshold, self._found(number))
+            number: self._review.decided.drawn(number, mask, condition, self.threshold, self._found(number))
             for number, (mask, condition) in drawn.items()
         }
-        self._remember(words)
-        self._decided.by_number.update(made)
+        self._review.remember(words)
+        self._review.decided.by_number.update(made)
         for number in gone:
-            self._decided.by_number.pop(number, None)
+            self._review.decided.by_number.pop(number, None)
         self._find()
 
     def free_number(self) -> int:
         """A number no lesion has had."""
-        return max([0, *self._decided.by_number, *self._numbers.values(), *(row.number for row in self.rows())]) + 1
+        self.rows()  # gives every lesion its number
+        return self._review.highest_number() + 1
 
     def undo(self) -> bool:
         """Takes the last step back; False where there is none."""
-        return self._bring_back(self.steps.undo(self._now()))
+        return self._found_again(self._review.undo())
 
     def redo(self) -> bool:
         """Does the step that was taken back last again; False where there is none."""
-        return self._bring_back(self.steps.redo(self._now()))
-
-    def _bring_back(self, memory: _Memory | None) -> bool:
-        if memory is None:
-            return False
-        self.threshold, self._decided.by_number = memory.threshold, dict(memory.kept)
-        self._numbers, self._marks = dict(memory.numbers), dict(memory.marks)
-        self._find()
-        return True
+        return self._found_again(self._review.redo())
 
     def adopt(self, mask: np.ndarray, condition: int) -> bool:
         """Takes over what the reader drew into the segment of the undecided lesions, so that nothing drawn is lost.
@@ -278,12 +255,12 @@ class LesionList:
             return False
         of_condition = (row.number for row in self.rows() if row.condition == self.conditions[condition - 1])
         found = [lesion for lesion in map(self._found, of_condition) if lesion is not None]
-        self._remember(_("drawing"))
+        self._review.remember(_("drawing"))
         for drawn in drawn_lesions(turned, found):
             before = drawn.found
             number = before.number if before is not None else self.free_number()
             settled = (before.box, before.mask) if before is not None else None
-            self._decided.by_number[number] = KeptLesion(
+            self._review.decided.by_number[number] = KeptLesion(
                 number, condition, drawn.decision, drawn.box, drawn.mask, drawn.peak_index, self.threshold, settled
             )
         self._find()
@@ -304,21 +281,16 @@ class LesionList:
             rejected: number -> condition, threshold of that moment, strongest voxel.
             marks: canonical slice -> the reader's label.
         """
-        self._numbers, self._marks = dict(numbers), dict(marks)
-        self._decided.restore(frozen, rejected)
-        self.steps.clear()
+        self._review.restore(frozen, numbers, rejected, marks)
         self._find()
 
     def memory(self) -> dict[str, Any]:
         """What a saved scene needs besides the segments, as JSON values."""
         return {
-            "threshold": self.threshold,
             "minimum_volume_ml": self.minimum_volume_ml,
             "plane": self.plane,
             "conditions": list(self.conditions),
-            "marks": {str(index): word for index, word in self._marks.items()},
-            "numbers": [[*peak, number] for peak, number in self._numbers.items()],
-            "decided": self._decided.memory(),
+            **self._review.saved(),
         }
 
     @property
@@ -333,11 +305,11 @@ class LesionList:
 
     def kept(self, number: int) -> KeptLesion:
         """A decided lesion."""
-        return self._decided.by_number[number]
+        return self._review.decided.by_number[number]
 
     def decisions(self) -> dict[int, Decision]:
         """Decided lesions."""
-        return {number: kept.decision for number, kept in self._decided.by_number.items()}
+        return {number: kept.decision for number, kept in self._review.decided.by_number.items()}
 
     def canonical_slice(self, ijk: Sequence[float]) -> int | None:
         """The canonical slice a voxel position (i, j, k) lies in, None above or below the scan."""
@@ -345,38 +317,23 @@ class LesionList:
 
     # How it is computed
 
-    def _voxels(self, place: int) -> tuple[Box, np.ndarray]:
-        """Canonical box and voxels of an undecided lesion by its place in the map."""
-        inside = self._map.objects[place - 1]
-        return shifted(inside, self._map.box), self._map.components[inside] == place
-
     def _found(self, number: int) -> FoundLesion | None:
         """An undecided lesion as the map gives it; None where no such is undecided."""
         self.rows()
-        place = self._place.get(number)
-        return None if place is None else FoundLesion(number, *self._voxels(place), self._map.peak_of(place))
+        return self._undecided.found(number)
 
     def _find(self) -> None:
-        self._given = None
-        self._map.find_lesions(self._decided.by_number.values(), self.threshold, self.minimum_volume_ml)
+        self._undecided.find(self._review.decided.by_number.values(), self.threshold, self.minimum_volume_ml)
         self._rows = None
 
-    def _now(self) -> _Memory:
-        return _Memory(self.threshold, dict(self._decided.by_number), dict(self._numbers), dict(self._marks))
-
-    def _remember(self, words: str) -> None:
-        self.steps.add(words, self._now())
+    def _found_again(self, stands_changed: bool) -> bool:
+        if stands_changed:
+            self._find()
+        return stands_changed
 
     def _measured(self) -> list[LesionRow]:
-        self._place, rows = {}, []
-        box = _WHOLE if self._given is not None else self._map.box
-        undecided = measure_undecided(self._map, self.conditions) if self._given is None else self._given
-        for place, lesion in enumerate(undecided, 1):
-            peak = self._map.peak_of(place)
-            number = self._numbers.setdefault(peak, max([0, *self._numbers.values(), *self._decided.by_number]) + 1)
-            self._place[number] = place
-            rows.append(row_of(self._map, lesion, number, Decision.UNDECIDED, peak, box))
-        for kept in self._decided.by_number.values():
+        rows = self._undecided.measured(self._review.number_of)
+        for kept in self._review.decided.by_number.values():
             lesion = measure_kept(self._map, kept, self.conditions)
             rows.append(row_of(self._map, lesion, kept.number, kept.decision, kept.peak_index, kept.box))
         return sorted(rows, key=lambda row: row.number)

@@ -7,43 +7,23 @@ closed, leaves nothing behind.
 
 from __future__ import annotations
 
-import json
 import shutil
-import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ClamSegWorkflow.case.doubtful_outline import DoubtfulOutline
-from ClamSegWorkflow.case.model_fit import mismatches, organ_doubts
-from ClamSegWorkflow.case.provenance import provenance_of
-from ClamSegWorkflow.case.result_import import import_result
+from ClamSegWorkflow.case.model_fit import organ_doubts
+from ClamSegWorkflow.case.run_import import import_case
+from ClamSegWorkflow.case.run_input import RunCase, new_case, write_organ, write_scan
 from ClamSegWorkflow.case.run_request import RunListener, RunOptions
 from ClamSegWorkflow.case.run_state import Job, State
 from ClamSegWorkflow.scene import SceneError
-from ClamSegWorkflow.scene.geometry import GeometryRecord, matrix_of, record_geometry
-from ClamSegWorkflow.scene.regions import mask_of_roi, mask_of_segment
-from ClamSegWorkflow.scene.scan_facts import keep_reading, reading_of
-from ClamSegWorkflow.scene.volume_facts import facts_of
-from ClamSegWorkflow.scene.volumes import problem_of_volume, voxels_of, write_in_steps, write_picture
+from ClamSegWorkflow.scene.scan_facts import reading_of
 from ClamSegWorkflow.words import tr as _
 
 _OUTLINE = "organ.npy"
 Later = Callable[[Callable[[], None]], None]
-
-
-@dataclass
-class _Case:
-    volume: Any
-    record: GeometryRecord
-    folder: Path
-    name: str
-    input: Path
-    organ: str = "auto"
-    doubts: list[str] = field(default_factory=list)
 
 
 class SegmentationRun:
@@ -61,7 +41,7 @@ class SegmentationRun:
         self.job = Job(listener.state_changed)
         self._waiting: list[Any] = []
         self._options: RunOptions | None = None
-        self._case: _Case | None = None
+        self._case: RunCase | None = None
         self._turn = 0  # tells a late callback of a cancelled run from the present one
         self._failures: list[str] = []
         self.done, self.total = 0, 0
@@ -112,52 +92,15 @@ class SegmentationRun:
 
     def _begin(self, volume: Any) -> None:
         assert self._options is not None
-        if volume is None or not self._scene.IsNodePresent(volume):
-            raise SceneError(_("The volume is no longer in the scene."))
-        problem = problem_of_volume(volume)
-        if problem:
-            raise SceneError(problem)
-        doubts = mismatches(self._options.config, facts_of(self._scene, volume), matrix_of(volume))
-        folder = Path(tempfile.mkdtemp(prefix="clamseg-"))
-        reading = reading_of(volume)
-        if not reading.spacing_known:
-            keep_reading(volume, reading)  # a saved scene puts the volume into a file of another kind
-        is_picture = self._options.config["modality"] == "XR" or reading.is_picture
-        path = folder / ("input.tif" if is_picture else "input.nrrd")
-        case = _Case(volume, record_geometry(volume), folder, volume.GetName(), path, doubts=doubts)
-        self._case = case
-        case.organ = self._organ(case, is_picture)
-        array = voxels_of(volume)
+        case = self._case = new_case(self._scene, volume, self._options)
+        case.organ = write_organ(self._scene, case, self._options)
         self._listener.progressed("writing", 0, 1, None)
-        if is_picture:
-            write_picture(array, path)
+        steps = write_scan(case)
+        if case.is_picture:
             self._inspect()
             return
-        steps = write_in_steps(array, case.record.matrix, path)
         turn = self._turn
         self._later(lambda: self._write_on(steps, turn))
-
-    def _organ(self, case: _Case, is_picture: bool) -> str:
-        """The worker's organ option; a reader's own region goes through a mask file on the volume's grid."""
-        options = self._options
-        assert options is not None
-        if options.organ not in ("segment", "roi"):
-            return options.organ
-        if options.organ_node is None:
-            if options.organ == "segment":
-                raise SceneError(_("Choose the segment that outlines the organ, or another organ step."))
-            raise SceneError(_("Choose the ROI that outlines the organ, or another organ step."))
-        if options.organ == "segment":
-            mask = mask_of_segment(self._scene, options.organ_node, options.organ_segment, case.volume)
-        else:
-            mask = mask_of_roi(options.organ_node, case.volume)
-        path = case.folder / ("organ.tif" if is_picture else "organ.nrrd")
-        if is_picture:
-            write_picture(mask.astype(np.uint8), path)
-        else:
-            for _step in write_in_steps(mask.astype(np.uint8), case.record.matrix, path):
-                pass
-        return str(path)
 
     def _write_on(self, steps: Any, turn: int) -> None:
         if turn != self._turn:
@@ -184,7 +127,7 @@ class SegmentationRun:
         self._ask("inspect", self._inspected, case, chosen, outline=str(case.folder / _OUTLINE))
 
     def _ask(
-        self, command: str, on_event: Callable[[dict[str, Any]], None], case: _Case, chosen: Any, **more: Any
+        self, command: str, on_event: Callable[[dict[str, Any]], None], case: RunCase, chosen: Any, **more: Any
     ) -> None:
         assert self._options is not None
         turn = self._turn
@@ -267,11 +210,7 @@ class SegmentationRun:
         assert case is not None
         assert options is not None
         try:
-            report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-            report["warnings"] = list(dict.fromkeys([*reading_of(case.volume).warnings, *report["warnings"]]))
-            provenance = provenance_of(report, case.doubts)
-            config = with_found_organ(options.config, report)
-            result, certificate = import_result(self._scene, case.volume, case.record, folder, config, provenance)
+            result, certificate, report = import_case(self._scene, case, folder, options.config)
         except (SceneError, OSError, MemoryError, ValueError, KeyError) as error:
             self._fail(_sentence(error))
             return
@@ -330,12 +269,6 @@ class SegmentationRun:
         if self._case is not None:
             shutil.rmtree(self._case.folder, ignore_errors=True)
             self._case = None
-
-
-def with_found_organ(config: dict[str, Any], report: dict[str, Any]) -> dict[str, Any]:
-    """The model's config with the organ named as the worker found it: a body that had to serve is not called lungs."""
-    found = {key: report["organ"][key] for key in ("name", "terminology") if key in report["organ"]}
-    return {**config, "organ": {**config["organ"], **found}}
 
 
 def _sentence(error: Exception) -> str:
