@@ -90,6 +90,8 @@ class PythonQtType(type):
 class Wrapped(metaclass=PythonQtType):
     """An object of Qt. Our window derives no Python class from any, so none may here."""
 
+    _to_python, _to_qt = staticmethod(wrap), staticmethod(unwrap)
+
     def __init__(self, *arguments: Any, **named: Any) -> None:
         if named:
             raise ValueError(f"{self._name}() does not support keyword arguments: {sorted(named)}")

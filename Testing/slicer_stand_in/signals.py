@@ -35,8 +35,6 @@ def _taken(function: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def connect(wrapped: Any, signal: str, *receiver: Any) -> bool:
     """`object.connect("signal(args)", callable)`; False and a warning for a signal that does not exist."""
-    from slicer_stand_in.python_qt import wrap
-
     signature = api.normalized(signal)
     if signature not in api.members(wrapped._name).signals:
         REPORTS.add(f"Warning: {wrapped._name} has no signal '{signal}'; connect returned False.")
@@ -46,7 +44,9 @@ def connect(wrapped: Any, signal: str, *receiver: Any) -> bool:
         function = getattr(receiver[0], receiver[1].split("(")[0])
 
     def received(*arguments: Any) -> None:
-        guarded(f"the slot of {wrapped._name}.{signature}", function, _taken(function, wrap(list(arguments))))
+        guarded(
+            f"the slot of {wrapped._name}.{signature}", function, _taken(function, wrapped._to_python(list(arguments)))
+        )
 
     qt_object = wrapped._alive()
     _qt_connect(qt_object, signature, received)
@@ -116,9 +116,8 @@ class Signal:
 
     def emit(self, *arguments: Any) -> None:
         """Sends the signal."""
-        from slicer_stand_in.python_qt import unwrap
-
-        _native(self._wrapped._alive(), self._signature).emit(*[unwrap(each) for each in arguments])
+        native = _native(self._wrapped._alive(), self._signature)
+        native.emit(*[self._wrapped._to_qt(each) for each in arguments])
 
 
 def single_shot(milliseconds: int, function: Any) -> None:
