@@ -29,6 +29,7 @@ from ClamSegLib.model.config_json import from_json
 from ClamSegLib.model.registry import find_model
 from ClamSegLib.outlining.outline import Click, outline
 from ClamSegLib.outlining.tissue import tissue_of
+from ClamSegLib.segmentation.dicom_report import require_lesions
 from ClamSegLib.segmentation.lesions import Lesion
 from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.report import write_case
@@ -104,21 +105,27 @@ class Segmentation:
         """One line that says what was found, also when nothing was."""
         return self.case.summary()
 
-    def save(self, folder: str | Path, *, dicom_seg: bool = False, overwrite: bool = False) -> Path:
+    def save(
+        self, folder: str | Path, *, dicom_seg: bool = False, dicom_sr: bool = False, overwrite: bool = False
+    ) -> Path:
         """Writes the folder that `clamseg segment` writes for a case: masks, maps, table, pictures and report.
 
         Args:
             folder: appears when it is complete.
             dicom_seg: also write a DICOM SEG; the scan must be a DICOM series.
+            dicom_sr: also write a DICOM SR of the lesions and the DICOM SEG that it measures; likewise.
             overwrite: replace an existing folder.
 
         Raises:
-            InputError: the folder exists, or a DICOM SEG is asked of a scan that is no DICOM series.
+            InputError: the folder exists, or a DICOM SEG or SR is asked of a scan that is no DICOM series, or an SR of organs.
             OutputError: the folder cannot be written.
         """
-        if dicom_seg and not self.volume.slice_files:
-            raise InputError("dicom_seg needs a scan read from a DICOM series; leave the option out.")
-        return write_case(self.case, Path(folder), dicom_seg=dicom_seg, overwrite=overwrite)
+        for option, is_asked in (("dicom_seg", dicom_seg), ("dicom_sr", dicom_sr)):
+            if is_asked and not self.volume.slice_files:
+                raise InputError(f"{option} needs a scan read from a DICOM series; leave the option out.")
+        if dicom_sr:
+            require_lesions(self.case.model.config.task, self.case.model.config.name)
+        return write_case(self.case, Path(folder), dicom_seg=dicom_seg, dicom_sr=dicom_sr, overwrite=overwrite)
 
     def _own(self, array: Array) -> Array:
         """A copy in the frame of the scan, free of the canonical array it was a view of."""

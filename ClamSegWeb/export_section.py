@@ -1,13 +1,15 @@
-"""Export of the review by a link, DICOM SEG by the worker; and the corrections for fine-tuning."""
+"""Export of the review by a link, DICOM SEG and SR by the worker; and the corrections for fine-tuning."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 from ClamSegWeb.user_action import user_action
 from ClamSegWorkflow.case.corrections import reviewed_case
+from ClamSegWorkflow.case.dicom_report import BY_WORKER, prepare_dicom_report, segmentation_beside
 from ClamSegWorkflow.case.review_files import KINDS, prepare_review, with_ending
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.words import tr as _
@@ -32,39 +34,44 @@ class ExportSection:
             raise SceneError(_("There is no result to export; segment a scan first."))
         self._page.review.stop_drawing()
         path = folder / file_name(result, KINDS[kind][1])
-        if kind != "dicom":
+        if kind not in BY_WORKER:
             write = prepare_review(result, kind)
             # Packing a large scan takes seconds, in which the page goes on; what reads the scene stays here.
             packs = kind in ("segmentation", "nifti")
             written = await asyncio.to_thread(write, path) if packs else write(path)
         else:
-            written = await self._write_dicom(result, with_ending(path, kind), folder)
+            written = await self._write_dicom(result, kind, with_ending(path, kind), folder)
         result.know_as_exported()
         self._page.review.tell_steps()
         self._state.flush()
         return written
 
-    async def _write_dicom(self, result: Any, path: Path, folder: Path) -> Path:
+    async def _write_dicom(self, result: Any, kind: str, path: Path, folder: Path) -> Path:
+        """A DICOM SEG; or an SR in one archive with the DICOM SEG that it measures."""
         case = self._page.input.current
         if case is None or not case.is_dicom:
             raise SceneError(
-                _("DICOM SEG needs a scan opened from DICOM; export the segmentation as .seg.nrrd instead.")
+                _("{kind} needs a scan opened from DICOM; export the segmentation as .seg.nrrd instead.").format(
+                    kind=KINDS[kind][0]
+                )
             )
-        drawn = await asyncio.to_thread(prepare_review(result, "segmentation"), folder / "drawn")
+        if kind == "dicom_sr":
+            command, values = "dicom_sr", await asyncio.to_thread(prepare_dicom_report(result), folder)
+            values["segmentation"] = str(segmentation_beside(path))
+        else:
+            drawn = await asyncio.to_thread(prepare_review(result, "segmentation"), folder / "drawn")
+            command, values = "dicom_seg", {"segmentation": str(drawn), "model": result.provenance.get("model", "")}
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
         def answered(event: dict[str, Any]) -> None:
             if event["event"] in ("done", "error") and not answer.done():
                 answer.set_result(event.get("message", "") if event["event"] == "error" else "")
 
-        self._page.worker.request(
-            "dicom_seg", answered, segmentation=str(drawn), input=str(case.scan.source), output=str(path),
-            model=result.provenance.get("model", ""),
-        )  # fmt: skip
+        self._page.worker.request(command, answered, input=str(case.scan.source), output=str(path), **values)
         problem = await answer
         if problem:
             raise SceneError(problem)
-        return path
+        return _together(path, segmentation_beside(path)) if kind == "dicom_sr" else path
 
     @user_action(_("The corrections could not be saved."))
     def save_corrections(self) -> None:
@@ -77,6 +84,15 @@ class ExportSection:
         self._page.review.tell_steps()
         self._state.corrections_words = _("{n} slices saved for fine-tuning.").format(n=saved.rows)
         self._page.training.corrections_changed()
+
+
+def _together(*files: Path) -> Path:
+    """One archive of files, because a browser takes one; named as the first of them."""
+    archive = files[0].with_name(files[0].name + ".zip")
+    with ZipFile(archive, "w") as packed:
+        for file in files:
+            packed.write(file, file.name)
+    return archive
 
 
 def file_name(result: Any, ending: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
+from ClamSegWorkflow.case.dicom_report import BY_WORKER
 from ClamSegWorkflow.case.table_view import COLUMNS
 from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY
 from ClamSegWorkflow.words import tr as _
@@ -14,7 +15,7 @@ from ClamSegWorkflow.words import tr as _
 _HEADS = dict(zip(COLUMNS, (_("No."), _("slices"), _("size"), _("prob."), _("doubt"), _("decision")), strict=True))
 _EXPORTS = (
     ("segmentation", _("Segmentation (.seg.nrrd)")), ("nifti", _("Labels (NIfTI)")), ("legend", _("Legend of the labels (CSV)")), ("table", _("Lesion table (CSV)")),
-    ("report", _("Report (HTML)")), ("dicom", _("DICOM SEG")),
+    ("report", _("Report (HTML)")), ("dicom", _("DICOM SEG")), ("dicom_sr", _("DICOM SR with its SEG (.zip)")),
 )  # fmt: skip
 
 
@@ -157,13 +158,12 @@ def _export(page: Any) -> None:
     html.Div(_("Export"), classes="text-caption text-grey-lighten-1 mt-2")
     with html.Div(classes="d-flex flex-wrap ga-1"):
         for kind, words in _EXPORTS:
-            needs_dicom = kind == "dicom"
-            with html.Span(
-                title=("is_dicom ? '' : '" + _("for a scan opened from DICOM") + "'",) if needs_dicom else None
-            ):
+            needs_dicom = kind in BY_WORKER
+            words_if_off = f"highdicom_words || (is_dicom ? '' : '{_('for a scan opened from DICOM')}')"
+            with html.Span(title=(words_if_off,) if needs_dicom else None):
                 v3.VBtn(
                     words, size="x-small", variant="outlined", href=(f"`export/{kind}?secret=${{page_key}}`",), id=f"export-{kind}",
-                    raw_attrs=["download"], disabled=("!is_dicom",) if needs_dicom else False,
+                    raw_attrs=["download"], disabled=("!is_dicom || !!highdicom_words",) if needs_dicom else False,
                 )  # fmt: skip
         v3.VBtn(
             _("Save corrections"), size="x-small", variant="tonal", click=page.export.save_corrections, id="save-corrections",

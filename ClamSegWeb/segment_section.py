@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ClamSegWeb.user_action import user_action
+from ClamSegWorkflow.case.dicom_report import highdicom_problem
 from ClamSegWorkflow.case.display_names import model_titles
 from ClamSegWorkflow.case.model_figures import figures_words
 from ClamSegWorkflow.case.model_fit import choosable_models, mismatches, model_words, suggest_model
@@ -39,6 +40,7 @@ class SegmentSection(RunListener):
                 "devices": [{"title": _("automatic"), "value": "auto"}], "device": "auto",
                 "organ_steps": [], "organ_step": "auto",
                 "run_state": "idle", "run_words": "", "run_done": 0, "run_total": 0, "can_segment": False,
+                "highdicom_words": "",
             }
         )  # fmt: skip
         self._state.change("model")(self._model_changed)
@@ -55,6 +57,7 @@ class SegmentSection(RunListener):
                 for each in event.get("devices", [])
                 if each["works"]
             ]
+            self._state.highdicom_words = highdicom_problem(event)
             for problem in event.get("problems", []):
                 self._page.failed(problem)
 

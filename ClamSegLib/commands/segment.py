@@ -38,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--series", help="number or UID where a DICOM folder holds several series")
     parser.add_argument("--dicom-seg", action="store_true", help="also write a DICOM SEG (input must be DICOM)")
+    parser.add_argument(
+        "--dicom-sr", action="store_true", help="also write a DICOM SR that measures each lesion (input must be DICOM)"
+    )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all cores)")
     parser.add_argument("--overwrite", action="store_true", help="replace existing results")
     add_licence_option(parser)
@@ -94,11 +97,14 @@ def _segment(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ClamSegLib.imaging.case_files import find_cases
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.segmentation.batch_of_cases import CasePipeline, CaseWork, PipelineOptions
+    from ClamSegLib.segmentation.dicom_report import require_lesions
     from ClamSegLib.system.device import choose_device
 
     model = load_model(find_confirmed_model(arguments.model, arguments, reporter))
     options = options_of(arguments)
     model.config.level_of(options.level)
+    if arguments.dicom_sr:
+        require_lesions(model.config.task, model.config.name)
     require_engine(options.engine, choose_device(options.device))
     inputs, notes = find_cases(arguments.input)
     for note in notes:
@@ -116,7 +122,7 @@ def _segment(arguments: argparse.Namespace, reporter: Reporter) -> int:
         reporter.error(str(error), case=case.folder.name)
         codes.append(error.exit_code)
 
-    of_all = PipelineOptions(options, arguments.series, arguments.dicom_seg, arguments.overwrite)
+    of_all = PipelineOptions(options, arguments.series, arguments.dicom_seg, arguments.dicom_sr, arguments.overwrite)
     cases = [CaseWork(path, folder) for path, folder in zip(inputs, folders, strict=True)]
     shares = CasePipeline(model, of_all, finished, failed, reporter).run(cases)
     if len(cases) > 1 and shares.network_s:

@@ -15,6 +15,9 @@ Requests, one object a line on stdin:
         components.npy in the frame of the input instead of the compressed image files. An `inspect` of the same
         file, model, device and organ just before is not done again.
     {"id": 4, "command": "dicom_seg", "segmentation": SEG_NRRD, "input": DICOM_FOLDER, "output": FILE, "model": NAME}
+    {"id": 4, "command": "dicom_sr", "labels": NRRD, "lesions": [{of LesionFinding, imaging/dicom_sr.py}],
+     "found_by": {of FoundBy, likewise}, "input": DICOM_FOLDER, "output": FILE, "segmentation": FILE}
+        "labels": n where the n-th lesion lies. "segmentation" becomes the DICOM SEG that the SR in "output" measures.
     {"id": 5, "command": "read", "input": PATH, "output": DIR, "series": null}
         any scan ClamSeg reads, for a front that reads no files itself: DIR/voxels.npy (slice, row, column) and
         -> shape, spacing_mm, origin, direction (LPS), spacing_known, is_picture, modality, description, warnings,
@@ -41,6 +44,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ClamSegLib import __version__
+from ClamSegLib.commands.worker_dicom import dicom_seg, dicom_sr
+from ClamSegLib.commands.worker_request import need
 from ClamSegLib.system.disk import words_of_the_machine
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.installation import drawing_problem, examine_installation, require_torch
@@ -52,7 +57,7 @@ if TYPE_CHECKING:
 NAME = "worker"
 HELP = "answer JSON requests on standard input, for programs such as the Slicer panel"
 
-_COMMANDS = ("hello", "inspect", "segment", "dicom_seg", "read", "titles", "try_engine", "quit")
+_COMMANDS = ("hello", "inspect", "segment", "dicom_seg", "dicom_sr", "read", "titles", "try_engine", "quit")
 PROTOCOL = 1
 
 
@@ -132,7 +137,9 @@ class Worker:
         if request["command"] == "hello":
             return _hello()
         if request["command"] == "dicom_seg":
-            return _dicom_seg(request)
+            return dicom_seg(request)
+        if request["command"] == "dicom_sr":
+            return dicom_sr(request)
         if request["command"] == "read":
             return _read(request, reporter)
         if request["command"] == "titles":
@@ -182,11 +189,11 @@ class Worker:
         return self._inspection
 
     def _inspect(self, request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
-        _need(request, "input", "model")
+        need(request, "input", "model")
         model = self._load(request["model"])
         found = self._inspection_of(request, model, _options(request), reporter)
         if request.get("outline"):
-            _need(request, "outline")
+            need(request, "outline")
             _write_outline(Path(request["outline"]), found, model.config.plane)
         told = {name: getattr(found.organ, name) for name in ("method", "fell_back", "problem")}
         return {
@@ -200,7 +207,7 @@ class Worker:
     def _try_engine(self, request: dict[str, Any]) -> dict[str, Any]:
         from ClamSegLib.engines.self_test import try_engine
 
-        _need(request, "engine", "model")
+        need(request, "engine", "model")
         return {"engine": request["engine"], "difference": try_engine(self._load(request["model"]), request["engine"])}
 
     def _segment(self, request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
@@ -208,7 +215,7 @@ class Worker:
         from ClamSegLib.segmentation.segment_volume import segment_volume
         from ClamSegLib.system.atomic_output import refuse_existing
 
-        _need(request, "input", "model", "output")
+        need(request, "input", "model", "output")
         output = Path(request["output"])
         overwrite = bool(request.get("overwrite"))
         refuse_existing(output, overwrite, CASE)
@@ -256,16 +263,6 @@ def _write_outline(path: Path, found: Any, plane: str) -> None:
         ) from error
 
 
-def _need(request: dict[str, Any], *names: str) -> None:
-    missing = [name for name in names if not isinstance(request.get(name), str) or not request[name]]
-    if missing:
-        raise InputError(f"The request '{request['command']}' needs {', '.join(missing)} as text.")
-    if any("\0" in request[name] for name in names):
-        raise InputError(
-            f"The request '{request['command']}' has a NUL character in {', '.join(names)}; none is allowed."
-        )
-
-
 def _options(request: dict[str, Any]) -> SegmentOptions:
     """The checked options of a request; null means the default."""
     from ClamSegLib.model.config_json import from_json
@@ -284,21 +281,6 @@ def _hello() -> dict[str, Any]:
     return {"clamseg": __version__, **examine_installation(), "models": list_models()}
 
 
-def _dicom_seg(request: dict[str, Any]) -> dict[str, Any]:
-    """DICOM SEG from a (corrected) segmentation file and the series it was drawn on."""
-    from ClamSegLib.imaging.dicom_seg import write_dicom_seg
-    from ClamSegLib.imaging.reader_process import read_volume
-    from ClamSegLib.imaging.seg_nrrd import read_segmentation
-    from ClamSegLib.system.atomic_output import whole_file
-
-    _need(request, "segmentation", "input", "output")
-    volume = read_volume(Path(request["input"]), series=request.get("series"))
-    segments = read_segmentation(Path(request["segmentation"]), volume)
-    with whole_file(Path(request["output"])) as part:
-        write_dicom_seg(part, segments, volume, series_description=f"ClamSeg {request.get('model', '')}".strip())
-    return {"file": request["output"]}
-
-
 def _read(request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
     """A scan as an array in a folder of its own, and where it lies."""
     import numpy as np
@@ -306,7 +288,7 @@ def _read(request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
     from ClamSegLib.imaging.reader_process import read_volume
     from ClamSegLib.system.atomic_output import whole_file
 
-    _need(request, "input", "output")
+    need(request, "input", "output")
     reporter.progress(0, 1, "reading")
     volume = read_volume(Path(request["input"]), series=request.get("series"))
     folder = Path(request["output"])
@@ -336,5 +318,5 @@ def _titles(request: dict[str, Any]) -> dict[str, Any]:
     """What people call the series of a DICOM folder or file."""
     from ClamSegLib.imaging.dicom_titles import series_titles
 
-    _need(request, "input")
+    need(request, "input")
     return {"series": [asdict(title) for title in series_titles(Path(request["input"]))]}

@@ -2,49 +2,46 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from ClamSegLib import RESEARCH_ONLY, __version__
+from ClamSegLib import __version__
+from ClamSegLib.imaging.dicom_source import (
+    codes_of,
+    described,
+    made_by_highdicom,
+    save,
+    slices_with_files,
+    source_headers,
+)
 from ClamSegLib.imaging.seg_nrrd import MANUAL, Segment
-from ClamSegLib.imaging.volume import Volume
+from ClamSegLib.imaging.volume import Array, Volume
 from ClamSegLib.system.errors import InputError
 
-# Elements a DICOM SEG must carry although they may be empty; anonymising programs often remove them.
-_MAY_BE_EMPTY = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyDate",
-    "StudyTime",
-    "StudyID",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-)
-_TISSUE = ("SCT", "85756007", "Tissue")
+
+class SegmentWords(Protocol):
+    """What a description says of a segment; see `Segment`."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def terminology(self) -> str: ...
+    @property
+    def algorithm_type(self) -> str: ...
 
 
-def _codes(terminology: str) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
-    """Category and type of a 'category~type~modifier' tag as (scheme, code, meaning)."""
-    parts = [tuple(part.split("^")) for part in terminology.split("~")[:2]]
-    found = [(p[0], p[1], p[2]) if len(p) == 3 and p[1] else _TISSUE for p in parts]
-    while len(found) < 2:
-        found.append(_TISSUE)
-    return found[0], found[1]
-
-
-def _description(number: int, segment: Segment) -> Any:
+def segment_description(number: int, segment: SegmentWords) -> Any:
+    """A segment as DICOM SEG describes it, with a tracking UID of its own."""
     import highdicom as hd
     from highdicom.sr.coding import CodedConcept
 
-    category, kind = _codes(segment.terminology)
+    category, kind = codes_of(segment.terminology)
     program = hd.AlgorithmIdentificationSequence(
         name="ClamSeg", version=__version__, family=CodedConcept("123110", "DCM", "Artificial Intelligence")
     )
@@ -60,19 +57,6 @@ def _description(number: int, segment: Segment) -> Any:
     )
 
 
-def _source(dataset: Any) -> Any:
-    """The header of a source image; anonymised files may have lost their class, which the modality tells."""
-    import pydicom.uid
-
-    if not dataset.get("SOPClassUID"):
-        classes = {"CT": pydicom.uid.CTImageStorage, "MR": pydicom.uid.MRImageStorage}
-        dataset.SOPClassUID = classes.get(str(dataset.get("Modality", "")), pydicom.uid.SecondaryCaptureImageStorage)
-    for name in _MAY_BE_EMPTY:
-        if name not in dataset:
-            setattr(dataset, name, "")
-    return dataset
-
-
 def write_dicom_seg(path: Path, segments: Sequence[Segment], volume: Volume, *, series_description: str) -> None:
     """Writes a BINARY DICOM SEG that refers to the source images.
 
@@ -86,44 +70,37 @@ def write_dicom_seg(path: Path, segments: Sequence[Segment], volume: Volume, *, 
     Raises:
         InputError: highdicom is missing, the volume is not from single-slice DICOM files, or every segment is empty.
     """
-    try:
-        import highdicom  # noqa: F401
-        import pydicom
-    except ImportError as error:
-        raise InputError("DICOM SEG needs highdicom; install it with pip install 'clamseg[dicom]'.") from error
-    there = [k for k in range(volume.array.shape[0]) if k not in volume.missing_slices]
-    if len(volume.slice_files) != len(there):
-        raise InputError(
-            "DICOM SEG can be written only for a DICOM series with one file a slice; other results come as NRRD."
-        )
-    if volume.missing_slices:
-        segments = [replace(s, mask=s.mask[there]) for s in segments]
-    filled = [s for s in segments if s.mask.any()]
-    if not filled:
-        raise InputError("There is nothing to write as DICOM SEG: every segment is empty.")
-    logging.getLogger("highdicom").setLevel(logging.ERROR)
-    words = f"{series_description} - {RESEARCH_ONLY}"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they quote header values, patients' names among them
-            sources = [_source(pydicom.dcmread(file, stop_before_pixels=True)) for file in volume.slice_files]
-            document = _document(sources, filled, words)
-    except (KeyError, AttributeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(
-            f"The series lacks what DICOM SEG needs ({reason}); export it again from the archive, or use segmentation.seg.nrrd."
-        ) from error
-    document.save_as(path)
+    with made_by_highdicom("DICOM SEG", "export it again from the archive, or use segmentation.seg.nrrd"):
+        sources = source_headers(volume, "DICOM SEG")
+        if volume.missing_slices:
+            there = slices_with_files(volume)
+            segments = [replace(s, mask=s.mask[there]) for s in segments]
+        filled = [s for s in segments if s.mask.any()]
+        if not filled:
+            raise InputError("There is nothing to write as DICOM SEG: every segment is empty.")
+        pixels = np.stack([s.mask for s in filled], axis=-1).astype(np.uint8)
+        descriptions = [segment_description(n, s) for n, s in enumerate(filled, 1)]
+        save(binary_seg(sources, pixels, descriptions, series_description), path)
 
 
-def _document(sources: list[Any], filled: list[Segment], words: str) -> Any:
+def binary_seg(
+    sources: list[Any], pixels: Array, descriptions: list[Any], words: str, *, omit_empty_frames: bool = False
+) -> Any:
+    """A BINARY DICOM SEG of the series with these headers.
+
+    Args:
+        pixels: (slice, row, column, segment) of 0 and 1, or (slice, row, column) of segment numbers where none overlap.
+        descriptions: of the segments, numbered from 1.
+        words: what the run did; "For research, not for diagnosis" is added.
+        omit_empty_frames: leave out what shows nothing of a segment, which many small segments need.
+    """
     import highdicom as hd
 
     return hd.seg.Segmentation(
         source_images=sources,
-        pixel_array=np.stack([s.mask for s in filled], axis=-1).astype(np.uint8),
+        pixel_array=pixels,
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=[_description(n, s) for n, s in enumerate(filled, 1)],
+        segment_descriptions=descriptions,
         series_instance_uid=hd.UID(),
         series_number=1000,
         sop_instance_uid=hd.UID(),
@@ -132,7 +109,7 @@ def _document(sources: list[Any], filled: list[Segment], words: str) -> Any:
         manufacturer_model_name="ClamSeg",
         software_versions=__version__,
         device_serial_number="0",
-        content_description=words[:64],
-        series_description=words[:64],
-        omit_empty_frames=False,
+        content_description=described(words),
+        series_description=described(words),
+        omit_empty_frames=omit_empty_frames,
     )

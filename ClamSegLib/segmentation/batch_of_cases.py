@@ -45,6 +45,7 @@ class PipelineOptions:
     segment: SegmentOptions
     series: str | None = None
     dicom_seg: bool = False
+    dicom_sr: bool = False
     overwrite: bool = False
 
 
@@ -124,6 +125,8 @@ class CasePipeline:
         seconds = time.perf_counter() - started
         if self.options.dicom_seg and not volume.slice_files:
             raise InputError(f"--dicom-seg needs a DICOM series, but {case.path.name} is none; leave the option out.")
+        if self.options.dicom_sr and not volume.slice_files:
+            raise InputError(f"--dicom-sr needs a DICOM series, but {case.path.name} is none; leave the option out.")
         segment, organ = self.options.segment, self.model.config.organ.method
         by_network = segment.organ.startswith("model:") or (segment.organ == "auto" and organ.startswith("model:"))
         inspection = None if by_network else inspect(volume, self.model, segment)
@@ -138,7 +141,13 @@ class CasePipeline:
         return result
 
     def _write(self, result: CaseResult, case: CaseWork) -> Path:
-        return write_case(result, case.folder, dicom_seg=self.options.dicom_seg, overwrite=self.options.overwrite)
+        return write_case(
+            result,
+            case.folder,
+            dicom_seg=self.options.dicom_seg,
+            dicom_sr=self.options.dicom_sr,
+            overwrite=self.options.overwrite,
+        )
 
     def _finish_writing(self) -> None:
         """Waits for the case being written and tells of it."""

@@ -31,12 +31,14 @@ LESIONS, OVERLAY, STAGES, REPORT, DICOM_SEG = (
     "report.json",
     "segmentation.dcm",
 )
+# The SR measures the segments of the SEG beside it.
+DICOM_SR, LESIONS_SEG = "lesions.sr.dcm", "lesions.seg.dcm"
 _ARRAYS = ("labels.npy", "probability.npy", "strongest.npy", "components.npy")
 CASE = FolderKind(
     "a segmented case",
     REPORT,
     ("clamseg", "model"),
-    (SEGMENTATION, PROBABILITY, LESIONS, OVERLAY, STAGES, REPORT, DICOM_SEG, *_ARRAYS),
+    (SEGMENTATION, PROBABILITY, LESIONS, OVERLAY, STAGES, REPORT, DICOM_SEG, DICOM_SR, LESIONS_SEG, *_ARRAYS),
 )
 
 
@@ -146,6 +148,7 @@ def write_case(
     folder: Path,
     *,
     dicom_seg: bool = False,
+    dicom_sr: bool = False,
     overwrite: bool = False,
     arrays: bool = False,
     pictures: bool = True,
@@ -156,12 +159,13 @@ def write_case(
     Args:
         folder: becomes visible when complete.
         dicom_seg: also write segmentation.dcm (an empty result has none, and says so in the report).
+        dicom_sr: also write lesions.sr.dcm and the lesions.seg.dcm that it measures (likewise).
         arrays: write the arrays for a front (`write_arrays`) in place of the compressed image files.
         pictures: draw overlay.png and stages.png, where Matplotlib is installed (`drawing_problem` says so before).
         accepted: doubts that the user was shown before the run and went on with.
 
     Raises:
-        InputError: the folder exists and `overwrite` is false, it is nothing that ClamSeg wrote, or DICOM SEG cannot be
+        InputError: the folder exists and `overwrite` is false, it is nothing that ClamSeg wrote, or DICOM SEG or SR cannot be
             written for this input.
         OutputError: not writable, disk full.
     """
@@ -182,6 +186,10 @@ def write_case(
             write_dicom_seg(
                 part / DICOM_SEG, segments, result.volume, series_description=f"ClamSeg {result.model.config.name}"
             )
+        if dicom_sr and result.lesions:
+            from ClamSegLib.segmentation.dicom_report import write_dicom_report
+
+            write_dicom_report(result, part / DICOM_SR, part / LESIONS_SEG)
         result.seconds["write"] = time.perf_counter() - started
         if pictures and not drawing_problem():
             from ClamSegLib.segmentation.pictures import write_overlay, write_stages

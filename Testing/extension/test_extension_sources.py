@@ -42,7 +42,7 @@ SHOWN_CALLS = {
 
 # Sentences that no user reads: names in files' formats and standards, keys, and errors of a programmer.
 NOT_SHOWN = {
-    "The ClamSeg authors", " cannot follow ", "DICOM SEG", "checking the organ", "ClamSeg region",
+    "The ClamSeg authors", " cannot follow ", "DICOM SEG", "DICOM SR", "checking the organ", "ClamSeg region",
     "Segmentation category and type - DICOM master list", "Anatomic codes - DICOM master list", "space directions: ",
     "kinds: domain domain domain", "encoding: raw", "space origin: (", "finding the organ", "segmenting slices",
     "Conversion method", "Smoothing factor",  # keys by which Slicer knows parameters of a conversion

@@ -339,6 +339,21 @@ def test_dicom_seg_of_a_scan_that_is_no_dicom_is_refused_in_words(window: Any, t
     assert list(tmp_path.iterdir()) == []
 
 
+def test_kinds_that_need_a_missing_package_say_so_in_the_menu_and_when_they_are_asked_for(
+    window: Any, tmp_path: Path
+) -> None:
+    segmented(window)
+    menu = window.native("exportButton").menu()
+    assert "needs highdicom" not in " ".join(action.text() for action in menu.actions())
+    window.logic.installation = {"packages": {"highdicom": None}}
+    window.panel.review.show_installation()
+    needing = [action.text() for action in menu.actions() if "needs highdicom: Setup, Install" in action.text()]
+    assert [words.split("...")[0] for words in needing] == ["DICOM SEG", "DICOM SR of the lesions, with its SEG"]
+    window.panel.review._export.export("dicom_sr", tmp_path / "x.sr.dcm")
+    assert "highdicom, which is not installed. Setup, Install brings it." in window.dialogs.errors()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_sizes_under_a_scaling_transform_are_told_as_the_scans_own(window: Any) -> None:
     segmented(window)
     assert window.text("statisticsLabel") == "0.13 ml in all; 2 undecided"

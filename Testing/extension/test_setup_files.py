@@ -114,7 +114,7 @@ def test_the_table_says_in_words_what_works() -> None:
     lines = {line.part: line for line in installation_lines(broken)}
     assert (lines["torch"].state, lines["torch"].works) == ("does not work", False)
     assert (lines["safetensors"].state, lines["safetensors"].works) == ("missing", False)
-    assert (lines["highdicom"].state, lines["highdicom"].works) == ("missing, needed for DICOM SEG only", True)
+    assert (lines["highdicom"].state, lines["highdicom"].works) == ("missing, needed for DICOM SEG and SR only", True)
     assert lines["cuda:0 A"].version == "1.0 of 2.0 GB free"
     assert lines["cuda:0 A"].state == "does not work: no kernel"
     assert installation_lines({})[0].part == "Python"

@@ -35,6 +35,14 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "overwrite": False,
     },
     "dicom_seg": {"segmentation": "scan.nrrd", "input": "scan.nrrd", "output": "x.dcm", "model": "m"},
+    "dicom_sr": {
+        "labels": "scan.nrrd",
+        "lesions": [{}],
+        "found_by": {},
+        "input": "scan.nrrd",
+        "output": "x.dcm",
+        "segmentation": "y.dcm",
+    },
     "try_engine": {"engine": "torch", "model": "nowhere"},
 }
 HALVES = (

@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -136,12 +137,12 @@ def test_the_report_says_what_was_found_with_what_and_needs_nothing_from_outside
     assert not re.search(r"(src|href)\s*=\s*['\"]?(https?:)?//", text)
 
 
-def test_a_dicom_seg_refers_to_the_series_and_lies_where_the_segmentation_does(
+def test_dicom_seg_and_sr_refer_to_the_series_and_lie_where_the_segmentation_does(
     browser: object, server: PageServer, scans: Path, tmp_path: Path
 ) -> None:
     import highdicom as hd
 
-    folder = exported(browser, server, "brain series", tmp_path, "dicom")
+    folder = exported(browser, server, "brain series", tmp_path, "dicom", "dicom_sr")
     scan = read_volume(scans / "brain series")
     expected = {
         segment.name: scan.to_lps(np.argwhere(segment.mask))
@@ -163,6 +164,15 @@ def test_a_dicom_seg_refers_to_the_series_and_lies_where_the_segmentation_does(
         for item in series.ReferencedInstanceSequence
     }
     assert len(referenced) == scan.array.shape[0]
+    with ZipFile(folder / "dicom_sr.zip") as packed:
+        packed.extractall(tmp_path / "sr")
+    (report,), (drawn,) = (list((tmp_path / "sr").glob(f"*.{kind}.dcm")) for kind in ("sr", "seg"))
+    groups = hd.sr.srread(str(report)).content.get_volumetric_roi_measurement_groups()
+    measured = hd.seg.segread(str(drawn))
+    assert {group.referenced_segment.referenced_sop_instance_uid for group in groups} == {measured.SOPInstanceUID}
+    volumes = [next(m.value for m in group.get_measurements() if m.name.meaning == "Volume") for group in groups]
+    assert [f"{ml:.3f}" for ml in volumes] == [row["volume_ml"] for row in lesions(folder)]
+    assert measured.number_of_segments == len(groups)
 
 
 def test_a_series_that_is_gone_gets_no_dicom_seg_and_the_reader_is_told_why(reader: PageReader, scans: Path) -> None:

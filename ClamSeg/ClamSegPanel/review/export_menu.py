@@ -1,4 +1,4 @@
-"""Export of a review: segmentation, NIfTI, table, report, DICOM SEG; and the corrections for fine-tuning."""
+"""Export of a review: segmentation, NIfTI, table, report, DICOM SEG and SR; and the corrections for fine-tuning."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from slicer.i18n import tr as _
 from ClamSegPanel.corrections_folder import corrections_folder
 from ClamSegPanel.user_action import user_action
 from ClamSegWorkflow.case.corrections import reviewed_case
+from ClamSegWorkflow.case.dicom_report import BY_WORKER, highdicom_problem, prepare_dicom_report, segmentation_beside
 from ClamSegWorkflow.case.dicom_sources import gather_series
 from ClamSegWorkflow.case.review_files import KINDS, legend_beside, with_ending, write_review
+from ClamSegWorkflow.scene import SceneError
 
 
 class ExportMenu:
@@ -24,17 +26,26 @@ class ExportMenu:
     def __init__(self, panel: Any, review: Any) -> None:
         self._panel, self._ui, self._review = panel, panel.ui, review
         self._menu = qt.QMenu(self._ui.exportButton)
-        self._actions = []
+        self._actions: dict[str, Any] = {}
         for kind in KINDS:
             if kind == "legend":  # comes with the NIfTI
                 continue
             action = qt.QAction(self._menu_words(kind), self._menu)
             action.connect("triggered()", self._exporter(kind))
             self._menu.addAction(action)
-            self._actions.append(action)
+            self._actions[kind] = action
         self._ui.exportButton.setMenu(self._menu)
         self._ui.saveCorrectionsButton.connect("clicked(bool)", self._save_corrections)
         self._folder: Path | None = None
+
+    def show_installation(self) -> None:
+        """Kinds that need a package which is not there say so in the menu."""
+        lacks = highdicom_problem(self._panel.logic.installation)
+        for kind in BY_WORKER:
+            words = self._menu_words(kind)
+            self._actions[kind].text = (
+                _("{kind} (needs highdicom: Setup, Install)").format(kind=words) if lacks else words
+            )
 
     def close(self) -> None:
         """Forgets what waits for the worker."""
@@ -49,6 +60,7 @@ class ExportMenu:
             "table": _("Lesion table (CSV)..."),
             "report": _("Report (HTML)..."),
             "dicom": _("DICOM SEG..."),
+            "dicom_sr": _("DICOM SR of the lesions, with its SEG..."),
         }
         return words[kind]
 
@@ -73,14 +85,14 @@ class ExportMenu:
 
     @user_action(_("The result could not be exported."))
     def export(self, kind: str, path: Path) -> None:
-        """Writes one kind of file; DICOM SEG comes from the worker and is told when it is there."""
+        """Writes one kind of file; DICOM SEG and SR come from the worker and are told when they are there."""
         result = self._review.result
         if result is None:
             return
         self._ui.exportLabel.text = ""  # what was written before must not stand under what fails now
         self._panel.keep_setting("exportFolder", str(path.parent))
-        if kind == "dicom":
-            self._export_dicom(result, with_ending(path, kind))
+        if kind in BY_WORKER:
+            self._export_dicom(result, kind, with_ending(path, kind))
             return
         written = write_review(result, kind, path)
         result.know_as_exported()
@@ -88,8 +100,11 @@ class ExportMenu:
         more = _(" Its labels: {file}.").format(file=legend_beside(written).name) if kind == "nifti" else ""
         self._ui.exportLabel.text = _("Written: {file}.").format(file=written.name) + more
 
-    def _export_dicom(self, result: Any, path: Path) -> None:
-        """The series' files and the segmentation go to the worker, which writes the DICOM SEG."""
+    def _export_dicom(self, result: Any, kind: str, path: Path) -> None:
+        """The series' files and what was drawn go to the worker, which writes the DICOM SEG or SR."""
+        lacks = highdicom_problem(self._panel.logic.installation)
+        if lacks:
+            raise SceneError(lacks + " " + _("Setup, Install brings it."))
         self.close()
         folder = Path(tempfile.mkdtemp(prefix="clamseg-"))
         self._folder = folder
@@ -97,7 +112,12 @@ class ExportMenu:
             database = getattr(slicer, "dicomDatabase", None)
             file_of = database.fileForInstance if database is not None else lambda _uid: ""
             series = gather_series(slicer.mrmlScene, result.volume, file_of, folder / "series")
-            drawn = write_review(result, "segmentation", folder / "drawn")
+            if kind == "dicom_sr":
+                command, values = "dicom_sr", prepare_dicom_report(result)(folder)
+                values["segmentation"] = str(segmentation_beside(path))
+            else:
+                drawn = write_review(result, "segmentation", folder / "drawn")
+                command, values = "dicom_seg", {"segmentation": str(drawn), "model": result.provenance.get("model", "")}
         except BaseException:
             self.close()
             raise
@@ -105,7 +125,9 @@ class ExportMenu:
         def answered(event: dict[str, Any]) -> None:
             if event["event"] == "done":
                 result.know_as_exported()
-                self._ui.exportLabel.text = _("Written: {file}.").format(file=path.name)
+                more = " " + _("Its DICOM SEG: {file}.").format(file=segmentation_beside(path).name)
+                told = _("Written: {file}.").format(file=path.name)
+                self._ui.exportLabel.text = told + (more if kind == "dicom_sr" else "")
             elif event["event"] == "error":
                 self._ui.exportLabel.text = ""
                 self._panel.failed(event["message"])
@@ -113,11 +135,8 @@ class ExportMenu:
                 return
             self.close()
 
-        self._panel.logic.worker.request(
-            "dicom_seg", answered, segmentation=str(drawn), input=str(series), output=str(path),
-            model=result.provenance.get("model", ""),
-        )  # fmt: skip
-        self._ui.exportLabel.text = _("Writing DICOM SEG...")
+        self._panel.logic.worker.request(command, answered, input=str(series), output=str(path), **values)
+        self._ui.exportLabel.text = _("Writing {kind}...").format(kind=KINDS[kind][0])
 
     @user_action(_("The corrections could not be saved."))
     def _save_corrections(self, checked: bool = False) -> None:

@@ -235,6 +235,10 @@ class ReviewSection:
         ui.minimumSizeBox.suffix = _(" ml") if lesions.spacing_known else _(" px")
         self.tell_export()
 
+    def show_installation(self) -> None:
+        """What can be exported depends on what is installed."""
+        self._export.show_installation()
+
     def tell_export(self) -> None:
         """Whether something of the review is in no file yet."""
         label = self._ui.exportLabel

@@ -130,7 +130,7 @@ def installation_lines(report: dict[str, Any]) -> list[InstallationLine]:
 
 def _package_line(name: str, version: str | None, report: dict[str, Any]) -> InstallationLine:
     if version is None:
-        only_for = {"highdicom": _("missing, needed for DICOM SEG only")}.get(name)
+        only_for = {"highdicom": _("missing, needed for DICOM SEG and SR only")}.get(name)
         return InstallationLine(name, "", only_for or _("missing"), only_for is not None)
     if name == "torch" and report.get("torch") is None:
         return InstallationLine(name, version, _("does not work"), False)

@@ -104,6 +104,7 @@ class SetupSection:
         say(self._ui.setupLabel, words, "refused" if problems else "ok")
         self._ui.setupSection.collapsed = self._ui.setupSection.collapsed and not problems
         self.show(report)
+        self._panel.review.show_installation()
         self._panel.models_changed()
 
     def show(self, report: dict[str, Any]) -> None:

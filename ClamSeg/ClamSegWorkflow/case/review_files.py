@@ -29,6 +29,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "table": ("Table", ".csv"),
     "report": ("Report", ".html"),
     "dicom": ("DICOM SEG", ".dcm"),
+    "dicom_sr": ("DICOM SR", ".sr.dcm"),
 }
 _TABLE_COLUMNS = (
     "id", "condition", "decision", "first_index", "last_index", "first_slice", "last_slice", "n_slices", "volume_ml",
@@ -97,17 +98,7 @@ def prepare_review(result: Any, kind: str) -> Callable[[Path], Path]:
     Raises:
         SceneError: as for `write_review`.
     """
-    if not result.is_alive():
-        raise SceneError(_("The scan of this result was removed or changed; the result can no longer be exported."))
-    if result.lesions is not None:
-        result.take_over_edits()
-    certificate = result.certificate()
-    if not certificate.holds:
-        raise SceneError(
-            _("The result is {certificate}; undo the change of its transform, then export.").format(
-                certificate=certificate
-            )
-        )
+    require_exportable(result)
     write_legend = partial(_write_legend, segment_looks(result.segmentation))
     writers: dict[str, Callable[[Any], Callable[[Path], object]]] = {
         "segmentation": _segmentation, "nifti": _nifti, "legend": lambda _result: write_legend,
@@ -127,6 +118,25 @@ def prepare_review(result: Any, kind: str) -> Callable[[Path], Path]:
         return path
 
     return write_whole
+
+
+def require_exportable(result: Any) -> None:
+    """Takes over what was drawn; what is written after this is what the reader sees, in its place.
+
+    Raises:
+        SceneError: the scan was removed, a segment reaches beyond it, or a transform moved one against the other.
+    """
+    if not result.is_alive():
+        raise SceneError(_("The scan of this result was removed or changed; the result can no longer be exported."))
+    if result.lesions is not None:
+        result.take_over_edits()
+    certificate = result.certificate()
+    if not certificate.holds:
+        raise SceneError(
+            _("The result is {certificate}; undo the change of its transform, then export.").format(
+                certificate=certificate
+            )
+        )
 
 
 def _segmentation(result: Any) -> Callable[[Path], object]:
