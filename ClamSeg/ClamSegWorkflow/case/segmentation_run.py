@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from ClamSegWorkflow.case.apart import Beside, Steps, at_once
 from ClamSegWorkflow.case.doubtful_outline import DoubtfulOutline
 from ClamSegWorkflow.case.model_fit import mismatches, organ_doubts
 from ClamSegWorkflow.case.provenance import provenance_of
-from ClamSegWorkflow.case.result_import import import_result
+from ClamSegWorkflow.case.result_import import import_in_steps
 from ClamSegWorkflow.case.run_request import RunListener, RunOptions
 from ClamSegWorkflow.case.run_state import Job, State
 from ClamSegWorkflow.scene import SceneError
@@ -54,10 +55,12 @@ class SegmentationRun:
         worker: has `request(command, on_event, **values)` and `kill()`.
         listener: whom to tell.
         later: calls a function soon.
+        beside: does work that touches no scene.
     """
 
-    def __init__(self, scene: Any, worker: Any, listener: RunListener, later: Later) -> None:
+    def __init__(self, scene: Any, worker: Any, listener: RunListener, later: Later, beside: Beside = at_once) -> None:
         self._scene, self._worker, self._listener, self._later = scene, worker, listener, later
+        self._beside = beside
         self.job = Job(listener.state_changed)
         self._waiting: list[Any] = []
         self._options: RunOptions | None = None
@@ -271,9 +274,28 @@ class SegmentationRun:
             report["warnings"] = list(dict.fromkeys([*reading_of(case.volume).warnings, *report["warnings"]]))
             provenance = provenance_of(report, case.doubts)
             config = with_found_organ(options.config, report)
-            result, certificate = import_result(self._scene, case.volume, case.record, folder, config, provenance)
+        except (OSError, ValueError, KeyError) as error:
+            self._fail(_sentence(error))
+            return
+        steps = import_in_steps(self._scene, case.volume, case.record, folder, config, provenance)
+        self._import_on(steps, report, turn)
+
+    def _import_on(
+        self, steps: Steps[Any], report: dict[str, Any], turn: int, value: Any = None, failed: Exception | None = None
+    ) -> None:
+        """On with an import, whose work came back with a value or failed."""
+        if turn != self._turn:
+            steps.close()
+            return
+        try:
+            work = steps.send(value) if failed is None else steps.throw(failed)
+        except StopIteration as end:
+            result, certificate = end.value
         except (SceneError, OSError, MemoryError, ValueError, KeyError) as error:
             self._fail(_sentence(error))
+            return
+        else:
+            self._beside(work, lambda value, failed: self._import_on(steps, report, turn, value, failed))
             return
         self._tell_speed(report)
         self._listener.finished_case(result, str(certificate))
@@ -328,8 +350,9 @@ class SegmentationRun:
         self.is_asking = False
         self._outline.remove()
         if self._case is not None:
-            shutil.rmtree(self._case.folder, ignore_errors=True)
-            self._case = None
+            folder, self._case = self._case.folder, None
+            # Some hundred MB of arrays take a part of a second.
+            self._beside(lambda: shutil.rmtree(folder, ignore_errors=True), lambda _value, _error: None)
 
 
 def with_found_organ(config: dict[str, Any], report: dict[str, Any]) -> dict[str, Any]:
