@@ -33,6 +33,7 @@ class ExportSection:
         if result is None:
             raise SceneError(_("There is no result to export; segment a scan first."))
         self._page.review.stop_drawing()
+        stands = result.lesions.steps.revision if result.lesions is not None else 0
         path = folder / file_name(result, KINDS[kind][1])
         if kind not in BY_WORKER:
             write = prepare_review(result, kind)
@@ -41,7 +42,7 @@ class ExportSection:
             written = await asyncio.to_thread(write, path) if packs else write(path)
         else:
             written = await self._write_dicom(result, kind, with_ending(path, kind), folder)
-        result.know_as_exported()
+        result.know_as_exported(stands)
         self._page.review.tell_steps()
         self._state.flush()
         return written
@@ -75,14 +76,28 @@ class ExportSection:
 
     @user_action(_("The corrections could not be saved."))
     def save_corrections(self) -> None:
-        """What the reader decided and drew, for the next fine-tuning."""
+        """What the reader decided and drew, for the next fine-tuning; a large scan takes seconds, in which the page goes on."""
         from ClamSegLib.datasets.corrections import save_corrections
 
         self._page.review.stop_drawing()
-        saved = save_corrections(self._page.corrections, reviewed_case(self._page.review.result))
-        self._page.review.result.know_as_exported()
+        result = self._page.review.result
+        case = reviewed_case(result)
+        stands = result.lesions.steps.revision
+        self._state.corrections_words = _("Corrections are being saved ...")
+        self._page.beside(
+            lambda: save_corrections(self._page.corrections, case),
+            lambda saved, error: self._corrections_saved(result, stands, saved, error),
+        )
+
+    @user_action(_("The corrections could not be saved."))
+    def _corrections_saved(self, result: Any, stands: int, saved: Any, error: Exception | None) -> None:
+        self._state.corrections_words = ""
+        if error is not None:
+            raise error
+        result.know_as_exported(stands)
         self._page.review.tell_steps()
-        self._state.corrections_words = _("{n} slices saved for fine-tuning.").format(n=saved.rows)
+        words = _("One slice saved for fine-tuning.") if saved.rows == 1 else _("{n} slices saved for fine-tuning.")
+        self._state.corrections_words = words.format(n=saved.rows)
         self._page.training.corrections_changed()
 
 

@@ -50,10 +50,15 @@ html { overflow: hidden; }
 .v-field:has(:focus-visible), .v-selection-control:has(:focus-visible), .v-slider-thumb:focus-visible { outline: 2px solid #90caf9; outline-offset: 1px; }
 .lesion-table tr.chosen { background: #14507a; }
 .lesion-table tr.rejected { opacity: .55; text-decoration: line-through; }
+/* Names of models are read whole, also the last word, that they are for non-commercial use. */
+.v-select__selection-text, .v-select__content .v-list-item-title { white-space: normal !important; overflow: visible !important; }
+.v-select .v-select__selection { height: auto; }
 .crossed * { cursor: crosshair !important; }
 .sort-button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; white-space: nowrap; }
 .step-button { flex: 1 1 0; min-width: 0; } .step-button .v-btn__content { min-width: 0; overflow: hidden; }
 .step-words { overflow: hidden; text-overflow: ellipsis; }
+#sections-edge { position: absolute; top: 0; bottom: 0; right: 0; width: 6px; cursor: col-resize; touch-action: none; z-index: 5; }
+#sections-edge:hover, #sections-edge:focus-visible { background: #90caf9; }
 #sections .v-expansion-panel-title { min-height: 38px; }
 .v-expansion-panel-text__wrapper { padding: 4px 12px 12px; }
 """
@@ -65,7 +70,9 @@ def build_frame(page: Any) -> None:
     server.enable_module(
         {
             "serve": {"clamseg": str(_SERVED)},
-            "scripts": [f"clamseg/{name}.js" for name in ("upload", "size", "keys", "clicks", "enlarge")],
+            "scripts": [
+                f"clamseg/{name}.js" for name in ("upload", "size", "keys", "clicks", "enlarge", "cross", "width")
+            ],
         }
     )
     page.state.trame__title = "ClamSeg"
@@ -76,10 +83,22 @@ def build_frame(page: Any) -> None:
         client.Style(_STYLE)
         _bar(page)
         with v3.VNavigationDrawer(
-            v_model=("sections_shown", True), width=_DRAWER_WIDTH_PX, id="sections", disable_resize_watcher=True, mobile_breakpoint=0,
+            v_model=("sections_shown", True), width=("sections_width", _DRAWER_WIDTH_PX), id="sections", disable_resize_watcher=True, mobile_breakpoint=0,
         ):  # fmt: skip
             with v3.Template(v_slot_prepend=True):
+                html.Div(
+                    id="sections-edge", title=_("Drag to make the sections wider or narrower"),
+                    raw_attrs=[
+                        f'role="separator" aria-orientation="vertical" tabindex="0" aria-label="{_("Width of the sections")}"',
+                        'aria-valuemin="320" aria-valuemax="640" :aria-valuenow="sections_width"',
+                    ],
+                )  # fmt: skip
                 _questions(page)
+                html.Div(
+                    "{{ `" + _("This page is open in ${windows_open} windows; all of them show and change the same review.") + "` }}",
+                    v_if=("windows_open > 1",), classes="mx-3 my-1 text-caption text-amber-lighten-2", id="windows-open",
+                    raw_attrs=['aria-live="polite"'],
+                )  # fmt: skip
                 kept_reviews(page)
                 open_scans(page.input)
             with v3.Template(v_slot_append=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -136,7 +137,7 @@ class InputSection:
         self.is_opening, self._state.opening = True, name
         open_scan(
             self._page.views.scene, self._page.worker, path, name,
-            lambda scan, problem: self._opened(path, scan, problem, then), series,
+            lambda scan, problem: self._opened(path, scan, problem, then), series, self._page.beside,
         )  # fmt: skip
 
     @user_action(_("The scan could not be shown."))
@@ -219,7 +220,14 @@ class InputSection:
             self._page.segment.fill_organ_steps()  # the closed one may have been a mask
         self._tell()
         # After the views let go of it; what lies free between other things stays with the process otherwise.
-        self._page.later(give_back_memory)
+        self._page.later(self._give_back)
+
+    def _give_back(self) -> None:
+        """What was closed or replaced goes back to the system at once; arrays of hundreds of MB count as one object each for
+        Python, which would look for such circles only much later.
+        """
+        gc.collect()
+        give_back_memory()
 
     def masks_for(self, case: OpenCase) -> list[OpenCase]:
         """Open scans that may outline its organ: files with the same voxels along each axis, and values as masks have."""
@@ -239,6 +247,7 @@ class InputSection:
             if case.scan.volume is result.volume:
                 if case.result is not None:
                     case.result.remove()
+                    self._page.later(self._give_back)
                 self._page.kept.drop(case)
                 case.result = result
         self._tell()

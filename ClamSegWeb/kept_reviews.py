@@ -114,10 +114,12 @@ class KeptReviews:
             except (SceneError, OSError, ValueError, TypeError):
                 continue
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime((folder / STEPS_FILE).stat().st_mtime))
-            words = _("{name}: {decided} lesions decided, {labelled} slices labelled, {when}")
-            told.append(
-                {"id": index, "words": words.format(name=source.name, when=when, decided=steps["decided"], labelled=steps["labelled"])}
+            parts = (
+                _("one lesion decided") if steps["decided"] == 1 else _("{n} lesions decided").format(n=steps["decided"]),
+                _("one slice labelled") if steps["labelled"] == 1 else _("{n} slices labelled").format(n=steps["labelled"]),
             )  # fmt: skip
+            words = ", ".join([*(words for words in parts if not words.startswith("0 ")), when])
+            told.append({"id": index, "words": f"{source.name}: {words}"})
         self._page.state.kept_reviews = told
 
     @user_action(_("The review could not be brought back."))

@@ -16,6 +16,7 @@ from vtk.util import numpy_support
 
 from ClamSegLib.imaging.read_write import readable_name
 from ClamSegLib.system.disk import words_of_the_machine
+from ClamSegWorkflow.case.apart import Beside, at_once
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.scan_facts import Reading, keep_reading
 from ClamSegWorkflow.words import tr as _
@@ -47,12 +48,14 @@ def open_scan(
     name: str,
     on_done: Callable[[OpenedScan | None, str], None],
     series: str = "",
+    beside: Beside = at_once,
 ) -> None:
     """Asks the worker for a scan and puts it into the scene when it comes.
 
     Args:
         series: UID of the series of a folder, '' where it holds one only.
         on_done: is given the scan, or None and a sentence on what failed.
+        beside: does work that touches no scene.
     """
     try:
         folder = Path(tempfile.mkdtemp(prefix="clamseg-"))
@@ -61,25 +64,20 @@ def open_scan(
         return
 
     def answered(event: dict[str, Any]) -> None:
-        if event["event"] not in ("done", "error"):
-            return
-        try:
-            if event["event"] == "error":
-                on_done(None, told_by_name(event["message"], source, name))
-                return
-            array = np.load(folder / "voxels.npy", allow_pickle=False)
-            scan = OpenedScan(
-                add_volume(scene, name, array, event),
-                source,
-                bool(event["is_picture"]),
-                tuple(event["warnings"]),
-                series,
-            )
-        except (OSError, ValueError, MemoryError, SceneError) as error:
+        if event["event"] == "error":
+            shutil.rmtree(folder, ignore_errors=True)
+            on_done(None, told_by_name(event["message"], source, name))
+        elif event["event"] == "done":
+            beside(lambda: read_voxels(folder), lambda image, error: shown(event, image, error))
+
+    def shown(event: dict[str, Any], image: Any, error: Exception | None) -> None:
+        if isinstance(error, (OSError, ValueError, MemoryError, SceneError)):
             on_done(None, str(error) or _("Memory ran out; close other programs and open the scan again."))
             return
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        if error is not None:
+            raise error
+        volume = add_volume(scene, name, image, event)
+        scan = OpenedScan(volume, source, bool(event["is_picture"]), tuple(event["warnings"]), series)
         on_done(scan, "")
 
     chosen = {"series": series} if series else {}
@@ -94,23 +92,34 @@ def told_by_name(message: str, source: Path, name: str) -> str:
     return message.replace(f"{readable_name(source.name)}/", f"{name}/")
 
 
-def add_volume(scene: Any, name: str, array: np.ndarray, facts: dict[str, Any]) -> Any:
-    """A scalar volume node.
-
-    Args:
-        array: (slice, row, column).
-        facts: the worker's answer to `read`: spacing_mm, origin, direction in LPS, modality, description and
-            what else is known of the reading.
+def read_voxels(folder: Path) -> Any:
+    """The image of the voxels that the worker wrote, (slice, row, column); any thread may make it. The folder goes.
 
     Raises:
         SceneError: voxels of a type that the scene cannot hold.
+        OSError, ValueError, MemoryError: the file cannot be read.
     """
+    try:
+        array = np.load(folder / "voxels.npy", allow_pickle=False)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     if array.dtype.kind not in "iuf" or array.dtype == np.float16:
         raise SceneError(_("The scan has voxels of type {dtype}, which cannot be shown.").format(dtype=array.dtype))
     image = vtk.vtkImageData()
     k, j, i = array.shape
     image.SetDimensions(i, j, k)
     image.GetPointData().SetScalars(numpy_support.numpy_to_vtk(np.ascontiguousarray(array).ravel(), deep=True))
+    return image
+
+
+def add_volume(scene: Any, name: str, image: Any, facts: dict[str, Any]) -> Any:
+    """A scalar volume node.
+
+    Args:
+        image: its voxels.
+        facts: the worker's answer to `read`: spacing_mm, origin, direction in LPS, modality, description and
+            what else is known of the reading.
+    """
     lps = np.eye(4)
     lps[:3, :3] = np.asarray(facts["direction"], float).reshape(3, 3) * np.asarray(facts["spacing_mm"], float)
     lps[:3, 3] = facts["origin"]

@@ -13,6 +13,7 @@ from ClamSegWeb.export_section import ExportSection
 from ClamSegWeb.frame import FIRST_STEPS, REVIEW, build_frame, slice_overlay, solid_overlay
 from ClamSegWeb.input_section import InputSection
 from ClamSegWeb.kept_reviews import KeptReviews
+from ClamSegWeb.open_windows import OpenWindows
 from ClamSegWeb.review_section import ReviewSection
 from ClamSegWeb.roots import Roots
 from ClamSegWeb.scene_views import SceneViews
@@ -21,6 +22,7 @@ from ClamSegWeb.training_section import TrainingSection
 from ClamSegWeb.view_words import ViewWords
 from ClamSegWeb.worker_process import AsyncWorkerProcess
 from ClamSegWorkflow.case import licence_words
+from ClamSegWorkflow.case.apart import Done, Work
 from ClamSegWorkflow.words import tr as _
 
 _LOG_LINES = 200
@@ -50,6 +52,7 @@ class Page:
         )
         self._on_answer: Callable[[bool], None] | None = None
         self._told = 0
+        self._tasks: set[asyncio.Task[None]] = set()
         self.worker = AsyncWorkerProcess(self.log, self.state.flush)
         self.views = SceneViews(server, partial(slice_overlay, self.enlarge), partial(solid_overlay, self.enlarge))
         self.input = InputSection(self)
@@ -60,6 +63,7 @@ class Page:
         self.words = ViewWords(self)
         self.distances = Distances(self)
         self.kept = KeptReviews(self, folder, left)
+        self.windows = OpenWindows(server)
         build_frame(self)
         server.controller.on_client_connected.add(self.views.draw)
 
@@ -175,3 +179,19 @@ class Page:
             self.state.flush()
 
         asyncio.get_running_loop().call_later(0.005, act)
+
+    def beside(self, work: Work, done: Done) -> None:
+        """Does work that touches no scene in a thread, while the page answers the reader; `done` is called on the loop."""
+
+        async def act() -> None:
+            try:
+                value = await asyncio.to_thread(work)
+            except Exception as error:
+                done(None, error)
+            else:
+                done(value, None)
+            self.state.flush()
+
+        task = asyncio.get_running_loop().create_task(act())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

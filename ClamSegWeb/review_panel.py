@@ -66,7 +66,7 @@ def _look(review: Any) -> None:
             html.Span("{{ hidden ? '" + _("Show") + "' : '" + _("Hide") + "' }}")
         with v3.VBtn(
             size="x-small", variant="tonal", click=(review.show_solid, "[!solid]"), color=("solid ? 'primary' : ''",),
-            id="solid-button",
+            id="solid-button", v_if=("has_depth",),
         ):  # fmt: skip
             html.Span("3-D")
     v3.VSlider(

@@ -42,7 +42,7 @@ class ReviewSection:
             {
                 "has_result": False, "has_lesions": False, "summary": "", "certificate": "", "result_warnings": [],
                 "statistics": "", "several_conditions": False, "conditions": [], "condition_names": {},
-                "threshold": 0.5, "threshold_moving": None, "overlay": _NO_MAP, "opacity": 0.35, "hidden": False, "solid": False, "solid_words": "",
+                "threshold": 0.5, "threshold_moving": None, "overlay": _NO_MAP, "opacity": 0.35, "hidden": False, "solid": False, "solid_words": "", "has_depth": False,
                 "tool": "", "tool_size": 6.0, "drawing_words": "",
                 "undo_words": "", "redo_words": "", "waits_for_export": False, "size_unit": "ml",
             }
@@ -68,14 +68,22 @@ class ReviewSection:
             show_model_window(result)
             self.labels.follow()
         self.refresh()
+        self._choose_undecided()
+
+    def _choose_undecided(self) -> None:
+        """A scan that is come back to: the review goes on with the first lesion that waits, in the views and for the keys."""
+        following = self.table.next_undecided([], 0)
+        if following is not None:
+            self.jump(following)
 
     def show_new(self, result: Any, certificate: str) -> None:
         """A run brought a result: it is shown, with its first lesion in the middle."""
         self.show(result)
         rows = self.result.lesions.rows() if result.lesions is not None else []
-        if rows:
-            self.jump(max(rows, key=lambda row: (row.volume_ml or 0.0, row.area_px)).number)
-        if result.record.shape[0] > 1:
+        waiting = [row for row in rows if row.decision is Decision.UNDECIDED] or rows
+        if waiting:
+            self.jump(max(waiting, key=lambda row: (row.volume_ml or 0.0, row.area_px)).number)
+        if _has_depth(result):
             self._page.later(lambda: self.show_solid(True))
 
     # Showing
@@ -90,6 +98,7 @@ class ReviewSection:
             self.table.fill([], {})
             self.tell_steps()
             return
+        state.has_depth = _has_depth(result)
         state.summary = result.summary()
         state.certificate = _("Geometry: {certificate}").format(certificate=result.certificate())
         state.result_warnings = _said_once(
@@ -308,6 +317,11 @@ class ReviewSection:
             if self._state.solid:
                 self.show_solid(True)  # drawing put the surfaces away
             self.refresh()
+
+
+def _has_depth(result: Any) -> bool:
+    """Whether there is something to see in 3-D: not in a single slice or picture."""
+    return bool(min(result.record.shape) > 1)
 
 
 def _said_once(warnings: list[str], accepted: list[str]) -> list[str]:

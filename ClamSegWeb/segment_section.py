@@ -33,7 +33,7 @@ class SegmentSection(RunListener):
     def __init__(self, page: Any) -> None:
         self._page, self._state = page, page.state
         self._models: list[dict[str, Any]] = []
-        self.run = SegmentationRun(page.views.scene, page.worker, self, page.later)
+        self.run = SegmentationRun(page.views.scene, page.worker, self, page.later, page.beside)
         self._state.update(
             {
                 "models": [], "model": "", "levels": 1, "level": 1, "model_about": "", "model_figures": "", "fit_doubts": [],

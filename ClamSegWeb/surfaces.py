@@ -16,8 +16,8 @@ import numpy as np
 from ClamSegWorkflow.scene.segments import keep_small_surfaces
 
 # More triangles than this are merged: drawn without a graphics card they would make every turn of the view wait.
-_MOST_TRIANGLES = 300_000
-_DIVISIONS = 192
+_MOST_TRIANGLES = 150_000
+_DIVISIONS = 128
 MADE = "made"  # the answer
 
 

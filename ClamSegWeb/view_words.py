@@ -8,8 +8,11 @@ import slicer
 import vtk
 
 from ClamSegWeb.scene_views import ORIENTATIONS
+from ClamSegWeb.user_action import user_action
 from ClamSegWorkflow.case.view_facts import slice_number, words_at
+from ClamSegWorkflow.scene.views import jump_to
 from ClamSegWorkflow.scene.volume_facts import facts_of
+from ClamSegWorkflow.words import tr as _
 
 
 class ViewWords:
@@ -22,6 +25,7 @@ class ViewWords:
         self._display: tuple[Any, int] | None = None
         self._waits = False
         self._state.update({"slice_of": dict.fromkeys(ORIENTATIONS, ""), "cursor_words": "", "window_words": ""})
+        page.server.trigger("cross_here")(self.cross_here)
         for name in ORIENTATIONS:
             self._scene.GetNodeByID(f"vtkMRMLSliceNode{name}").AddObserver(
                 vtk.vtkCommand.ModifiedEvent, lambda *_given: self._soon()
@@ -30,6 +34,14 @@ class ViewWords:
         self._cross.AddObserver(
             slicer.vtkMRMLCrosshairNode.CursorPositionModifiedEvent, lambda *_given: self._tell_cursor()
         )
+
+    @user_action(_("The views could not be moved."))
+    def cross_here(self) -> None:
+        """A click in a view: the others go to the point under the mouse, and the cross marks it."""
+        ras = [0.0, 0.0, 0.0]
+        if self._page.input.current is not None and self._cross.GetCursorPositionRAS(ras):
+            jump_to(self._scene, ras)
+            self._page.views.show_cross(True)
 
     def follow(self, case: Any) -> None:
         """Another scan is shown, or none."""

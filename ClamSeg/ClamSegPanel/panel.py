@@ -85,7 +85,8 @@ class Panel:
     # What sections tell each other
 
     def volume_changed(self, volume: Any) -> None:
-        """Another scan was chosen."""
+        """Another scan was chosen: the steps that lead to its result are open."""
+        self._fold(False)
         self.segment.volume_changed(volume)
 
     def models_changed(self) -> None:
@@ -101,8 +102,17 @@ class Panel:
         self.review.show_new(result, certificate)
         self._soon.start()  # when the opened section has its height
 
+    def _fold(self, folded: bool) -> None:
+        """With a result the review has the room; before one the steps that lead to it."""
+        for section in (self.ui.inputSection, self.ui.segmentSection):
+            section.collapsed = folded
+
     def _show_decisions(self) -> None:
-        """Scrolls so far that a lesion can be decided on, where the screen is too low for the whole panel."""
+        """Folds the steps before the review, and scrolls so far that a lesion can be decided on, where the screen is too low
+        for the whole panel.
+        """
+        if not self.segment.run.job.is_busy:  # else Cancel and the progress of those that follow stay in sight
+            self._fold(True)
         area = self.widget.parent()
         while area is not None and not area.inherits("QScrollArea"):
             area = area.parent()

@@ -28,21 +28,36 @@ CHROMIUM_WORDS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-# Notes when an event comes and when the axial picture that follows it is shown.
+# Notes when an event comes and when the axial picture that follows it is shown, when the words of a result stand there, and
+# when the first picture with the blue of its organ does.
 WATCH = """
 (name) => {
   const view = document.querySelectorAll(".layout-grid-item")[0];
   window.taken = [];
+  window.words_at = window.result_at = null;
   window.watching?.abort();
   window.watching = new AbortController();
   const watched = { capture: true, signal: window.watching.signal };
+  const canvas = new OffscreenCanvas(64, 64).getContext("2d", { willReadFrequently: true });
+  const isBlue = (picture) => {
+    canvas.drawImage(picture, 0, 0, 64, 64);
+    const pixels = canvas.getImageData(0, 0, 64, 64).data;
+    let blue = 0;
+    for (let k = 0; k < pixels.length; k += 4) blue += pixels[k + 2] - pixels[k] > 20 && pixels[k + 2] - pixels[k + 1] > 4;
+    return blue > 40;
+  };
   // Every event that waited for a picture counts: a page that stands still for seconds keeps many of them waiting.
   let since = [];
   document.addEventListener(name, () => since.push(performance.now()), watched);
-  view.addEventListener("load", () => {
-    for (const began of since) window.taken.push(performance.now() - began);
+  view.addEventListener("load", (event) => {
+    for (const began of since) window.taken.push([began, performance.now() - began]);
     since = [];
+    if (window.result_at === null && isBlue(event.target)) window.result_at = performance.now();
   }, watched);
+  new MutationObserver(() => {
+    const words = document.querySelector("#summary");
+    if (window.words_at === null && words && words.innerText.includes("analysed")) window.words_at = performance.now();
+  }).observe(document.body, { childList: true, subtree: true, characterData: true });
 }
 """
 
@@ -61,10 +76,10 @@ def start_server(words: list[str]) -> tuple[subprocess.Popen[str], str, float]:
     return process, line.split(" at ")[1].strip(), time.monotonic() - began
 
 
-def peak_mb(pid: int) -> float:
-    """Largest resident memory of a process so far (Linux)."""
+def memory_mb(pid: int, kind: str = "VmRSS") -> int:
+    """Resident memory of a process, or with VmHWM the largest so far (Linux)."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+    return round(next(int(line.split()[1]) for line in lines if line.startswith(kind)) / 1024)
 
 
 def summary(values_ms: list[float]) -> dict[str, float]:
@@ -77,17 +92,34 @@ def summary(values_ms: list[float]) -> dict[str, float]:
     }  # fmt: skip
 
 
-def wheel(page: Any, steps: int, until: str = "") -> dict[str, float]:
-    """Wheel steps over the axial view, each after the one before was drawn; ends early when `until` appears."""
+def wheel(page: Any, steps: int) -> dict[str, float]:
+    """Wheel steps over the axial view."""
+    return next(iter(wheel_through(page, {"": ""}, steps).values()))
+
+
+def wheel_through(page: Any, phases: dict[str, str], steps: int = 5000) -> dict[str, dict[str, float]]:
+    """Wheel steps over the axial view through several phases without a pause; a step belongs to the one that it began in.
+
+    Args:
+        phases: by their names the selector that ends each, '' where only the number of steps does.
+    """
     page.evaluate(WATCH, "wheel")
     box = page.locator(".layout-grid-item").nth(0).bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    for step in range(steps):
-        if until and page.locator(until).count():
-            break
-        page.mouse.wheel(0, 100 if step % 20 < 10 else -100)
-        page.wait_for_timeout(350)
-    return summary(page.evaluate("window.taken"))
+    ends = []
+    for until in phases.values():
+        for step in range(steps):
+            if until and page.locator(until).count():
+                break
+            page.mouse.wheel(0, 100 if step % 20 < 10 else -100)
+            page.wait_for_timeout(350)
+        ends.append(page.evaluate("performance.now()"))
+    page.wait_for_timeout(5000)  # those that wait still
+    taken, found, began = page.evaluate("window.taken"), {}, 0.0
+    for name, end in zip(phases, ends, strict=True):
+        found[name] = summary([took for at, took in taken if began <= at < end])
+        began = end
+    return found
 
 
 def drag_threshold(page: Any, moves: int) -> dict[str, float]:
@@ -104,7 +136,85 @@ def drag_threshold(page: Any, moves: int) -> dict[str, float]:
         page.wait_for_timeout(400)
     taken = page.evaluate("window.taken")
     page.mouse.up()
-    return summary(taken)
+    return summary([took for _at, took in taken])
+
+
+def segment(page: Any) -> None:
+    """One more run of the scan that is shown, to its end."""
+    page.wait_for_timeout(500)
+    if page.locator("#segment-button:visible").count() == 0:
+        page.locator(".v-expansion-panel-title").filter(has_text="Segment").click()
+    page.click("#segment-button")
+    page.wait_for_function("() => window.trame.state.get('run_state') !== 'idle'", polling=50)
+    page.wait_for_function("() => window.trame.state.get('run_state') === 'idle'", timeout=1_200_000)
+    page.wait_for_timeout(3000)
+
+
+def close_all(page: Any) -> None:
+    """Closes every open scan."""
+    while page.locator("#scans .v-chip__close").count():
+        page.locator("#scans .v-chip__close").first.click()
+        page.wait_for_timeout(1500)
+    page.wait_for_timeout(3000)
+
+
+def measure_memory(browser: Any, runs: int) -> dict[str, Any]:
+    """Memory of the page over runs of one scan, and after that and another were closed."""
+    process, address, _seconds = start_server(["--empty"])
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(address)
+    page.wait_for_selector("#sample-ct-chest")
+    page.wait_for_timeout(3000)
+    found: dict[str, Any] = {"empty_mb": memory_mb(process.pid), "after_run_mb": []}
+    for name in ("xray-chest", "ct-chest"):
+        page.locator(".v-expansion-panel-title").filter(has_text="Input").click() if not page.locator(
+            f"#sample-{name}:visible"
+        ).count() else None
+        page.click(f"#sample-{name}")
+        page.wait_for_function("() => window.trame.state.get('scan_index') >= 0 && !window.trame.state.get('opening')")
+        page.wait_for_timeout(2000)
+        for _run in range(runs if name == "ct-chest" else 1):
+            segment(page)
+            if name == "ct-chest":
+                found["after_run_mb"].append(memory_mb(process.pid))
+    close_all(page)
+    found["closed_mb"] = memory_mb(process.pid)
+    process.terminate()
+    process.wait()
+    return found
+
+
+def measure_large(browser: Any, scan: Path, steps: int) -> dict[str, Any]:
+    """A large CT: opened by a click, segmented, seen in 3-D, closed."""
+    process, address, _seconds = start_server(["--empty", "--root", str(scan.parent)])
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(address)
+    page.wait_for_selector("#own-files")
+    page.wait_for_timeout(3000)
+    found: dict[str, Any] = {"memory_empty_mb": memory_mb(process.pid)}
+    page.click("#own-files")
+    page.click(f".folder-entry:has-text('{scan.name}')")
+    page.wait_for_selector("#scans", timeout=120_000)
+    page.wait_for_timeout(4000)
+    found["wheel"] = wheel(page, steps)
+    found["memory_opened_mb"] = memory_mb(process.pid)
+    if not page.locator("#segment-button:visible").count():
+        page.locator(".v-expansion-panel-title").filter(has_text="Segment").click()
+    page.click("#segment-button")
+    # A result brings its surfaces: they are made while the reader goes on.
+    phases = {
+        "wheel_during_the_run": "#summary:has-text('analysed')", "wheel_while_surfaces_are_made": "#solid-words:text-is('3-D')",
+    }  # fmt: skip
+    found |= wheel_through(page, phases)
+    words_at, result_at = page.evaluate("[window.words_at, window.result_at]")
+    found["picture_after_words_ms"] = round(result_at - words_at) if words_at and result_at else None
+    found["wheel_with_surfaces"] = wheel(page, steps)
+    found["memory_segmented_mb"], found["memory_peak_mb"] = memory_mb(process.pid), memory_mb(process.pid, "VmHWM")
+    close_all(page)
+    found["memory_closed_mb"] = memory_mb(process.pid)
+    process.terminate()
+    process.wait()
+    return found
 
 
 def large_scan(folder: Path, slices: int) -> Path:
@@ -130,6 +240,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, help="JSON file for the figures")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--large-slices", type=int, default=280, help="0 leaves the large scan out")
+    parser.add_argument("--runs", type=int, default=10, help="of the sample, for its memory; 0 leaves them out")
     arguments = parser.parse_args()
     from playwright.sync_api import sync_playwright
 
@@ -148,7 +259,7 @@ def main() -> int:
         page.click("#sample-ct-chest")
         page.wait_for_selector("#scan-name:has-text('Chest CT')")
         page.click("#segment-button")
-        found["wheel_during_a_run"] = wheel(page, 200, until="#lesions tbody tr")
+        found |= wheel_through(page, {"wheel_during_a_run": "#lesions tbody tr"})
         page.wait_for_selector("#lesions tbody tr", timeout=300_000)
         page.wait_for_timeout(4000)
         found["wheel_with_overlays"] = wheel(page, arguments.steps)
@@ -157,25 +268,12 @@ def main() -> int:
         found["threshold"] = drag_threshold(page, arguments.steps)
         process.terminate()
         process.wait()
+        if arguments.runs:
+            found["memory"] = measure_memory(browser, arguments.runs)
         if arguments.large_slices:
             with tempfile.TemporaryDirectory() as folder:
-                process, address, _seconds = start_server([str(large_scan(Path(folder), arguments.large_slices))])
-                page = browser.new_page(viewport={"width": 1440, "height": 900})
-                page.goto(address)
-                page.wait_for_selector("#scans", timeout=120_000)
-                page.wait_for_timeout(4000)
-                large: dict[str, Any] = {"slices": arguments.large_slices, "wheel": wheel(page, arguments.steps)}
-                large["peak_mb_opened"] = round(peak_mb(process.pid))
-                page.click("#segment-button")
-                large["wheel_during_the_run"] = wheel(page, 2000, until="#summary:has-text('analysed')")
-                page.wait_for_selector("#summary:has-text('analysed')", timeout=1_200_000)
-                # A result brings its surfaces: they are made while the reader goes on.
-                large["wheel_while_surfaces_are_made"] = wheel(page, 2000, until="#solid-words:text-is('3-D')")
-                large["wheel_with_surfaces"] = wheel(page, arguments.steps)
-                large["peak_mb_segmented"] = round(peak_mb(process.pid))
-                found["large"] = large
-                process.terminate()
-                process.wait()
+                scan = large_scan(Path(folder), arguments.large_slices)
+                found["large"] = {"slices": arguments.large_slices, **measure_large(browser, scan, arguments.steps)}
         browser.close()
     found["server_up_s"] = round(found["server_up_s"], 2)
     text = json.dumps(found, indent=1)

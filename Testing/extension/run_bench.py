@@ -8,6 +8,7 @@ import numpy as np
 from fakes import CONFIG, MODEL, FakeWorker
 from volumes_in_scene import GEOMETRIES, add_volume
 
+from ClamSegWorkflow.case.apart import at_once
 from ClamSegWorkflow.case.run_request import RunListener, RunOptions
 from ClamSegWorkflow.case.run_state import State
 from ClamSegWorkflow.case.segmentation_run import SegmentationRun
@@ -61,12 +62,12 @@ class Listener(RunListener):
 class Bench:
     """A run with everything in the test's hand."""
 
-    def __init__(self, scene: Any, probability_of: Any = two_lesions) -> None:
+    def __init__(self, scene: Any, probability_of: Any = two_lesions, beside: Any = at_once) -> None:
         self.scene = scene
         self.worker = FakeWorker(probability_of)
         self.told = Listener()
         self.soon: list[Any] = []
-        self.run = SegmentationRun(scene, self.worker, self.told, self.soon.append)
+        self.run = SegmentationRun(scene, self.worker, self.told, self.soon.append, beside)
 
     def settle(self) -> None:
         while self.soon:

@@ -36,7 +36,8 @@ def test_memory_that_runs_out_in_slicer_is_told_and_nothing_of_the_result_stays(
 
     # the package as the window loaded it
     run = type(window.panel.segment.run)
-    monkeypatch.setitem(run._import.__globals__, "import_case", full)
+    imports = run._import.__globals__["import_case"].__globals__["import_in_steps"]
+    monkeypatch.setitem(imports.__globals__, "read_result", full)
     window.worker.answer()
     window.worker.answer()
     window.wait_until(window.dialogs.errors)

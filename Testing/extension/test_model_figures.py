@@ -23,7 +23,7 @@ def test_every_shipped_model_tells_its_patients_its_figure_and_what_it_was_judge
     for name, told in words.items():
         run = json.loads((Path(find(name)["folder"]) / "run.json").read_text(encoding="utf-8"))
         assert told.startswith(
-            f"Shipped model, learned from {run['counts']['training_patients']} patients, {run['date']}."
+            f"Shipped model, learned from {run['counts']['training_patients']} patients in {run['best_step']} steps, {run['date']}."
         )
         figure = run["validation"].get("dice", run["validation"].get("slice_auc"))
         assert f": {figure:.2f}, " in told
@@ -38,11 +38,11 @@ def find(name: str) -> dict[str, Any]:
 
 def test_a_model_of_ones_own_that_was_stopped_early_says_both(tmp_path: Path) -> None:
     run = {
-        "date": "2026-01-02", "finished": False, "validation": {"criterion": 1.0, "slice_auc": 0.71},
+        "date": "2026-01-02", "finished": False, "best_step": 12, "validation": {"criterion": 1.0, "slice_auc": 0.71},
         "counts": {"training_slices": 58, "training_patients": 4, "validation_slices": 9, "validation_patients": 1},
     }  # fmt: skip
     assert figures_words(own(tmp_path, run)) == (
-        "Your own model, learned from 4 patients, 2026-01-02, stopped early. "
+        "Your own model, learned from 4 patients in 12 steps, 2026-01-02, stopped early. "
         "Slices told apart (AUC): 0.71, weak, on patients left out."
     )
 

@@ -15,7 +15,7 @@ from volumes_in_scene import GEOMETRIES, linear_transform, oblique
 from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.result_import import open_result
 from ClamSegWorkflow.scene.geometry import matrix_of, to_world
-from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY, add_map, map_array, map_of
+from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY, add_map, map_array, map_image, map_of
 from ClamSegWorkflow.scene.regrid import count_as_volume
 from ClamSegWorkflow.scene.segments import segment_mask
 
@@ -100,7 +100,7 @@ def test_a_review_on_another_grid_than_its_volume_is_not_opened_and_not_touched(
 def test_a_scene_saved_when_maps_showed_disagreement_opens_and_shows_doubt(reviewed: Any, scene: Any) -> None:
     result = reviewed("plain")
     before = seen(result)
-    older = add_map(scene, result.volume, result.segmentation, np.zeros(SHAPE, np.uint8), "disagreement")
+    older = add_map(scene, result.volume, result.segmentation, map_image(np.zeros(SHAPE, np.uint8)), "disagreement")
     again = open_result(scene, result.segmentation)
     assert seen(again) == before
     assert map_array(again.map_node(DOUBT)).max() > 0

@@ -21,17 +21,20 @@ def segmented(window: Any, probability_of: Any = two_lesions, name: str = "flair
     """Chooses a scan and segments it."""
     window.worker.probability_of = probability_of
     mr(window.scene, frame, name)
+    window.open("inputSection")
     window.choose("volumeSelector", name)
     return run_to_the_end(window)
 
 
 def run_to_the_end(window: Any) -> Any:
     """Clicks Segment, lets the worker answer; gives the result's segmentation."""
+    window.open("segmentSection")
     window.click("applyButton")
     while window.panel.segment.run.job.is_busy:
         asked = len(window.worker.requests)
         window.worker.answer()
         window.wait_until(lambda: len(window.worker.requests) > asked or not window.panel.segment.run.job.is_busy)  # noqa: B023
+    window.wait_until(lambda: window.ui.inputSection.collapsed)
     return window.panel.review.result.segmentation
 
 
@@ -74,6 +77,19 @@ def test_a_result_opens_with_its_lesions_its_certificate_and_the_first_lesion_in
     assert window.cells("lesionTable")[0][1:3] == ["7\u20138", "0.08 ml, 6 mm"]
     # lesion 1 fills slices 6 and 7 of 2 mm from -60 mm: one of them is shown, not what lies between
     assert red_slice() == pytest.approx(-46.0)
+
+
+def test_with_a_result_the_review_has_the_room_and_another_scan_opens_the_steps_before_it(window: Any) -> None:
+    segmented(window)
+    assert window.ui.inputSection.collapsed
+    assert window.ui.segmentSection.collapsed
+    assert not window.ui.reviewSection.collapsed
+    mr(window.scene, name="second head")
+    window.open("inputSection")
+    window.choose("volumeSelector", "second head")
+    assert not window.ui.segmentSection.collapsed
+    # what was hidden when it folded is not there again: nothing runs
+    assert not window.shown("progressBar")
 
 
 def test_a_result_of_an_oblique_scan_is_seen_in_its_own_slices(window: Any) -> None:
@@ -145,6 +161,7 @@ def test_a_key_typed_elsewhere_decides_nothing(window: Any) -> None:
     segmented(window)
     window.click_cell("lesionTable", 0)
     window.press("thresholdSlider", "R")
+    window.open("segmentSection")
     window.press("applyButton", "R")
     assert states(window) == ["undecided", "undecided"]
 
@@ -441,6 +458,7 @@ def test_a_result_that_lies_elsewhere_is_brought_into_the_views_and_a_zoom_on_th
     moved = matrix_of(far)
     moved[:3, 3] += (900.0, -300.0, 450.0)
     far.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(moved))
+    window.open("inputSection")
     window.choose("volumeSelector", "flair head far")
     window.worker.probability_of = lambda volume: np.zeros(volume.array.shape, np.uint8)  # no lesion to jump to
     run_to_the_end(window)

@@ -109,6 +109,16 @@ def test_a_review_waits_for_export_until_it_is_written_and_again_after_the_next_
     assert not result.waits_for_export(), "what stands again is in the file"
 
 
+def test_a_step_taken_while_a_file_is_written_still_waits_for_export(result: Any) -> None:
+    result.decide(1, Decision.ACCEPTED)
+    written = result.lesions.steps.revision
+    result.decide(2, Decision.REJECTED)
+    result.know_as_exported(written)
+    assert result.waits_for_export()
+    assert result.undo()
+    assert not result.waits_for_export()
+
+
 def row(number: int, ml: float | None, doubt: float = 0.0, decision: Decision = Decision.UNDECIDED) -> LesionRow:
     px = 10 * number
     return LesionRow(

@@ -16,7 +16,15 @@ from ClamSegLib.imaging.read_write import read_volume
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.certificate import certify
 from ClamSegWorkflow.scene.geometry import matrix_of, record_geometry, to_world, unchanged
-from ClamSegWorkflow.scene.overlays import PROBABILITY, add_map, map_array, map_of, set_shown_threshold, show_overlay
+from ClamSegWorkflow.scene.overlays import (
+    PROBABILITY,
+    add_map,
+    map_array,
+    map_image,
+    map_of,
+    set_shown_threshold,
+    show_overlay,
+)
 from ClamSegWorkflow.scene.regions import mask_of_roi, mask_of_segment
 from ClamSegWorkflow.scene.segments import (
     SegmentLook,
@@ -285,7 +293,7 @@ def test_maps_lie_on_the_volume_and_show_only_what_is_above_the_threshold(scene:
     volume.SetAndObserveTransformNodeID(parent.GetID())
     segmentation = add_segmentation(scene, volume, "result")
     array = np.random.default_rng(4).integers(0, 256, SHAPE).astype(np.uint8)
-    node = add_map(scene, volume, segmentation, array, PROBABILITY)
+    node = add_map(scene, volume, segmentation, map_image(array), PROBABILITY)
     assert map_of(segmentation, PROBABILITY) is node
     assert np.array_equal(map_array(node), array)
     assert np.allclose(to_world(node, (3, 4, 5)), to_world(volume, (3, 4, 5)))

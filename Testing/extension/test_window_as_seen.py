@@ -169,6 +169,7 @@ def test_a_picture_is_reviewed_in_one_view_and_the_layout_of_before_comes_back_f
 
 def segmented_picture(window: Any) -> Any:
     add_picture(window.scene, "chest x-ray")
+    window.open("inputSection")
     window.choose("volumeSelector", "chest x-ray")
     window.worker.probability_of = lambda volume: np.zeros(volume.array.shape, np.uint8)
     return run_to_the_end(window)

@@ -38,7 +38,7 @@ def test_a_lost_page_gives_its_review_back(browser: Any, tmp_path: Path, how: in
     try:
         with PageReader(browser, second.address) as reader:
             offered = reader.tab.locator(".kept-review")
-            assert "brain: 1 lesions decided, 1 slices labelled" in offered.inner_text()
+            assert "brain: one lesion decided, one slice labelled" in offered.inner_text()
             assert violations(reader.tab) == []
             offered.locator(".kept-bring").click()
             reader.until("() => window.trame.state.get('has_lesions')")

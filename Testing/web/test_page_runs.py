@@ -162,6 +162,33 @@ def test_what_one_tab_decides_the_other_shows(reader: PageReader) -> None:
     second.tab.close()
 
 
+def test_two_tabs_say_so_and_what_is_drawn_in_one_counts_when_the_other_goes_on(reader: PageReader) -> None:
+    reader.choose_scan("brain")
+    choose_model(reader, "mr-flair-glioma")
+    reader.segment(fast=False)
+    reader.until("() => window.trame.state.get('lesion_rows').length > 5")
+    assert reader.tab.locator("#windows-open").count() == 0
+    second = reader.another_tab()
+    for tab in (reader, second):
+        tab.says("windows-open", "open in 2 windows")
+    before = {row["number"] for row in reader.value("lesion_rows")}
+    reader.tab.bring_to_front()
+    reader.tab.mouse.move(*reader.place("Red", 0.5, 0.6))  # the window that the reader is in
+    reader.tab.locator(".add-button").first.click()
+    reader.says("drawing", "a new lesion")
+    second.says("drawing", "a new lesion")
+    reader.still("Red")
+    reader.drag("Red", (0.42, 0.4), (0.58, 0.4), (0.58, 0.5))
+    chosen = second.value("lesion_number")
+    second.click("decide-accepted")
+    for tab in (reader, second):
+        tab.until("n => window.trame.state.get('lesion_rows').find(r => r.number === n).state === 'accepted'", chosen)
+        drawn = [row["state"] for row in tab.value("lesion_rows") if row["number"] not in before]
+        assert drawn == ["added"]
+    second.tab.close()
+    reader.tab.locator("#windows-open").wait_for(state="detached")
+
+
 def ask_about_the_model(reader: PageReader) -> None:
     """Chooses a model for CT on the brain and clicks Segment, which asks before it starts."""
     reader.choose_scan("brain")
@@ -196,6 +223,7 @@ def test_yes_goes_on_and_the_doubt_stays_in_the_result(reader: PageReader) -> No
     reader.says("summary", "1 of 1 slices analysed")
     reader.holds("run_state", "idle")
     assert any("model 'tiny-mr' was made for MRI" in words for words in reader.value("result_warnings"))
+    assert reader.tab.locator("#solid-button").count() == 0, "a single picture has nothing to show in 3-D"
 
 
 def test_while_a_run_is_under_way_no_other_scan_is_opened(whole: PageReader) -> None:

@@ -19,7 +19,7 @@ from ClamSegWorkflow.case.result import REVIEW, VOLUME, Result
 from ClamSegWorkflow.case.result_import import open_result
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.geometry import matrix_of
-from ClamSegWorkflow.scene.overlays import PROBABILITY, STRONGEST, add_map, map_array, map_of
+from ClamSegWorkflow.scene.overlays import PROBABILITY, STRONGEST, add_map, map_array, map_image, map_of
 from ClamSegWorkflow.scene.segments import (
     SegmentLook,
     add_segmentation,
@@ -39,10 +39,17 @@ _ORGAN = "organ"
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a file takes, gathered in the scene's own thread; nothing of it changes any more, so that another may write it."""
+    """What a file takes, gathered in the scene's own thread; nothing of it changes any more, so that another may write it.
+
+    Attributes:
+        words: to be written as JSON.
+        arrays: to be written by their names.
+        voxels: of the scan; their checksum, which takes its time on a large one, is written with the words.
+    """
 
     words: dict[str, Any]
     arrays: dict[str, np.ndarray]
+    voxels: np.ndarray | None = None
 
     def write(self, path: Path) -> None:
         """Writes a whole file or none.
@@ -52,7 +59,8 @@ class Snapshot:
         """
         from ClamSegLib.system.atomic_output import whole_file
 
-        text = np.frombuffer(json.dumps(self.words).encode("utf-8"), np.uint8)
+        words = self.words if self.voxels is None else {**self.words, "voxels": _checksum(self.voxels)}
+        text = np.frombuffer(json.dumps(words).encode("utf-8"), np.uint8)
         with whole_file(path) as part, part.open("wb") as file:
             named: dict[str, Any] = {_WORDS: text, **self.arrays}
             np.savez_compressed(file, **named)
@@ -69,9 +77,8 @@ def snapshot_of_maps(result: Result) -> Snapshot:
     words = {
         "name": result.segmentation.GetName(),
         "matrix": matrix_of(result.volume).tolist(),
-        "voxels": _checksum(result.volume),
     }
-    return Snapshot(words, arrays)
+    return Snapshot(words, arrays, voxels_of(result.volume))
 
 
 def snapshot_of_steps(result: Result) -> Snapshot:
@@ -113,7 +120,11 @@ def bring_back(scene: Any, volume: Any, folder: Path) -> Result:
     facts, maps = _read(folder / MAPS_FILE)
     steps, masks = _read(folder / STEPS_FILE)
     same_grid = np.allclose(np.asarray(facts["matrix"]), matrix_of(volume), rtol=0, atol=1e-6)
-    if maps[PROBABILITY].shape != voxels_of(volume).shape or not same_grid or facts["voxels"] != _checksum(volume):
+    if (
+        maps[PROBABILITY].shape != voxels_of(volume).shape
+        or not same_grid
+        or facts["voxels"] != _checksum(voxels_of(volume))
+    ):
         raise SceneError(
             _("{name} is not the scan that was reviewed; its review is kept but cannot be shown on it.").format(
                 name=volume.GetName()
@@ -124,7 +135,9 @@ def bring_back(scene: Any, volume: Any, folder: Path) -> Result:
     try:
         segmentation.SetNodeReferenceID(VOLUME, volume.GetID())
         added += [
-            add_map(scene, volume, segmentation, maps[kind], kind) for kind in (PROBABILITY, STRONGEST) if kind in maps
+            add_map(scene, volume, segmentation, map_image(maps[kind]), kind)
+            for kind in (PROBABILITY, STRONGEST)
+            if kind in maps
         ]
         memory = json.loads(steps["review"])
         looks = {look[0]: SegmentLook(look[0], look[1], tuple(look[2]), look[3]) for look in memory["looks"]}
@@ -160,9 +173,9 @@ def _remove(scene: Any, nodes: list[Any]) -> None:
         scene.RemoveNode(node)
 
 
-def _checksum(volume: Any) -> int:
+def _checksum(voxels: np.ndarray) -> int:
     """Of the grey values, so that a file that was replaced meanwhile is told apart."""
-    return zlib.crc32(np.ascontiguousarray(voxels_of(volume)).view(np.uint8).reshape(-1))
+    return zlib.crc32(np.ascontiguousarray(voxels).view(np.uint8).reshape(-1))
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

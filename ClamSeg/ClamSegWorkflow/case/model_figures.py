@@ -31,7 +31,8 @@ def figures_words(entry: Mapping[str, Any]) -> str:
     parts = [origin]
     if patients := counts.get("training_patients"):
         words = _("learned from one patient") if patients == 1 else _("learned from {n} patients")
-        parts.append(words.format(n=patients))
+        steps = _(" in {n} steps").format(n=run["best_step"]) if isinstance(run.get("best_step"), int) else ""
+        parts.append(words.format(n=patients) + steps)
     if run.get("date"):
         parts.append(str(run["date"]))
     if run.get("finished") is False:

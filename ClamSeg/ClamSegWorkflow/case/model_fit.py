@@ -144,7 +144,7 @@ def acquisition_plane(ijk_to_ras: np.ndarray) -> str:
     """Plane of the thickest slices; '' for voxels that are about as long in all directions."""
     lengths = np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
     thickest = int(np.argmax(lengths))
-    if lengths[thickest] < 1.5 * np.median(lengths):
+    if lengths[thickest] < 1.5 * sorted(lengths)[1]:
         return ""
     axis = int(np.argmax(np.abs(ijk_to_ras[:3, thickest])))
     return ("sagittal", "coronal", "axial")[axis]

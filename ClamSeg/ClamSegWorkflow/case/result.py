@@ -13,7 +13,16 @@ from ClamSegWorkflow.case.review_text import summary_words
 from ClamSegWorkflow.scene import SceneError, remove_node
 from ClamSegWorkflow.scene.certificate import Certificate, certify
 from ClamSegWorkflow.scene.geometry import GeometryRecord, record_geometry, unchanged
-from ClamSegWorkflow.scene.overlays import DOUBT, MAPS, PROBABILITY, add_map, map_array, map_of, set_shown_threshold
+from ClamSegWorkflow.scene.overlays import (
+    DOUBT,
+    MAPS,
+    PROBABILITY,
+    add_map,
+    map_array,
+    map_image,
+    map_of,
+    set_shown_threshold,
+)
 from ClamSegWorkflow.scene.segments import SegmentLook, read_provenance, write_provenance
 from ClamSegWorkflow.scene.views import segment_fill
 from ClamSegWorkflow.words import tr as _
@@ -73,7 +82,9 @@ class Result:
         if node is None and kind == DOUBT and probability is not None:
             from ClamSegLib.segmentation.lesions import doubt_of
 
-            node = add_map(self.scene, self.volume, self.segmentation, doubt_of(map_array(probability)), DOUBT)
+            node = add_map(
+                self.scene, self.volume, self.segmentation, map_image(doubt_of(map_array(probability))), DOUBT
+            )
         return node
 
     def certificate(self) -> Certificate:
@@ -202,10 +213,14 @@ class Result:
             self.write()
         return count
 
-    def know_as_exported(self) -> None:
-        """What stands now has been written to a file, or saved as corrections."""
+    def know_as_exported(self, revision: int | None = None) -> None:
+        """What stands now has been written to a file, or saved as corrections.
+
+        Args:
+            revision: of the review's steps, where the reader may have gone on while it was written.
+        """
         if self.lesions is not None:
-            self._exported_revision = self.lesions.steps.revision
+            self._exported_revision = self.lesions.steps.revision if revision is None else revision
 
     def waits_for_export(self) -> bool:
         """Whether something of the review is in no file yet."""

@@ -9,18 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from ClamSegWorkflow.case.apart import Steps, all_at_once
 from ClamSegWorkflow.case.display_names import shown_name
 from ClamSegWorkflow.case.lesion_list import LesionList
-from ClamSegWorkflow.case.lesion_map import WorkerLesions
 from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.result import REVIEW, VOLUME, Result
+from ClamSegWorkflow.case.result_arrays import ReadResult, read_result
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.certificate import Certificate
 from ClamSegWorkflow.scene.geometry import GeometryRecord, record_geometry, unchanged
-from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY, STRONGEST, add_map, map_array, map_of
+from ClamSegWorkflow.scene.overlays import PROBABILITY, STRONGEST, add_map, map_array, map_of
 from ClamSegWorkflow.scene.regrid import count_as_volume
 from ClamSegWorkflow.scene.scan_facts import reading_of
-from ClamSegWorkflow.scene.segments import SegmentLook, add_segmentation, put_segment, segment_mask, write_provenance
+from ClamSegWorkflow.scene.segments import SegmentLook, add_segment, add_segmentation, segment_mask, write_provenance
 from ClamSegWorkflow.scene.views import organ_behind_lesions
 from ClamSegWorkflow.words import tr as _
 
@@ -57,42 +58,43 @@ def import_result(
     Raises:
         SceneError: the volume is gone or was changed, the arrays do not fit, or the certificate does not hold.
     """
-    if volume is None or not scene.IsNodePresent(volume):
-        raise SceneError(_("The volume was removed during the run; the result is not shown."))
-    if not unchanged(volume, record):
-        raise SceneError(
-            _("{volume} was changed during the run; the result would be in the wrong place. Run again.").format(
-                volume=volume.GetName()
-            )
-        )
-    labels, probability, strongest = (_array(folder, name, record) for name in ("labels", "probability", "strongest"))
+    return all_at_once(import_in_steps(scene, volume, record, folder, config, provenance))
+
+
+def import_in_steps(
+    scene: Any,
+    volume: Any,
+    record: GeometryRecord,
+    folder: Path,
+    config: Mapping[str, Any],
+    provenance: Mapping[str, str],
+) -> Steps[tuple[Result, Certificate]]:
+    """What `import_result` does: the arrays are read and looked at apart; all segments come in one step with the certificate, so
+    that nothing is seen before it holds.
+    """
+    _check_scan(scene, volume, record)
+    grid = grid_of(record, volume, config["modality"] == "XR")
     looks = looks_of(config)
+    read: ReadResult = yield lambda: read_result(folder, record, grid, looks, config, float(provenance["threshold"]))
+    _check_scan(scene, volume, record)  # again: it may have changed meanwhile
     segmentation = add_segmentation(scene, volume, f"{volume.GetName()} {shown_name(config)}")
     added = [segmentation]
     try:
         segmentation.SetNodeReferenceID(VOLUME, volume.GetID())
-        lesions = None
         result = Result(scene, volume, segmentation, None, looks)
-        for value, look in enumerate(looks, 1):
-            if config["task"] != "lesion" or look.id == "organ":
-                put_segment(segmentation, volume, look, labels == value)
-        if config["task"] == "lesion":
-            if looks[0].id == "organ":
-                put_segment(segmentation, volume, looks[0], labels > 0)
+        for kind, image in read.maps.items():
+            added.append(add_map(scene, volume, segmentation, image, kind))
+            yield _breathe  # maps are not seen before they are asked for
+        _check_scan(scene, volume, record)
+        for look in looks:
+            if look.id in read.segments:
+                add_segment(segmentation, look, read.segments[look.id])
+        if read.lesions is not None:
+            if "organ" in read.segments:
                 organ_behind_lesions(segmentation, "organ")
-            added.append(add_map(scene, volume, segmentation, probability, PROBABILITY))
-            added.append(result.map_node(DOUBT))
-            if strongest is not None:
-                added.append(add_map(scene, volume, segmentation, strongest, STRONGEST))
-            grid = grid_of(record, volume, config["modality"] == "XR")
-            lesions = LesionList(
-                probability, strongest, grid, [c["name"] for c in config["conditions"]],
-                plane=config["plane"], threshold=float(provenance["threshold"]),
-                minimum_volume_ml=float(config.get("minimum_volume_ml", 0.0)), found=_found(folder, record, grid),
-            )  # fmt: skip
-            result.lesions = lesions
+            result.lesions = read.lesions
             result.write()
-            result.preview_threshold(lesions.threshold)
+            result.preview_threshold(read.lesions.threshold)
         write_provenance(segmentation, provenance)
         certificate = result.certificate()
         if not certificate.holds:
@@ -101,42 +103,26 @@ def import_result(
                     certificate=certificate
                 )
             )
-    except Exception:
+    except BaseException:  # also where the import is given up between two steps
         for node in added:
             scene.RemoveNode(node)
         raise
     return result, certificate
 
 
-def _array(folder: Path, name: str, record: GeometryRecord, kind: type = np.uint8) -> Any:
-    """An array of the worker's folder; None for the strongest condition where there is one only."""
-    path = folder / f"{name}.npy"
-    if name == "strongest" and not path.is_file():
-        return None
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+def _breathe() -> None:
+    """Nothing: the reader is answered before the next step."""
+
+
+def _check_scan(scene: Any, volume: Any, record: GeometryRecord) -> None:
+    if volume is None or not scene.IsNodePresent(volume):
+        raise SceneError(_("The volume was removed during the run; the result is not shown."))
+    if not unchanged(volume, record):
         raise SceneError(
-            _("The worker's result {name} cannot be read ({error}); run again.").format(name=path.name, error=error)
-        ) from error
-    if array.shape != record.shape or array.dtype != kind:
-        raise SceneError(
-            _("The result has {shape} voxels, the volume {shape2}; it is not shown.").format(
-                shape=array.shape, shape2=record.shape
+            _("{volume} was changed during the run; the result would be in the wrong place. Run again.").format(
+                volume=volume.GetName()
             )
         )
-    return array
-
-
-def _found(folder: Path, record: GeometryRecord, grid: Any) -> WorkerLesions | None:
-    """The worker's lesions; None where it took the spacing for known and the scene does not, or the other way round."""
-    from ClamSegLib.segmentation.lesions import lesions_of_report
-
-    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    if report["geometry"]["spacing_known"] != grid.spacing_known:
-        return None
-    components = _array(folder, "components", record, np.int32)
-    return WorkerLesions(components, lesions_of_report(report["lesions"]))
 
 
 def grid_of(record: GeometryRecord, volume: Any, is_projection: bool) -> Any:

@@ -257,8 +257,8 @@ def _write_report(result: Any, path: Path) -> None:
     if result.marks:
         marks = ", ".join(f"{index + 1} {word}" for index, word in sorted(result.marks.items()))
         lines.append("<p>" + _("Slices labelled by the reader: {marks}.").format(marks=html.escape(marks)) + "</p>")
-    if organ_words(result):
-        lines.append(f"<p>{html.escape(organ_words(result))}</p>")
+    if searched := organ_words(result):
+        lines.append(f"<p>{html.escape(searched)}</p>")
     lines.append("<table>")
     named = facts.get("model_name", "")
     if named and named != facts.get("model"):

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ClamSegWorkflow.case.apart import Steps
 from ClamSegWorkflow.case.provenance import provenance_of
 from ClamSegWorkflow.case.result import Result
-from ClamSegWorkflow.case.result_import import import_result
+from ClamSegWorkflow.case.result_import import import_in_steps
 from ClamSegWorkflow.case.run_input import RunCase
 from ClamSegWorkflow.scene.certificate import Certificate
 from ClamSegWorkflow.scene.scan_facts import reading_of
@@ -17,8 +18,8 @@ from ClamSegWorkflow.scene.scan_facts import reading_of
 
 def import_case(
     scene: Any, case: RunCase, folder: Path, model_config: Mapping[str, Any]
-) -> tuple[Result, Certificate, dict[str, Any]]:
-    """Brings the result of a case into the scene; on any failure nothing of it stays.
+) -> Steps[tuple[Result, Certificate, dict[str, Any]]]:
+    """Brings the result of a case into the scene, step by step; on any failure nothing of it stays.
 
     Args:
         folder: the worker's result.
@@ -35,7 +36,7 @@ def import_case(
     report["warnings"] = list(dict.fromkeys([*reading_of(case.volume).warnings, *report["warnings"]]))
     provenance = provenance_of(report, case.doubts)
     config = with_found_organ(model_config, report)
-    result, certificate = import_result(scene, case.volume, case.record, folder, config, provenance)
+    result, certificate = yield from import_in_steps(scene, case.volume, case.record, folder, config, provenance)
     return result, certificate, report
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ClamSegWorkflow.case.apart import Beside, Steps, at_once
 from ClamSegWorkflow.case.doubtful_outline import DoubtfulOutline
 from ClamSegWorkflow.case.model_fit import organ_doubts
 from ClamSegWorkflow.case.run_import import import_case
@@ -34,10 +35,12 @@ class SegmentationRun:
         worker: has `request(command, on_event, **values)` and `kill()`.
         listener: whom to tell.
         later: calls a function soon.
+        beside: does work that touches no scene.
     """
 
-    def __init__(self, scene: Any, worker: Any, listener: RunListener, later: Later) -> None:
+    def __init__(self, scene: Any, worker: Any, listener: RunListener, later: Later, beside: Beside = at_once) -> None:
         self._scene, self._worker, self._listener, self._later = scene, worker, listener, later
+        self._beside = beside
         self.job = Job(listener.state_changed)
         self._waiting: list[Any] = []
         self._options: RunOptions | None = None
@@ -209,10 +212,22 @@ class SegmentationRun:
         case, options = self._case, self._options
         assert case is not None
         assert options is not None
+        self._import_on(import_case(self._scene, case, folder, options.config), turn)
+
+    def _import_on(self, steps: Steps[Any], turn: int, value: Any = None, failed: Exception | None = None) -> None:
+        """On with an import, whose work came back with a value or failed."""
+        if turn != self._turn:
+            steps.close()
+            return
         try:
-            result, certificate, report = import_case(self._scene, case, folder, options.config)
+            work = steps.send(value) if failed is None else steps.throw(failed)
+        except StopIteration as end:
+            result, certificate, report = end.value
         except (SceneError, OSError, MemoryError, ValueError, KeyError) as error:
             self._fail(_sentence(error))
+            return
+        else:
+            self._beside(work, lambda value, failed: self._import_on(steps, turn, value, failed))
             return
         self._tell_speed(report)
         self._listener.finished_case(result, str(certificate))
@@ -267,8 +282,9 @@ class SegmentationRun:
         self.is_asking = False
         self._outline.remove()
         if self._case is not None:
-            shutil.rmtree(self._case.folder, ignore_errors=True)
-            self._case = None
+            folder, self._case = self._case.folder, None
+            # Some hundred MB of arrays take a part of a second.
+            self._beside(lambda: shutil.rmtree(folder, ignore_errors=True), lambda _value, _error: None)
 
 
 def _sentence(error: Exception) -> str:

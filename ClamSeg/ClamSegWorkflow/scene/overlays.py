@@ -26,20 +26,26 @@ _RAMPS = {
 }
 
 
-def add_map(scene: Any, volume: Any, segmentation: Any, array: np.ndarray, kind: str) -> Any:
-    """A hidden-away scalar volume with a map (k, j, i) of steps of 1/255, on the volume's grid and transform.
-
-    It is referenced by the segmentation, so that a saved scene finds it again.
-
-    Args:
-        kind: PROBABILITY, DOUBT, or STRONGEST (number of the strongest condition).
-    """
-    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"{segmentation.GetName()} {kind}")
+def map_image(array: np.ndarray) -> Any:
+    """The image of a map (k, j, i) of steps of 1/255; it touches no scene, so that any thread may make it."""
     image = vtk.vtkImageData()
     k, j, i = array.shape
     image.SetDimensions(i, j, k)
     values = numpy_support.numpy_to_vtk(np.ascontiguousarray(array, np.uint8).ravel(), deep=True)
     image.GetPointData().SetScalars(values)
+    return image
+
+
+def add_map(scene: Any, volume: Any, segmentation: Any, image: Any, kind: str) -> Any:
+    """A hidden-away scalar volume with a map on the volume's grid and transform.
+
+    It is referenced by the segmentation, so that a saved scene finds it again.
+
+    Args:
+        image: as of `map_image`.
+        kind: PROBABILITY, DOUBT, or STRONGEST (number of the strongest condition).
+    """
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"{segmentation.GetName()} {kind}")
     node.SetAttribute(_MAP, kind)
     node.SetIJKToRASMatrix(vtk_matrix(matrix_of(volume)))
     node.SetAndObserveImageData(image)
@@ -101,7 +107,11 @@ def remove_nodes(scene: Any, ids: Sequence[str]) -> None:
 
 def map_array(node: Any) -> np.ndarray:
     """Values (k, j, i) of a map, a view of the node's memory."""
-    image = node.GetImageData()
+    return array_of_map(node.GetImageData())
+
+
+def array_of_map(image: Any) -> np.ndarray:
+    """Values (k, j, i) of a map's image, a view of its memory."""
     i, j, k = image.GetDimensions()
     return numpy_support.vtk_to_numpy(image.GetPointData().GetScalars()).reshape(k, j, i)
 

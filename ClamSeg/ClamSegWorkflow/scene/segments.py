@@ -13,6 +13,7 @@ from vtk.util import numpy_support
 
 from ClamSegLib.imaging.volume import box_of
 from ClamSegWorkflow.scene import SceneError
+from ClamSegWorkflow.scene.geometry import matrix_of, vtk_matrix
 from ClamSegWorkflow.words import tr as _
 
 TERMINOLOGY_CONTEXT = "Segmentation category and type - DICOM master list"
@@ -111,18 +112,7 @@ def put_segment(
         None if box is None else labelmap_of(mask[box], [s.start + o for s, o in zip(box, start, strict=True)], volume)
     )
     if segment is None:
-        segment = slicer.vtkSegment()
-        segment.SetName(look.name)
-        segment.SetColor(*(value / 255 for value in look.colour))
-        segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), terminology_entry(look.terminology))
-        if image is not None:
-            segment.AddRepresentation(binary_labelmap(), image)
-        if not data.AddSegment(segment, look.id):
-            raise SceneError(
-                _("Segment {name} could not be added to {segmentation}.").format(
-                    name=look.name, segmentation=segmentation.GetName()
-                )
-            )
+        add_segment(segmentation, look, image)
         return
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     if image is None:
@@ -132,6 +122,26 @@ def put_segment(
     if not logic.SetBinaryLabelmapToSegment(image, segmentation, look.id, logic.MODE_REPLACE, image.GetExtent(), False):
         raise SceneError(
             _("Segment {name} could not be written to {segmentation}.").format(
+                name=look.name, segmentation=segmentation.GetName()
+            )
+        )
+
+
+def add_segment(segmentation: Any, look: SegmentLook, image: Any) -> None:
+    """A new segment with a labelmap on the segmentation's grid; None for an empty one.
+
+    Raises:
+        SceneError: there is one of this id already.
+    """
+    segment = slicer.vtkSegment()
+    segment.SetName(look.name)
+    segment.SetColor(*(value / 255 for value in look.colour))
+    segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), terminology_entry(look.terminology))
+    if image is not None:
+        segment.AddRepresentation(binary_labelmap(), image)
+    if not segmentation.GetSegmentation().AddSegment(segment, look.id):
+        raise SceneError(
+            _("Segment {name} could not be added to {segmentation}.").format(
                 name=look.name, segmentation=segmentation.GetName()
             )
         )
@@ -153,15 +163,18 @@ def binary_labelmap() -> str:
 
 def labelmap_of(part: np.ndarray, start: Sequence[int], volume: Any) -> Any:
     """A labelmap of a box of voxels, in the volume's own frame."""
+    return labelmap_on(part, start, matrix_of(volume))
+
+
+def labelmap_on(part: np.ndarray, start: Sequence[int], ijk_to_ras: np.ndarray) -> Any:
+    """A labelmap of a box of voxels on a grid; it touches no scene, so that any thread may make it."""
     image = slicer.vtkOrientedImageData()
     k, j, i = (int(value) for value in start)
     dk, dj, di = part.shape
     image.SetExtent(i, i + di - 1, j, j + dj - 1, k, k + dk - 1)
     values = np.ascontiguousarray(part, dtype=np.uint8).ravel()
     image.GetPointData().SetScalars(numpy_support.numpy_to_vtk(values, deep=True, array_type=vtk.VTK_UNSIGNED_CHAR))
-    matrix = vtk.vtkMatrix4x4()
-    volume.GetIJKToRASMatrix(matrix)
-    image.SetGeometryFromImageToWorldMatrix(matrix)
+    image.SetGeometryFromImageToWorldMatrix(vtk_matrix(ijk_to_ras))
     return image
 
 
@@ -197,8 +210,9 @@ def segment_mask(segmentation: Any, segment_id: str, shape: tuple[int, int, int]
         for first, last, size in zip((k0, j0, i0), (k1, j1, i1), shape, strict=True)
     ]
     inside = tuple(slice(s.start - first, s.stop - first) for s, first in zip(where, (k0, j0, i0), strict=True))
-    mask[tuple(where)] = found[inside] > 0
-    if int(mask.sum()) != int((found > 0).sum()):
+    drawn = found > 0
+    mask[tuple(where)] = drawn[inside]
+    if np.count_nonzero(drawn[inside]) != np.count_nonzero(drawn):
         raise SceneError(
             _("The segment {segment_id} reaches beyond the volume; crop it to the volume first.").format(
                 segment_id=segment_id
