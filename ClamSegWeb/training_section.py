@@ -94,14 +94,14 @@ class TrainingSection:
             self._page.failed(_("The minutes must be a whole number, 1 or more."))
             return
         plan, started = self._plan(minutes), self._started
-        shipped = tuple(entry["name"] for entry in list_models() if entry["origin"] == "shipped")
-        problem = plan.problem(shipped=shipped)
+        models = list_models()
+        problem = plan.problem(models=models)
         if not problem and running_trainings(started.models_folder):
             problem = _("A training is already running; stop it first, or wait for it to finish.")
         if problem:
             self._page.failed(problem)
             return
-        start = next((entry for entry in list_models() if entry["name"] == plan.starting_model), None)
+        start = next((entry for entry in models if entry["name"] == plan.starting_model), None)
         self._page.with_licence(start, lambda: self._replace_or_begin(plan))
 
     @user_action(_("The training could not be started."))

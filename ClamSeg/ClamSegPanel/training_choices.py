@@ -91,8 +91,7 @@ class TrainingChoices:
 
     def problem(self, plan: TrainingPlan) -> str:
         """Why a plan cannot be started, '' where it can."""
-        shipped = tuple(e["name"] for e in self._all_models() if e["origin"] == "shipped")
-        return plan.problem(shipped=shipped, optuna=find_spec("optuna") is not None)
+        return plan.problem(models=self._all_models(), optuna=find_spec("optuna") is not None)
 
     def remember(self, plan: TrainingPlan) -> None:
         """Keeps what belongs to the computer, and offers another name for the next model."""

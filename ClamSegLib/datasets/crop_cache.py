@@ -30,7 +30,8 @@ from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.paths import cache_folder
 from ClamSegLib.system.progress import Reporter
 
-_VERSION = 5
+# Counted up when crops change, or when what they were made from is refused: 6, series that lack a slice.
+_VERSION = 6
 # Crops of a folder smaller than this are kept in memory, others are read from the cache slice by slice.
 LARGEST_IN_MEMORY_BYTES = 2**29
 _OPEN_FILES = 128

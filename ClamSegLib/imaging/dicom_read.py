@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ClamSegLib.imaging.dicom_ends import ends_doubt
 from ClamSegLib.imaging.dicom_geometry import Plane, StackGeometry, planes_of, positive_mm, rescale_of, stack_geometry
 from ClamSegLib.imaging.dicom_pixels import decoded, modality_values, padding_of, shown_bright
 from ClamSegLib.imaging.dicom_series import (
@@ -55,14 +56,14 @@ def read_dicom(path: Path, *, series: str | None = None) -> Volume:
         if header is None:
             raise InputError(f"{path} is not a readable DICOM image; it is damaged or another kind of file.")
         chosen = make_series("", [(path, header)])
-    chosen = without_localisers(chosen, notes)
+    whole, chosen = chosen, without_localisers(chosen, notes)
     for file, header in zip(chosen.files, chosen.headers, strict=True):
         _refuse_other_kinds(file, header)
     _refuse_odd_series(chosen.files[0], chosen.headers[0])
     _refuse_other_frames(chosen)
     if _is_projection(chosen):
         return _read_projection(chosen, path, notes)
-    return _read_stack(chosen, path, notes)
+    return _read_stack(chosen, path, notes, len(whole.files) - len(chosen.files))
 
 
 def _refuse_other_kinds(path: Path, header: Any) -> None:
@@ -143,7 +144,7 @@ def _read_projection(chosen: Series, path: Path, notes: list[str]) -> Volume:
     )  # fmt: skip
 
 
-def _read_stack(chosen: Series, path: Path, notes: list[str]) -> Volume:
+def _read_stack(chosen: Series, path: Path, notes: list[str], n_left_out: int) -> Volume:
     planes = [
         plane for file, header in zip(chosen.files, chosen.headers, strict=True) for plane in planes_of(file, header)
     ]
@@ -151,6 +152,8 @@ def _read_stack(chosen: Series, path: Path, notes: list[str]) -> Volume:
     if planes[0].pixel_mm is None:
         notes.append("The series does not tell its pixel spacing: sizes are given in pixels.")
     one_a_file = len(chosen.files) == len(planes)
+    if one_a_file and (doubt := ends_doubt(chosen.headers, len(geometry.missing), n_left_out)):
+        notes.append(doubt)
     array = _stacked(geometry)
     if chosen.modality == "MR" and str(chosen.headers[0].get("PhotometricInterpretation", "")) == "MONOCHROME1":
         array = inverted(array)  # the numbers of a CT mean the same however they are shown

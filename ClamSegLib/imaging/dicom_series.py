@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ClamSegLib.imaging.dicom_ends import END_TAGS
 from ClamSegLib.imaging.dicom_signature import is_dicom_file
 from ClamSegLib.imaging.volume import MODALITY_OF
 from ClamSegLib.system.errors import InputError
@@ -35,7 +36,7 @@ _HEADER_TAGS = [
     "PhotometricInterpretation", "RescaleSlope", "RescaleIntercept", "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence", "EstimatedRadiographicMagnificationFactor", "PixelRepresentation", "BitsStored",
     "AcquisitionNumber", "ViewPosition", "ViewCodeSequence", "PatientOrientation", "BodyPartExamined",
-    "FrameOfReferenceUID",
+    "FrameOfReferenceUID", *END_TAGS,
 ]  # fmt: skip
 
 

@@ -71,6 +71,7 @@ def list_models() -> list[dict[str, Any]]:
                 "default_level": config.default_level,
                 "threshold": config.threshold,
                 "organ": config.organ.method,
+                "knows_normal_tissue": config.normative is not None,
                 "licence": config.licence,
                 "non_commercial": config.is_non_commercial,
                 "size_mb": round((folder / WEIGHTS).stat().st_size / 1e6, 2),

@@ -8,7 +8,7 @@ region that runs out of its box is cut at its necks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,17 +24,18 @@ Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 Box = tuple[slice, slice, slice]
 
-# Chosen on training patients of lgg_flair (docs/research/clicks.md).
-SHARE = 0.5  # of the click's height
+# In one slice, in three dimensions: chosen on training patients of lgg_flair and open_ms_flair (docs/research/clicks.md).
+SHARES = (0.5, 0.6)  # of the click's height
+_SMOOTHING_PX = 0.7
 _MODELS_PART = 0.35  # of the model's usual height in that of the click (geometric)
 _REGIONS_PART = 0.3  # of the first region's own median in the height of the second
-_SMOOTHING_PX = 0.7
 _GAP_MM = 9.0  # gaps in the ring around a dark core may be so wide
 _LOWEST, _OUTSIDE = -12.0, -16.0  # heights are cut here; what is not organ lies lower still
 # A click lower than this, with no ring of this height around it, means a lesion darker than its surroundings.
 _DARK, _RING = -1.0, 1.0
 REACH_MM = (80.0, 32.0)  # from the click to the sides of its box: in one slice, in three dimensions
 _MOST_VOXELS = 400_000
+_MOST_KEPT = 4  # surroundings, so that further clicks do not look again at what lies around the first ones
 _MOST_FLOODED = 60_000  # voxels: in larger boxes necks are looked for in every other row and column
 
 
@@ -58,15 +59,27 @@ class Surroundings:
     at_click: float
     plane: Floats
     spacing_mm: tuple[float, float, float]
+    usual_share: float
+    regions: dict[float, Bools] = field(default_factory=dict, compare=False, repr=False)
 
 
-def surroundings_of(tissue: Tissue, click: Index, box: Box | None = None) -> Surroundings:
-    """Looks at what lies around a click inside the organ.
+def usual_share(tissue: Tissue) -> float:
+    """The share of a click's height at which its region ends where nobody asks for a wider or tighter one."""
+    return SHARES[0 if tissue.array.shape[0] == 1 else 1]
 
-    Args:
-        box: of the whole scan, with the click in it; None chooses one.
-    """
-    box = box or _box_around(tissue, click)
+
+def surroundings_of(tissue: Tissue, click: Index) -> Surroundings:
+    """Looks at what lies around a click inside the organ; what was seen for the last few clicks is kept with the tissue."""
+    kept: dict[Index, Surroundings] = tissue.kept
+    found = kept.pop(click, None) or _look_around(tissue, click)
+    kept[click] = found
+    while len(kept) > _MOST_KEPT:
+        del kept[next(iter(kept))]
+    return found
+
+
+def _look_around(tissue: Tissue, click: Index) -> Surroundings:
+    box = _box_around(tissue, click)
     heights = _heights(tissue, box)
     inside: Index = (click[0] - box[0].start, click[1] - box[1].start, click[2] - box[2].start)
     plane = _filled(heights[inside[0]], tissue.spacing_mm[1:])
@@ -80,15 +93,25 @@ def surroundings_of(tissue: Tissue, click: Index, box: Box | None = None) -> Sur
         height = max(at_click, LOWEST_HEIGHT)
         if tissue.lesion_height is not None and tissue.lesion_height > LOWEST_HEIGHT:
             height = height ** (1 - _MODELS_PART) * tissue.lesion_height**_MODELS_PART
-    return Surroundings(box, heights, inside, height, at_click, plane, tissue.spacing_mm)
+    return Surroundings(box, heights, inside, height, at_click, plane, tissue.spacing_mm, usual_share(tissue))
 
 
-def region_of(around: Surroundings, share: float = SHARE) -> Bools:
+def region_of(around: Surroundings, share: float) -> Bools:
     """The region of the click (slice, row, column) in its box; never without the click itself.
 
     Args:
         share: of the click's height; smaller is wider.
+
+    Returns:
+        A mask that cannot be written to: it is kept for the next click.
     """
+    if share not in around.regions:
+        around.regions[share] = _grown(around, share)
+        around.regions[share].flags.writeable = False
+    return around.regions[share]
+
+
+def _grown(around: Surroundings, share: float) -> Bools:
     first = _at_share(around, around.height, share)
     own = float(np.median(around.heights[first]))
     return _at_share(around, (1 - _REGIONS_PART) * around.height + _REGIONS_PART * max(own, LOWEST_HEIGHT), share)
@@ -96,7 +119,7 @@ def region_of(around: Surroundings, share: float = SHARE) -> Bools:
 
 def _at_share(around: Surroundings, height: float, share: float) -> Bools:
     # The click itself always lies above; a wider share lowers that bound too, else a low click could not be widened.
-    lowest = 0.95 * max(around.at_click, 0.05) * min(1.0, share / SHARE)
+    lowest = 0.95 * max(around.at_click, 0.05) * min(1.0, share / around.usual_share)
     limit = min(share * height, lowest)
     above = around.heights > limit
     k = around.click[0]

@@ -9,7 +9,6 @@ import numpy as np
 
 from ClamSegLib.imaging.volume import Array
 from ClamSegLib.outlining.growth import (
-    SHARE,
     Bools,
     Box,
     Surroundings,
@@ -19,6 +18,7 @@ from ClamSegLib.outlining.growth import (
     part_of_seeds,
     region_of,
     surroundings_of,
+    usual_share,
 )
 from ClamSegLib.outlining.tissue import Index, Tissue
 from ClamSegLib.system.errors import InputError
@@ -97,7 +97,7 @@ class Outlines:
         # A wider share may run into a side of its box and be cut at a neck there: only all steps together are sure to grow.
         for step in range(width + 1) if width >= 0 else range(0, width - 1, -1):
             if step not in self._kept:
-                found = self._with_share(SHARE * _STEP**step)
+                found = self._with_share(usual_share(self._tissue) * _STEP**step)
                 if step:
                     found = _combined(self._kept[step - 1 if step > 0 else step + 1], found, grows=step > 0)
                 self._kept[step] = found

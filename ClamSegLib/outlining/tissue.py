@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ class Tissue:
         centre: median of the organ.
         spread: its spread, in which heights are counted.
         lesion_height: median height of what the model takes for lesion; None where it marks too little, or of too many heights.
+        kept: what was seen around the last clicks (`growth.surroundings_of`).
     """
 
     array: Array
@@ -38,6 +40,7 @@ class Tissue:
     centre: float
     spread: float
     lesion_height: float | None = None
+    kept: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def is_inside(self, point: Index) -> bool:
         """Whether a voxel lies in the scan and in the organ."""

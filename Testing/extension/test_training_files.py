@@ -25,6 +25,12 @@ from ClamSegWorkflow.training.started_trainings import StartedTrainings
 from ClamSegWorkflow.training.training_plan import ETA_OF_ALL, ETA_TUNED, STEPS, TrainingPlan, resumed, suggest_name
 from ClamSegWorkflow.training.training_progress import FIGURES, LOSS, TrainingProgress, TrainingState, time_left
 
+MODELS = (
+    {"name": "ct-lung-lesion", "folder": "/m/ct-lung-lesion", "origin": "shipped", "knows_normal_tissue": True},
+    {"name": "old", "folder": "/m/old", "origin": "user", "knows_normal_tissue": False},
+    {"name": "damaged", "folder": "/m/damaged", "origin": "user", "problem": "damaged"},
+)
+
 # -- the plan --------------------------------------------------------------------------------------------------
 
 
@@ -48,16 +54,18 @@ def test_a_name_that_cannot_be_a_folder_is_refused_in_words(name: str) -> None:
 
 def test_a_plan_that_cannot_work_says_why(phantoms: Path, tmp_path: Path) -> None:
     good = plan_for(phantoms)
-    assert good.problem(shipped=("ct-lung-lesion",)) == ""
+    assert good.problem(models=MODELS) == ""
     for changes, word in (
         ({"images": ""}, "No folder"),
         ({"images": str(tmp_path / "gone")}, "not a folder"),
         ({"corrections": str(tmp_path)}, "no corrections"),
         ({"name": "ct-lung-lesion"}, "shipped"),
+        ({"starting_model": "old"}, "before models knew normal tissue"),
+        ({"starting_model": "/m/old"}, "before models knew normal tissue"),
         ({"eta": ETA_OF_ALL, "eta_value": 0.0}, "above 0"),
         ({"length": 0}, "at least 1"),
     ):
-        assert word in plan_for(phantoms, **changes).problem(shipped=("ct-lung-lesion",))
+        assert word in plan_for(phantoms, **changes).problem(models=MODELS)
 
 
 def test_tuning_is_refused_in_words_where_optuna_is_missing(phantoms: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from own_models import tiny_model
 from slicer_stand_in import driver
 from volumes_in_scene import add_volume
 
@@ -91,6 +92,19 @@ def test_what_cannot_be_started_says_why_and_starts_nothing(panel: Any, phantoms
     assert "shipped model" in panel.dialogs.errors()[-1]
     assert state(panel) == "none"
     assert sorted(path.name for path in models.iterdir()) == ["tiny"]
+
+
+def test_a_model_that_cannot_be_gone_on_from_is_named_before_the_start(
+    panel: Any, phantoms: Path, models: Path
+) -> None:
+    tiny_model(models / "old")
+    panel.panel.models_changed()
+    ready(panel, phantoms, name="newer")
+    panel.choose("startingModelSelector", "old")
+    panel.click("startTrainingButton")
+    assert "'old' was made before models knew normal tissue" in panel.dialogs.errors()[-1]
+    assert state(panel) == "none"
+    assert not (models / "newer").exists()
 
 
 def test_an_existing_model_is_replaced_only_after_a_yes(panel: Any, phantoms: Path, models: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from labelled_phantoms import write_phantoms
 from page_reader import PageReader
 from page_server import PageServer
-from tiny_model import tiny_normative_model
+from tiny_model import tiny_model, tiny_normative_model
 
 from ClamSegWorkflow.process.training_process import running_trainings
 
@@ -22,6 +22,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A user's own models; what still trains in them at the end is killed."""
     folder = tmp_path_factory.mktemp("models")
     tiny_normative_model(folder / "tiny")
+    tiny_model(folder / "old")  # of a time without maps of normal tissue
     yield folder
     for left in running_trainings(folder):
         os.kill(json.loads((left / "run.lock").read_text())["pid"], signal.SIGKILL)
@@ -39,11 +40,25 @@ def trainer(reader: PageReader) -> PageReader:
     reader.unfold("Fine-tune")
     reader.click("use-folder")
     reader.says("training-images", "Bilder für Übung")
-    if reader.value("training_init") != "tiny":
-        reader.tab.locator(".v-select:has(#training-init)").click()
-        reader.tab.locator(".v-overlay--active .v-list-item", has_text="tiny").click()
-    reader.holds("training_init", "tiny")
+    start_from(reader, "tiny")
     return reader
+
+
+def start_from(reader: PageReader, model: str) -> None:
+    """Chooses the starting model."""
+    if reader.value("training_init") != model:
+        reader.tab.locator(".v-select:has(#training-init)").click()
+        reader.tab.locator(".v-overlay--active .v-list-item", has_text=model).click()
+    reader.holds("training_init", model)
+
+
+def test_a_model_that_cannot_be_gone_on_from_is_named_before_the_start(trainer: PageReader, models: Path) -> None:
+    start_from(trainer, "old")
+    trainer.tab.locator("#training-name").fill("newer")
+    trainer.holds("training_name", "newer")
+    trainer.click("training-start")
+    trainer.is_told("before models knew normal tissue")
+    assert sorted(path.name for path in models.iterdir()) == ["old", "tiny"]
 
 
 def test_a_name_that_is_taken_by_a_shipped_model_starts_nothing(trainer: PageReader, models: Path) -> None:
@@ -51,13 +66,13 @@ def test_a_name_that_is_taken_by_a_shipped_model_starts_nothing(trainer: PageRea
     trainer.holds("training_name", "ct-lung-lesion")
     trainer.click("training-start")
     trainer.is_told("shipped model")
-    assert [path.name for path in models.iterdir()] == ["tiny"]
+    assert sorted(path.name for path in models.iterdir()) == ["old", "tiny"]
     trainer.tab.locator("#training-name").fill("half")
     trainer.tab.locator("#training-minutes").fill("1.5")
     trainer.until("() => Number(window.trame.state.get('training_minutes')) === 1.5")
     trainer.click("training-start")
     trainer.is_told("whole number")
-    assert [path.name for path in models.iterdir()] == ["tiny"]
+    assert sorted(path.name for path in models.iterdir()) == ["old", "tiny"]
 
 
 def test_a_training_shows_its_curves_live_survives_a_reload_and_stops_with_a_model(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ClamSegWorkflow.training.model_name import problem_of_name
 from ClamSegWorkflow.words import tr as _
@@ -42,18 +44,24 @@ class TrainingPlan:
     device: str = "auto"
     threads: int = 0
 
-    def problem(self, *, shipped: tuple[str, ...] = (), optuna: bool = True) -> str:
+    def problem(self, *, models: Sequence[Mapping[str, Any]] = (), optuna: bool = True) -> str:
         """Why a training cannot be started, with what to do; '' where it can.
 
         Args:
-            shipped: names of shipped models, which a user's model would hide.
+            models: entries of the library's list: a new model must hide no shipped one, and not every one can be gone on from.
             optuna: Optuna is installed.
         """
         problem = self.problem_of_data() or problem_of_name(self.name)
         if problem:
             return problem
-        if self.name in shipped:
+        if self.name in [entry["name"] for entry in models if entry["origin"] == "shipped"]:
             return _("'{name}' is a shipped model; choose another name.").format(name=self.name)
+        start = next((entry for entry in models if self.starting_model in (entry["name"], entry["folder"])), {})
+        if not start.get("knows_normal_tissue", True):
+            return _(
+                "'{name}' was made before models knew normal tissue, which fine-tuning compares with; start from another model, from scratch, "
+                "or on the command line with --objective paper."
+            ).format(name=start["name"])
         if self.eta == ETA_TUNED and not optuna:
             return _("Tuning needs the package Optuna, which is not installed; give one value, or use Setup, Install.")
         if self.eta == ETA_OF_ALL and not 0 < self.eta_value <= 1:

@@ -3,8 +3,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
+from dicom_stacks import stack
 from labelled_phantoms import write_phantoms
 
 from ClamSegLib.datasets.cases import UNKNOWN, read_cases
@@ -220,3 +222,20 @@ def test_an_organ_task_sees_whole_images_and_learns_the_organ(phantoms, tmp_path
     records = crops.records[np.arange(20)]
     assert records["organ"].all()
     assert 0.3 < (crops.lesion(np.arange(20), records["mask"]) == 1).mean() < 0.6
+
+
+def test_crops_that_an_earlier_version_made_of_a_series_with_a_gap_are_not_used(tmp_path, monkeypatch):
+    from ClamSegLib.datasets import crop_cache
+
+    for label, patient in (("normal", "one"), ("sick", "two")):
+        stack(tmp_path / "data" / label / patient)
+    monkeypatch.setattr(crop_cache, "_identity", str)  # the files are those of then
+    now = crop_cache._VERSION
+    monkeypatch.setattr(crop_cache, "_VERSION", 5)
+    config = replace(CONFIG, organ=OrganConfig("whole"))
+    crops_of(tmp_path / "data", tmp_path / "cache", config)
+    next(p for p in (tmp_path / "data" / "sick" / "two").iterdir() if pydicom.dcmread(p).InstanceNumber == 3).unlink()
+    crops_of(tmp_path / "data", tmp_path / "cache", config)  # as it was: the cache is believed
+    monkeypatch.setattr(crop_cache, "_VERSION", now)
+    with pytest.raises(InputError, match="lacks 1 of its 6 slices"):
+        crops_of(tmp_path / "data", tmp_path / "cache", config)

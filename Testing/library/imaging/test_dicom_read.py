@@ -107,6 +107,52 @@ def test_a_missing_slice_is_told_and_every_other_one_stays_where_it_was(tmp_path
     assert f"{len(gone)} of 8 slices of the series {'are' if len(gone) > 1 else 'is'} missing" in volume.warnings[0]
 
 
+END = "Slices may be missing at an end of the series"
+
+
+@pytest.mark.parametrize(
+    ("told", "numbers", "words"),
+    [
+        ({"NumberOfSeriesRelatedInstances": 8}, range(1, 7), "the headers tell of 8 images, 6 are here"),
+        ({"ImagesInAcquisition": 9}, range(1, 7), "the headers tell of 9 images, 6 are here"),
+        ({"NumberOfSlices": 7}, range(6, 0, -1), "the headers tell of 7 images, 6 are here"),
+        ({}, range(3, 9), "its images are numbered from 3 to 8"),
+        ({}, range(8, 2, -1), "its images are numbered from 3 to 8"),
+        ({"ImagesInAcquisition": 12}, range(1, 7), ""),  # two series of one acquisition
+        ({"ImagesInAcquisition": 6}, range(1, 7), ""),
+        ({}, range(1, 7), ""),
+        ({}, (2, 9, 4, 11, 3, 8), ""),  # numbers that count no slices
+    ],
+)
+def test_slices_that_may_be_missing_at_an_end_are_told_where_the_headers_hint_at_it(tmp_path, told, numbers, words):
+    stack(tmp_path, 6, **told)
+    for path in tmp_path.iterdir():
+        ds = pydicom.dcmread(path)
+        ds.InstanceNumber = numbers[int(ds.InstanceNumber)]
+        ds.save_as(path)
+    volume = read_volume(tmp_path)
+    assert volume.array.shape[0] == 6
+    told_of = [words for words in volume.warnings if words.startswith(END)]
+    assert ([words in told_of[0]] if words else told_of) == ([True] if words else [])
+
+
+def test_a_gap_and_a_localiser_are_no_slices_missing_at_an_end(tmp_path):
+    stack(tmp_path, 8, ImagesInAcquisition=9)
+    for path in list(tmp_path.iterdir()):
+        ds = pydicom.dcmread(path)
+        ds.InstanceNumber += 2
+        if ds.InstanceNumber == 5:
+            path.unlink()
+        else:
+            ds.save_as(path)
+    ds = pydicom.dcmread(next(tmp_path.iterdir()))
+    ds.ImageType, ds.InstanceNumber, ds.SOPInstanceUID = ["ORIGINAL", "PRIMARY", "LOCALIZER"], 1, "1.2.3.77"
+    ds.save_as(tmp_path / "localiser")
+    volume = read_volume(tmp_path)
+    assert len(volume.missing_slices) == 1
+    assert not [words for words in volume.warnings if words.startswith(END)]
+
+
 def test_a_missing_frame_keeps_its_place_too(tmp_path):
     ds, _ = enhanced(5)
     for frame in ds.PerFrameFunctionalGroupsSequence:

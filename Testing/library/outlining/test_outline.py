@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ClamSegLib.imaging.volume import Volume
-from ClamSegLib.outlining.growth import SHARE, region_of, surroundings_of
+from ClamSegLib.outlining.growth import SHARES, region_of, surroundings_of
 from ClamSegLib.outlining.outline import Click, Outlines, outline
 from ClamSegLib.outlining.tissue import Tissue, tissue_of
 from ClamSegLib.system.errors import InputError
@@ -80,7 +80,7 @@ def two_balls_with_a_neck() -> Tissue:
 
 def test_every_step_wider_in_a_volume_holds_the_step_before_also_where_it_leaks_and_is_cut_at_a_neck() -> None:
     tissue = two_balls_with_a_neck()
-    alone = [region_of(surroundings_of(tissue, (30, 45, 40)), SHARE * 0.92**step).sum() for step in range(9)]
+    alone = [region_of(surroundings_of(tissue, (30, 45, 40)), SHARES[1] * 0.92**step).sum() for step in range(9)]
     assert min(np.diff(alone)) < -1000  # a share by itself loses the second ball to the cut
     outlines = Outlines(tissue, [Click((30, 45, 40))])
     steps = [outlines.at(width).whole(tissue.array.shape) for width in range(-8, 9)]
