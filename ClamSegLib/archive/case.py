@@ -41,7 +41,7 @@ class FileSource:
         return self.path
 
     def to_json(self) -> dict[str, Any]:
-        return {"kind": "file", "path": str(self.path)}
+        return {"kind": "file", "path": str(self.path.absolute())}
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ class Case:
 
     def to_json(self) -> dict[str, Any]:
         """For a task: paths, options and numbers only; `case_json.case_of` reads it."""
-        told = {"name": self.name, "folder": str(self.folder), "model": str(self.model), "organ": self.organ}
+        organ = str(Path(self.organ).absolute()) if self.organ else ""
+        told = {"name": self.name, "folder": str(self.folder.absolute()), "model": str(self.model), "organ": organ}
         return told | {"source": self.source.to_json()}
 
 

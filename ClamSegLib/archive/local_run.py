@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ClamSegLib.archive.case import Case
 from ClamSegLib.archive.case_job import CaseJob
+from ClamSegLib.archive.private_room import private_room
 from ClamSegLib.archive.settings import DONE, Outcome, RunSettings, outcome_of
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.segmentation.batch_of_cases import CasePipeline, CaseWork, PipelineOptions, Shares
@@ -43,8 +43,8 @@ def run_here(
         Where the time went.
     """
     shares = Shares()
-    with tempfile.TemporaryDirectory(prefix="clamseg-archive-") as room:
-        jobs = {case.folder: CaseJob(case, settings, case.name in again, Path(room)) for case in cases}
+    with private_room() as room:
+        jobs = {case.folder: CaseJob(case, settings, case.name in again, room) for case in cases}
 
         def finished(work: CaseWork, result: CaseResult) -> None:
             job = jobs[work.folder]

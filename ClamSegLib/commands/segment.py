@@ -7,15 +7,23 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ClamSegLib.commands.archive_options import add_archive_options, cases_of, check_archive_options, works_on_series
+from ClamSegLib.commands.archive_options import (
+    add_archive_options,
+    cases_of,
+    check_archive_options,
+    cluster_of,
+    works_on_series,
+)
 from ClamSegLib.commands.licence_question import add_licence_option, find_confirmed_model
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
 if TYPE_CHECKING:
     from ClamSegLib.archive.case import Case
+    from ClamSegLib.archive.cluster import ClusterRequest
     from ClamSegLib.archive.finished_cases import Sorted
     from ClamSegLib.archive.settings import Outcome, RunSettings
+    from ClamSegLib.model.checkpoint import LoadedModel
     from ClamSegLib.segmentation.options import SegmentOptions
 
 NAME = "segment"
@@ -65,6 +73,8 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ClamSegLib.imaging.reader_process import reading_apart
 
     check_archive_options(arguments)
+    if arguments.cluster is not None:  # its workers read
+        return _segment(arguments, reporter)
     with reading_apart():  # the process that reads starts while torch and the model are loaded
         return _segment(arguments, reporter)
 
@@ -75,7 +85,7 @@ def _segment(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ClamSegLib.archive.finished_cases import Sorted, deliver_kept, sort_cases
     from ClamSegLib.archive.settings import RunSettings
 
-    on_series = works_on_series(arguments)
+    on_series, request = works_on_series(arguments), cluster_of(arguments)
     settings = RunSettings(
         options_of(arguments),
         arguments.series,
@@ -84,7 +94,7 @@ def _segment(arguments: argparse.Namespace, reporter: Reporter) -> int:
         arguments.beside,
         arguments.dicomweb if arguments.store else "",
     )
-    has_tables = arguments.resume or arguments.manifest is not None or on_series
+    has_tables = arguments.resume or request is not None or arguments.manifest is not None or on_series
     if has_tables:
         refuse_foreign_tables(arguments.output)
     cases, left_out = cases_of(arguments, _Models(arguments, reporter), reporter)
@@ -98,7 +108,7 @@ def _segment(arguments: argparse.Namespace, reporter: Reporter) -> int:
     if found.kept:
         reporter.note(f"{len(found.kept)} of {len(cases)} cases were finished before and stay as they are")
         deliver_kept(found, settings, reporter)
-    _run(found, settings, arguments, reporter)
+    _run(found, settings, request, arguments.output, reporter)
     if has_tables:
         folders, outcomes = {case.name: case.folder for case in cases}, {each.case: each for each in found.outcomes}
         written = write_tables(arguments.output, [outcomes[case.name] for case in cases], folders.__getitem__)
@@ -107,18 +117,13 @@ def _segment(arguments: argparse.Namespace, reporter: Reporter) -> int:
     return 1 if 1 in codes else max(codes, default=0)
 
 
-def _run(found: Sorted, settings: RunSettings, arguments: argparse.Namespace, reporter: Reporter) -> None:
+def _run(
+    found: Sorted, settings: RunSettings, request: ClusterRequest | None, output: Path, reporter: Reporter
+) -> None:
     """Does the cases that are to do and adds what became of each."""
-    from ClamSegLib.archive.local_run import run_here
     from ClamSegLib.archive.settings import DONE
-    from ClamSegLib.engines.choose import require_engine
-    from ClamSegLib.model.checkpoint import load_model
-    from ClamSegLib.system.device import choose_device
 
-    models = {folder: load_model(folder) for folder in dict.fromkeys(case.model for case in found.to_do)}
-    for model in models.values():
-        model.config.level_of(settings.segment.level)
-    require_engine(settings.segment.engine, choose_device(settings.segment.device))
+    models = _loaded(found.to_do, settings)
 
     def told(case: Case, outcome: Outcome) -> None:
         found.outcomes.append(outcome)
@@ -128,10 +133,38 @@ def _run(found: Sorted, settings: RunSettings, arguments: argparse.Namespace, re
         else:
             reporter.error(outcome.words, case=case.name)
 
-    shares = run_here(found.to_do, found.again, settings, models.__getitem__, told, reporter)
-    if len(found.to_do) > 1 and shares.network_s:
-        share = shares.network_s / shares.wall_s
-        reporter.note(f"{len(found.to_do)} cases in {shares.wall_s:.0f} s, {share:.0%} of it in the network")
+    if request is not None and found.to_do:
+        from ClamSegLib.archive.cluster import open_cluster
+        from ClamSegLib.archive.cluster_run import run_on_cluster
+
+        licences = [model.config.licence for model in models.values() if model.config.is_non_commercial]
+        models.clear()  # the workers load their own
+        with open_cluster(request, reporter) as opened:
+            run_on_cluster(found.to_do, found.again, settings, output, licences, request.gpu, opened, told, reporter)
+    elif found.to_do:
+        from ClamSegLib.archive.local_run import run_here
+
+        shares = run_here(found.to_do, found.again, settings, models.__getitem__, told, reporter)
+        if len(found.to_do) > 1 and shares.network_s:
+            share = shares.network_s / shares.wall_s
+            reporter.note(f"{len(found.to_do)} cases in {shares.wall_s:.0f} s, {share:.0%} of it in the network")
+
+
+def _loaded(cases: list[Case], settings: RunSettings) -> dict[Path, LoadedModel]:
+    """The models of cases, by their folders: what cannot run is told before the first case.
+
+    Raises:
+        InputError: a damaged model, a level that it has not, an engine that is not there.
+    """
+    from ClamSegLib.engines.choose import require_engine
+    from ClamSegLib.model.checkpoint import load_model
+    from ClamSegLib.system.device import choose_device
+
+    models = {folder: load_model(folder) for folder in dict.fromkeys(case.model for case in cases)}
+    for model in models.values():
+        model.config.level_of(settings.segment.level)
+    require_engine(settings.segment.engine, choose_device(settings.segment.device))
+    return models
 
 
 class _Models:
