@@ -95,6 +95,7 @@ def open_cluster(request: ClusterRequest, reporter: Reporter) -> Iterator[OpenCl
         InputError: it is not reached, has no workers, or its file cannot be read.
     """
     import dask
+    import distributed  # noqa: F401 - before its settings are changed: what stands then is what is put back
 
     # Deaths of workers are told as the cases they cost.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)

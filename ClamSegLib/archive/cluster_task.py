@@ -87,7 +87,7 @@ def unfit(run_json: str) -> str:
         try:
             if sha256_of(Path(folder) / CONFIG) != digest:
                 return f"the model in {folder} is another one there"
-        except OSError:
+        except ClamSegError:
             return f"it does not see the model in {folder}"
     return _no_device(run["gpu"])
 

@@ -6,6 +6,7 @@ Users and passwords come from `~/.netrc`, certificates from `REQUESTS_CA_BUNDLE`
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -78,7 +79,8 @@ class Pacs:
                 f"{url} is no address of a DICOMweb archive; name one like https://pacs.example/dicom-web."
             )
         self.url = url.rstrip("/")
-        self._client = DICOMwebClient(url=self.url, timeout=_TIMEOUT_S)
+        _silence()
+        self._client = DICOMwebClient(url=self.url, timeout=_TIMEOUT_S, permissive_uid=True)
         self._client.set_http_retry_params(max_attempts=_ATTEMPTS, wait_exponential_multiplier=_WAIT_MS)
 
     def series(self, selection: Selection, names: Pseudonyms, reporter: Reporter) -> Iterator[Found]:
@@ -189,6 +191,16 @@ class Pacs:
             ) from None
         except ValueError:  # an answer that is no DICOM JSON, or a damaged instance
             raise PacsError(f"{self.url} gives an answer that is not DICOMweb; look at the address.") from None
+
+
+def _silence() -> None:
+    """Warnings of the two libraries quote values of headers and addresses with UIDs."""
+    import pydicom
+
+    for name in ("pydicom", "dicomweb_client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    pydicom.config.settings.writing_validation_mode = pydicom.config.IGNORE
 
 
 def _text(told: dict[str, Any], tag: str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ClamSegLib.archive.pseudonym import private
 from ClamSegLib.model.config_json import from_json
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.words import bounded
@@ -121,7 +122,7 @@ def open_queue(queue: JobQueue, insecure: bool, certificates: Callable[[], Any])
         if not insecure:
             parent = queue.shared_folder or None
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="clamseg-dask-", dir=parent))
-            options |= {"security": certificates(), "shared_temp_directory": folder}
+            options["security"] = _in_files(certificates(), Path(folder))
         if not is_here:
             options["job_script_prologue"] = [*_PROLOGUE, *options.get("job_script_prologue", [])]
         try:
@@ -144,6 +145,22 @@ def open_queue(queue: JobQueue, insecure: bool, certificates: Callable[[], Any])
                 f"The queue {queue.queue} does not take what its file says ({bounded(str(error))})."
             ) from error
         yield opened
+
+
+def _in_files(certificates: Any, folder: Path) -> Any:
+    """Certificates in files of a private folder, where the workers of other nodes find them."""
+    from distributed.security import Security
+
+    paths = {}
+    for name, content in certificates.get_tls_config_for_role("worker").items():
+        if name != "ciphers":
+            paths[name] = folder / f"{name}.pem"
+            private(paths[name])
+            paths[name].write_text(content, encoding="ascii")
+    roles = {
+        f"tls_{role}_{name}": str(paths[name]) for role in ("scheduler", "worker", "client") for name in ("cert", "key")
+    }
+    return Security(require_encryption=True, tls_ca_file=str(paths["ca_file"]), **roles)
 
 
 def _local_class() -> Any:

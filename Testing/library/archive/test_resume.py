@@ -138,7 +138,11 @@ def test_a_batch_that_is_killed_goes_on_with_resume_and_nothing_is_done_twice(tm
     for number in range(12):
         write_scan(scans / f"s{number:02d}.nrrd", number)
     words = ["segment", str(scans), "--model", str(model), "--output", str(out), "--device", "cpu", "--resume"]
-    command = [sys.executable, "-m", "ClamSegLib", *words]
+    code = (
+        "import sys\nfrom ClamSegLib.segmentation import report\nreport.drawing_problem = lambda: 'not drawn here'\n"
+        "from ClamSegLib.cli import main\nsys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, *words]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         ends = time.monotonic() + 60
         while len(times(out)) < 4 and time.monotonic() < ends:
