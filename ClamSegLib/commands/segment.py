@@ -7,13 +7,24 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ClamSegLib.commands.archive_options import (
+    add_archive_options,
+    cases_of,
+    check_archive_options,
+    cluster_of,
+    works_on_series,
+)
 from ClamSegLib.commands.licence_question import add_licence_option, find_confirmed_model
-from ClamSegLib.system.errors import ClamSegError
+from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
 if TYPE_CHECKING:
+    from ClamSegLib.archive.case import Case
+    from ClamSegLib.archive.cluster import ClusterRequest
+    from ClamSegLib.archive.finished_cases import Sorted
+    from ClamSegLib.archive.settings import Outcome, RunSettings
+    from ClamSegLib.model.checkpoint import LoadedModel
     from ClamSegLib.segmentation.options import SegmentOptions
-    from ClamSegLib.segmentation.segment_volume import CaseResult
 
 NAME = "segment"
 HELP = "outline organ and lesions in scans: NIfTI, NRRD, MHA, DICOM folders, PNG, JPEG or TIFF pictures"
@@ -21,8 +32,8 @@ HELP = "outline organ and lesions in scans: NIfTI, NRRD, MHA, DICOM folders, PNG
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `segment`."""
-    parser.add_argument("input", type=Path, nargs="+", help="scan, picture, DICOM folder, or folder of scans")
-    parser.add_argument("--model", required=True, help="name from `models`, or a model folder")
+    parser.add_argument("input", type=Path, nargs="*", help="scan, picture, DICOM folder, or folder of scans")
+    parser.add_argument("--model", help="name from `models`, or a model folder")
     parser.add_argument("--output", type=Path, required=True, help="folder that gets one folder per case")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--level", type=int, help="1 (fast) to the model's depth (accurate; default: the model's)")
@@ -43,32 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all cores)")
     parser.add_argument("--overwrite", action="store_true", help="replace existing results")
+    add_archive_options(parser)
     add_licence_option(parser)
-
-
-def case_name(path: Path) -> str:
-    """The input's own name without its ending (a link's, not that of the file it leads to); never '' or dots only."""
-    whole = path.resolve() if path.name in ("", "..") else path
-    name = whole.name if path.is_dir() else whole.stem
-    for ending in (".nii.gz", ".seg.nrrd"):
-        if whole.name.lower().endswith(ending):
-            name = whole.name[: -len(ending)]
-    return name if name.strip(" .") else "scan"
-
-
-def case_folders(inputs: list[Path], output: Path) -> list[Path]:
-    """One folder per input; a name that is taken, also in other letters of case, gets a number."""
-    taken: set[str] = set()
-    folders = []
-    for path in inputs:
-        name = free = case_name(path)
-        number = 1
-        while free.casefold() in taken:
-            number += 1
-            free = f"{name}-{number}"
-        taken.add(free.casefold())
-        folders.append(output / free)
-    return folders
 
 
 def options_of(arguments: argparse.Namespace) -> SegmentOptions:
@@ -88,44 +75,117 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Segments all inputs; 0, or 1 if any case failed, else 2 if any was bad."""
     from ClamSegLib.imaging.reader_process import reading_apart
 
+    check_archive_options(arguments)
+    if arguments.cluster is not None:  # its workers read
+        return _segment(arguments, reporter)
     with reading_apart():  # the process that reads starts while torch and the model are loaded
         return _segment(arguments, reporter)
 
 
 def _segment(arguments: argparse.Namespace, reporter: Reporter) -> int:
+    from ClamSegLib.archive.case_table import refuse_foreign_tables, write_tables
+    from ClamSegLib.archive.chosen_series import write_left_out
+    from ClamSegLib.archive.finished_cases import Sorted, deliver_kept, sort_cases
+    from ClamSegLib.archive.settings import RunSettings
+
+    on_series, request = works_on_series(arguments), cluster_of(arguments)
+    settings = RunSettings(
+        options_of(arguments),
+        arguments.series,
+        arguments.dicom_seg or on_series,
+        arguments.dicom_sr,
+        arguments.overwrite,
+        arguments.beside,
+        arguments.dicomweb if arguments.store else "",
+    )
+    has_tables = arguments.resume or request is not None or arguments.manifest is not None or on_series
+    if has_tables:
+        refuse_foreign_tables(arguments.output)
+    cases, left_out = cases_of(arguments, _Models(arguments, reporter), reporter)
+    if len(cases) > 1 and not has_tables:
+        has_tables = True
+        refuse_foreign_tables(arguments.output)
+    if on_series:
+        path = write_left_out(arguments.output, left_out)
+        reporter.note(f"{len(left_out)} series or files were left out; {path} says why")
+    found = sort_cases(cases, settings, reporter) if arguments.resume else Sorted(to_do=list(cases))
+    if found.kept:
+        reporter.note(f"{len(found.kept)} of {len(cases)} cases were finished before and stay as they are")
+        deliver_kept(found, settings, reporter)
+    _run(found, settings, request, arguments.output, reporter)
+    if has_tables:
+        folders, outcomes = {case.name: case.folder for case in cases}, {each.case: each for each in found.outcomes}
+        written = write_tables(arguments.output, [outcomes[case.name] for case in cases], folders.__getitem__)
+        reporter.note(f"tables: {', '.join(map(str, written))}")
+    codes = [outcome.exit_code for outcome in found.outcomes]
+    return 1 if 1 in codes else max(codes, default=0)
+
+
+def _run(
+    found: Sorted, settings: RunSettings, request: ClusterRequest | None, output: Path, reporter: Reporter
+) -> None:
+    """Does the cases that are to do and adds what became of each."""
+    from ClamSegLib.archive.settings import DONE
+
+    models = _loaded(found.to_do, settings)
+
+    def told(case: Case, outcome: Outcome) -> None:
+        found.outcomes.append(outcome)
+        if outcome.state == DONE:
+            reporter.done(case=case.name, folder=str(case.folder), summary=outcome.words)
+            reporter.note(f"{case.name}: {outcome.words}\n  {case.folder / 'overlay.png'}")
+        else:
+            reporter.error(outcome.words, case=case.name)
+
+    if request is not None and found.to_do:
+        from ClamSegLib.archive.cluster import open_cluster
+        from ClamSegLib.archive.cluster_run import run_on_cluster
+
+        licences = [model.config.licence for model in models.values() if model.config.is_non_commercial]
+        models.clear()  # the workers load their own
+        with open_cluster(request, reporter) as opened:
+            run_on_cluster(found.to_do, found.again, settings, output, licences, request.gpu, opened, told, reporter)
+    elif found.to_do:
+        from ClamSegLib.archive.local_run import run_here
+
+        shares = run_here(found.to_do, found.again, settings, models.__getitem__, told, reporter)
+        if len(found.to_do) > 1 and shares.network_s:
+            share = shares.network_s / shares.wall_s
+            reporter.note(f"{len(found.to_do)} cases in {shares.wall_s:.0f} s, {share:.0%} of it in the network")
+
+
+def _loaded(cases: list[Case], settings: RunSettings) -> dict[Path, LoadedModel]:
+    """The models of cases, by their folders: what cannot run is told before the first case.
+
+    Raises:
+        InputError: a damaged model, a level that it has not, an engine that is not there.
+    """
     from ClamSegLib.engines.choose import require_engine
-    from ClamSegLib.imaging.case_files import find_cases
     from ClamSegLib.model.checkpoint import load_model
-    from ClamSegLib.segmentation.batch_of_cases import CasePipeline, CaseWork, PipelineOptions
     from ClamSegLib.segmentation.dicom_report import require_lesions
     from ClamSegLib.system.device import choose_device
 
-    model = load_model(find_confirmed_model(arguments.model, arguments, reporter))
-    options = options_of(arguments)
-    model.config.level_of(options.level)
-    if arguments.dicom_sr:
-        require_lesions(model.config.task, model.config.name)
-    require_engine(options.engine, choose_device(options.device))
-    inputs, notes = find_cases(arguments.input)
-    for note in notes:
-        reporter.note(note)
-    folders = case_folders(inputs, arguments.output)
-    codes: list[int] = []
+    models = {folder: load_model(folder) for folder in dict.fromkeys(case.model for case in cases)}
+    for model in models.values():
+        model.config.level_of(settings.segment.level)
+        if settings.dicom_sr:
+            require_lesions(model.config.task, model.config.name)
+    require_engine(settings.segment.engine, choose_device(settings.segment.device))
+    return models
 
-    def finished(case: CaseWork, result: CaseResult) -> None:
-        summary = result.summary()
-        reporter.done(case=case.folder.name, folder=str(case.folder), summary=summary)
-        reporter.note(f"{case.folder.name}: {summary}\n  {case.folder / 'overlay.png'}")
-        codes.append(0)
 
-    def failed(case: CaseWork, error: ClamSegError) -> None:
-        reporter.error(str(error), case=case.folder.name)
-        codes.append(error.exit_code)
+class _Models:
+    """The folders of models by their names, each confirmed once where its licence asks for it."""
 
-    of_all = PipelineOptions(options, arguments.series, arguments.dicom_seg, arguments.dicom_sr, arguments.overwrite)
-    cases = [CaseWork(path, folder) for path, folder in zip(inputs, folders, strict=True)]
-    shares = CasePipeline(model, of_all, finished, failed, reporter).run(cases)
-    if len(cases) > 1 and shares.network_s:
-        share = shares.network_s / shares.wall_s
-        reporter.note(f"{len(cases)} cases in {shares.wall_s:.0f} s, {share:.0%} of it in the network")
-    return 1 if 1 in codes else max(codes, default=0)
+    def __init__(self, arguments: argparse.Namespace, reporter: Reporter) -> None:
+        self._arguments, self._reporter = arguments, reporter
+        self._folders: dict[str, Path] = {}
+
+    def __call__(self, name: str) -> Path:
+        """The folder of a model; '' stands for the one of the run."""
+        named = name or self._arguments.model
+        if not named:
+            raise InputError("--model is needed: a name from `clamseg models`, or a model folder.")
+        if named not in self._folders:
+            self._folders[named] = find_confirmed_model(named, self._arguments, self._reporter).absolute()
+        return self._folders[named]

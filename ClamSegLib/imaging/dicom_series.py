@@ -114,15 +114,20 @@ def image_type(header: Any) -> tuple[str, ...]:
 
 
 @cache
-def _header_tags() -> list[Any]:
+def _header_tags(more: tuple[str, ...]) -> list[Any]:
     """The tags by number: pydicom would look every name up again for every file."""
     from pydicom.tag import Tag
 
-    return [Tag(name) for name in _HEADER_TAGS]
+    return [Tag(name) for name in (*_HEADER_TAGS, *more)]
 
 
-def read_header(path: Path) -> Any | None:
-    """The header without pixels, or None when the file is no DICOM image."""
+def read_header(path: Path, more: tuple[str, ...] = ()) -> Any | None:
+    """The header without pixels, or None when the file is no DICOM image.
+
+    Args:
+        path: of the file.
+        more: names of elements that are read beside those of every series.
+    """
     import pydicom
     from pydicom.errors import InvalidDicomError
 
@@ -131,7 +136,7 @@ def read_header(path: Path) -> Any | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            wanted: dict[str, Any] = {"stop_before_pixels": True, "specific_tags": _header_tags()}
+            wanted: dict[str, Any] = {"stop_before_pixels": True, "specific_tags": _header_tags(more)}
             try:
                 header = pydicom.dcmread(path, **wanted)
             except InvalidDicomError:
@@ -200,7 +205,7 @@ def scan_folder(folder: Path) -> tuple[list[Series], LeftOut]:
             found[str(header.get("SeriesInstanceUID", ""))].append((path, header))
         elif path.name.lower().endswith(_OTHER_IMAGES):
             others.append(path)
-        elif _is_damaged(path):
+        elif is_damaged(path):
             damaged.append(path)
     if not found:
         also = f" ({len(damaged)} damaged ones)" if damaged else ""
@@ -209,7 +214,7 @@ def scan_folder(folder: Path) -> tuple[list[Series], LeftOut]:
     return sorted(series, key=lambda s: (not s.is_scan, -s.n_slices, s.uid)), LeftOut(tuple(damaged), tuple(others))
 
 
-def _is_damaged(path: Path) -> bool:
+def is_damaged(path: Path) -> bool:
     """Whether a file without a readable image header should have had one."""
     import pydicom
 

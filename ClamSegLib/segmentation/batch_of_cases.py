@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ClamSegLib.imaging.reader_process import read_volume, reading_apart
@@ -32,10 +32,23 @@ _BYTES_PER_VOXEL = 40
 
 @dataclass(frozen=True)
 class CaseWork:
-    """A case to do: the scan, and the folder its results become."""
+    """A case to do: the scan, and the folder its results become.
+
+    Attributes:
+        path: the scan.
+        folder: of the results.
+        organ: of this case in place of that of all; '' for none of its own.
+        overwrite: replace what stands in this folder, whatever holds for all.
+        prepare: called before the scan is read, in another thread; may bring the scan to `path`.
+        finish: of `write_case`.
+    """
 
     path: Path
     folder: Path
+    organ: str = ""
+    overwrite: bool = False
+    prepare: Callable[[], None] | None = None
+    finish: Callable[[Path], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,7 @@ class _Read:
     volume: Volume
     inspection: Inspection | None
     seconds: float
+    options: SegmentOptions
 
 
 class CasePipeline:
@@ -120,7 +134,9 @@ class CasePipeline:
     def _read(self, case: CaseWork) -> _Read:
         """Volume and, where it needs no network, the organ; the warnings wait in the inspection."""
         started = time.perf_counter()
-        refuse_existing(case.folder, self.options.overwrite, CASE)
+        refuse_existing(case.folder, self.options.overwrite or case.overwrite, CASE)
+        if case.prepare is not None:
+            case.prepare()
         volume = read_volume(case.path, series=self.options.series)
         seconds = time.perf_counter() - started
         if self.options.dicom_seg and not volume.slice_files:
@@ -128,14 +144,15 @@ class CasePipeline:
         if self.options.dicom_sr and not volume.slice_files:
             raise InputError(f"--dicom-sr needs a DICOM series, but {case.path.name} is none; leave the option out.")
         segment, organ = self.options.segment, self.model.config.organ.method
+        segment = replace(segment, organ=case.organ) if case.organ else segment
         by_network = segment.organ.startswith("model:") or (segment.organ == "auto" and organ.startswith("model:"))
         inspection = None if by_network else inspect(volume, self.model, segment)
-        return _Read(volume, inspection, seconds)
+        return _Read(volume, inspection, seconds, segment)
 
     def _segment(self, read: _Read) -> CaseResult:
         for message in read.inspection.warnings if read.inspection else ():
             self.reporter.warning(message)
-        result = segment_volume(read.volume, self.model, self.options.segment, self.reporter, read.inspection)
+        result = segment_volume(read.volume, self.model, read.options, self.reporter, read.inspection)
         result.seconds["read"] = read.seconds
         self.shares.network_s += result.seconds["network"]
         return result
@@ -146,7 +163,8 @@ class CasePipeline:
             case.folder,
             dicom_seg=self.options.dicom_seg,
             dicom_sr=self.options.dicom_sr,
-            overwrite=self.options.overwrite,
+            overwrite=self.options.overwrite or case.overwrite,
+            finish=case.finish,
         )
 
     def _finish_writing(self) -> None:

@@ -207,23 +207,25 @@ def lesions_of_report(entries: Sequence[dict[str, Any]]) -> list[Lesion]:
     return [from_json(Lesion, own | index, "lesion") for own, index in zip(kept, indices, strict=True)]
 
 
-def write_lesions(path: Path, lesions: Sequence[Lesion]) -> None:
-    """Writes lesions.csv: empty cells where a figure is not known; indices are canonical voxel indices."""
+def lesion_cells(lesion: Lesion) -> list[str | int]:
+    """A row of lesions.csv, in the order of `COLUMNS`: '' where a figure is not known; indices are canonical voxel indices."""
 
     def text(value: float | None, digits: int) -> str:
         return "" if value is None else f"{value:.{digits}f}"
 
+    lps = lesion.centre_lps_mm or (None, None, None)
+    return [
+        lesion.number, in_cell(lesion.condition), *slice_columns(lesion.first_slice, lesion.last_slice).values(), lesion.n_slices,
+        text(lesion.volume_ml, 3), lesion.area_px, text(lesion.longest_diameter_mm, 1),
+        text(lesion.perpendicular_diameter_mm, 1), "" if lesion.diameter_slice is None else lesion.diameter_slice + 1,
+        text(lesion.mean_probability, 3), text(lesion.peak_probability, 3), text(lesion.mean_doubt, 3),
+        *(text(v, 2) for v in lps), *(text(v, 1) for v in lesion.centre_index),
+    ]  # fmt: skip
+
+
+def write_lesions(path: Path, lesions: Sequence[Lesion]) -> None:
+    """Writes lesions.csv."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        for lesion in lesions:
-            lps = lesion.centre_lps_mm or (None, None, None)
-            writer.writerow(
-                [
-                    lesion.number, in_cell(lesion.condition), *slice_columns(lesion.first_slice, lesion.last_slice).values(), lesion.n_slices,
-                    text(lesion.volume_ml, 3), lesion.area_px, text(lesion.longest_diameter_mm, 1),
-                    text(lesion.perpendicular_diameter_mm, 1), "" if lesion.diameter_slice is None else lesion.diameter_slice + 1,
-                    text(lesion.mean_probability, 3), text(lesion.peak_probability, 3), text(lesion.mean_doubt, 3),
-                    *(text(v, 2) for v in lps), *(text(v, 1) for v in lesion.centre_index),
-                ]
-            )  # fmt: skip
+        writer.writerows(map(lesion_cells, lesions))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,28 @@ LESIONS, OVERLAY, STAGES, REPORT, DICOM_SEG = (
 )
 # The SR measures the segments of the SEG beside it.
 DICOM_SR, LESIONS_SEG = "lesions.sr.dcm", "lesions.seg.dcm"
+# What of an archive is known by: the input a result was made from, and that it was stored (ClamSegLib/archive).
+RECORD, STORED = "record.json", "stored.json"
 _ARRAYS = ("labels.npy", "probability.npy", "strongest.npy", "components.npy")
 CASE = FolderKind(
     "a segmented case",
     REPORT,
     ("clamseg", "model"),
-    (SEGMENTATION, PROBABILITY, LESIONS, OVERLAY, STAGES, REPORT, DICOM_SEG, DICOM_SR, LESIONS_SEG, *_ARRAYS),
+    (
+        SEGMENTATION,
+        PROBABILITY,
+        LESIONS,
+        OVERLAY,
+        STAGES,
+        REPORT,
+        DICOM_SEG,
+        DICOM_SR,
+        LESIONS_SEG,
+        RECORD,
+        STORED,
+        *_ARRAYS,
+    ),
+    second=RECORD,
 )
 
 
@@ -153,6 +169,7 @@ def write_case(
     arrays: bool = False,
     pictures: bool = True,
     accepted: Sequence[str] = (),
+    finish: Callable[[Path], None] | None = None,
 ) -> Path:
     """Writes the folder of a case.
 
@@ -163,6 +180,7 @@ def write_case(
         arrays: write the arrays for a front (`write_arrays`) in place of the compressed image files.
         pictures: draw overlay.png and stages.png, where Matplotlib is installed (`drawing_problem` says so before).
         accepted: doubts that the user was shown before the run and went on with.
+        finish: called with the written folder before it becomes visible; may add files of a case to it.
 
     Raises:
         InputError: the folder exists and `overwrite` is false, it is nothing that ClamSeg wrote, or DICOM SEG or SR cannot be
@@ -199,4 +217,6 @@ def write_case(
             write_stages(part / STAGES, result)
             result.seconds["pictures"] = time.perf_counter() - started
         (part / REPORT).write_text(json.dumps(report_of(result, accepted), indent=1), encoding="utf-8")
+        if finish is not None:
+            finish(part)
     return folder

@@ -20,6 +20,7 @@ FILES = {
     "overlay.png",
     "stages.png",
     "report.json",
+    "record.json",
 }
 
 
@@ -113,13 +114,13 @@ def test_cases_of_equal_names_get_folders_of_their_own(tmp_path, model):
         segment([scan(tmp_path / "x" / "scan.nrrd"), scan(tmp_path / "y" / "scan.nrrd", 1)], model, tmp_path / "out")
         == 0
     )
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["scan", "scan-2"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir() if p.is_dir()) == ["scan", "scan-2"]
 
 
 def test_numbered_names_do_not_meet_names_that_end_in_numbers(tmp_path, model):
     inputs = [scan(tmp_path / "a.nrrd"), scan(tmp_path / "a-2.nrrd", 1), scan(tmp_path / "A.nii.gz", 2)]
     assert segment(inputs, model, tmp_path / "out", "--overwrite") == 0
-    folders = sorted((tmp_path / "out").iterdir())
+    folders = sorted(p for p in (tmp_path / "out").iterdir() if p.is_dir())
     assert [report(folder)["input"] for folder in folders] == ["A.nii.gz", "a.nrrd", "a-2.nrrd"]
     assert len({folder.name.lower() for folder in folders}) == 3, "also on a disk that knows no capitals"
 
@@ -231,14 +232,14 @@ def test_a_folder_of_scans_stands_for_all_of_them(tmp_path, model):
     scan(folder / "a.nii.gz")
     scan(folder / "b.nrrd", 1)
     assert segment([folder], model, tmp_path / "out") == 0
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a", "b"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir() if p.is_dir()) == ["a", "b"]
 
 
 def test_the_same_scan_gives_the_same_files(tmp_path, model):
     source = scan(tmp_path / "scan.nrrd")
     for name in ("one", "two"):
         segment([source], model, tmp_path / name)
-    for name in FILES - {"report.json", "overlay.png", "stages.png"}:
+    for name in FILES - {"report.json", "record.json", "overlay.png", "stages.png"}:
         assert (tmp_path / "one" / "scan" / name).read_bytes() == (tmp_path / "two" / "scan" / name).read_bytes()
 
 

@@ -1,0 +1,68 @@
+"""The cases of a run in this process, one after the other, with reading and writing beside the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ClamSegLib.archive.case import Case
+from ClamSegLib.archive.case_job import CaseJob
+from ClamSegLib.archive.private_room import private_room
+from ClamSegLib.archive.settings import DONE, Outcome, RunSettings, outcome_of
+from ClamSegLib.model.checkpoint import LoadedModel
+from ClamSegLib.segmentation.batch_of_cases import CasePipeline, CaseWork, PipelineOptions, Shares
+from ClamSegLib.segmentation.segment_volume import CaseResult
+from ClamSegLib.system.errors import ClamSegError
+from ClamSegLib.system.progress import Reporter
+
+
+def pipeline_options(settings: RunSettings) -> PipelineOptions:
+    """The options of the pipeline."""
+    return PipelineOptions(settings.segment, settings.series, settings.dicom_seg, settings.dicom_sr, settings.overwrite)
+
+
+def run_here(
+    cases: Sequence[Case],
+    again: set[str],
+    settings: RunSettings,
+    load: Callable[[Path], LoadedModel],
+    told: Callable[[Case, Outcome], None],
+    reporter: Reporter,
+) -> Shares:
+    """Does all cases; a bad one stops no other.
+
+    Args:
+        cases: to do; those of one model are done together.
+        again: names of those whose result is replaced.
+        settings: of the run.
+        load: the model of a folder.
+        told: called with each case when it has come to its end.
+        reporter: progress and warnings.
+
+    Returns:
+        Where the time went.
+    """
+    shares = Shares()
+    with private_room() as room:
+        jobs = {case.folder: CaseJob(case, settings, case.name in again, room) for case in cases}
+
+        def finished(work: CaseWork, result: CaseResult) -> None:
+            job = jobs[work.folder]
+            try:
+                job.deliver()
+                told(job.case, Outcome(job.case.name, DONE, result.summary()))
+            except ClamSegError as error:
+                told(job.case, outcome_of(job.case.name, error))
+            finally:
+                job.tidy()
+
+        def failed(work: CaseWork, error: ClamSegError) -> None:
+            job = jobs[work.folder]
+            job.tidy()
+            told(job.case, outcome_of(job.case.name, error))
+
+        for folder in dict.fromkeys(case.model for case in cases):
+            works = [jobs[case.folder].work for case in cases if case.model == folder]
+            part = CasePipeline(load(folder), pipeline_options(settings), finished, failed, reporter).run(works)
+            shares.network_s, shares.wall_s = shares.network_s + part.network_s, shares.wall_s + part.wall_s
+    return shares

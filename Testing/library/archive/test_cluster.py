@@ -1,0 +1,356 @@
+"""Cases as tasks of a cluster: the same results, a dead worker costs its case a retry, nothing listens to others or tells a name."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from dicom_stacks import stack
+from tiny_model import tiny_model
+
+from ClamSegLib.archive import cluster_run
+from ClamSegLib.archive.case import Case, FileSource
+from ClamSegLib.archive.cluster_task import unfit, versions
+from ClamSegLib.archive.pseudonym import Pseudonyms
+from ClamSegLib.archive.settings import FAILED
+from ClamSegLib.cli import main
+from ClamSegLib.model.model_folder import sha256_of
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.progress import Reporter
+
+SECONDS = 120
+# What a worker loads before its first case: it counts loaded models, and dies where it is told to.
+PRELOAD = """
+import os, signal
+from pathlib import Path
+from ClamSegLib.archive import case_job
+from ClamSegLib.model import checkpoint
+from ClamSegLib.segmentation import report
+
+report.drawing_problem = lambda: "not drawn here"
+
+notes = Path(os.environ["TEST_NOTES"])
+# Dask loads this file twice: what was there first is kept.
+load = checkpoint.first = getattr(checkpoint, "first", checkpoint.load_model)
+prepare = case_job.first = getattr(case_job, "first", case_job.CaseJob._prepare)
+
+def note(word):
+    with (notes / str(os.getpid())).open("a") as file:
+        file.write(word + "\\n")
+
+def loading(folder):
+    note("model")
+    return load(folder)
+
+def preparing(self):
+    note("case")
+    if self.case.name in os.environ.get("TEST_POISON", "").split(","):
+        os.kill(os.getpid(), signal.SIGKILL)
+    prepare(self)
+
+checkpoint.load_model, case_job.CaseJob._prepare = loading, preparing
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("m") / "tiny", "CT")
+
+
+@pytest.fixture
+def environment(tmp_path, monkeypatch) -> dict[str, str]:
+    """Of a command whose workers count and die as the test wants."""
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "preload.py").write_text(PRELOAD)
+    monkeypatch.setenv("CLAMSEG_SETTINGS", str(tmp_path / "settings"))
+    monkeypatch.setattr("ClamSegLib.segmentation.report.drawing_problem", lambda: "not drawn here")
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]),
+        "TEST_NOTES": str(tmp_path / "notes"),
+        "DASK_DISTRIBUTED__WORKER__PRELOAD": str(tmp_path / "preload.py"),
+    }
+
+
+def tree(folder: Path, count: int) -> Path:
+    for number in range(count):
+        place = folder / f"Doe^Secret {number}"
+        stack(place, 4 + number % 3, f"1.5.{number}", StudyInstanceUID="1.5", PatientName="Doe^Secret")
+    return folder
+
+
+def words(inputs: list[object], model: Path, output: Path, *more: object) -> list[str]:
+    fixed = ["--model", model, "--output", output, "--device", "cpu", *more]
+    return ["segment", *map(str, [*inputs, *fixed])]
+
+
+def cases(output: Path) -> dict[str, dict[str, str]]:
+    with (output / "cases.csv").open(newline="") as file:
+        return {row["case"]: row for row in csv.DictReader(file)}
+
+
+def maps(output: Path) -> dict[str, bytes]:
+    return {path.parent.name: path.read_bytes() for path in output.rglob("probability.nrrd")}
+
+
+def listening(pid: int) -> set[str]:
+    """Addresses that a process and its children listen on."""
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        found = [c for p in (process, *process.children(recursive=True)) for c in p.net_connections("inet")]
+        return {c.laddr.ip for c in found if c.status == psutil.CONN_LISTEN}
+    return set()
+
+
+def pages(dashboard: str) -> str:
+    """What the dashboard tells of workers and tasks, without its scripts."""
+    told = []
+    root = dashboard.removesuffix("/status")
+    for page in (
+        "info/main/workers.html",
+        "info/logs.html",
+        "info/task/case-000001%2F1.html",
+        "metrics",
+        "json/counts.json",
+        "status",
+    ):
+        with suppress(OSError), urllib.request.urlopen(f"{root}/{page}", timeout=20) as answer:
+            told.append(answer.read().decode("utf-8", "replace"))
+    return "\n".join(told)
+
+
+def test_a_poisoned_scan_is_given_up_after_two_tries_and_all_else_is_as_in_one_process(tmp_path, model, environment):
+    root = tree(tmp_path / "archive", 6)
+    poison = Pseudonyms(tmp_path / "settings" / "archive" / "secret.key").of("case", "1.5.2")
+    environment["TEST_POISON"] = poison
+    out = tmp_path / "out"
+    command = [
+        sys.executable,
+        "-m",
+        "ClamSegLib",
+        *words([root], model, out, "--select", "", "--cluster", "local", "--workers", "2"),
+    ]
+    addresses, told, shown, dashboard = set(), [], "", ""
+    with subprocess.Popen(
+        [*command, "--progress", "json"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        for line in process.stdout:
+            told.append(line)
+            addresses |= listening(process.pid)
+            found = re.search(r"http://127\.0\.0\.1:\d+/status", line)
+            dashboard = found[0] if found else dashboard
+            shown = shown or (pages(dashboard) if '"event": "done"' in line else "")
+    assert process.returncode == 1, "".join(told)
+    assert addresses == {"127.0.0.1"}
+    rows = cases(out)
+    assert {name: row["state"] for name, row in rows.items() if row["state"] != "done"} == {poison: "failed"}
+    assert rows[poison]["tries"] == "2"
+    assert "ended its worker 2 times" in rows[poison]["words"]
+    assert main(words([root], model, tmp_path / "here", "--select", "", "--progress", "none")) == 0
+    here = maps(tmp_path / "here")
+    assert len(here) == 6
+    assert maps(out) == {name: content for name, content in here.items() if name != poison}
+    assert "case-00000" in shown, "the dashboard was read while the run went on"
+    for text in ("".join(told), shown, (out / "cases.csv").read_text()):
+        assert "Doe" not in text
+        assert "Secret" not in text
+    noted = [path.read_text().split() for path in (tmp_path / "notes").iterdir()]
+    assert sum(notes.count("case") for notes in noted) == 5 + 2, "every other case was begun once"
+    assert all(notes.count("model") <= 1 for notes in noted), "a worker keeps its model"
+    assert not list(out.glob(".clamseg-shared-*"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
+def test_ctrl_c_leaves_a_state_that_resume_takes_up_without_a_cluster(tmp_path, model, environment):
+    root, out = tree(tmp_path / "archive", 8), tmp_path / "out"
+    command = [
+        sys.executable,
+        "-m",
+        "ClamSegLib",
+        *words([root], model, out, "--select", "", "--cluster", "local", "--workers", "1"),
+    ]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        ends = time.monotonic() + SECONDS
+        while len(maps(out)) < 2 and time.monotonic() < ends:
+            time.sleep(0.05)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=SECONDS)[1]
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert not psutil.wait_procs(children, timeout=20)[1], "no worker is left behind"
+    finished = set(maps(out))
+    assert 2 <= len(finished) < 8
+    assert main(words([root], model, out, "--select", "", "--resume", "--progress", "none")) == 0
+    assert {name for name, row in cases(out).items() if row["state"] == "kept"} == finished
+    assert len(maps(out)) == 8
+
+
+def test_jobs_of_a_queue_do_the_cases_by_tls(tmp_path, model, environment):
+    root, out = tree(tmp_path / "archive", 3), tmp_path / "out"
+    (tmp_path / "queue.yaml").write_text("queue: local\njobs: 1\ncores: 1\nmemory: 2GB\n")
+    command = [
+        sys.executable,
+        "-m",
+        "ClamSegLib",
+        *words([root], model, out, "--select", "", "--cluster", tmp_path / "queue.yaml"),
+    ]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {row["state"] for row in cases(out).values()} == {"done"}
+    assert len(maps(out)) == 3
+
+
+# -- what is refused ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (
+            ["--cluster", "tcp://127.0.0.1:9"],
+            "is not encrypted, and whoever reaches it can run programs on its workers",
+        ),
+        (["--cluster", "tcp://127.0.0.1:9", "--insecure-cluster"], "The scheduler tcp://127.0.0.1:9 is not reached"),
+        (["--cluster", "tls://127.0.0.1:9"], "needs certificates: a folder with ca.pem, cert.pem, key.pem"),
+        (["--cluster", "tls://127.0.0.1:9", "--cluster-certificates", "."], "lacks ca.pem, cert.pem, key.pem"),
+        (["--cluster", "mars"], "allowed are local, tls://HOST:PORT, or a file jobqueue.yaml"),
+        (["--cluster", "gone.yaml"], "there is no such file"),
+        (["--cluster", "local", "--workers", "-1"], "--workers -1 must be 0"),
+        (["--workers", "2"], "belong to --cluster"),
+    ],
+)
+def test_a_cluster_that_cannot_be_is_refused_in_one_line(tmp_path, model, capsys, monkeypatch, more, told):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ClamSegLib.archive.cluster._CONNECT_S", 1)
+    stack(tmp_path / "scan", 4, "1.5.1")
+    assert main(words([tmp_path / "scan"], model, tmp_path / "out", *more)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("queue: moon\njobs: 1\n", "names the queue 'moon'; allowed are slurm, pbs"),
+        ("queue: local\njobs: 0\n", "jobs and cores must be at least 1"),
+        ("queue: local\njobs: 1\ncolour: red\n", "colour"),
+        ("queue: local\njobs: 1\noptions: {security: true}\n", "sets security under options"),
+        ("- a\n", "must hold keys"),
+        ("queue: [\n", "is no YAML file"),
+        ("queue: slurm\njobs: 1\n", "set shared_folder, or pass --insecure-cluster"),
+        ("queue: local\njobs: 1\noptions: {sun: 1}\n", "does not take what its file says"),
+    ],
+)
+def test_a_queue_with_a_mistake_is_refused_in_one_line(tmp_path, model, capsys, text, told):
+    (tmp_path / "queue.yaml").write_text(text)
+    stack(tmp_path / "scan", 4, "1.5.1")
+    assert main(words([tmp_path / "scan"], model, tmp_path / "out", "--cluster", tmp_path / "queue.yaml")) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+
+
+def test_without_dask_a_cluster_is_refused_and_all_else_works(tmp_path, model, capsys, monkeypatch):
+    monkeypatch.setattr("ClamSegLib.archive.cluster.importlib.util.find_spec", lambda name: None)
+    assert main(words([tmp_path / "scan"], model, tmp_path / "out", "--cluster", "local")) == 2
+    assert "pip install 'clamseg[archive]'" in capsys.readouterr().err
+
+
+# -- workers and tasks -------------------------------------------------------------------------------------
+
+
+def test_a_worker_says_why_it_cannot_do_cases(tmp_path, model):
+    token = tmp_path / "token"
+    token.write_text("abc")
+    run = {
+        "versions": versions(), "token": [str(token), "abc"], "gpu": False,
+        "models": {str(model): sha256_of(model / "config.json")},
+    }  # fmt: skip
+    assert unfit(json.dumps(run)) == ""
+    for change, told in (
+        ({"versions": versions() | {"torch": "1.0"}}, "it has torch "),
+        ({"token": [str(tmp_path / "elsewhere" / "token"), "abc"]}, "the output is not shared with it"),
+        ({"token": [str(token), "another run"]}, "the output is not shared with it"),
+        ({"models": {str(tmp_path / "gone"): "0"}}, "it does not see the model in"),
+        ({"models": {str(model): "0"}}, "is another one there"),
+    ):
+        assert unfit(json.dumps(run | change)).startswith(told) or told in unfit(json.dumps(run | change))
+
+
+@pytest.fixture(scope="module")
+def threads_client():
+    """A cluster of two workers in this process."""
+    from distributed import Client, LocalCluster
+
+    options = {"processes": False, "n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with LocalCluster(**options, protocol="inproc://") as cluster, Client(cluster) as client:
+        yield client
+
+
+def run_tasks(client, monkeypatch, folder: Path, answer) -> list[tuple[str, str, int]]:
+    """What becomes of three cases whose tasks answer as `answer(name, try)` says."""
+
+    def task(case_json: str, run: str) -> str:
+        name = json.loads(case_json)["name"]
+        with (folder / name).open("a") as file:  # of what a task knows, only files reach the next one
+            file.write("x")
+        return json.dumps(answer(name, (folder / name).stat().st_size))
+
+    folder.mkdir()
+    monkeypatch.setattr(cluster_run, "do_case", task)
+    told = []
+    listed = [Case(name, Path(name), FileSource(Path(name)), Path("m")) for name in "abc"]
+    tasks = {f"case-{n}-{time.time_ns()}": (case, json.dumps(case.to_json())) for n, case in enumerate(listed)}
+    cluster_run._Tasks(client, tasks, "{}", lambda case, o: told.append((o.case, o.words, o.tries)), Reporter()).run()
+    return sorted(told)
+
+
+def test_a_full_disk_on_one_worker_costs_a_retry_and_one_everywhere_a_row(tmp_path, threads_client, monkeypatch):
+    full = {"state": FAILED, "words": "No space left"}
+    done = {"state": "done", "words": "fine"}
+    once = run_tasks(
+        threads_client, monkeypatch, tmp_path / "once", lambda name, n: full if name == "b" and n == 1 else done
+    )
+    assert once == [("a", "fine", 1), ("b", "fine", 2), ("c", "fine", 1)]
+    always = run_tasks(threads_client, monkeypatch, tmp_path / "always", lambda name, n: full if name == "b" else done)
+    assert always == [("a", "fine", 1), ("b", "No space left", 2), ("c", "fine", 1)]
+
+
+def test_workers_that_do_not_fit_are_sent_away_and_without_any_other_the_run_ends(
+    tmp_path, threads_client, monkeypatch
+):
+    with pytest.raises(InputError, match="No worker can do cases: it has torch 1"):
+        run_tasks(threads_client, monkeypatch, tmp_path / "unfit", lambda name, n: {"unfit": "it has torch 1"})
+
+
+def test_versions_that_do_not_fit_are_named(monkeypatch):
+    here = {
+        "packages": {
+            "python": "3.11.7",
+            "dask": "2026.8.0",
+            "distributed": "2026.8.0",
+            "msgpack": "1",
+            "ClamSegLib": "0.1.0",
+        }
+    }
+    other = {"packages": here["packages"] | {"distributed": "2025.1.0", "python": "3.11.9"}}
+
+    class Client:
+        def get_versions(self, packages):
+            return {"client": here, "scheduler": here, "workers": {"tls://node:1": other}}
+
+    with pytest.raises(
+        InputError, match=r"the worker tls://node:1 has distributed 2025.1.0, here is 2026.8.0\. Install"
+    ):
+        cluster_run._refuse_other_versions(Client())
