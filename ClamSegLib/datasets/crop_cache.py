@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ClamSegLib.datasets.case_warnings import CaseWarnings
 from ClamSegLib.datasets.cases import UNKNOWN, Case, CaseRows, group_rows, read_group, searched
 from ClamSegLib.datasets.labelled_folder import LabelledFolder, Row
 from ClamSegLib.imaging.reader_process import reading_apart
@@ -153,7 +154,7 @@ def load_crops(
         InputError: an unreadable image, or values the model cannot work on.
         OutputError: the cache cannot be written.
     """
-    reporter = reporter or Reporter()
+    warnings = CaseWarnings(reporter or Reporter())
     root = (cache or cache_folder() / "crops") / _configuration_key(config)
     pieces: list[Records] = []
     paths, rows, positions = [], [], []
@@ -164,9 +165,10 @@ def load_crops(
             path = root / f"{_case_key(folder, group)}.npy"
             records = _cached(path, kind)
             if records is None:
+                warnings.about(folder.rows[group.numbers[0]].relative_path)
                 records = np.concatenate(
                     [
-                        _crops_of(folder, case, group, config, reporter)
+                        _crops_of(folder, case, group, config, warnings)
                         for case in read_group(folder, group, config.plane)
                     ]
                 )
@@ -180,7 +182,8 @@ def load_crops(
             paths.append(path)
             rows.append(np.asarray(group.numbers)[records["member"]])
             positions.append(np.array(records["position"]))
-            reporter.progress(done, len(groups), "cropping cases")
+            warnings.progress(done, len(groups), "cropping cases")
+    warnings.tell_rest(len(groups))
     whole = (
         np.concatenate(pieces)
         if pieces and kept <= LARGEST_IN_MEMORY_BYTES

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib import RESEARCH_ONLY, __version__
+from ClamSegLib.datasets.case_warnings import CaseWarnings
 from ClamSegLib.datasets.cases import UNKNOWN, Case, read_cases, searched
 from ClamSegLib.datasets.crop_cache import heights_of
 from ClamSegLib.datasets.labelled_folder import LabelledFolder
@@ -173,14 +174,16 @@ def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[
 
 def _run(folder: LabelledFolder, rows: list[int], methods: list[_Method], reporter: Reporter) -> list[Example]:
     examples: list[Example] = []
-    done = 0
-    plane = methods[0].model.config.plane
+    done = cases = 0
+    plane, warnings = methods[0].model.config.plane, CaseWarnings(reporter)
     for case in read_cases(folder, rows, plane=plane):
+        cases += 1
+        warnings.about(folder.rows[case.slice_rows[0][1]].relative_path)
         prepared: dict[int, Preparation] = {}
         for number, method in enumerate(methods):
             key, config = id(method.model), method.model.config
             if key not in prepared:
-                volume, organ = searched(folder, case, config, reporter)
+                volume, organ = searched(folder, case, config, warnings)
                 prepared[key] = prepare(volume, organ, config, method.model.normative, heights_of(case, organ))
             shown, disagreement = method.maps(prepared[key])
             found = _score_case(folder, case, method, prepared[key], shown, disagreement)
@@ -188,6 +191,7 @@ def _run(folder: LabelledFolder, rows: list[int], methods: list[_Method], report
                 examples += found
         done += len(case.slice_rows)
         reporter.progress(done, max(done, len(rows)), "evaluating slices")
+    warnings.tell_rest(cases)
     return examples
 
 

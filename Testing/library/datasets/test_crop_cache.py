@@ -8,6 +8,7 @@ import pytest
 import SimpleITK as sitk
 from dicom_stacks import stack
 from labelled_phantoms import write_phantoms
+from PIL import Image
 
 from ClamSegLib.datasets.cases import UNKNOWN, read_cases
 from ClamSegLib.datasets.crop_cache import CropSet, load_crops
@@ -18,6 +19,7 @@ from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.metrics import dice
 from ClamSegLib.model.config import IntensityConfig, ModelConfig, NetworkConfig, OrganConfig
 from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.progress import Reporter
 
 CONFIG = ModelConfig(
     "m",
@@ -36,6 +38,27 @@ def phantoms(tmp_path_factory) -> Path:
 def crops_of(data: Path, cache: Path, config: ModelConfig = CONFIG) -> CropSet:
     folder = read_labelled_folder(data)
     return load_crops(folder, list(range(len(folder.rows))), config, cache=cache)
+
+
+class Heard(Reporter):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warning(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+def test_doubts_about_organs_name_the_first_images_and_count_the_rest(tmp_path):
+    for number in range(6):
+        path = tmp_path / "data" / ("normal" if number % 2 else "lesion") / f"p{number}" / "0.png"
+        path.parent.mkdir(parents=True)
+        Image.fromarray(np.random.default_rng(number).integers(0, 255, (64, 64), np.uint8)).save(path)
+    config = replace(CONFIG, modality="CT", organ=OrganConfig("brain_ct", margin_fraction=0.1))
+    heard, folder = Heard(), read_labelled_folder(tmp_path / "data")
+    load_crops(folder, list(range(6)), config, cache=tmp_path / "cache", reporter=heard)
+    assert len({line.split(":")[0] for line in heard.warnings[:-1]}) == 3
+    assert heard.warnings[0].startswith(f"{folder.rows[0].relative_path}: Organ step: ")
+    assert heard.warnings[-1].startswith("3 further of 6 images or scans were warned of likewise, among them ")
 
 
 DYING = """
