@@ -173,7 +173,8 @@ def test_slices_on_no_grid_are_said_with_how_far_places_are_off(tmp_path):
     assert volume.missing_slices == ()
     assert volume.stack_doubt == "slices are unevenly spaced, places along the stack are off by up to 4.5 mm"
     assert "unevenly spaced" in volume.warnings[0]
-    assert "4.5 mm" in volume.warnings[0]
+    assert "(5.00 to 8.00 mm)" in volume.warnings[0]
+    assert "up to 4.5 mm" in volume.warnings[0]
 
 
 def test_steps_that_differ_by_rounding_move_no_slice(tmp_path):

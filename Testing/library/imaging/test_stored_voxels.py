@@ -177,3 +177,17 @@ def test_a_scaling_out_of_the_range_of_numbers_is_called_by_its_name(tmp_path, s
     path.write_bytes(data[:112] + struct.pack("<2f", slope, intercept) + data[120:])
     with pytest.raises(InputError, match="scaling of its values"):
         read_volume(path)
+
+
+@pytest.mark.parametrize("name", ["scan.nrrd", "scan.nii.gz"])
+def test_voxels_that_are_read_without_a_copy_keep_the_image_whose_memory_they_are(tmp_path, name):
+    values = np.random.default_rng(0).integers(-900, 900, (40, 64, 48)).astype(np.int16)
+    sitk.WriteImage(sitk.GetImageFromArray(values), str(tmp_path / name), useCompression=True)
+    read = read_volume(tmp_path / name).array
+    owner = read
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    assert isinstance(owner._image, sitk.Image), "an array must keep the image whose memory it looks at"
+    assert np.array_equal(read, values)
+    read[0, 0, 0] = 7  # nobody else's
+    assert read_volume(tmp_path / name).array[0, 0, 0] == values[0, 0, 0]
