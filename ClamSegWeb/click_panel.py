@@ -21,7 +21,7 @@ def click_buttons(tool: Any) -> None:
     with html.Div(classes="d-flex flex-wrap ga-1 mt-1"):
         v3.VBtn(
             _("Add lesion"), size="small", click=tool.toggle, id="click-button", prepend_icon="mdi-crosshairs",
-            variant=("clicking ? 'flat' : 'tonal'",), color="blue-darken-2", title=_("Click on a missed lesion: it is outlined") + " (L)",
+            variant=("clicking ? 'flat' : 'tonal'",), color="blue-lighten-3", title=_("Click on a missed lesion: it is outlined") + " (L)",
             raw_attrs=['aria-keyshortcuts="L"', ':aria-pressed="clicking"'],
         )  # fmt: skip
         with v3.VBtn(_("Border"), size="small", variant="tonal", id="border-button", disabled=("!lesion_number",)):

@@ -71,7 +71,8 @@ def build_frame(page: Any) -> None:
         {
             "serve": {"clamseg": str(_SERVED)},
             "scripts": [
-                f"clamseg/{name}.js" for name in ("upload", "size", "keys", "clicks", "enlarge", "cross", "width")
+                f"clamseg/{name}.js"
+                for name in ("upload", "size", "keys", "clicks", "enlarge", "cross", "width", "unfold")
             ],
         }
     )
@@ -243,7 +244,7 @@ def solid_overlay(enlarge: Callable[[str], None], _server: Any, _view_id: str, _
     """Over the 3-D view: its name."""
     _area(SOLID)
     html.Div(
-        "3-D{{ solid_words ? ': ' + solid_words + ' ...' : '' }}", classes="view-words", style="left: 10px; top: 6px",
+        "3-D{{ solid_words ? ': ' + solid_words + ' ...' : solid && tool ? ': " + _("surfaces come back with Done") + "' : '' }}", classes="view-words", style="left: 10px; top: 6px",
         id="solid-words", raw_attrs=['aria-live="polite"'],
     )  # fmt: skip
     _enlarge_button(enlarge, SOLID, "3-D")

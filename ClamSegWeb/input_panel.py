@@ -111,7 +111,9 @@ def _own_files(section: Any) -> None:
                 classes="px-2 text-body-2 folder-entry", style="cursor: pointer; white-space: nowrap",
             ):  # fmt: skip
                 v3.VIcon(
-                    ("entry.folder ? 'mdi-folder-outline' : 'mdi-file-image-outline'",), size="x-small", classes="mr-1"
+                    icon=("entry.folder ? 'mdi-folder-outline' : 'mdi-file-image-outline'",),
+                    size="x-small",
+                    classes="mr-1",
                 )
                 html.Span("{{ entry.name }}")
         html.Div("{{ folder_rest }}", v_if=("folder_rest",), classes="text-caption", id="folder-rest")

@@ -47,7 +47,7 @@ def _look(review: Any) -> None:
     with html.Div(classes="d-flex align-center ga-1 mt-1"):
         with v3.VBtnToggle(
             model_value=("overlay",), density="compact", divided=True, mandatory=True, variant="outlined",
-            update_modelValue=(review.show_map, "[$event]"), style="height: 28px",
+            update_modelValue=(review.show_map, "[$event]"), style="height: 28px", v_if=("has_lesions",), id="maps",
         ):  # fmt: skip
             for value, words in (
                 ("none", _("no map")),

@@ -77,6 +77,8 @@ class SolidView:
         try:
             times: dict[str, int] = {}
             for number, segment_id in enumerate(_without_surface(segmentation)):
+                if segmentation.GetSegmentation().GetSegment(segment_id) is None:
+                    continue  # taken back while the others were written
                 times[segment_id] = segment_time(segmentation, segment_id)  # before the page goes on with what is drawn
                 image = slicer.vtkOrientedImageData()
                 if segmentation.GetBinaryLabelmapRepresentation(segment_id, image):

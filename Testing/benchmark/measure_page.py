@@ -28,6 +28,7 @@ CHROMIUM_WORDS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+LEAST_STEPS = 8
 # Notes when an event comes and when the axial picture that follows it is shown, when the words of a result stand there, and
 # when the first picture with the blue of its organ does.
 WATCH = """
@@ -109,7 +110,8 @@ def wheel_through(page: Any, phases: dict[str, str], steps: int = 5000) -> dict[
     ends = []
     for until in phases.values():
         for step in range(steps):
-            if until and page.locator(until).count():
+            # A phase that has not quite begun looks like one that is over.
+            if until and step >= LEAST_STEPS and page.locator(until).count():
                 break
             page.mouse.wheel(0, 100 if step % 20 < 10 else -100)
             page.wait_for_timeout(350)

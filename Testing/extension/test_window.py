@@ -131,6 +131,8 @@ def test_the_model_that_fits_the_scan_is_suggested(window: Any, sample: str, nam
     add_sample(sample, name, slice(0, 4))
     window.choose("volumeSelector", name)
     assert window.text("modelSelector") == model
+    words = window.native("modelFiguresLabel")
+    assert words.height() >= words.heightForWidth(words.width()), "all lines of it are read"
     assert window.text("modelFiguresLabel").startswith("Shipped model, learned from ")
     only_organ = "Outlines lungs only: it looks for no lesions. CC BY 4.0" if name == "CXR" else ""
     assert window.text("fitLabel") == only_organ

@@ -5,10 +5,12 @@ The real page on the shipped samples with the shipped models, as a reader sees i
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ CHROMIUM_WORDS = (
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 SIZE = {"width": 1280, "height": 800}
+# The nodule of the sample, across and down the axial view.
+NODULE = (0.6, 0.715)
 
 
 def unfold(page: Any, title: str) -> None:
@@ -38,16 +42,65 @@ def segment(page: Any) -> None:
 
 
 def shoot(page: Any, path: Path) -> None:
-    """The page as a picture of at most 256 colours, so that the repository stays small."""
+    """The page as a picture."""
     from PIL import Image
 
     page.mouse.move(5, 5)
     page.wait_for_timeout(1000)
-    page.screenshot(path=str(path))
-    with Image.open(path) as picture:
-        small = picture.convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT)
-    small.save(path, optimize=True)
+    save(Image.open(io.BytesIO(page.screenshot())), path)
+
+
+def save(picture: Any, path: Path) -> None:
+    """At most 256 colours, so that the repository stays small; rare ones, of a slider or a button, stay what they are."""
+    from PIL import Image
+
+    picture.convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=3).save(path, optimize=True)
     print(path.name)
+
+
+# The pointer of a browser without a screen is in no picture.
+POINTER = """([x, y]) => {
+  for (const [left, top, width, height] of [[x - 11, y - 1, 22, 2], [x - 1, y - 11, 2, 22]]) {
+    const arm = document.createElement("div");
+    arm.className = "drawn-pointer";
+    arm.style.cssText = `position:fixed;left:${left}px;top:${top}px;width:${width}px;height:${height}px;background:#fff;z-index:9999`;
+    document.body.append(arm);
+  }
+}"""
+POINTER_AWAY = "() => document.querySelectorAll('.drawn-pointer').forEach(arm => arm.remove())"
+
+
+def shoot_clicks(page: Any, path: Path) -> None:
+    """The three steps of a click on a lesion, each a piece of the axial view, side by side."""
+    from PIL import Image
+
+    box = page.locator("#view-Red").bounding_box()
+    across, down = box["x"] + NODULE[0] * box["width"], box["y"] + NODULE[1] * box["height"]
+    side = 190
+    piece = {"x": across - side / 2, "y": down - 0.7 * side, "width": side, "height": side}
+    steps = []
+
+    def take() -> None:
+        page.wait_for_timeout(3000)
+        steps.append(Image.open(io.BytesIO(page.screenshot(clip=piece))))
+
+    page.mouse.move(across, down)
+    page.evaluate(POINTER, [across, down])
+    take()
+    page.evaluate(POINTER_AWAY)
+    page.mouse.click(across, down)
+    page.wait_for_function("() => window.trame.state.get('has_proposal')")
+    page.mouse.move(5, 5)
+    take()
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => window.trame.state.get('lesion_rows').some(row => row.state === 'added')")
+    take()
+    scale, gap = 2, 12
+    wide = side * scale
+    whole = Image.new("RGB", (3 * wide + 2 * gap, wide), "white")
+    for k, step in enumerate(steps):
+        whole.paste(step.resize((wide, wide), Image.Resampling.LANCZOS), (k * (wide + gap), 0))
+    save(whole, path)
 
 
 def main() -> int:
@@ -55,9 +108,12 @@ def main() -> int:
     from playwright.sync_api import sync_playwright
 
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else REPOSITORY / "docs" / "images"
-    scan = REPOSITORY / "Resources" / "Samples" / "mr_flair_brain.nii.gz"
-    command = [sys.executable, "-m", "ClamSegWeb", "--no-browser", str(scan)]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "ClamSegWeb", "--no-browser"]
+    # Folders of its own: reviews that an earlier page left behind are in no picture.
+    own = tempfile.TemporaryDirectory()
+    environment = {
+        **os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", "TMPDIR": own.name, "HOME": own.name,
+    }  # fmt: skip
     server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
@@ -67,22 +123,27 @@ def main() -> int:
             page = browser.new_page(viewport=SIZE)
             page.set_default_timeout(120_000)
             page.goto(address)
-            page.wait_for_selector("#scan-name:has-text('mr_flair_brain')")
+            page.wait_for_selector("#scan-name:has-text('Chest CT')")
             segment(page)
-            page.click("#sort-size")
             page.click("#decide-accepted")
             page.click("#decide-rejected")
-            page.wait_for_timeout(2000)
+            page.click("#lesion-1")
+            page.wait_for_timeout(5000)
             shoot(page, folder / "page-review.png")
-            page.click("#map-probability")
+            page.click("#map-doubt")
             page.click("#edit-button")
             page.wait_for_selector("#drawing")
             shoot(page, folder / "page-drawing.png")
             page.click("#drawing-done")
+            page.click("#map-none")
+            page.click("#decide-rejected")  # as if it had been missed
+            page.click("#click-button")
+            shoot_clicks(page, folder / "page-click.png")
             browser.close()
     finally:
         server.terminate()
         server.wait()
+        own.cleanup()
     return 0
 
 

@@ -83,6 +83,20 @@ def test_the_sections_are_made_wider_by_the_mouse_and_by_keys(reader: PageReader
     reader.until("() => document.getElementById('sections').offsetWidth === 400")
 
 
+def test_a_section_that_is_opened_under_a_review_comes_into_sight(reader: PageReader) -> None:
+    reader.choose_scan("brain")
+    reader.until("() => window.trame.state.get('has_lesions')")
+    reader.unfold("Fine-tune")
+    reader.until(
+        "() => { const field = document.getElementById('use-folder').getBoundingClientRect();"
+        " return field.height && field.bottom < document.getElementById('decisions').getBoundingClientRect().top; }"
+    )
+    reader.unfold("Own files")
+    icons = reader.tab.locator(".folder-entry .v-icon")
+    assert icons.count()
+    assert icons.first.evaluate("e => e.className.includes('mdi-file-image-outline')")
+
+
 def test_the_name_of_a_model_is_read_to_its_end(reader: PageReader) -> None:
     reader.unfold("Segment")
     longest = max(reader.value("models"), key=lambda model: len(model["title"]))

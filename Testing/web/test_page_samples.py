@@ -40,6 +40,7 @@ def test_a_sample_is_segmented_and_its_overlays_are_seen_in_every_view(
             "lungs outlined, 1 of 1 slices analysed; this model looks for no lesions"
         )
         assert "it looks for no lesions" in reader.words("model-about")
+        assert reader.tab.locator("#maps").count() == 0, "there is no map of lesions"
     else:
         assert reader.words("summary").startswith("No ") is not marks_lesions
     assert reader.words("certificate") == "Geometry: aligned, 0.000 mm"
