@@ -212,6 +212,33 @@ def test_jobs_of_a_queue_do_the_cases_by_tls(tmp_path, model, environment):
     assert len(maps(out)) == 3
 
 
+def test_a_scheduler_at_an_address_is_taken_by_tls_with_its_certificates(tmp_path, model, environment, capsys):
+    from distributed import LocalCluster
+    from distributed.security import Security
+
+    security = Security.temporary()
+    told = security.get_tls_config_for_role("client")
+    for name, key in (("ca.pem", "ca_file"), ("cert.pem", "cert"), ("key.pem", "key")):
+        (tmp_path / name).write_text(told[key])
+    root, options = tree(tmp_path / "archive", 3), {"processes": False, "n_workers": 1, "threads_per_worker": 1}
+    with LocalCluster(**options, protocol="tls://", security=security, dashboard_address=None) as cluster:
+        address = cluster.scheduler_address
+        assert address.startswith("tls://127.0.0.1:")
+        more = ["--select", "", "--cluster", address, "--cluster-certificates", tmp_path, "--progress", "none"]
+        assert main(words([root], model, tmp_path / "out", *more)) == 0, capsys.readouterr().err
+        assert cluster.scheduler.allowed_failures == 3, "a scheduler of others is left as it was"
+        for name, wrong in (("a", Security.temporary()), ("b", None)):
+            folder = tmp_path / name
+            folder.mkdir()
+            other = wrong.get_tls_config_for_role("client") if wrong else {"ca_file": "no", "cert": "no", "key": "no"}
+            for file, key in (("ca.pem", "ca_file"), ("cert.pem", "cert"), ("key.pem", "key")):
+                (folder / file).write_text(other[key])
+            capsys.readouterr()
+            assert main(words([root], model, tmp_path / name / "out", *more[:-3], folder, *more[-2:])) == 2
+            assert "is not reached" in capsys.readouterr().err
+    assert {row["state"] for row in cases(tmp_path / "out").values()} == {"done"}
+
+
 # -- what is refused ---------------------------------------------------------------------------------------
 
 
