@@ -110,8 +110,13 @@ def open_cluster(request: ClusterRequest, reporter: Reporter) -> Iterator[OpenCl
             opened = stack.enter_context(_at_address(request))
         else:
             opened = stack.enter_context(_queued(request, reporter))
-        if opened.client.dashboard_link:
-            reporter.note(f"dashboard: {opened.client.dashboard_link}")
+        link = opened.client.dashboard_link
+        if (
+            link and "://" not in request.where
+        ):  # Dask names the scheduler's address, the dashboard listens on this machine only
+            link = re.sub(r"//[^/]*:", "//127.0.0.1:", link)
+        if link:
+            reporter.note(f"dashboard: {link}")
         yield opened
 
 
