@@ -140,10 +140,15 @@ def _header(path: Path) -> list[str]:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except (
+        OSError,
+        UnicodeDecodeError,
+        csv.Error,
+    ):  # none yet, or damaged: the cases of this run are told all the same
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def _write_parquet(path: Path, columns: Mapping[str, str], rows: Sequence[Mapping[str, str]]) -> None:

@@ -13,6 +13,7 @@ from ClamSegLib.archive.case_table import write_csv
 from ClamSegLib.archive.dicom_index import DicomIndex, IndexedSeries
 from ClamSegLib.archive.pseudonym import Pseudonyms
 from ClamSegLib.archive.series_choice import SLICES, Selection, unsuitable
+from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 from ClamSegLib.system.words import bounded, in_cell
 
@@ -54,7 +55,7 @@ def indexed_series(
     """The series of DICOM trees, and a line of the left-out table for each file that cannot be read.
 
     Raises:
-        InputError: a tree that cannot be read.
+        InputError: a tree that cannot be read, or holds no DICOM images.
     """
     found: list[Found] = []
     rows: list[dict[str, str]] = []
@@ -72,6 +73,11 @@ def indexed_series(
             name = names.of("file", str(path))
             lookup.append({"case": name, "source": str(path), "study_uid": "", "series_uid": ""})
             rows.append(_row(name, {}, "", "cannot be read"))
+    if not found and not rows:
+        named = ", ".join(map(str, roots))
+        raise InputError(
+            f"{named} holds no DICOM images; name a folder with DICOM files, or leave --select out for other scans."
+        )
     if lookup:
         names.write_lookup(lookup)
     return found, rows

@@ -40,7 +40,8 @@ class ClusterRequest:
         threads: of each worker; 0 for its share of the processors.
         insecure: take a scheduler without TLS.
         certificates: folder with ca.pem, cert.pem and key.pem; None for those of Dask's own configuration.
-        gpu: whether each worker takes a GPU.
+        gpu: whether a worker takes a GPU where its machine has any.
+        one_device: whether a single device was named, which takes one case at a time.
     """
 
     where: str
@@ -49,6 +50,7 @@ class ClusterRequest:
     insecure: bool = False
     certificates: Path | None = None
     gpu: bool = False
+    one_device: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,13 @@ def open_cluster(request: ClusterRequest, reporter: Reporter) -> Iterator[OpenCl
             opened = stack.enter_context(_at_address(request))
         else:
             opened = stack.enter_context(_queued(request, reporter))
-        if opened.client.dashboard_link:
-            reporter.note(f"dashboard: {opened.client.dashboard_link}")
+        link = opened.client.dashboard_link
+        if (
+            link and "://" not in request.where
+        ):  # Dask names the scheduler's address, the dashboard listens on this machine only
+            link = re.sub(r"//[^/]*:", "//127.0.0.1:", link)
+        if link:
+            reporter.note(f"dashboard: {link}")
         yield opened
 
 
@@ -131,10 +138,13 @@ def local_workers(request: ClusterRequest) -> int:
     """How many workers a cluster on this machine has: as asked, one for each GPU, or as many as processors and memory take."""
     if request.workers:
         return request.workers
+    if request.one_device:
+        return 1
     if request.gpu:
         import torch
 
-        return max(1, torch.cuda.device_count())
+        if torch.cuda.is_available():
+            return torch.cuda.device_count()
     free_mb, _ = cpu_memory_mb()
     return max(1, min(processors(), (free_mb or _WORKER_MB) // _WORKER_MB))
 
@@ -187,7 +197,7 @@ def _at_address(request: ClusterRequest) -> Iterator[OpenCluster]:
     from distributed import Client
 
     try:
-        client = Client(request.where, timeout=_CONNECT_S, security=_given_certificates(request), set_as_default=False)
+        client = Client(request.where, timeout=_CONNECT_S, security=_given_certificates(request))
     except (OSError, TimeoutError, ValueError, TypeError) as error:
         why = " ".join(str(error).split())[:120] or type(error).__name__
         raise InputError(

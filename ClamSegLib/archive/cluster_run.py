@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import json
+import math
+import os
+import platform
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +22,7 @@ from ClamSegLib.archive.settings import FAILED, Outcome, RunSettings
 from ClamSegLib.model.model_folder import CONFIG, sha256_of
 from ClamSegLib.system.disk import flush, output_error
 from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.process import is_alive
 from ClamSegLib.system.progress import Reporter
 
 _TRIES = 2
@@ -25,6 +30,7 @@ _LOOK_EVERY_S, _LOST_AFTER_S, _TELL_EVERY_S = 0.05, 30.0, 60.0
 # Parts of Dask that speak with each other; what computes is compared by the workers.
 _SAME = ("python", "dask", "distributed", "msgpack")
 _NAMED_AT_MOST = 3
+_TOKEN = ".clamseg-shared-"
 
 
 def run_on_cluster(
@@ -46,7 +52,7 @@ def run_on_cluster(
         settings: of the run.
         output: folder that all workers have to see.
         licences: that the user has confirmed.
-        gpu: whether each worker takes a GPU.
+        gpu: whether a worker takes a GPU where its machine has any.
         opened: the cluster.
         told: called with each case when it has come to its end.
         reporter: progress and notes.
@@ -60,7 +66,7 @@ def run_on_cluster(
         models = {str(folder): sha256_of(folder / CONFIG) for folder in dict.fromkeys(case.model for case in cases)}
         run = {
             "versions": versions(), "token": token, "models": models, "gpu": gpu, "settings": _with_absolute_organ(settings).to_json(),
-            "licences": list(licences), "threads": opened.threads, "started": time.time(),
+            "licences": list(licences), "threads": opened.threads,
         }  # fmt: skip
         words = json.dumps(run)
         _refuse_unfit(opened.client, words)
@@ -223,10 +229,14 @@ def _refuse_unfit(client: Any, run: str) -> None:
 @contextmanager
 def _shared_token(output: Path) -> Iterator[tuple[str, str]]:
     """A file in the output by which a worker sees that it is the same folder."""
-    content = secrets.token_hex(16)
-    path = output.absolute() / f".clamseg-shared-{content[:8]}"
+    content, mine = secrets.token_hex(16), f"{_TOKEN}{platform.node()}-"
+    path = output.absolute() / f"{mine}{os.getpid()}-{content[:8]}"
     try:
         output.mkdir(parents=True, exist_ok=True)
+        for left in output.glob(f"{glob.escape(mine)}*"):  # of clients that were killed
+            pid = left.name.removeprefix(mine).partition("-")[0]
+            if pid.isdigit() and not is_alive(int(pid)):
+                left.unlink(missing_ok=True)
         path.write_text(content, encoding="ascii")
         flush(path)
     except OSError as error:
@@ -252,5 +262,7 @@ def _two_tries(client: Any) -> Iterator[None]:
 def _settle(failures: int, saturation: float, dask_scheduler: Any = None) -> tuple[int, float]:
     """Runs on the scheduler; the values before."""
     before = dask_scheduler.allowed_failures, dask_scheduler.WORKER_SATURATION
-    dask_scheduler.allowed_failures, dask_scheduler.WORKER_SATURATION = failures, saturation
+    dask_scheduler.allowed_failures = failures
+    if math.isfinite(before[1]):  # between an end and none it cannot change while tasks are there
+        dask_scheduler.WORKER_SATURATION = saturation
     return before

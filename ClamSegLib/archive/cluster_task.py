@@ -65,7 +65,7 @@ def unfit(run_json: str) -> str:
 
     Args:
         run_json: of the run: `versions`, `token` (a file in the output and what it holds), `models` (folder to hash of its
-            configuration), `gpu` (whether each worker takes a GPU).
+            configuration), `gpu` (whether a worker takes a GPU where its machine has any).
     """
     run = json.loads(run_json)
     here = versions()
@@ -132,7 +132,7 @@ def _outcome(case: Case, again: bool, run: dict[str, Any]) -> Outcome:
     from ClamSegLib.system.progress import Reporter
 
     settings = RunSettings.of_json(run["settings"])
-    if _kept.device and settings.segment.device == "auto":
+    if _kept.device:
         settings = replace(settings, segment=replace(settings.segment, device=_kept.device))
     _take_threads(run["threads"])
     model = _model(case.model, run["licences"])
@@ -161,9 +161,14 @@ def _outcome(case: Case, again: bool, run: dict[str, Any]) -> Outcome:
 
 def _finished_meanwhile(case: Case, settings: RunSettings, run: dict[str, Any]) -> Outcome | None:
     """A case that another worker of a run, thought dead, brought to its end; None where it is none."""
-    with contextlib.suppress(ClamSegError):
-        since = case.folder.stat().st_mtime if case.folder.exists() else 0.0
-        if since >= run["started"] and standing_of(case, settings).state == FINISHED:
+    with contextlib.suppress(ClamSegError, OSError):
+        # Both by the clock of the shared disk.
+        began = Path(run["token"][0]).stat().st_mtime
+        if (
+            case.folder.exists()
+            and case.folder.stat().st_mtime >= began
+            and standing_of(case, settings).state == FINISHED
+        ):
             return Outcome(case.name, DONE, str(report_in(case.folder)["summary"]))
     return None
 
@@ -195,7 +200,8 @@ def _no_device(gpu: bool) -> str:
     import torch
     from filelock import FileLock, Timeout
 
-    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    for index in range(count):
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
         number = visible[index] if index < len(visible) and visible[index] else str(index)
         with contextlib.suppress(Timeout):
@@ -203,4 +209,4 @@ def _no_device(gpu: bool) -> str:
             _kept.stack.enter_context(lock)
             _kept.device = f"cuda:{index}"
             return ""
-    return "it has no GPU that no other worker has; start one worker for each GPU"
+    return "other workers have taken all GPUs of its machine; start one worker for each" if count else ""

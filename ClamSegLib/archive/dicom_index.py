@@ -11,7 +11,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,7 @@ class IndexedSeries:
 
     def paths(self) -> list[Path]:
         """The files of the series in its tree."""
-        with closing(_reading(self.index)) as index:
+        with _reading(self.index) as index:
             (root,) = index.execute("SELECT root FROM tree").fetchone()
         return [Path(root) / path for path, *_ in self._files()]
 
@@ -115,7 +115,7 @@ class IndexedSeries:
         return {"kind": "indexed", "index": str(self.index), "series": self.series}
 
     def _files(self) -> list[tuple[str, int, int, str]]:
-        with closing(_reading(self.index)) as index:
+        with _reading(self.index) as index:
             query = "SELECT path, bytes, changed_ns, header_sha256 FROM files WHERE series = ? ORDER BY path"
             return index.execute(query, (self.series,)).fetchall()
 
@@ -186,18 +186,26 @@ class DicomIndex:
 
     def _read(self, index: sqlite3.Connection, name: str, size: int, changed: int) -> None:
         path = self.root / name
-        kind, digest, frames, odd, series = OTHER, "", 0, "", None
-        looks_so = ending_of(path) in DICOM_ENDINGS or is_dicom_file(path) or not os.access(path, os.R_OK)
-        header = read_header(path, _MORE) if looks_so else None
-        if header is not None:
-            kind, digest, frames = IMAGE, header_sha256(path), frame_count(header)
-            series, odd = self._series(index, header), make_series("", [(path, header)]).odd_kind
-        elif is_damaged(path):
+        digest, frames, odd, series = "", 0, "", None
+        try:
+            kind, digest, frames, odd, series = self._looked_at(index, path)
+        except OSError:  # the disk gave out: nobody knows what it holds
             kind = DAMAGED
         index.execute(
             "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (name, str(Path(name).parent), size, changed, kind, digest, frames, odd, series),
         )
+
+    def _looked_at(self, index: sqlite3.Connection, path: Path) -> tuple[str, str, int, str, int | None]:
+        """Kind, header hash, frames, what makes it no scan, and the series of a file or of a folder that cannot be entered."""
+        if path.is_dir():
+            return DAMAGED, "", 0, "", None
+        looks_so = ending_of(path) in DICOM_ENDINGS or is_dicom_file(path) or not os.access(path, os.R_OK)
+        header = read_header(path, _MORE) if looks_so else None
+        if header is None:
+            return DAMAGED if is_damaged(path) else OTHER, "", 0, "", None
+        odd = make_series("", [(path, header)]).odd_kind
+        return IMAGE, header_sha256(path), frame_count(header), odd, self._series(index, header)
 
     def _series(self, index: sqlite3.Connection, header: Any) -> int:
         study, series = str(header.get("StudyInstanceUID", "")), str(header.get("SeriesInstanceUID", ""))
@@ -224,7 +232,7 @@ class DicomIndex:
                 (SELECT count(*) FROM files d WHERE d.kind = 'damaged'
                     AND d.folder IN (SELECT folder FROM files f WHERE f.series = s.id))
             FROM series s ORDER BY s.id"""
-        with closing(_reading(self.path)) as index:
+        with _reading(self.path) as index:
             rows = index.execute(query).fetchall()
         return [
             SeriesEntry(number, json.loads(tags), int(slices), odd, int(damaged), patient)
@@ -233,14 +241,16 @@ class DicomIndex:
 
     def damaged(self) -> list[Path]:
         """The files that should be DICOM images and cannot be read."""
-        with closing(_reading(self.path)) as index:
+        with _reading(self.path) as index:
             rows = index.execute("SELECT path FROM files WHERE kind = 'damaged' ORDER BY path").fetchall()
         return [self.root / path for (path,) in rows]
 
 
-def _reading(path: Path) -> sqlite3.Connection:
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     try:
-        return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=_WAIT_S)
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=_WAIT_S)) as index:
+            yield index
     except sqlite3.Error as error:
         raise InputError(
             f"The index {path} cannot be read here ({error}); it lies beside the secret, which every worker has to see: name one on "
@@ -249,12 +259,14 @@ def _reading(path: Path) -> sqlite3.Connection:
 
 
 def _below(root: Path) -> Iterator[Path]:
-    for here, folders, names in os.walk(root):
+    closed: list[Path] = []
+    for here, folders, names in os.walk(root, onerror=lambda error: closed.append(Path(error.filename))):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(here) / name
             if not name.startswith(".") and name.upper() != "DICOMDIR" and path.is_file():
                 yield path
+    yield from closed  # folders that may hold slices and cannot be entered
 
 
 def _of_disc(disc: Path) -> Iterator[Path]:

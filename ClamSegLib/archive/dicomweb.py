@@ -88,7 +88,11 @@ class Pacs:
 
         An archive may not know the attributes of slices: they are read from the first instance where they are missing.
         """
-        asked = {name: selection.every(name) for name in ("StudyInstanceUID", "StudyDate")}
+        asked = {
+            "StudyInstanceUID": selection.every("StudyInstanceUID"),
+            "ModalitiesInStudy": selection.every("Modality").upper(),
+            "StudyDate": selection.dates(),
+        }
         filters = {name: value for name, value in asked.items() if value}
         studies = list(
             self._pages(

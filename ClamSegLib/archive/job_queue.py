@@ -133,7 +133,8 @@ def open_queue(queue: JobQueue, insecure: bool, certificates: Callable[[], Any])
                     memory=queue.memory,
                     processes=1,
                     # One case at a time, which uses all processors of the job: the last word of the command line counts.
-                    worker_extra_args=["--nthreads", "1"],
+                    # A worker's own dashboard has no password.
+                    worker_extra_args=["--nthreads", "1", "--dashboard-address", "127.0.0.1:0"],
                     scheduler_options=scheduler,
                     silence_logs=logging.CRITICAL,
                     **options,

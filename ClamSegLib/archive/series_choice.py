@@ -89,6 +89,15 @@ class Selection:
         (value,) = values if len(values) == 1 else ("",)
         return "" if set(value) & set("*?") else value
 
+    def dates(self) -> str:
+        """The range of StudyDate that includes all that is asked for, as QIDO writes it; '' where any may be."""
+        if len(self.alternatives) != 1:
+            return ""
+        asked = [c for c in self.alternatives[0] if c.name == "StudyDate" and len(c.value) == 8 and c.value.isdigit()]
+        low = max((c.value for c in asked if c.relation in (">", ">=", "=")), default="")
+        high = min((c.value for c in asked if c.relation in ("<", "<=", "=")), default="")
+        return f"{low}-{high}" if low or high else ""
+
 
 def read_selection(text: str, names: Sequence[str]) -> Selection:
     """What `--select` says.

@@ -80,7 +80,6 @@ def cluster_of(arguments: argparse.Namespace) -> ClusterRequest | None:
         InputError: it cannot be.
     """
     from ClamSegLib.archive.cluster import ClusterRequest, check_request
-    from ClamSegLib.system.device import choose_device
 
     if arguments.cluster is None:
         if arguments.workers or arguments.insecure_cluster or arguments.cluster_certificates:
@@ -94,7 +93,8 @@ def cluster_of(arguments: argparse.Namespace) -> ClusterRequest | None:
         arguments.threads,
         arguments.insecure_cluster,
         arguments.cluster_certificates,
-        gpu=choose_device(arguments.device).type == "cuda",
+        gpu=arguments.device in ("auto", "cuda"),
+        one_device=arguments.device.startswith("cuda:"),
     )
     check_request(request)
     return request

@@ -127,7 +127,7 @@ def _run(
     """Does the cases that are to do and adds what became of each."""
     from ClamSegLib.archive.settings import DONE
 
-    models = _loaded(found.to_do, settings)
+    models = _loaded(found.to_do, settings, request is None or request.where == "local")
 
     def told(case: Case, outcome: Outcome) -> None:
         found.outcomes.append(outcome)
@@ -154,8 +154,13 @@ def _run(
             reporter.note(f"{len(found.to_do)} cases in {shares.wall_s:.0f} s, {share:.0%} of it in the network")
 
 
-def _loaded(cases: list[Case], settings: RunSettings) -> dict[Path, LoadedModel]:
+def _loaded(cases: list[Case], settings: RunSettings, runs_here: bool) -> dict[Path, LoadedModel]:
     """The models of cases, by their folders: what cannot run is told before the first case.
+
+    Args:
+        cases: of the run.
+        settings: of the run.
+        runs_here: whether this machine computes; another one may have devices and engines that it has not.
 
     Raises:
         InputError: a damaged model, a level that it has not, an engine that is not there.
@@ -170,7 +175,8 @@ def _loaded(cases: list[Case], settings: RunSettings) -> dict[Path, LoadedModel]
         model.config.level_of(settings.segment.level)
         if settings.dicom_sr:
             require_lesions(model.config.task, model.config.name)
-    require_engine(settings.segment.engine, choose_device(settings.segment.device))
+    if runs_here:
+        require_engine(settings.segment.engine, choose_device(settings.segment.device))
     return models
 
 

@@ -17,13 +17,15 @@ import pytest
 from dicom_stacks import stack
 from tiny_model import tiny_model
 
-from ClamSegLib.archive import cluster_run
+from ClamSegLib.archive import cluster_run, cluster_task
 from ClamSegLib.archive.case import Case, FileSource
-from ClamSegLib.archive.cluster_task import unfit, versions
+from ClamSegLib.archive.cluster_task import do_case, unfit, versions
+from ClamSegLib.archive.dicom_index import DicomIndex, IndexedSeries
 from ClamSegLib.archive.pseudonym import Pseudonyms
-from ClamSegLib.archive.settings import FAILED
+from ClamSegLib.archive.settings import FAILED, RunSettings
 from ClamSegLib.cli import main
 from ClamSegLib.model.model_folder import sha256_of
+from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
@@ -212,6 +214,33 @@ def test_jobs_of_a_queue_do_the_cases_by_tls(tmp_path, model, environment):
     assert len(maps(out)) == 3
 
 
+def test_a_scheduler_at_an_address_is_taken_by_tls_with_its_certificates(tmp_path, model, environment, capsys):
+    from distributed import LocalCluster
+    from distributed.security import Security
+
+    security = Security.temporary()
+    told = security.get_tls_config_for_role("client")
+    for name, key in (("ca.pem", "ca_file"), ("cert.pem", "cert"), ("key.pem", "key")):
+        (tmp_path / name).write_text(told[key])
+    root, options = tree(tmp_path / "archive", 3), {"processes": False, "n_workers": 1, "threads_per_worker": 1}
+    with LocalCluster(**options, protocol="tls://", security=security, dashboard_address=None) as cluster:
+        address = cluster.scheduler_address
+        assert address.startswith("tls://127.0.0.1:")
+        more = ["--select", "", "--cluster", address, "--cluster-certificates", tmp_path, "--progress", "none"]
+        assert main(words([root], model, tmp_path / "out", *more)) == 0, capsys.readouterr().err
+        assert cluster.scheduler.allowed_failures == 3, "a scheduler of others is left as it was"
+        for name, wrong in (("a", Security.temporary()), ("b", None)):
+            folder = tmp_path / name
+            folder.mkdir()
+            other = wrong.get_tls_config_for_role("client") if wrong else {"ca_file": "no", "cert": "no", "key": "no"}
+            for file, key in (("ca.pem", "ca_file"), ("cert.pem", "cert"), ("key.pem", "key")):
+                (folder / file).write_text(other[key])
+            capsys.readouterr()
+            assert main(words([root], model, tmp_path / name / "out", *more[:-3], folder, *more[-2:])) == 2
+            assert "is not reached" in capsys.readouterr().err
+    assert {row["state"] for row in cases(tmp_path / "out").values()} == {"done"}
+
+
 # -- what is refused ---------------------------------------------------------------------------------------
 
 
@@ -286,6 +315,80 @@ def test_a_worker_says_why_it_cannot_do_cases(tmp_path, model):
         ({"models": {str(model): "0"}}, "is another one there"),
     ):
         assert unfit(json.dumps(run | change)).startswith(told) or told in unfit(json.dumps(run | change))
+
+
+def run_words(tmp_path: Path, model: Path) -> str:
+    """Of a run on the CPU whose output is `out`."""
+    token = tmp_path / "out" / ".clamseg-shared-test"
+    token.parent.mkdir()
+    token.write_text("abc")
+    settings = RunSettings(SegmentOptions(device="cpu"))
+    models = {str(model): sha256_of(model / "config.json")}
+    run = {
+        "versions": versions(),
+        "token": [str(token), "abc"],
+        "gpu": False,
+        "models": models,
+        "licences": [],
+        "threads": 1,
+    }
+    return json.dumps(run | {"settings": settings.to_json()})
+
+
+def test_a_case_that_a_worker_thought_dead_has_finished_is_done_and_one_of_before_is_refused(
+    tmp_path, model, environment
+):
+    stack(tmp_path / "scan", 4, "1.5.1")
+    case = Case("scan", tmp_path / "out" / "scan", FileSource(tmp_path / "scan"), model)
+    run, task = run_words(tmp_path, model), json.dumps(case.to_json() | {"again": False})
+    first = json.loads(do_case(task, run))
+    report = case.folder / "report.json"
+    written = report.stat().st_mtime_ns
+    assert first["state"] == "done"
+    assert json.loads(do_case(task, run)) == first
+    assert report.stat().st_mtime_ns == written
+    os.utime(case.folder, (0, 0))
+    refused = json.loads(do_case(task, run))
+    assert refused["state"] == "bad input"
+    assert "exists already" in refused["words"]
+    assert report.stat().st_mtime_ns == written
+
+
+def test_what_fails_in_a_task_comes_back_in_words_without_a_path(tmp_path, model, environment, monkeypatch):
+    stack(tmp_path / "Doe^Secret", 4, "1.5.1")
+    index = DicomIndex(tmp_path / "Doe^Secret", Pseudonyms(tmp_path / "s.key"))
+    index.update(Reporter())
+    case = Case("case-1", tmp_path / "out" / "case-1", IndexedSeries(index.path, 1), model)
+
+    def broken(*_given: object) -> None:
+        raise RuntimeError(f"{tmp_path}/Doe^Secret is odd")
+
+    monkeypatch.setattr("ClamSegLib.segmentation.batch_of_cases.segment_volume", broken)
+    told = json.loads(do_case(json.dumps(case.to_json() | {"again": False}), run_words(tmp_path, model)))
+    assert told == {"state": FAILED, "words": "Internal error (RuntimeError); please report it."}
+
+
+def test_a_worker_takes_a_gpu_that_no_other_has(tmp_path, monkeypatch):
+    import torch
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    workers = [cluster_task._Kept() for _ in range(3)]
+    told = []
+    for worker in workers:
+        monkeypatch.setattr(cluster_task, "_kept", worker)
+        told.append((cluster_task._no_device(True), worker.device))
+    assert told[:2] == [("", "cuda:0"), ("", "cuda:1")]
+    assert told[2] == ("other workers have taken all GPUs of its machine; start one worker for each", "")
+    workers[0].stack.close()
+    assert cluster_task._no_device(True) == ""
+    for worker in workers:
+        worker.stack.close()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(cluster_task, "_kept", cluster_task._Kept())
+    assert cluster_task._no_device(True) == "", "without any GPU the processor does"
 
 
 @pytest.fixture(scope="module")

@@ -273,6 +273,25 @@ def test_conditions_choose_by_number_word_and_date(text, chosen):
     assert (read_selection(text, TAGS).failure(tags) == "") is chosen
 
 
+def test_a_folder_that_cannot_be_entered_is_told_and_no_series_beside_it_taken(tmp_path, tree, model, monkeypatch):
+    """As another user: the superuser, as whom tests may run, enters everything."""
+    walk = os.walk
+    closed = tree / "Doe^Secret" / "2026" / "thin" / "more"
+    closed.mkdir()
+
+    def walking(root, onerror=None):
+        for here, folders, names in walk(root):
+            if Path(here) == closed:
+                onerror(PermissionError(13, "Permission denied", str(closed)))
+            else:
+                yield here, folders, names
+
+    monkeypatch.setattr("ClamSegLib.archive.dicom_index.os.walk", walking)
+    assert segment([tree, *SELECT], model, tmp_path / "out") == 0
+    assert states(tmp_path) == {"1.6.1": "done"}
+    assert left_out(tmp_path)["1.5.1"].startswith("1 files beside its slices cannot be read")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -296,6 +315,7 @@ def test_conditions_that_cannot_be_read_are_refused(text, words):
         (["x", "--select", "", "--series", "2"], "--series chooses within one DICOM folder"),
         (["--manifest", "x", "--select", ""], "--select chooses among the series"),
         (["gone", "--select", ""], "is no folder that can be read"),
+        ([Path(__file__).parent, "--select", ""], "holds no DICOM images"),
         (["--dicomweb", "pacs.example"], "is no address of a DICOMweb archive"),
         (["--dicomweb", "http://127.0.0.1:9/dicom-web"], "does not answer"),
     ],

@@ -153,6 +153,25 @@ def test_fewer_slices_than_the_archive_holds_are_no_scan(tmp_path, server, study
     assert not list((tmp_path / "out").rglob("report.json"))
 
 
+def test_the_archive_is_asked_for_the_studies_of_the_dates_only(server, study, tmp_path):
+    from ClamSegLib.archive.dicom_index import TAGS
+    from ClamSegLib.archive.pseudonym import Pseudonyms
+    from ClamSegLib.archive.series_choice import read_selection
+    from ClamSegLib.system.progress import Reporter
+
+    names = Pseudonyms(tmp_path / "s.key")
+    for text, count in (
+        ("StudyDate>=20260501 and StudyDate<20260601", 3),
+        ("StudyDate=20260507 and Modality=MR", 3),
+        ("StudyDate>20260507", 3),  # asked for with its bound, and decided here
+        ("StudyDate<=20200101", 0),
+        ("Modality=US", 0),
+    ):
+        found = Pacs(f"{server}/dicom-web").series(read_selection(text, TAGS), names, Reporter())
+        chosen = [s for s in found if str(s.tags["StudyInstanceUID"]) == study and s.tags["Modality"] != "SEG"]
+        assert len(chosen) == count, text
+
+
 def test_what_is_no_dicomweb_archive_and_a_study_that_is_gone_are_one_line(tmp_path, server, model, capsys):
     assert segment(server + "/nowhere", model, tmp_path / "out") == 1
     (line,) = capsys.readouterr().err.splitlines()

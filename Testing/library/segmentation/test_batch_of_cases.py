@@ -196,6 +196,6 @@ def test_a_batch_tells_the_share_of_the_network(tmp_path, capsys):
     cases = scans(tmp_path / "a", 2)
     words = ["segment", *(str(c.path) for c in cases), "--model", str(tiny_model(tmp_path / "m")), "--device", "cpu"]
     assert main([*words, "--output", str(tmp_path / "out"), "--progress", "json"]) == 0
-    notes = [line for line in map(json.loads, capsys.readouterr().out.splitlines()) if line["event"] == "note"]
-    assert "2 cases in" in notes[-1]["message"]
-    assert "in the network" in notes[-1]["message"]
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (told,) = [event["message"] for event in events if "2 cases in" in event.get("message", "")]
+    assert "in the network" in told
