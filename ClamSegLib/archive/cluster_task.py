@@ -15,6 +15,7 @@ import platform
 import tempfile
 import threading
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,9 @@ _kept = _Kept()
 _one_at_a_time = threading.Lock()
 
 
+@cache
 def versions() -> dict[str, str]:
-    """What has to be the same on every worker, so that a case has the same result wherever it runs."""
+    """What has to be the same on every worker, so that a case has the same result wherever it runs; not to be changed."""
     found = {"Python": platform.python_version(), "clamseg": __version__}
     for name in PACKAGES:
         try:
