@@ -41,8 +41,8 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 DISPLAY_PACKAGES = (
     "libegl1", "libgl1", "libxkbcommon0", "libdbus-1-3", "libfontconfig1", "libglib2.0-0", "fonts-dejavu-core",
 )  # fmt: skip
-# A PACS for the tests of DICOMweb, as Debian and Ubuntu name it.
-PACS_PACKAGES = ("orthanc", "orthanc-dicomweb")
+# A PACS for the tests of DICOMweb, and what reads a DICOM SR aloud, as Debian and Ubuntu name them.
+DICOM_PACKAGES = ("orthanc", "orthanc-dicomweb", "dcmtk")
 PACS_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 EXTRAS = {"demo": ("dicom",), "web": ("dicom",), "shell": ("dicom",), "test": ("all", "test", "panel", "dev", "docs")}
 PAGE_TESTS = "Testing/web"
@@ -188,11 +188,11 @@ def ensure_display_libraries() -> None:
         sys.exit("Qt or slicer-core still does not start; run: .venv/bin/python -c 'import PySide6.QtWidgets, slicer'")
 
 
-def ensure_pacs() -> None:
-    """Gets an Orthanc as root on Debian and Ubuntu; elsewhere says that the tests with a PACS are skipped."""
-    if PACS_PLUGIN.exists():
+def ensure_dicom_programs() -> None:
+    """Gets Orthanc and dcmtk as root on Debian and Ubuntu; elsewhere says that the tests with them are skipped."""
+    if PACS_PLUGIN.exists() and shutil.which("dsrdump"):
         return
-    problem = get_system_packages(PACS_PACKAGES, "The tests with a PACS need Orthanc")
+    problem = get_system_packages(DICOM_PACKAGES, "The tests with a PACS and a DICOM reader need Orthanc and dcmtk")
     if problem:
         say(f"{problem} Until then these tests are skipped.")
 
@@ -256,7 +256,7 @@ def test(words: list[str]) -> int:
     if any(PAGE_TESTS in word for word in words):
         return told(test_page(words, environment, None))
     ensure_display_libraries()
-    ensure_pacs()
+    ensure_dicom_programs()
     with ThreadPoolExecutor(1) as beside, tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
         page = beside.submit(test_page, [PAGE_TESTS], environment, said) if not words else None
         failures = test_all_but_page(words, environment)

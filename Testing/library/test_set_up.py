@@ -208,7 +208,7 @@ def started(run: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list
     words: list[list[str]] = []
     monkeypatch.setattr(run, "set_up", lambda extras, options: None)
     monkeypatch.setattr(run, "ensure_display_libraries", lambda: None)
-    monkeypatch.setattr(run, "ensure_pacs", lambda: None)
+    monkeypatch.setattr(run, "ensure_dicom_programs", lambda: None)
     monkeypatch.setattr(run, "call", lambda command, **more: words.append(command[1:]) or 0)
     monkeypatch.setattr("ClamSegLib.commands.web.followed", lambda command, environment: words.append(command[1:]) or 0)
     return words
