@@ -1,4 +1,7 @@
-"""A network in OpenVINO on the CPU; bfloat16 is a hint that OpenVINO follows where the processor has it."""
+"""A network in OpenVINO on the CPU; bfloat16 is a hint that OpenVINO follows where the processor has it.
+
+In an int8 network the numbers say themselves which layers are in eight bits; the others compute in float32.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,12 @@ from ClamSegLib.engines.conversion import import_openvino
 from ClamSegLib.engines.engine import EngineChoice
 from ClamSegLib.system.errors import EngineError
 
-_HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+_HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16", "int8": "f32"}
 _OUT_OF_MEMORY = ("alloc", "Resource temporarily unavailable")  # "can't alloc", "Failed to allocate", "bad_alloc"
 
 
 class OpenVinoGraph:
-    """Runs a file that `conversion.write_openvino` wrote; what it takes and gives is float32.
+    """Runs a file that `conversion.write_openvino` or `quantize.quantize_model` wrote; what it takes and gives is float32.
 
     Args:
         path: model.xml.
