@@ -182,6 +182,7 @@ def write_case(
             write_dicom_seg(
                 part / DICOM_SEG, segments, result.volume, series_description=f"ClamSeg {result.model.config.name}"
             )
+        del segments  # drawing needs their memory
         result.seconds["write"] = time.perf_counter() - started
         if pictures and not drawing_problem():
             from ClamSegLib.segmentation.pictures import write_overlay, write_stages
