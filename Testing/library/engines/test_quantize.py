@@ -26,6 +26,7 @@ from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.own_models import import_model
 from ClamSegLib.organ.crop_and_normalise import prepare
 from ClamSegLib.system.device import has_vnni
+from ClamSegLib.system.installation import examine_installation
 from ClamSegLib.system.progress import Reporter
 
 CPU = torch.device("cpu")
@@ -215,6 +216,10 @@ def test_quantising_reports_nothing_over_the_network():
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.split()[0] == "None", "the package that would send is not there for it"
     assert done.stdout.split()[1] != "NNCFTelemetry"
+
+
+def test_the_installation_says_whether_the_processor_computes_eight_bits():
+    assert examine_installation()["vnni"] is has_vnni()
 
 
 def test_a_training_writes_it_only_where_scans_gain_by_it(monkeypatch, tmp_path):
