@@ -20,6 +20,8 @@ from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.system.errors import InputError
 
+# Large slices run one at a time in int8: a tenth faster, and a third of the memory; small ones a tenth slower.
+_ONE_AT_A_TIME_PX = 192
 _WRITERS = {"openvino": write_openvino, "mnn": write_mnn}
 
 
@@ -96,4 +98,6 @@ def engine_of_file(path: Path, config: ModelConfig, level: int, choice: EngineCh
         return ConvertedEngine(config, choice, MnnGraph(path, *shapes_of_logits(config, level), choice))
     from ClamSegLib.engines.openvino_graph import OpenVinoGraph
 
-    return ConvertedEngine(config, choice, OpenVinoGraph(path, choice))
+    large = choice.precision == "int8" and config.image_size >= _ONE_AT_A_TIME_PX
+    shape = (config.network.in_channels, config.image_size, config.image_size)
+    return ConvertedEngine(config, choice, OpenVinoGraph(path, choice, shape if large else None))

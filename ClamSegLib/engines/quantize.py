@@ -25,11 +25,10 @@ import torch
 from numpy.typing import NDArray
 
 from ClamSegLib import __version__
-from ClamSegLib.engines.build import ConvertedEngine, network_at, open_engine, written_file
+from ClamSegLib.engines.build import ConvertedEngine, engine_of_file, network_at, open_engine, written_file
 from ClamSegLib.engines.cache import versions_of_engines
 from ClamSegLib.engines.conversion import import_openvino, quiet
 from ClamSegLib.engines.engine import Engine, EngineChoice
-from ClamSegLib.engines.openvino_graph import OpenVinoGraph
 from ClamSegLib.engines.quantized import QuantizedNetwork
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.model.config import ModelConfig
@@ -242,7 +241,7 @@ class _Judge:
     def dice_of(self, path: Path) -> float:
         """Smallest Dice over the conditions of a written network."""
         choice = EngineChoice("openvino", "int8", torch.get_num_threads())
-        engine = ConvertedEngine(self.model.config, choice, OpenVinoGraph(path, choice))
+        engine = engine_of_file(path, self.model.config, self.level, choice)
         return self._dice(self._maps(engine, self.crops.image), np.arange(len(self.crops)))
 
     def compared(

@@ -31,6 +31,13 @@ def quantize_where_it_helps(folder: Path, learner: Learner, reporter: Reporter) 
     """
     if not (importlib.util.find_spec("nncf") and "openvino" in installed_engines() and has_vnni()):
         return
+    try:
+        _quantize(folder, learner, reporter)
+    except ClamSegError as error:  # a licence that nobody has confirmed is one, too
+        reporter.note(f"No int8 network: {error}")
+
+
+def _quantize(folder: Path, learner: Learner, reporter: Reporter) -> None:
     model = load_model(folder)
     gflop = gflop_of_a_slice(model, model.config.level_of(None))
     if not int8_pays(gflop):
@@ -42,12 +49,8 @@ def quantize_where_it_helps(folder: Path, learner: Learner, reporter: Reporter) 
         return Crops(slices.image.float().cpu().numpy(), slices.organ.cpu().numpy())
 
     reporter.note("writing the network in eight-bit numbers")
-    try:
-        made = quantize_model(model, crops_of(learner.source), crops_of(learner.held_out), reporter)
-    except ClamSegError as error:
-        reporter.note(f"No int8 network: {error}")
-    else:
-        reporter.note(f"int8 network written; Dice of its masks with the reference {made.dice:.3f}")
+    made = quantize_model(model, crops_of(learner.source), crops_of(learner.held_out), reporter)
+    reporter.note(f"int8 network written; Dice of its masks with the reference {made.dice:.3f}")
 
 
 def _some(label: NDArray[np.int64], most: int) -> NDArray[np.int64]:

@@ -81,6 +81,7 @@ def measured(kind: str, folder: Path) -> dict[str, float]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--kind", choices=KINDS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -91,7 +92,7 @@ def main() -> int:
     config = comparison_config(FEATURES, SIDE)
     twin, level = TwinUNet(config.network, seed=0).eval(), config.network.depth
     with tempfile.TemporaryDirectory() as place:
-        for kind in KINDS:
+        for kind in arguments.kinds:
             folder = Path(place) / kind.replace(" ", "-")
             folder.mkdir()
             if kind in CONVERTED:

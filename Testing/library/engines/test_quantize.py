@@ -15,6 +15,7 @@ import torch
 from tiny_model import tiny_model
 
 from ClamSegLib.cli import main
+from ClamSegLib.engines import build as engine_build
 from ClamSegLib.engines import choose as engine_choice
 from ClamSegLib.engines import quantize as quantizing
 from ClamSegLib.engines.build import open_engine
@@ -104,6 +105,15 @@ def test_it_marks_as_the_network_as_trained_and_the_same_bits_each_time(made):
     assert np.abs(first - expected).mean() < 0.02
     alone = open_engine(model, 2, CPU, choice).run(image[2:3])[0]
     assert np.array_equal(alone[0], first[2]), "a slice's answer never depends on those beside it"
+
+
+def test_large_slices_run_one_at_a_time_and_answer_alike(made, monkeypatch):
+    model, choice = load_model(made), EngineChoice("openvino", "int8", threads=1)
+    image = np.random.default_rng(3).normal(size=(3, 1, 32, 32)).astype(np.float32)
+    together = open_engine(model, 2, CPU, choice).run(image)
+    monkeypatch.setattr(engine_build, "_ONE_AT_A_TIME_PX", 32)
+    for expected, found in zip(together, open_engine(model, 2, CPU, choice).run(image), strict=True):
+        assert np.allclose(expected, found, atol=1e-5)
 
 
 def test_it_is_the_first_of_the_rule_and_taken_where_it_agrees(model, monkeypatch):
@@ -228,6 +238,9 @@ def test_a_training_writes_it_only_where_scans_gain_by_it(monkeypatch, tmp_path)
     model = load_model(tiny_model(tmp_path / "tiny"))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(finish_int8, "has_vnni", lambda: True)
+    heard = Heard()
+    finish_int8.quantize_where_it_helps(tmp_path / "nowhere", None, heard)
+    assert "No int8 network" in heard.notes[0], "a training never fails by it"
     asked: list[float] = []
     monkeypatch.setattr(finish_int8, "int8_pays", lambda gflop: asked.append(gflop) or False)
     finish_int8.quantize_where_it_helps(model.folder, None, Reporter())
