@@ -40,7 +40,7 @@ def lists(repository: Path = REPOSITORY) -> dict[tuple[str, str], list[str]]:
     """What each list must hold: (CMake file, name of the list) to files relative to the list's folder."""
     module, library, shared = repository / "ClamSeg", repository / "ClamSegLib", repository / "Resources"
     resources = (".ui", ".json", ".qss", *PICTURES)
-    held = (".json", ".md", ".nii.gz", ".nrrd", ".png", ".safetensors")
+    held = (".bin", ".json", ".md", ".nii.gz", ".nrrd", ".png", ".safetensors", ".xml")
     return {
         ("ClamSeg/CMakeLists.txt", "MODULE_PYTHON_SCRIPTS"): files_below(module, (".py",)),
         ("ClamSeg/CMakeLists.txt", "MODULE_PYTHON_RESOURCES"): [

@@ -64,6 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tensorboard", action="store_true", help="also write curves for TensorBoard (extra tensorboard)"
     )
+    parser.add_argument(
+        "--quantize",
+        choices=("auto", "off"),
+        default="auto",
+        help="also write it in eight-bit numbers (extra quantize)",
+    )
     parser.add_argument("--name", help="name of the model (default: the output folder's)")
     parser.add_argument("--about-data", help="words on the data for the card")
     parser.add_argument(
@@ -169,5 +175,6 @@ def train(arguments: argparse.Namespace, words: Sequence[str], reporter: Reporte
         arguments.tensorboard,
         arguments.eta == "tune",
         arguments.licence_file,
+        arguments.quantize == "auto",
     )
     run_training(request, reporter)

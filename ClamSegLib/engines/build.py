@@ -13,11 +13,15 @@ from torch import Tensor
 from ClamSegLib.engines.cache import converted_file
 from ClamSegLib.engines.conversion import logits_graph, shapes_of_logits, write_mnn, write_openvino
 from ClamSegLib.engines.engine import Engine, EngineChoice, Maps
+from ClamSegLib.engines.quantized import find_quantized
 from ClamSegLib.engines.torch_folded import ReferenceEngine, TorchEngine, folded, maps_of
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.twin import TwinUNet
+from ClamSegLib.system.errors import InputError
 
+# Large slices run one at a time in int8: a tenth faster, and a third of the memory; small ones a tenth slower.
+_ONE_AT_A_TIME_PX = 192
 _WRITERS = {"openvino": write_openvino, "mnn": write_mnn}
 
 
@@ -52,7 +56,7 @@ def open_engine(model: LoadedModel, level: int, device: torch.device, choice: En
     """Builds the engine of a choice.
 
     Raises:
-        InputError: the package of the engine is missing.
+        InputError: the package of the engine is missing, or an int8 network was asked for that does not fit the model.
         OutputError: a converted network cannot be kept in the cache.
     """
     twin = network_at(model, level)
@@ -60,6 +64,13 @@ def open_engine(model: LoadedModel, level: int, device: torch.device, choice: En
         return ReferenceEngine(twin, model.config, choice, device)
     if choice.engine == "torch":
         return TorchEngine(twin, model.config, choice, device)
+    if choice.precision == "int8":
+        quantized = find_quantized(model)
+        if quantized is None or quantized.level != level:
+            raise InputError(
+                f"Model '{model.config.name}' has no int8 network of level {level}; make it with clamseg export --quantize."
+            )
+        return engine_of_file(quantized.path, model.config, level, choice)
     path = converted_file(
         model.config,
         level,
@@ -87,4 +98,6 @@ def engine_of_file(path: Path, config: ModelConfig, level: int, choice: EngineCh
         return ConvertedEngine(config, choice, MnnGraph(path, *shapes_of_logits(config, level), choice))
     from ClamSegLib.engines.openvino_graph import OpenVinoGraph
 
-    return ConvertedEngine(config, choice, OpenVinoGraph(path, choice))
+    large = choice.precision == "int8" and config.image_size >= _ONE_AT_A_TIME_PX
+    shape = (config.network.in_channels, config.image_size, config.image_size)
+    return ConvertedEngine(config, choice, OpenVinoGraph(path, choice, shape if large else None))

@@ -4,12 +4,13 @@
 |---|---|
 | little work, on any device | the reference: opening another engine would cost more than it saves |
 | CUDA GPU | torch in float16 |
+| processor with VNNI, and an int8 network beside the weights | OpenVINO in int8, for less work too |
 | ARM processor | MNN in float16, else torch |
 | processor that is faster with bfloat16 | OpenVINO in bfloat16, else torch in bfloat16 |
 | any other processor | MNN, else OpenVINO, else torch, in float32 |
 
 An engine that is not installed is passed over (figures: docs/performance.md). The reference is the network as trained, in
-float32. Any other engine must mark at least 99.9 % of the organ's pixels of real crops as the reference does, or the next
+float32. Any other engine must mark at least 99.9 % (int8: 99.5 %) of the organ's pixels of real crops as the reference does, or the next
 one of the rule is tried, in the end the reference. How much work is little depends on the scan alone, so that a scan
 has the same result by itself and among others.
 """
@@ -26,18 +27,24 @@ from numpy.typing import NDArray
 from ClamSegLib.decoding.refinement import refined
 from ClamSegLib.engines.build import network_at, open_engine
 from ClamSegLib.engines.engine import Engine, EngineChoice
+from ClamSegLib.engines.quantized import find_quantized
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.organ.crop_and_normalise import Preparation
-from ClamSegLib.system.device import is_bfloat16_fast
+from ClamSegLib.system.device import has_vnni, is_bfloat16_fast
 from ClamSegLib.system.errors import ClamSegError, InputError, OutputError
 from ClamSegLib.system.installation import ENGINE_PACKAGES, installed_engines
 from ClamSegLib.system.progress import Reporter
 
 SMALLEST_AGREEMENT = 0.999
+# Its masks were compared on many slices when it was made (quantize.py); here only that it computes as it did there.
+SMALLEST_AGREEMENT_INT8 = 0.995
 SAMPLE_SLICES = 4
 DEFAULT_BATCH = 8
 # About five seconds of an ordinary processor.
 _LITTLE_WORK_GFLOP = 400.0
+# An int8 network is opened as it lies beside the weights: half a second, which 50 GFLOP gain back.
+_LITTLE_WORK_INT8_GFLOP = 80.0
+_ORDINARY_SLICES = 133
 _LARGEST_MAPS_BYTES = 512 * 2**20
 _ARM = ("arm64", "aarch64")
 
@@ -69,12 +76,22 @@ class Work:
 
 def gflop_of(work: Work) -> float:
     """Arithmetic of all convolutions, in 1e9 operations."""
-    side, products = work.model.config.image_size, 0
-    for name, weights in network_at(work.model, work.level).named_parameters():
+    return gflop_of_a_slice(work.model, work.level) * work.preparation.n_slices
+
+
+def gflop_of_a_slice(model: LoadedModel, level: int) -> float:
+    """Arithmetic of the convolutions of a slice, in 1e9 operations."""
+    side, products = model.config.image_size, 0
+    for name, weights in network_at(model, level).named_parameters():
         if weights.dim() == 4:  # a convolution of node x_i_j, whose maps are halved i times
             row = next((int(part.split("_")[1]) for part in name.split(".") if part.startswith("x_")), 0)
             products += weights.numel() * (side >> row) ** 2
-    return 2e-9 * products * work.preparation.n_slices
+    return 2e-9 * products
+
+
+def int8_pays(gflop_per_slice: float) -> bool:
+    """Whether `auto` would take an int8 network for a scan of an ordinary number of slices."""
+    return gflop_per_slice * _ORDINARY_SLICES >= _LITTLE_WORK_INT8_GFLOP
 
 
 @dataclass(frozen=True)
@@ -102,8 +119,12 @@ def precisions_here(device: torch.device) -> tuple[str, ...]:
     return ("float32", "bfloat16") if is_bfloat16_fast(device.type) else ("float32",)
 
 
-def engines_by_rule(asked: str, device: torch.device) -> list[tuple[str, str]]:
-    """Engine and precision, the one to take first; those after it where it does not agree or open."""
+def engines_by_rule(asked: str, device: torch.device, *, int8: bool = False) -> list[tuple[str, str]]:
+    """Engine and precision, the one to take first; those after it where it does not agree or open.
+
+    Args:
+        int8: whether an int8 network lies beside the weights, and the processor computes it.
+    """
     if device.type != "cpu":
         return [("torch", "float16"), ("torch", "float32")]
     rule = [("mnn", "float32"), ("openvino", "float32"), ("torch", "float32")]
@@ -111,6 +132,8 @@ def engines_by_rule(asked: str, device: torch.device) -> list[tuple[str, str]]:
         rule = [("mnn", "float16"), ("torch", "float32"), ("openvino", "float32"), ("mnn", "float32")]
     elif "bfloat16" in precisions_here(device):
         rule = [("openvino", "bfloat16"), ("torch", "bfloat16"), *rule]
+    if int8:
+        rule = [("openvino", "int8"), *rule]
     kinds = ["torch", *installed_engines()] if asked == "auto" else [asked]
     return [(kind, precision) for kind, precision in rule if kind in kinds]
 
@@ -122,12 +145,18 @@ def choose_engine(work: Work, reporter: Reporter | None = None) -> OpenEngine:
         InputError: an engine was asked for that is not installed, or does not run on the device.
     """
     require_engine(work.engine, work.device)
-    if work.engine == "reference" or (work.engine == "auto" and gflop_of(work) < _LITTLE_WORK_GFLOP):
+    if work.engine == "reference":
         return _reference(work)
-    key = (work.level, str(work.device), work.engine, work.batch_size, torch.get_num_threads())
+    reporter, int8 = reporter or Reporter(), _has_int8(work, reporter)
+    rule = engines_by_rule(work.engine, work.device, int8=int8)
+    if work.engine == "auto" and gflop_of(work) < _LITTLE_WORK_GFLOP:
+        if not int8 or gflop_of(work) < _LITTLE_WORK_INT8_GFLOP:
+            return _reference(work)
+        rule = rule[:1]  # to convert a network would take longer than to run it as trained
+    key = (work.level, str(work.device), tuple(rule), work.batch_size, torch.get_num_threads())
     kept: OpenEngine | None = work.model.engines.get(key)
     if kept is None:
-        kept = work.model.engines[key] = _first_that_agrees(work, reporter or Reporter())
+        kept = work.model.engines[key] = _first_that_agrees(work, rule, reporter)
     return kept
 
 
@@ -136,17 +165,17 @@ def _reference(work: Work) -> OpenEngine:
     return OpenEngine(open_engine(work.model, work.level, work.device, choice))
 
 
-def _first_that_agrees(work: Work, reporter: Reporter) -> OpenEngine:
+def _first_that_agrees(work: Work, rule: list[tuple[str, str]], reporter: Reporter) -> OpenEngine:
     sample, organ = work.sample()
     reference = _reference(work)
     expected = reference.engine.run(sample)[0]
-    for kind, precision in engines_by_rule(work.engine, work.device):
+    for kind, precision in rule:
         threads = torch.get_num_threads() if work.device.type == "cpu" else 0
         choice = EngineChoice(kind, precision, threads, work.batch_size or min(DEFAULT_BATCH, _largest_batch(work)))
         try:
             engine = open_engine(work.model, work.level, work.device, choice)
             agreement = _agreement(work, engine.run(sample)[0], expected, sample, organ)
-            if agreement >= SMALLEST_AGREEMENT:
+            if agreement >= (SMALLEST_AGREEMENT if precision != "int8" else SMALLEST_AGREEMENT_INT8):
                 return OpenEngine(engine, agreement)
             why = f"its masks agree with the reference on {agreement:.3%} of the organ"
         except OutputError as error:
@@ -157,6 +186,18 @@ def _first_that_agrees(work: Work, reporter: Reporter) -> OpenEngine:
             why = f"it failed ({type(error).__name__})"
         reporter.note(f"Engine {choice.describe()} is not taken: {why.rstrip('.')}.")
     return reference
+
+
+def _has_int8(work: Work, reporter: Reporter) -> bool:
+    """Whether an int8 network can compute here: it fits the model at this level, and OpenVINO and the processor can."""
+    if work.device.type != "cpu" or work.engine not in ("auto", "openvino") or "openvino" not in installed_engines():
+        return False
+    try:
+        found = find_quantized(work.model)
+    except InputError as error:
+        reporter.note(str(error))
+        return False
+    return found is not None and found.level == work.level and has_vnni()
 
 
 def _largest_batch(work: Work) -> int:

@@ -100,7 +100,7 @@ class _AllHeads(nn.Module):
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """The exporters print progress and notes that tell a user nothing."""
     levels = {name: logging.getLogger(name).level for name in ("torch.onnx", "onnxscript", "onnx_ir")}
     for name in levels:
@@ -166,7 +166,7 @@ def _exported(graph: Graph, batch: int, folder: Path, dimensions: dict[int, Any]
     path = folder / FILES["onnx"]
     examples = graph.examples(batch)
     dynamic = None if dimensions is None else tuple(dimensions for _ in examples)
-    with _quiet(), torch.no_grad():
+    with quiet(), torch.no_grad():
         torch.onnx.export(
             _InTurn(graph.network),
             examples,
@@ -201,7 +201,7 @@ def write_openvino(graph: Graph, folder: Path) -> Path:
     openvino = import_openvino()
     path = folder / FILES["openvino"]
     shapes = [[-1, *shape] for shape in graph.inputs.values()]
-    with _quiet(), torch.no_grad():
+    with quiet(), torch.no_grad():
         converted = openvino.convert_model(_InTurn(graph.network), example_input=graph.examples(2), input=shapes)
         for place, name in zip(converted.inputs, graph.inputs, strict=True):
             place.get_tensor().set_names({name})

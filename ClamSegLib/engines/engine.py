@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ClamSegLib.system.errors import InputError
 
 ENGINES = ("auto", "reference", "torch", "openvino", "mnn")
-PRECISIONS = ("float32", "bfloat16", "float16")
+PRECISIONS = ("float32", "bfloat16", "float16", "int8")
 
 Maps = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -22,7 +22,7 @@ class EngineChoice:
 
     Attributes:
         engine: 'reference' (as trained, float32), 'torch', 'openvino' or 'mnn'.
-        precision: of the convolutions.
+        precision: of the convolutions; 'int8' where a quantised network lies beside the weights.
         threads: CPU threads; 0 as many as torch was told.
         batch_size: slices at once.
     """

@@ -147,7 +147,8 @@ def _methods(models: Sequence[LoadedModel], options: EvaluationOptions) -> list[
 
     def of(model: LoadedModel) -> Maps:
         def maps(preparation: Preparation) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-            run = run_network(preparation, model, wanted)
+            run = run_network(preparation, model, wanted, with_disagreement=True)
+            assert run.disagreement is not None
             return np.asarray(run.probability.max(axis=0)), np.asarray(run.disagreement.max(axis=0))
 
         return maps

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -25,13 +26,14 @@ from ClamSegLib.experiments.peers import MONAI, PEERS, PLAIN, peer
 from ClamSegLib.model.config import ModelConfig, NetworkConfig
 from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.system.device import clock_of
-from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.malloc_tuning import kept_memory
 from ClamSegLib.system.progress import Reporter
 
 PRODUCT_SIDE = 2048
 COPY_BYTES = 256 * 2**20
-BFLOAT16 = "bfloat16"
+BFLOAT16, INT8 = "bfloat16", "int8"
+_CROPS_FOR_INT8 = 4
 Work = Callable[[], Any]
 
 
@@ -130,6 +132,7 @@ class Contest:
             self._add(f"ClamSeg torch float32, level {level}", gflop(pruned.to("cpu"), side), engine)
         if device.type == "cpu":
             self._add_converted(twin, folder, threads)
+            self._add_int8(twin, folder, threads, own)
 
     def _add_peer(self, name: str, found: nn.Module | str) -> None:
         if isinstance(found, str):
@@ -175,6 +178,25 @@ class Contest:
                 continue
             of_level = f", level {level}" if level < depth else ""
             self._add(f"ClamSeg {kind} {precision}{of_level}", gflop(pruned, self.side), engine)
+
+    def _add_int8(self, twin: TwinUNet, folder: Path, threads: int, arithmetic: float) -> None:
+        """The network in eight-bit numbers; ranges from random crops, since nothing here is compared."""
+        from ClamSegLib.engines.quantize import Crops, require_quantizing, write_int8
+
+        place = folder / "openvino-int8"
+        place.mkdir()
+        image = np.random.default_rng(0).standard_normal((_CROPS_FOR_INT8, 1, self.side, self.side), np.float32)
+        try:
+            require_quantizing()
+            crops = Crops(image, np.ones((_CROPS_FOR_INT8, self.side, self.side), bool))
+            path = write_int8(twin, self.config, self.config.network.depth, crops, place)
+        except ClamSegError as error:
+            self.left_out[f"ClamSeg openvino {INT8}"] = str(error)
+            return
+        choice = EngineChoice("openvino", INT8, threads)
+        self._add(
+            f"ClamSeg openvino {INT8}", arithmetic, engine_of_file(path, self.config, self.config.network.depth, choice)
+        )
 
 
 def side_by_side(

@@ -13,7 +13,10 @@ from ClamSegLib.system.folder_kind import FolderKind
 
 CONFIG, WEIGHTS, CARD, RUN = "config.json", "weights.safetensors", "card.md", "run.json"
 NORMATIVE = "normative.safetensors"
-MODEL_FILES = (CONFIG, WEIGHTS, CARD, RUN, NORMATIVE)
+# The network in eight-bit numbers; the last names the weights it was made of, and the SHA-256 of the two others.
+INT8_GRAPH, INT8_NUMBERS, INT8_ABOUT = "int8.xml", "int8.bin", "int8.json"
+INT8_FILES = (INT8_GRAPH, INT8_NUMBERS, INT8_ABOUT)
+MODEL_FILES = (CONFIG, WEIGHTS, CARD, RUN, NORMATIVE, *INT8_FILES)
 # What a training leaves beside its model; it is not replaced with the model.
 LEFT_BY_TRAINING = (
     "state", "tune", "tensorboard", "events.jsonl", "metrics.csv", "curves.png", "preview.png", "run.lock", "stop", "pause",

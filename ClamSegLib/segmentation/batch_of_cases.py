@@ -6,6 +6,7 @@ not depend on the overlap: what computes with torch's threads stays in the calli
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -108,6 +109,8 @@ class CasePipeline:
             self.reporter.note(drawing_problem())
         # A file that ends or stops its reader costs one case, and is told.
         with _background() as reader, _background() as writer, reading_apart():
+            if not drawing_problem():  # Matplotlib is imported while the network computes
+                writer.submit(importlib.import_module, "ClamSegLib.segmentation.pictures")
             ahead: Future[_Read] | None = None
             for number, case in enumerate(cases):
                 if len(cases) > 1:

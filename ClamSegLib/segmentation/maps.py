@@ -33,6 +33,7 @@ class CaseMaps:
     """Maps of a case, (K, slice, row, column) uint8 in steps of 1/255.
 
     Attributes:
+        disagreement: of the branches; None where nobody asks for it, for it is as large as the probability.
         analysed: which slices have been through their last engine.
         smooths: evidence is averaged over neighbouring slices.
         kept: (N,K,S,S) evidence of every slice, sharpened or still to be smoothed; None where each slice stands for itself.
@@ -43,7 +44,7 @@ class CaseMaps:
     preparation: Preparation
     reporter: Reporter
     probability: NDArray[np.uint8]
-    disagreement: NDArray[np.uint8]
+    disagreement: NDArray[np.uint8] | None
     analysed: NDArray[np.bool_]
     smooths: bool
     kept: NDArray[np.float16] | None
@@ -51,7 +52,9 @@ class CaseMaps:
     organ: NDArray[np.bool_] | None = None
 
     @staticmethod
-    def empty_for(preparation: Preparation, reporter: Reporter, smooths: bool) -> CaseMaps:
+    def empty_for(
+        preparation: Preparation, reporter: Reporter, smooths: bool, *, with_disagreement: bool = False
+    ) -> CaseMaps:
         """Empty maps of a case."""
         config = preparation.config
         shape = (len(config.conditions), *preparation.volume.array.shape)
@@ -62,8 +65,9 @@ class CaseMaps:
         unlike_normal = np.zeros((shape[1], side, side), np.float16) if weighed else None
         organ = np.zeros((shape[1], side, side), np.bool_) if weighed else None
         reporter.progress(0, preparation.n_slices, _STAGE)
-        empty = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
-        return CaseMaps(preparation, reporter, *empty, np.zeros(shape[1], bool), smooths, kept, unlike_normal, organ)
+        differs = np.zeros(shape, np.uint8) if with_disagreement else None
+        probability, analysed = np.zeros(shape, np.uint8), np.zeros(shape[1], bool)
+        return CaseMaps(preparation, reporter, probability, differs, analysed, smooths, kept, unlike_normal, organ)
 
     def run(self, engine: Engine, batch_size: int) -> None:
         """Takes every slice through an engine."""
@@ -108,7 +112,7 @@ class CaseMaps:
             else:
                 peak = peaks(ratio, self.preparation.organ_input(indices))
                 paste_steps(self.preparation, to_probability(ratio, peak, refinement), indices, self.probability)
-        if self.preparation.config.network.branches > 1:  # one branch differs from nothing
+        if self.disagreement is not None:
             paste_steps(self.preparation, differs, indices, self.disagreement)
         self.analysed[indices] = True
         self.reporter.progress(int(self.analysed.sum()), len(self.analysed), _STAGE)

@@ -208,6 +208,7 @@ def write_case(
             from ClamSegLib.segmentation.dicom_report import write_dicom_report
 
             write_dicom_report(result, part / DICOM_SR, part / LESIONS_SEG)
+        del segments  # drawing needs their memory
         result.seconds["write"] = time.perf_counter() - started
         if pictures and not drawing_problem():
             from ClamSegLib.segmentation.pictures import write_overlay, write_stages

@@ -31,7 +31,7 @@ class NetworkRun:
 
     Attributes:
         probability: (K, slice, row, column) uint8 in steps of 1/255, canonical, 0 outside the organ.
-        disagreement: same shape.
+        disagreement: same shape; None unless asked for.
         device: that finished the run.
         level: that ran.
         choosing_s: seconds it took to choose and build the engine.
@@ -40,7 +40,7 @@ class NetworkRun:
     """
 
     probability: NDArray[np.uint8]
-    disagreement: NDArray[np.uint8]
+    disagreement: NDArray[np.uint8] | None
     device: str
     level: int
     engine: dict[str, Any]
@@ -50,9 +50,14 @@ class NetworkRun:
 
 @kept_memory()
 def run_network(
-    preparation: Preparation, model: LoadedModel, options: SegmentOptions, reporter: Reporter | None = None
+    preparation: Preparation,
+    model: LoadedModel,
+    options: SegmentOptions,
+    reporter: Reporter | None = None,
+    *,
+    with_disagreement: bool = False,
 ) -> NetworkRun:
-    """Probability and disagreement of every slice, canonical.
+    """Probability of every slice, and the disagreement of the branches where it is asked for, canonical.
 
     Runs out of memory gracefully: smaller batches first, then the CPU, each said through the reporter. An engine that
     `auto` took and that fails gives way to the network as trained.
@@ -85,7 +90,7 @@ def run_network(
                 with stage("choosing"):
                     opened = choose_engine(work, reporter)
             size = work.batch_size or opened.engine.choice.batch_size
-            maps = CaseMaps.empty_for(preparation, reporter, smooths)
+            maps = CaseMaps.empty_for(preparation, reporter, smooths, with_disagreement=with_disagreement)
             maps.run(opened.engine, size)
             maps.finish(size)
             told, seconds = _in_report(opened, size), stage.seconds["choosing"]

@@ -78,6 +78,22 @@ def is_bfloat16_fast(kind: str) -> bool:
     return seconds[1] < seconds[0]
 
 
+@cache
+def has_vnni() -> bool:
+    """Whether the processor has instructions that multiply and add eight-bit numbers (AVX-512 VNNI or AVX-VNNI).
+
+    Without them eight-bit networks are no faster, and round worse.
+    """
+    import torch
+
+    asked = getattr(torch.cpu, "get_capabilities", None)  # since torch 2.11
+    if asked is None:
+        older = getattr(torch.cpu, "_is_vnni_supported", None)
+        return bool(older is not None and older())
+    found = asked()
+    return bool(found.get("avx512_vnni") or found.get("avx_vnni"))
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether `error` says that the device, or the machine, ran out of memory."""
     import torch

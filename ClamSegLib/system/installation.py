@@ -7,6 +7,7 @@ import importlib.util
 import platform
 from typing import Any
 
+from ClamSegLib.system.device import has_vnni
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.memory import cpu_memory_mb
 
@@ -119,8 +120,8 @@ def examine_installation() -> dict[str, Any]:
     """Everything the Setup part of a front shows; never fails.
 
     Returns:
-        python, torch (version or None), packages, engines (version or None of each), problems (sentences with what to
-        do), devices.
+        python, torch (version or None), packages, engines (version or None of each), vnni (whether the processor computes
+        eight-bit networks), problems (sentences with what to do), devices.
     """
     packages = versions()
     problem = torch_problem()
@@ -140,6 +141,7 @@ def examine_installation() -> dict[str, Any]:
         "torch": None if problem else packages["torch"],
         "packages": packages,
         "engines": engine_versions(),
+        "vnni": not problem and has_vnni(),
         "problems": problems,
         "devices": found,
     }

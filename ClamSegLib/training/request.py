@@ -32,6 +32,7 @@ class TrainingRequest:
         about: words for the card: 'data' and 'limits', each may be missing.
         tune: find eta by short trainings first.
         licence_file: text of the licence, to be kept beside the weights; None for that of the model that is fine-tuned.
+        quantize: also write the network in eight-bit numbers, where NNCF is installed and scans would be faster by it.
     """
 
     folder: LabelledFolder
@@ -46,6 +47,7 @@ class TrainingRequest:
     tensorboard: bool = False
     tune: bool = False
     licence_file: Path | None = None
+    quantize: bool = True
 
     @property
     def state_folder(self) -> Path:

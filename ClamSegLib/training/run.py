@@ -15,6 +15,7 @@ from ClamSegLib.system.errors import InputError, OutputError
 from ClamSegLib.system.progress import Reporter
 from ClamSegLib.training.distributed import Processes
 from ClamSegLib.training.finish import write_model
+from ClamSegLib.training.finish_int8 import quantize_where_it_helps
 from ClamSegLib.training.learner import Learner
 from ClamSegLib.training.request import TrainingRequest
 from ClamSegLib.training.run_folder import STATE, STATE_FOLDER, TrainingFolder
@@ -58,6 +59,8 @@ def run_training(request: TrainingRequest, reporter: Reporter) -> Path:
         try:
             finished = trainer.run(request.resume)
             write_model(request, trainer, finished)
+            if request.quantize:
+                quantize_where_it_helps(request.output, trainer.learner, told)
         except KeyboardInterrupt:
             told.warning("Interrupted; go on with --resume.")
             raise

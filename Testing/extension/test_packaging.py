@@ -16,7 +16,7 @@ import pytest
 
 MODULES = Path("lib") / "Slicer-5.12" / "qt-scripted-modules"
 WRITE = "run: python Packaging/write_lists.py"
-CARRIED = (".py", ".ui", ".png", ".svg", ".json", ".safetensors", ".nrrd", ".nii.gz", ".md")
+CARRIED = (".py", ".ui", ".png", ".svg", ".json", ".safetensors", ".nrrd", ".nii.gz", ".md", ".xml", ".bin")
 OURS = {"ClamSegLib", "ClamSegWorkflow", "ClamSegPanel"}
 
 

@@ -153,6 +153,18 @@ def test_the_engine_is_offered_where_only_the_processor_computes_and_nowhere_els
     assert (("Faster computing (MNN)", "not installed, optional") in rows) is offered
 
 
+def test_one_engine_is_offered_the_faster_one_on_the_processor() -> None:
+    assert faster_engine.engine_for(report()).name == "MNN"
+    of_eight_bits = faster_engine.engine_for(report(vnni=True))
+    assert of_eight_bits.name == "OpenVINO"
+    assert "eight-bit" in faster_engine.question(of_eight_bits)
+    rows = [line.part for line in installation_lines(report(vnni=True))]
+    assert [row for row in rows if row.startswith("Faster")] == ["Faster computing (OpenVINO)"]
+    kept = report(vnni=True, engines={"openvino": None, "mnn": "3.6.1"})
+    assert faster_engine.engine_for(kept).name == "MNN", "the one that is there can be removed"
+    assert not faster_engine.is_offered(kept), "never both"
+
+
 def test_nothing_is_offered_before_the_worker_has_looked() -> None:
     assert not faster_engine.is_offered({})
 
@@ -167,7 +179,8 @@ def test_the_panel_asks_for_what_the_librarys_extra_asks_for() -> None:
     import tomllib
 
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
-    assert project["project"]["optional-dependencies"][faster_engine.ENGINE] == faster_engine.REQUIREMENTS
+    for engine in faster_engine.ENGINES.values():
+        assert project["project"]["optional-dependencies"][engine.kind] == engine.requirements
 
 
 def test_a_bundle_brings_the_engine_only_where_it_is_in_use() -> None:
@@ -217,7 +230,9 @@ def look_with_pip(folder: Path, requirement: str, kept: str) -> subprocess.Compl
     """pip's look at what would be installed, as the panel has it done, from a folder of wheels."""
     (folder / "kept.txt").write_text(kept)
     words = [
-        each for each in faster_engine.look_arguments(folder / "kept.txt") if each not in faster_engine.REQUIREMENTS
+        each
+        for each in faster_engine.look_arguments(faster_engine.MNN, folder / "kept.txt")
+        if each not in faster_engine.MNN.requirements
     ]
     command = [
         sys.executable,
@@ -239,7 +254,7 @@ def test_what_would_replace_a_kept_package_is_refused_by_pip_and_named_in_words(
     done = look_with_pip(tmp_path, "needy", "tiny-wheel==1.0\n")
     assert done.returncode != 0
     assert packages_in_the_way(done.stdout + done.stderr) == ["tiny-wheel"]
-    sentence = faster_engine.why_not(done.stdout + done.stderr)
+    sentence = faster_engine.why_not(faster_engine.MNN, done.stdout + done.stderr)
     assert "another version of tiny-wheel" in sentence
     assert "never replaced" in sentence
     assert look_with_pip(tmp_path, "needy", "other==1.0\n").returncode == 0
@@ -248,7 +263,7 @@ def test_what_would_replace_a_kept_package_is_refused_by_pip_and_named_in_words(
 
 def test_an_engine_that_cannot_be_downloaded_is_told_with_the_words_of_pip(tmp_path: Path) -> None:
     done = look_with_pip(tmp_path, "no-such-package-here", "")
-    sentence = faster_engine.why_not(done.stdout + done.stderr)
+    sentence = faster_engine.why_not(faster_engine.MNN, done.stdout + done.stderr)
     assert "Nothing was installed" in sentence
     assert "no-such-package-here" in sentence
 

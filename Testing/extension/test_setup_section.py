@@ -251,7 +251,7 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     program = ["-c", "pass"]
     asked: list[list[str]] = []
 
-    def look(kept: Path) -> list[str]:
+    def look(engine: Any, kept: Path) -> list[str]:
         asked.append(kept.read_text().splitlines())
         return program
 
@@ -276,6 +276,16 @@ def test_only_a_computer_without_a_gpu_is_offered_the_engine(panel: Any) -> None
     found(panel, devices=[*WHOLE["devices"], GPU])
     assert not panel.ui.engineButton.isVisible()
     assert not panel.ui.engineLabel.isVisible()
+
+
+def test_a_processor_for_eight_bits_is_offered_openvino_which_is_installed_and_tried(panel: Any, fits: Any) -> None:
+    found(panel, vnni=True)
+    assert ["Faster computing (OpenVINO)", "", "not installed, optional"] in panel.cells("packageTable")
+    compute_faster(panel)
+    assert panel.installer.done[-1][-1] == "openvino>=2024.4"
+    assert panel.worker.requests[-1][1]["engine"] == "openvino"
+    panel.worker.requests[-2][2]({"event": "done", **report(vnni=True, engines={"openvino": "2026.4.1"})})
+    assert panel.text("engineButton") == "Remove OpenVINO..."
 
 
 def test_the_engine_is_installed_only_after_a_yes_and_replaces_nothing(panel: Any, fits: Any) -> None:

@@ -11,9 +11,8 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from ClamSegPanel.setup.faster_engine import (
-    ENGINE,
-    NAME,
-    PACKAGE,
+    FasterEngine,
+    engine_for,
     install_arguments,
     installed,
     is_offered,
@@ -43,13 +42,22 @@ class FasterEngineView:
         self._ui.engineButton.connect("clicked(bool)", self._clicked)
         self.show({})
 
+    @property
+    def _engine(self) -> FasterEngine:
+        """The one that is in use here, or offered."""
+        return engine_for(self._panel.logic.installation)
+
     def show(self, report: dict[str, Any]) -> None:
         """The worker has looked."""
-        is_there, looks = ENGINE in installed(report), self._command is not None
+        engine = engine_for(report)
+        is_there, looks = engine.kind in installed(report), self._command is not None
         label, button, tip = self._texts
         if is_there:
-            label = _("{name} computes on the processor where it is faster.").format(name=NAME)
-            button, tip = _("Remove {name}...").format(name=NAME), _("Asks first; ClamSeg then computes as before")
+            label = _("{name} computes on the processor where it is faster.").format(name=engine.name)
+            button, tip = (
+                _("Remove {name}...").format(name=engine.name),
+                _("Asks first; ClamSeg then computes as before"),
+            )
         if looks:
             button = _("Cancel")
         self._ui.engineLabel.text, self._ui.engineButton.text, self._ui.engineButton.toolTip = label, button, tip
@@ -68,7 +76,7 @@ class FasterEngineView:
         if self._is_trying:
             self._is_trying = False
             words = _("{name} was removed because its trial was interrupted; Compute faster tries it again.")
-            self._farewell = lambda: self._setup.say(words.format(name=NAME))
+            self._farewell = lambda: self._setup.say(words.format(name=self._engine.name))
 
     def go_on(self) -> None:
         """No run is under way any more: an engine that could not be removed before goes now."""
@@ -86,12 +94,12 @@ class FasterEngineView:
             self._is_trying = event["event"] not in ("done", "error")
             if event["event"] == "done":
                 words = _("{name} is installed and computes as the trained network does; longer runs use it if faster.")
-                self._setup.say(words.format(name=NAME))
+                self._setup.say(words.format(name=self._engine.name))
             elif event["event"] == "error":
                 self._failed(event["message"])
 
-        self._setup.say(_("{name} is installed and is being tried.").format(name=NAME))
-        self._panel.logic.worker.request("try_engine", answered, engine=ENGINE, model=models[0]["folder"])
+        self._setup.say(_("{name} is installed and is being tried.").format(name=self._engine.name))
+        self._panel.logic.worker.request("try_engine", answered, engine=self._engine.kind, model=models[0]["folder"])
 
     @user_action(_("The faster engine could not be installed or removed."))
     def _clicked(self, checked: bool = False) -> None:
@@ -99,13 +107,13 @@ class FasterEngineView:
             self.close()
             self._setup.say(_("Cancelled; nothing was installed."))
             return
-        if ENGINE in installed(self._panel.logic.installation):
+        if self._engine.kind in installed(self._panel.logic.installation):
             self._remove()
             return
         refused = self._setup.refused()
         if refused:
             self._panel.failed(refused)
-        elif self._panel.ask(_("Compute faster?"), question()):
+        elif self._panel.ask(_("Compute faster?"), question(self._engine)):
             self._look()
 
     def _remove(self) -> None:
@@ -115,7 +123,7 @@ class FasterEngineView:
         words = _(
             "{name} is removed from this Slicer; ClamSeg computes as before, more slowly on many processors. Continue?"
         )
-        if self._panel.ask(_("Remove?"), words.format(name=NAME)):
+        if self._panel.ask(_("Remove?"), words.format(name=self._engine.name)):
             self._take_away()
 
     def _look(self) -> None:
@@ -124,16 +132,16 @@ class FasterEngineView:
 
         self._folder = Path(tempfile.mkdtemp(prefix="clamseg-engine-"))
         kept = write_constraints(self._folder)
-        self._setup.say(_("Checking whether {name} fits this Slicer.").format(name=NAME))
-        self._command = SingleCommand([], self._looked, arguments=look_arguments(kept))
+        self._setup.say(_("Checking whether {name} fits this Slicer.").format(name=self._engine.name))
+        self._command = SingleCommand([], self._looked, arguments=look_arguments(self._engine, kept))
         self.show(self._panel.logic.installation)
 
     @user_action(_("The faster engine could not be installed."))
     def _looked(self, code: int, output: str, error: str) -> None:
         try:
             if code:
-                self._setup.say(_("{name} was not installed.").format(name=NAME))
-                self._panel.failed(why_not(output + "\n" + error))
+                self._setup.say(_("{name} was not installed.").format(name=self._engine.name))
+                self._panel.failed(why_not(self._engine, output + "\n" + error))
                 return
             if self._folder is None:
                 return
@@ -141,22 +149,24 @@ class FasterEngineView:
             if self._setup.install_now(lambda: self._add(kept), restart=False):
                 self.try_it()
             else:
-                self._setup.say(_("{name} was not installed.").format(name=NAME))
+                self._setup.say(_("{name} was not installed.").format(name=self._engine.name))
         finally:
             self._end()
 
     def _add(self, kept: Path) -> None:
         try:
-            self._setup.installer.install_with(install_arguments(kept))
+            self._setup.installer.install_with(install_arguments(self._engine, kept))
         except Exception as error:  # pip and the network fail in many ways
             words = _("pip could not add {name} ({error}); ClamSeg computes as before. Slicer's log says more.")
-            raise SceneError(words.format(name=NAME, error=error)) from error
+            raise SceneError(words.format(name=self._engine.name, error=error)) from error
 
     def _failed(self, message: str) -> None:
         """Has the engine taken away again: at the end of a run that came in between, which would be ended by that."""
         words = _("{name} does not compute on this computer and was removed; ClamSeg computes as before. {message}")
-        self._farewell = lambda: self._panel.failed(words.format(name=NAME, message=message))
-        self._setup.say(_("{name} does not compute on this computer; it is being removed.").format(name=NAME))
+        self._farewell = lambda: self._panel.failed(words.format(name=self._engine.name, message=message))
+        self._setup.say(
+            _("{name} does not compute on this computer; it is being removed.").format(name=self._engine.name)
+        )
         self._remove_failed()
 
     @user_action(_("The engine that does not compute here could not be removed."))
@@ -169,9 +179,9 @@ class FasterEngineView:
     def _take_away(self) -> None:
         self._is_trying, self._farewell = False, None
         self._panel.logic.worker.kill()
-        self._setup.installer.remove([PACKAGE])
+        self._setup.installer.remove([self._engine.package])
         self._setup.changed()
-        self._setup.say(_("{name} was removed.").format(name=NAME))
+        self._setup.say(_("{name} was removed.").format(name=self._engine.name))
 
     def _end(self) -> None:
         self._command = None

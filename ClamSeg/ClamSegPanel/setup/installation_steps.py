@@ -94,13 +94,14 @@ def steps_to_repair(report: dict[str, Any]) -> InstallationSteps:
 
 def packages_of_bundle(report: dict[str, Any]) -> dict[str, str]:
     """What an offline bundle made here holds, package -> versions: with the faster engine where it is in use."""
-    engine = faster_engine.PACKAGES if faster_engine.ENGINE in faster_engine.installed(report) else {}
+    engine = faster_engine.engine_for(report).packages if faster_engine.installed(report) else {}
     return {"torch": TORCH_VERSION, **PACKAGES, **engine}
 
 
 def engine_is_among(requirements: list[str]) -> bool:
     """Whether requirements of a bundle bring the faster engine."""
-    return any(re.split(r"[^\w.-]", each)[0] == faster_engine.PACKAGE for each in requirements)
+    computing = {engine.package for engine in faster_engine.ENGINES.values()}
+    return any(re.split(r"[^\w.-]", each)[0] in computing for each in requirements)
 
 
 def carry_out(steps: InstallationSteps, host: Host) -> None:
@@ -150,8 +151,12 @@ def _engine_lines(report: dict[str, Any]) -> list[InstallationLine]:
     part = _("Faster computing ({name})")
     found = faster_engine.installed(report)
     if not found and faster_engine.is_offered(report):
-        return [InstallationLine(part.format(name=faster_engine.NAME), "", _("not installed, optional"), True)]
+        return [
+            InstallationLine(
+                part.format(name=faster_engine.engine_for(report).name), "", _("not installed, optional"), True
+            )
+        ]
     return [
-        InstallationLine(part.format(name=faster_engine.NAMES[kind]), version, _("installed"), True)
+        InstallationLine(part.format(name=faster_engine.ENGINES[kind].name), version, _("installed"), True)
         for kind, version in found.items()
     ]

@@ -20,7 +20,9 @@ from typing import IO, Any
 
 MANIFEST, FORMAT = "manifest.json", 1
 WHEELS, MODELS = "wheels", "models"
-MODEL_FILES = ("config.json", "weights.safetensors", "card.md", "run.json", "normative.safetensors")
+MODEL_FILES = (
+    "config.json", "weights.safetensors", "card.md", "run.json", "normative.safetensors", "int8.xml", "int8.bin", "int8.json",
+)  # fmt: skip
 _BLOCK = 1 << 20
 _LARGEST_MANIFEST = 8 << 20
 _RESERVE_BYTES = 100 << 20

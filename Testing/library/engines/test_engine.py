@@ -360,7 +360,7 @@ def test_the_rule_goes_by_processor_and_by_what_is_installed(monkeypatch, machin
 
 
 def test_auto_follows_the_rule_and_keeps_the_engine_for_the_next_case(cache, model, much_work, monkeypatch):
-    monkeypatch.setattr(engine_choice, "engines_by_rule", lambda asked, device: [("torch", "float32")])
+    monkeypatch.setattr(engine_choice, "engines_by_rule", lambda asked, device, **given: [("torch", "float32")])
     first = choose_engine(work_of(model, "auto"))
     assert first.engine.choice.engine == "torch"
     assert first.agreement >= SMALLEST_AGREEMENT
@@ -420,7 +420,7 @@ def test_a_cache_that_cannot_be_written_leaves_the_next_engine_of_the_rule(tmp_p
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CLAMSEG_CACHE", str(tmp_path / "file" / "below"))
     rule = [("openvino", "float32"), ("torch", "float32")]
-    monkeypatch.setattr(engine_choice, "engines_by_rule", lambda asked, device: rule)
+    monkeypatch.setattr(engine_choice, "engines_by_rule", lambda asked, device, **given: rule)
     heard = Heard()
     assert choose_engine(work_of(model, "auto"), heard).engine.choice.engine == "torch"
     assert "openvino" in heard.notes[0]
@@ -436,7 +436,7 @@ def test_an_engine_taken_by_auto_that_fails_on_the_way_gives_way_to_the_network_
     with torch.no_grad():
         twin.branches[0].heads["x_0_2"].bias[0] = float("inf")  # as where a precision overflows
     broken = OpenEngine(open_engine(replace(model, twin=twin, engines={}), 2, CPU, EngineChoice("torch")))
-    monkeypatch.setattr(engine_choice, "_first_that_agrees", lambda work, reporter: broken)
+    monkeypatch.setattr(engine_choice, "_first_that_agrees", lambda *given: broken)
     found = segment_volume(volume, model, replace(options, engine="auto"))
     assert np.array_equal(found.probability, expected.probability)
     assert found.engine["engine"] == "reference"

@@ -1,0 +1,109 @@
+"""The worker behind panel and page against another checkout: cold start, and a warm answer to a click on Segment.
+
+    git worktree add ../before b5e771f
+    OMP_NUM_THREADS=2 python Testing/benchmark/measure_worker.py --before ../before --rounds 3
+
+Cold: from starting the process to its answer to `hello`. Warm: the worker has segmented the scan once; then `inspect` and
+`segment` with arrays and without pictures, as the fronts ask for them, on the shipped chest CT enlarged to 512 x 512 x 133.
+The model is the other checkout's ct-infection in both. Both fronts paint when the answer is there, so this is the part of the
+first answer that the worker takes; in this checkout a further row is its own ct-lung-lesion.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from measure_case import scan_of
+
+HERE = Path(__file__).resolve().parents[2]
+
+
+class Worker:
+    """A worker of a checkout; `ask` waits for its answer."""
+
+    def __init__(self, checkout: Path, threads: int) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(checkout.resolve())}
+        words = [sys.executable, "-m", "ClamSegLib", "worker", "--threads", str(threads)]
+        self.process = subprocess.Popen(words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # fmt: skip
+        self.number = 0
+
+    def ask(self, command: str, **given: Any) -> dict[str, Any]:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.number += 1
+        self.process.stdin.write(json.dumps({"id": self.number, "command": command, **given}) + "\n")
+        self.process.stdin.flush()
+        for line in self.process.stdout:
+            told: dict[str, Any] = json.loads(line)
+            if told.get("id") == self.number and told["event"] == "error":
+                raise SystemExit(told["message"])
+            if told.get("id") == self.number and told["event"] == "done":
+                return told
+        raise SystemExit("the worker ended")
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def measured(checkout: Path, model: str, scan: Path, folder: Path, threads: int) -> dict[str, float]:
+    started = time.perf_counter()
+    worker = Worker(checkout, threads)
+    worker.ask("hello")
+    cold = time.perf_counter() - started
+    options = {"device": "cpu", "engine": "reference"}
+    seconds = []
+    for number in range(3):
+        started = time.perf_counter()
+        worker.ask("inspect", input=str(scan), model=model, options={"device": "cpu"})
+        worker.ask("segment", input=str(scan), model=model, output=str(folder / str(number)), options=options, overwrite=True,
+                   arrays=True, pictures=False)  # fmt: skip
+        seconds.append(time.perf_counter() - started)
+    worker.close()
+    return {"cold_s": cold, "first_s": seconds[0], "warm_s": min(seconds[1:])}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--before", type=Path, required=True, help="checkout to compare with")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--slices", type=int, default=133)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    model = str((arguments.before / "Resources" / "Models" / "ct-infection").resolve())
+    kinds = {
+        "before": (arguments.before, model),
+        "here": (HERE, model),
+        "here, ct-lung-lesion": (HERE, str(HERE / "Resources" / "Models" / "ct-lung-lesion")),
+    }
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in kinds}
+    with tempfile.TemporaryDirectory() as place:
+        scan = scan_of(arguments.slices, Path(place))
+        for number in range(arguments.rounds):
+            for name, (checkout, own) in kinds.items():
+                folder = Path(place) / f"{name}{number}".replace(" ", "").replace(",", "-")
+                folder.mkdir()
+                found[name].append(measured(checkout, own, scan, folder, arguments.threads))
+                print(number + 1, name, json.dumps(found[name][-1]), flush=True)
+    print("| | cold start, s | of before | warm answer, s | of before |\n|---|---|---|---|---|")
+    for name, runs in found.items():
+        cells = []
+        for key in ("cold_s", "warm_s"):
+            ratio = statistics.median([a[key] / b[key] for a, b in zip(runs, found["before"], strict=True)])
+            cells += [f"{statistics.median([each[key] for each in runs]):.2f}", f"{ratio:.0%}"]
+        print(f"| {name} | {' | '.join(cells)} |")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
