@@ -82,7 +82,7 @@ def finding_words(search: Search, count: int, *, decided: int | None = None, rej
             f"{', '.join(map(_inside, search.targets))} outlined" if count else f"no {_joined(search.targets)} found"
         )
         doubt = f"; {search.doubt}" if search.doubt else ""
-        return f"{found}, {place}; this model looks for no lesions{doubt}"
+        return f"{found[0].upper()}{found[1:]}, {place}; this model looks for no lesions{doubt}"
     if search.share is not None:
         place += f" ({search.share:.0%} of the picture)"
     names = _joined(search.targets)

@@ -37,7 +37,7 @@ def test_a_sample_is_segmented_and_its_overlays_are_seen_in_every_view(
             reader.count_until(view, LESION, lambda n: n > 150)
     if name == "xray-chest":
         assert reader.words("summary").startswith(
-            "lungs outlined, 1 of 1 slices analysed; this model looks for no lesions"
+            "Lungs outlined, 1 of 1 slices analysed; this model looks for no lesions"
         )
         assert "it looks for no lesions" in reader.words("model-about")
         assert reader.tab.locator("#maps").count() == 0, "there is no map of lesions"

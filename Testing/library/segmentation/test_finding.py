@@ -50,8 +50,8 @@ def test_marks_are_counted_with_what_they_are_and_what_was_decided() -> None:
 
 def test_a_model_of_an_organ_says_that_it_looks_for_no_lesions() -> None:
     lungs = Search(("lungs",), 1, 1, share=1.0, is_organ=True)
-    assert finding_words(lungs, 1).startswith("lungs outlined, 1 of 1 slices analysed")
-    assert finding_words(lungs, 0).startswith("no lungs found, 1 of 1")
+    assert finding_words(lungs, 1).startswith("Lungs outlined, 1 of 1 slices analysed")
+    assert finding_words(lungs, 0).startswith("No lungs found, 1 of 1")
     assert finding_words(lungs, 1).endswith("; this model looks for no lesions")
     assert finding_words(replace(lungs, doubt="the outline is odd"), 1).endswith("no lesions; the outline is odd")
 
