@@ -154,6 +154,13 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _threads(workers: int) -> int:
+    """Threads of each of so many workers on this machine; OMP_NUM_THREADS bounds them, as it does in one process."""
+    named = os.environ.get("OMP_NUM_THREADS", "")
+    share = max(1, processors() // workers)
+    return min(share, int(named)) if named.isdigit() and int(named) else share
+
+
 @contextmanager
 def _local(request: ClusterRequest) -> Iterator[OpenCluster]:
     from distributed import Client, LocalCluster
@@ -175,7 +182,7 @@ def _local(request: ClusterRequest) -> Iterator[OpenCluster]:
             )
         )
         client = stack.enter_context(Client(cluster))
-        yield OpenCluster(client, request.threads or max(1, processors() // count))
+        yield OpenCluster(client, request.threads or _threads(count))
 
 
 def _new_certificates() -> Any:
@@ -212,7 +219,7 @@ def _at_address(request: ClusterRequest) -> Iterator[OpenCluster]:
             ) from None
         hosts = [told["host"] for told in client.scheduler_info(n_workers=-1)["workers"].values()]
         most = max(hosts.count(host) for host in hosts)
-        yield OpenCluster(client, request.threads or max(1, processors() // most))
+        yield OpenCluster(client, request.threads or _threads(most))
 
 
 def _given_certificates(request: ClusterRequest) -> Any:
