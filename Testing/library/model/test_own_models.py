@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 from tiny_model import tiny_model, tiny_normative_model
 
-from ClamSegLib.model.model_folder import NORMATIVE
-from ClamSegLib.model.model_folder import INT8_FILES
+from ClamSegLib.model.model_folder import INT8_FILES, NORMATIVE
 from ClamSegLib.model.own_models import MODEL_FILES, import_model, remove_model
 from ClamSegLib.model.registry import list_models
 from ClamSegLib.system.errors import InputError
