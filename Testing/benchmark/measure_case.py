@@ -148,14 +148,16 @@ def draw(told: dict[str, Any], path: Path) -> None:
             rows = [row for row in told["rows"] if row["threads"] == threads]
             x, y = (np.array([row[name] for row in rows], float) for name in ("slices", key))
             slope, offset = np.polyfit(x, y, 1)
-            axis.plot(x, y, "o", color=colour, label=f"{threads} thread{'s' if threads > 1 else ''}")
+            off = float(np.max(np.abs(y - slope * x - offset) / y))
+            words_of_line = f"{threads} thread{'s' if threads > 1 else ''}: {offset:.3g} + {slope:.3g} a slice, off by {off:.0%} at most"
+            axis.plot(
+                x, y, "os"[threads - 1], color=colour, fillstyle="full" if threads == 1 else "none", label=words_of_line
+            )
             axis.plot(x, slope * x + offset, "-", color=colour, linewidth=1)
-            axis.annotate(f"{slope:.3g} a slice, {offset:.3g} before", (x[-1], y[-1]), xytext=(-4, 6 if threads == 1 else -12),
-                          textcoords="offset points", ha="right", fontsize=8, color=colour)  # fmt: skip
         axis.set_xlabel("slices of 512 x 512")
         axis.set_ylabel(words)
-        axis.set_ylim(bottom=0)
-        axis.legend(frameon=False)
+        axis.set_ylim(0, 1.3 * axis.get_ylim()[1])
+        axis.legend(frameon=False, loc="upper left", fontsize=8)
     figure.savefig(path, dpi=120)
 
 
@@ -169,7 +171,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path)
     parser.add_argument("--plot", type=Path)
     arguments = parser.parse_args()
-    if arguments.plot and not arguments.growth:
+    if arguments.plot and arguments.output and not arguments.growth and arguments.before is None:
         draw(json.loads(arguments.output.read_text(encoding="utf-8")), arguments.plot)
         return 0
     arguments.slices = arguments.slices or (GROWTH_SLICES if arguments.growth else (133, 400))

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from tiny_model import tiny_model, tiny_normative_model
 
-from ClamSegLib.model.model_folder import NORMATIVE
+from ClamSegLib.model.model_folder import INT8_FILES, NORMATIVE
 from ClamSegLib.model.own_models import MODEL_FILES, import_model, remove_model
 from ClamSegLib.model.registry import list_models
 from ClamSegLib.system.errors import InputError
@@ -27,7 +27,7 @@ def test_an_imported_model_is_listed_and_brings_nothing_but_its_files(own, tmp_p
     folder = import_model(source)
     assert folder == own / "Läsion 1"
     assert names() == ["Läsion 1"]
-    assert {path.name for path in folder.iterdir()} == set(MODEL_FILES) - {NORMATIVE}
+    assert {path.name for path in folder.iterdir()} == set(MODEL_FILES) - {NORMATIVE, *INT8_FILES}
 
 
 def test_an_imported_model_brings_its_map_of_normal_tissue_and_no_training_to_go_on_with(own, tmp_path):
