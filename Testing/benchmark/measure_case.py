@@ -66,7 +66,9 @@ def run(checkout: Path, scan: Path, model: str, folder: Path, engine: str, threa
 
 
 def mask_of(folder: Path, scan: Path) -> np.ndarray:
-    return sitk.GetArrayFromImage(sitk.ReadImage(str(folder / scan.stem / "segmentation.seg.nrrd")))
+    """Voxels of any segment, organ and lesions; segments that overlap lie in layers of the file."""
+    stored = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / scan.stem / "segmentation.seg.nrrd")))
+    return stored > 0 if stored.ndim == 3 else (stored > 0).any(axis=-1)
 
 
 def beside(arguments: argparse.Namespace, place: Path) -> dict[str, Any]:
@@ -98,11 +100,8 @@ def beside(arguments: argparse.Namespace, place: Path) -> dict[str, Any]:
                       f"{told['memory_mb']:.0f} MB, {told['engine']}", flush=True)  # fmt: skip
         masks = {n: mask_of(place / n.split(",")[0] / e / Path(m).name, scan) for n, (_, m, e) in kinds.items()}
         first = masks["before, reference"]
-        alike = {
-            n: float(2 * ((a > 0) & (first > 0)).sum() / max(1, (a > 0).sum() + (first > 0).sum()))
-            for n, a in masks.items()
-        }
-        lesions = {n: int((a > 0).sum()) for n, a in masks.items()}
+        alike = {n: float(2 * (a & first).sum() / max(1, a.sum() + first.sum())) for n, a in masks.items()}
+        lesions = {n: int(a.sum()) for n, a in masks.items()}
         result[str(slices)] = {"runs": runs, "dice_with_before": alike, "marked_voxels": lesions}
         print(
             "| | wall, of before | processor, of before | s | memory, MB | Dice with before |\n|---|---|---|---|---|---|"
