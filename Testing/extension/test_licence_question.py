@@ -52,9 +52,9 @@ def test_segment_asks_once_and_a_no_starts_nothing(licensed_model: Path, window:
     assert len(questions(window)) == 2, "a yes is kept"
 
 
-def test_a_training_from_it_is_asked_for_too(licensed_model: Path, window: Any, tmp_path: Path) -> None:
+def test_a_training_from_a_shipped_one_is_asked_for_too(licensed_model: Path, window: Any, tmp_path: Path) -> None:
     window.open("trainingSection")
-    window.choose("startingModelSelector", "study-model, non-commercial")
+    window.choose("startingModelSelector", "Glioma in brain FLAIR MRI, non-commercial")
     (tmp_path / "images" / "normal").mkdir(parents=True)
     window.type_text("trainingFolderEdit", str(tmp_path / "images"))
     window.dialogs.says_yes = False

@@ -52,6 +52,7 @@ def test_from_a_sample_to_a_reviewed_segmentation_and_a_model_tuned_on_the_revie
         assert window.dialogs.errors() == []
         window.wait_until(lambda: OWN in window.entries("modelSelector"), LIMIT_S)
         assert (models / "my lesions" / "card.md").is_file()
+        window.open("segmentSection")
         window.choose("modelSelector", OWN)
         window.click("applyButton")
         window.wait_until(lambda: window.text("applyButton") == "Segment", LIMIT_S)

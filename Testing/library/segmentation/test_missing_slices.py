@@ -60,7 +60,7 @@ def test_a_damaged_slice_is_refused_and_costs_its_case_alone(tmp_path, capsys):
     hurt.write_bytes(hurt.read_bytes()[:400])
     assert segmented(tmp_path, tmp_path / "cases", model)[0] == 2
     assert f"{hurt.name}; slices may be missing" in capsys.readouterr().err
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["whole"]
+    assert [p.name for p in (tmp_path / "out").iterdir() if p.is_dir()] == ["whole"]
 
 
 def test_uneven_steps_are_in_the_summary(tmp_path):
