@@ -82,7 +82,7 @@ class SolidView:
                 times[segment_id] = segment_time(segmentation, segment_id)  # before the page goes on with what is drawn
                 image = slicer.vtkOrientedImageData()
                 if segmentation.GetBinaryLabelmapRepresentation(segment_id, image):
-                    await asyncio.to_thread(write_mask, folder, number, image)
+                    await asyncio.to_thread(write_mask, folder, number, image, segment_id == "organ")
                 await asyncio.sleep(0)
             if times and turn == self._turn:
                 await asyncio.to_thread(self._process.make, folder)

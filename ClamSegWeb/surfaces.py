@@ -1,7 +1,7 @@
 """Surfaces of segments, made in a process of their own: python -m ClamSegWeb.surfaces
 
 A large organ takes seconds to half a minute, in which the page would answer nobody. It reads the name of a folder a line, and
-answers each with a line when its surfaces are made. The folder holds, for each number n, n.npy (slice, row, column; uint8) and n.json (`extent`, `matrix` from voxels to the world); n.vtp is written beside them.
+answers each with a line when its surfaces are made. The folder holds, for each number n, n.npy (slice, row, column; uint8) and n.json (`extent`, `matrix` from voxels to the world, `organ`); n.vtp is written beside them.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from ClamSegWorkflow.scene.segments import keep_small_surfaces
 # More triangles than this are merged: drawn without a graphics card they would make every turn of the view wait.
 _MOST_TRIANGLES = 150_000
 _DIVISIONS = 128
+# Slicer's own: an organ is large enough to keep its volume, and its steps between slices are no anatomy.
+_ORGAN_SMOOTHING = "0.5"
 MADE = "made"  # the answer
 
 
-def write_mask(folder: Path, number: int, image: Any) -> bool:
-    """Writes an oriented labelmap for the process; False where it is empty."""
+def write_mask(folder: Path, number: int, image: Any, is_organ: bool = False) -> bool:
+    """Writes an oriented labelmap for the process; False where it is empty. The surface of an organ is smoothed more."""
     from vtk.util import numpy_support
     from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
@@ -37,7 +39,9 @@ def write_mask(folder: Path, number: int, image: Any) -> bool:
     image.GetImageToWorldMatrix(matrix)
     values = [matrix.GetElement(row, column) for row in range(4) for column in range(4)]
     np.save(folder / f"{number}.npy", mask.astype(np.uint8, copy=False), allow_pickle=False)
-    (folder / f"{number}.json").write_text(json.dumps({"extent": [i0, i1, j0, j1, k0, k1], "matrix": values}))
+    (folder / f"{number}.json").write_text(
+        json.dumps({"extent": [i0, i1, j0, j1, k0, k1], "matrix": values, "organ": is_organ})
+    )
     return True
 
 
@@ -86,6 +90,8 @@ def _make(path: Path, slicer: Any) -> None:
     segmentation = slicer.vtkSegmentation()
     segmentation.SetSourceRepresentationName(converter.GetSegmentationBinaryLabelmapRepresentationName())
     keep_small_surfaces(segmentation)
+    if place["organ"]:
+        segmentation.SetConversionParameter("Smoothing factor", _ORGAN_SMOOTHING)
     segmentation.AddSegment(segment, "segment")
     name = converter.GetSegmentationClosedSurfaceRepresentationName()
     if not segmentation.CreateRepresentation(name):
