@@ -18,6 +18,9 @@ from ClamSegWorkflow.words import tr as _
 _POLL_S = 1.0
 
 
+_UNDER_WAY = ("starting", "running", "paused", "stopping")
+
+
 class TrainingSection:
     """One training at a time: the one that runs, or the last one."""
 
@@ -34,7 +37,9 @@ class TrainingSection:
                 "training_done": 0, "training_total": 0, "training_curves": "", "training_preview": "", "training_can_go_on": False,
             }
         )  # fmt: skip
+        self._suggested = ("", "")  # model and name, as long as the reader leaves them so
         self.fill_models()
+        self._state.change("model")(self._follow_model)
         self.corrections_changed()
 
     def fill_models(self) -> None:
@@ -47,6 +52,17 @@ class TrainingSection:
         if self._state.training_init not in names:
             self._state.training_init = names[0] if names else ""
         self._state.training_name = suggest_name(self._state.training_init, tuple(names))
+        self._suggested = (self._state.training_init, self._state.training_name)
+
+    def _follow_model(self, **_kwargs: Any) -> None:
+        """A training starts from the model that is chosen for the scan, until the reader chooses another or a name."""
+        if self._state.training_state in _UNDER_WAY:
+            return
+        names = [entry["value"] for entry in self._state.training_inits]
+        if self._state.model in names and self._suggested == (self._state.training_init, self._state.training_name):
+            self._state.training_init = self._state.model
+            self._state.training_name = suggest_name(self._state.training_init, tuple(names))
+            self._suggested = (self._state.training_init, self._state.training_name)
 
     def corrections_changed(self) -> None:
         """Corrections were saved, or the page looks for them."""

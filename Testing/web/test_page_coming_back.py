@@ -37,6 +37,21 @@ def test_a_scan_that_is_come_back_to_goes_on_with_its_first_undecided_lesion(rea
     reader.until("n => window.trame.state.get('lesion_rows').find(r => r.number === n).state === 'rejected'", second)
 
 
+def test_a_training_starts_from_the_model_of_the_scan_until_the_reader_chooses(reader: PageReader) -> None:
+    reader.open_sample("ct-chest", "Chest CT")
+    reader.holds("training_init", "ct-lung-lesion")
+    reader.open_sample("ct-head", "Head CT")
+    reader.holds("training_init", "ct-head-haemorrhage")
+    reader.unfold("Fine-tune")
+    reader.tab.locator("#training-name").fill("mine")
+    reader.holds("training_name", "mine")
+    reader.choose_scan("ClamSeg Chest CT")
+    reader.holds("model", "ct-lung-lesion")
+    reader.tab.wait_for_timeout(500)
+    assert reader.value("training_init") == "ct-head-haemorrhage"
+    assert reader.value("training_name") == "mine"
+
+
 def test_a_click_in_a_view_brings_the_others_to_its_point_and_a_drag_or_a_tool_does_not(reader: PageReader) -> None:
     reader.choose_scan("brain")
     reader.still("Red")
