@@ -11,6 +11,7 @@ import numpy as np
 
 from ClamSegLib import __version__
 from ClamSegLib.imaging.dicom_source import (
+    EQUIPMENT,
     codes_of,
     described,
     made_by_highdicom,
@@ -105,10 +106,7 @@ def binary_seg(
         series_number=1000,
         sop_instance_uid=hd.UID(),
         instance_number=1,
-        manufacturer="ClamSeg",
-        manufacturer_model_name="ClamSeg",
-        software_versions=__version__,
-        device_serial_number="0",
+        **EQUIPMENT,
         content_description=described(words),
         series_description=described(words),
         omit_empty_frames=omit_empty_frames,

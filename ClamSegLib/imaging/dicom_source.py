@@ -9,10 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ClamSegLib import RESEARCH_ONLY
+from ClamSegLib import RESEARCH_ONLY, __version__
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.system.errors import InputError
 
+# What made an object, as highdicom asks for it.
+EQUIPMENT = {
+    "manufacturer": "ClamSeg",
+    "manufacturer_model_name": "ClamSeg",
+    "software_versions": __version__,
+    "device_serial_number": "0",
+}
 # Elements a DICOM object must carry although they may be empty; anonymising programs often remove them.
 _MAY_BE_EMPTY = (
     "PatientName",

@@ -16,6 +16,7 @@ import numpy as np
 from ClamSegLib import RESEARCH_ONLY, __version__
 from ClamSegLib.imaging.dicom_seg import binary_seg, segment_description
 from ClamSegLib.imaging.dicom_source import (
+    EQUIPMENT,
     codes_of,
     described,
     made_by_highdicom,
@@ -158,10 +159,7 @@ def _report(groups: list[Any], evidence: list[Any], modality: str, words: str) -
         series_number=1001,
         sop_instance_uid=hd.UID(),
         instance_number=1,
-        manufacturer="ClamSeg",
-        manufacturer_model_name="ClamSeg",
-        software_versions=__version__,
-        device_serial_number="0",
+        **EQUIPMENT,
         series_description=described(words),
     )
     scheme = Dataset()
