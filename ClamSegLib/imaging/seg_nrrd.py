@@ -6,8 +6,7 @@ _Tags and the Segmentation_ keys. The tag DICOM.SegmentAlgorithmType is ours, na
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ClamSegLib.imaging.nrrd_write import write_nrrd
 from ClamSegLib.imaging.volume import Volume
-from ClamSegLib.system.words import in_nrrd
 
 # Who drew a segment, in DICOM's words (PS3.3, C.8.20.2): the program; the program, corrected by hand; a hand.
 AUTOMATIC, SEMIAUTOMATIC, MANUAL = ALGORITHM_TYPES = ("AUTOMATIC", "SEMIAUTOMATIC", "MANUAL")
-_GZIP = 31  # zlib's word for a gzip header, without a date
 _ANATOMY = "Anatomic codes - DICOM master list"
 _CONTEXT = "Segmentation category and type - DICOM master list"
 _ALGORITHM_TYPE = "DICOM.SegmentAlgorithmType:"
@@ -49,17 +47,19 @@ class Segment:
 def _layers(segments: Sequence[Segment]) -> list[list[int]]:
     """Numbers of the segments of each layer, so that segments of a layer do not overlap."""
     layers: list[list[int]] = []
-    unions: list[NDArray[np.bool_]] = []
     for number, segment in enumerate(segments):
-        for place, layer in enumerate(layers):
-            if not (unions[place] & segment.mask).any():
+        for layer in layers:
+            if not any(_overlap(segments[other].mask, segment.mask) for other in layer):
                 layer.append(number)
-                unions[place] = unions[place] | segment.mask
                 break
         else:
             layers.append([number])
-            unions.append(segment.mask)
     return layers
+
+
+def _overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> bool:
+    # Slice by slice: no copy of the scan's size is made.
+    return any((mine & theirs).any() for mine, theirs in zip(one, other, strict=True))
 
 
 def _extent(mask: NDArray[np.bool_]) -> str:
@@ -97,8 +97,6 @@ def write_segmentation(path: Path, segments: Sequence[Segment], volume: Volume) 
     if not segments or any(s.mask.shape != volume.array.shape for s in segments):
         raise ValueError("segments must be at least one, on the volume's grid")
     layers = _layers(segments)
-    # The list of layers varies fastest in the file, so it does in memory.
-    stack = np.zeros((*volume.array.shape, len(layers)), np.uint8)
     keys: dict[str, str] = {
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
         "Segmentation_ConversionParameters": "",
@@ -109,7 +107,6 @@ def write_segmentation(path: Path, segments: Sequence[Segment], volume: Volume) 
     for layer, members in enumerate(layers):
         for value, number in enumerate(members, 1):
             segment = segments[number]
-            np.copyto(stack[..., layer], np.uint8(value), where=segment.mask)
             head = f"Segment{number}_"
             keys |= {
                 head + "ID": segment.id,
@@ -122,36 +119,18 @@ def write_segmentation(path: Path, segments: Sequence[Segment], volume: Volume) 
                 head + "Extent": _extent(segment.mask),
                 head + "Tags": _tags(segment),
             }
-    _write_nrrd(path, stack, volume, keys)
+    write_nrrd(path, _slices(segments, layers, volume), volume, keys, layers=len(layers))
 
 
-def _write_nrrd(path: Path, stack: NDArray[np.uint8], volume: Volume, keys: dict[str, Any]) -> None:
-    """NRRD by hand: ITK cannot write a list axis beside three spatial ones.
-
-    Args:
-        stack: (slice, row, column, layer).
-    """
-    direction = np.asarray(volume.direction, float).reshape(3, 3) * np.asarray(volume.spacing_mm)
-    columns = [f"({','.join(repr(float(v)) for v in direction[:, k])})" for k in range(3)]
-    single = stack.shape[-1] == 1
-    sizes = stack.shape[2::-1] if single else stack.shape[::-1]
-    header = [
-        "NRRD0004",
-        "# Complete NRRD file format specification at:",
-        "# http://teem.sourceforge.net/nrrd/format.html",
-        "type: unsigned char",
-        f"dimension: {3 if single else 4}",
-        "space: left-posterior-superior",
-        "sizes: " + " ".join(map(str, sizes)),
-        "space directions: " + " ".join(columns if single else ["none", *columns]),
-        "kinds: " + ("" if single else "list ") + "domain domain domain",
-        "encoding: gzip",
-        f"space origin: ({','.join(repr(float(v)) for v in volume.origin)})",
-        *(f"{key}:={in_nrrd(value)}" for key, value in sorted(keys.items())),
-    ]
-    with path.open("wb") as file:
-        file.write(("\n".join(header) + "\n\n").encode("utf-8"))
-        file.write(zlib.compress(stack, level=1, wbits=_GZIP))
+def _slices(segments: Sequence[Segment], layers: Sequence[list[int]], volume: Volume) -> Iterator[NDArray[np.uint8]]:
+    """Each slice (row, column, layer) of the file, the layers left out where there is one."""
+    n, rows, columns = volume.array.shape
+    for k in range(n):
+        values = np.zeros((rows, columns, len(layers)), np.uint8)
+        for layer, members in enumerate(layers):
+            for value, number in enumerate(members, 1):
+                np.copyto(values[..., layer], np.uint8(value), where=segments[number].mask[k])
+        yield values[..., 0] if len(layers) == 1 else values
 
 
 def read_segmentation(path: Path, volume: Volume) -> list[Segment]:

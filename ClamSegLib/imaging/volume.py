@@ -7,6 +7,7 @@ slice 0 at the feet; it is reached by permuting and flipping only, so undoing it
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,6 +193,27 @@ def box_of(mask: NDArray[np.bool_]) -> tuple[slice, ...] | None:
             return None
         box.append(slice(int(found[0]), int(found[-1]) + 1))
     return tuple(box)
+
+
+def box_of_slices(slices: Iterable[NDArray[np.bool_]]) -> tuple[slice, slice, slice] | None:
+    """`box_of` a mask that is given slice by slice, so that it need not be in memory as a whole."""
+    shows: list[int] = []
+    rows: NDArray[np.bool_] | None = None
+    columns: NDArray[np.bool_] | None = None
+    for k, mask in enumerate(slices):
+        of_rows = mask.any(axis=1)
+        if not of_rows.any():
+            continue
+        shows.append(k)
+        of_columns = mask.any(axis=0)
+        rows = of_rows if rows is None else rows | of_rows
+        columns = of_columns if columns is None else columns | of_columns
+    if rows is None or columns is None:
+        return None
+    (first_row, *_, last_row), (first_column, *_, last_column) = (
+        np.flatnonzero(found)[[0, -1]].tolist() for found in (rows, columns)
+    )
+    return slice(shows[0], shows[-1] + 1), slice(first_row, last_row + 1), slice(first_column, last_column + 1)
 
 
 def check_plane(volume: Volume, plane: str) -> None:

@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from ClamSegLib.imaging.volume import Array, Volume
 from ClamSegLib.organ.morphology import WorkingGrid, close, fill_holes, largest_component, smooth_upsample, working_grid
+from ClamSegLib.system.sparse_memory import zeros_on_demand
 
 NAME = "lungs_ct"
 _LOW_HU, _HIGH_HU = -1024, 600
@@ -161,7 +162,7 @@ def _refined(
         limit = (limit - window_hu[0]) / (window_hu[1] - window_hu[0]) * 255
     if volume.array.dtype.kind in "iu":
         limit = math.ceil(limit)  # the same voxels lie below it, and whole numbers are compared faster
-    mask = np.zeros(volume.array.shape, bool)
+    mask: NDArray[np.bool_] = zeros_on_demand(volume.array.shape, bool)
     for slices, box, share in smooth_upsample(lungs, grid, volume.array.shape):
         inside, near = share >= 0.75, share > 0.25
         for k in range(slices.start, slices.stop):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ClamSegLib.imaging.volume import Array, Volume, box_of
+from ClamSegLib.system.sparse_memory import zeros_on_demand
 
 # Where a picture does not say its spacing: the width a chest or head picture usually shows.
 _ASSUMED_WIDTH_MM = {"CT": 350.0, "MR": 240.0, "XR": 350.0}
@@ -122,7 +123,7 @@ def smooth_upsample(
 
 def upsampled(mask: NDArray[np.bool_], grid: WorkingGrid, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """The coarse mask on the full grid: what is at least half covered."""
-    full = np.zeros(shape, bool)
+    full: NDArray[np.bool_] = zeros_on_demand(shape, bool)
     for stands_for, box, share in smooth_upsample(mask, grid, shape):
         full[(stands_for, *box)] = share >= 0.5
     return full

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ClamSegLib.imaging.volume import Volume, box_of
+from ClamSegLib.imaging.volume import Volume, box_of_slices
 from ClamSegLib.model.config_json import from_json
 from ClamSegLib.segmentation.diameters import diameters_of
+from ClamSegLib.segmentation.parts import part_of_runs, runs_of
+from ClamSegLib.system.sparse_memory import zeros_on_demand
 from ClamSegLib.system.words import in_cell
-
-_FULL = np.ones((3, 3, 3), dtype=bool)  # 26-connected
-
 
 @dataclass(frozen=True)
 class Lesion:
@@ -82,43 +81,38 @@ def lesion_mask(
     Returns:
         labels (slice, row, column) uint8, 0 none; components (slice, row, column) int32, 0 none.
     """
-    labels, components = np.zeros(probability.shape[1:], np.uint8), np.zeros(probability.shape[1:], np.int32)
-    highest = probability[0] if len(probability) == 1 else probability.max(axis=0)
-    above = above_threshold(highest, threshold)
-    box = box_of(above)
-    if box is None:
+    labels: NDArray[np.uint8] = zeros_on_demand(probability.shape[1:], np.uint8)
+    components: NDArray[np.int32] = zeros_on_demand(probability.shape[1:], np.int32)
+    runs = runs_of(_conditions(probability, threshold), probability.shape[2:])
+    if not len(runs.row):
         return labels, components
-    # Only the box that holds anything is looked at, and of it, wherever possible, only the voxels above.
-    above = np.ascontiguousarray(above[box])
-    condition = np.ones(int(np.count_nonzero(above)), np.uint8)
-    if len(probability) > 1:
-        condition = (probability[(slice(None), *box)].argmax(axis=0).astype(np.uint8) + 1)[above]
-    part_of = np.zeros(len(condition), np.int64)
-    parts = 0
-    for number in range(1, len(probability) + 1):
-        own = condition == number
-        found, count = ndimage.label(_spread_out(own, above), _FULL)
-        part_of[own] = found[above][own] + (parts - 1)
-        parts += count
-    sizes = np.bincount(part_of, minlength=parts)
+    part = part_of_runs(runs)
+    sizes = np.bincount(part, runs.length).astype(np.int64)
     smallest = minimum_volume_ml / volume.voxel_ml if volume.spacing_known else 0.0
     order = np.argsort(sizes, kind="stable")[::-1]
     kept = order[sizes[order] >= max(1.0, smallest)]
-    number_of = np.zeros(parts, np.int32)
+    number_of = np.zeros(len(sizes), np.int32)
     number_of[kept] = np.arange(1, len(kept) + 1)
-    lesion = number_of[part_of]
-    components[box][above] = lesion
-    labels[box][above] = np.where(lesion > 0, condition, 0)
+    number = number_of[part]
+    for k, condition in enumerate(_conditions(probability, threshold)):
+        own = slice(runs.of_slice[k], runs.of_slice[k + 1])
+        if number[own].any():
+            above = condition > 0
+            lesion = np.repeat(number[own], runs.length[own])
+            components[k][above] = lesion
+            labels[k][above] = np.where(lesion > 0, condition[above], 0)
     return labels, components
 
 
-def _spread_out(values: NDArray[np.bool_], places: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """A volume with `values` at the voxels of `places`, in their order, and false elsewhere."""
-    if values.all():
-        return places
-    volume = np.zeros(places.shape, bool)
-    volume[places] = values
-    return volume
+def _conditions(probability: NDArray[np.uint8], threshold: float) -> Iterator[NDArray[np.uint8]]:
+    """The number from 1 of the likeliest condition (row, column) where it lies above the threshold, else 0, slice by slice."""
+    for k in range(probability.shape[1]):
+        of_slice = probability[:, k]
+        found = above_threshold(of_slice.max(axis=0), threshold).astype(np.uint8)
+        if len(of_slice) > 1 and found.any():
+            above = found > 0
+            found[above] += of_slice[:, above].argmax(axis=0).astype(np.uint8)
+        yield found
 
 
 def measure_lesions(
@@ -130,7 +124,7 @@ def measure_lesions(
 ) -> list[Lesion]:
     """The table of the lesions in `components`, canonical arrays as from `lesion_mask`."""
     lesions: list[Lesion] = []
-    box = box_of(components != 0)
+    box = box_of_slices(own != 0 for own in components)
     if box is None:
         return lesions
     for number, inside in enumerate(ndimage.find_objects(components[box]), 1):

@@ -24,6 +24,7 @@ from ClamSegLib.model.normative_map import CHANNEL_SCALE, evidence_of
 from ClamSegLib.organ.crop_and_normalise import Preparation, resize_to_box
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.progress import Reporter
+from ClamSegLib.system.sparse_memory import zeros_on_demand
 
 _STAGE = "segmenting slices"
 
@@ -65,8 +66,8 @@ class CaseMaps:
         unlike_normal = np.zeros((shape[1], side, side), np.float16) if weighed else None
         organ = np.zeros((shape[1], side, side), np.bool_) if weighed else None
         reporter.progress(0, preparation.n_slices, _STAGE)
-        differs = np.zeros(shape, np.uint8) if with_disagreement else None
-        probability, analysed = np.zeros(shape, np.uint8), np.zeros(shape[1], bool)
+        differs = zeros_on_demand(shape, np.uint8) if with_disagreement else None
+        probability, analysed = zeros_on_demand(shape, np.uint8), np.zeros(shape[1], bool)
         return CaseMaps(preparation, reporter, probability, differs, analysed, smooths, kept, unlike_normal, organ)
 
     def run(self, engine: Engine, batch_size: int) -> None:
@@ -200,5 +201,9 @@ def paste_steps(
         # Slice by slice, so that what one step writes the next finds in the processor's cache.
         for index, steps in zip(indices, values, strict=True):
             # Outside the organ nothing was ever taught, so there the network's answer means nothing.
-            place = into[condition, index, rows, columns]
-            np.multiply(steps, preparation.mask[index, rows, columns], out=place, casting="unsafe")
+            organ = preparation.mask[index, rows, columns]
+            shows = np.flatnonzero(organ.any(axis=1))
+            if len(shows):  # where nothing is written no memory is taken
+                own = slice(shows[0], shows[-1] + 1)
+                place = into[condition, index, rows, columns]
+                np.multiply(steps[own], organ[own], out=place[own], casting="unsafe")

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from contourpy import contour_generator
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
@@ -54,9 +56,8 @@ def telling_slices(result: CaseResult, count: int = _SHOWN_SLICES) -> list[int]:
     for lesion in result.lesions:
         if len(chosen) == count:
             break
-        place = slice(lesion.first_slice, lesion.last_slice + 1)
-        areas = (result.components[place] == lesion.number).sum(axis=(1, 2))
-        k = lesion.first_slice + int(np.argmax(areas))
+        place = range(lesion.first_slice, lesion.last_slice + 1)
+        k = max(place, key=lambda k: np.count_nonzero(result.components[k] == lesion.number))
         if k not in chosen:
             chosen.append(k)
     shows = np.flatnonzero(result.organ.mask.any(axis=(1, 2)))
@@ -105,6 +106,7 @@ def _save(figure: Figure, path: Path) -> None:
         # A name in letters that the font lacks is drawn as boxes; nobody needs to be told by whom.
         warnings.filterwarnings("ignore", message="Glyph")
         figure.savefig(path, dpi=_DPI, facecolor=_BACKGROUND, pil_kwargs={"compress_level": 2})
+    figure.clear()  # its pictures would stay until Python looks for circles
 
 
 def _aspect(result: CaseResult) -> float:
@@ -120,9 +122,11 @@ def _outline(axes: Any, mask: NDArray[np.bool_], colour: tuple[float, ...], widt
     box = box_of(mask)
     if box is not None and not mask.all():
         # A pixel of padding lets outlines close, also at the border of the picture.
-        padded = np.pad(mask[box], 1).astype(np.float32)
-        rows, columns = (np.arange(side.start - 1, side.stop + 1) for side in box)
-        axes.contour(columns, rows, padded, levels=[0.5], colors=[colour], linewidths=width)
+        lines = contour_generator(z=np.pad(mask[box], 1).astype(np.float32)).lines(0.5)
+        rows, columns = box
+        # Matplotlib's own contours would keep the coordinates of every pixel.
+        corner = np.array([columns.start - 1, rows.start - 1])
+        axes.add_collection(LineCollection([line + corner for line in lines], colors=[colour], linewidths=width))
 
 
 def _sides(axes: Any, result: CaseResult) -> None:
@@ -289,12 +293,14 @@ def _colour_bar(axes: Any, colours: str) -> None:
 def _stage_slice(result: CaseResult) -> int:
     """The slice with most lesion, else with the highest probability, else with most organ."""
 
-    def figures() -> Iterator[NDArray[Any]]:
-        yield np.asarray(np.count_nonzero(result.labels, axis=(1, 2)))
-        yield result.probability.max(axis=(0, 2, 3))
-        yield np.asarray(np.count_nonzero(result.organ.mask, axis=(1, 2)))
+    def figures() -> Iterator[Callable[[int], int]]:
+        yield lambda k: int(np.count_nonzero(result.labels[k]))
+        yield lambda k: int(result.probability[:, k].max())
+        yield lambda k: int(np.count_nonzero(result.organ.mask[k]))
 
-    for of_slices in figures():
-        if of_slices.max() > 0:
-            return int(np.argmax(of_slices))
-    return int(result.canonical_volume.array.shape[0]) // 2
+    n = int(result.canonical_volume.array.shape[0])
+    for of_slice in figures():
+        found = [of_slice(k) for k in range(n)]
+        if max(found) > 0:
+            return int(np.argmax(found))
+    return n // 2

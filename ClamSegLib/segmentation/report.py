@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib import RESEARCH_ONLY, __version__
-from ClamSegLib.imaging.read_write import write_volume
+from ClamSegLib.imaging.nrrd_write import write_nrrd
 from ClamSegLib.imaging.seg_nrrd import Segment, write_segmentation
-from ClamSegLib.imaging.volume import Array, box_of
+from ClamSegLib.imaging.volume import Array, box_of_slices
 from ClamSegLib.segmentation.lesions import slice_columns, write_lesions
 from ClamSegLib.segmentation.segment_volume import CaseResult
 from ClamSegLib.system.atomic_output import whole_folder
 from ClamSegLib.system.folder_kind import FolderKind
 from ClamSegLib.system.installation import drawing_problem
+from ClamSegLib.system.malloc_tuning import give_back_memory
 from ClamSegLib.system.memory import peak_memory_mb
+from ClamSegLib.system.sparse_memory import zeros_on_demand
 
 SEGMENTATION, PROBABILITY = "segmentation.seg.nrrd", "probability.nrrd"
 LESIONS, OVERLAY, STAGES, REPORT, DICOM_SEG = (
@@ -68,11 +70,20 @@ def segments_of(result: CaseResult) -> list[Segment]:
         segments.append(Segment("organ", name, mask, config.organ.colour, terminology))
     prefix = "lesion-" if config.task == "lesion" else "organ-"
     for number, condition in enumerate(config.conditions, 1):
-        mask = result.in_own_frame(result.labels == number)
+        mask = result.in_own_frame(_where(result.labels, number))
         segments.append(
             Segment(prefix + condition.name, condition.shown_name, mask, condition.colour, condition.terminology)
         )
     return segments
+
+
+def _where(labels: NDArray[np.uint8], number: int) -> NDArray[np.bool_]:
+    """Where the labels say `number`, in memory of that size only."""
+    mask: NDArray[np.bool_] = zeros_on_demand(labels.shape, bool)
+    box = box_of_slices(own == number for own in labels)
+    if box is not None:
+        np.equal(labels[box], number, out=mask[box])
+    return mask
 
 
 def report_of(result: CaseResult, accepted: Sequence[str] = ()) -> dict[str, Any]:
@@ -131,9 +142,22 @@ def report_of(result: CaseResult, accepted: Sequence[str] = ()) -> dict[str, Any
     }
 
 
-def _strongest(maps: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The largest value over the conditions, (K, slice, row, column) -> (slice, row, column)."""
-    return np.asarray(maps[0] if len(maps) == 1 else maps.max(axis=0), np.uint8)
+def _strongest(result: CaseResult) -> Iterator[NDArray[np.uint8]]:
+    """The largest value over the conditions, slice by slice of the input's frame."""
+    for of_slice in zip(*map(result.in_own_frame, result.probability), strict=True):
+        yield np.maximum.reduce(of_slice)
+
+
+def _which_is_strongest(result: CaseResult) -> Iterator[NDArray[np.uint8]]:
+    """The number from 1 of the condition with the largest value, likewise."""
+    for of_slice in zip(*map(result.in_own_frame, result.probability), strict=True):
+        yield (np.stack(of_slice).argmax(axis=0) + 1).astype(np.uint8)
+
+
+def _organ_and_lesions(result: CaseResult) -> Iterator[NDArray[np.uint8]]:
+    """0 none, 1 organ, 2.. condition number + 1, likewise."""
+    for organ, lesions in zip(*map(result.in_own_frame, (result.organ.mask, result.labels)), strict=True):
+        yield np.where(lesions > 0, lesions + np.uint8(1), organ.astype(np.uint8))
 
 
 def write_arrays(result: CaseResult, folder: Path) -> None:
@@ -143,20 +167,27 @@ def write_arrays(result: CaseResult, folder: Path) -> None:
     the strongest condition. strongest.npy: its number from 1, where several are. components.npy: int32 numbers of the
     lesions in report.json, 0 none (lesion models).
     """
-    labels = result.labels
-    if result.model.config.task == "lesion":
-        labels = result.organ.mask.astype(np.uint8)
-        box = box_of(result.labels > 0)
-        if box is not None:
-            lesions = result.labels[box]
-            labels[box] = np.where(lesions > 0, lesions + 1, labels[box])
-    arrays: dict[str, Array] = {"labels": labels, "probability": _strongest(result.probability)}
+    is_lesion = result.model.config.task == "lesion"
+    arrays: dict[str, Iterable[Array]] = {
+        "labels": _organ_and_lesions(result) if is_lesion else result.in_own_frame(result.labels),
+        "probability": _strongest(result),
+    }
     if len(result.probability) > 1:
-        arrays["strongest"] = (result.probability.argmax(axis=0) + 1).astype(np.uint8)
-    if result.model.config.task == "lesion":
-        arrays["components"] = result.components
-    for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", np.ascontiguousarray(result.in_own_frame(array)), allow_pickle=False)
+        arrays["strongest"] = _which_is_strongest(result)
+    if is_lesion:
+        arrays["components"] = result.in_own_frame(result.components)
+    for name, slices in arrays.items():
+        _write_npy(folder / f"{name}.npy", slices, result.volume.array.shape)
+
+
+def _write_npy(path: Path, slices: Iterable[Array], shape: tuple[int, ...]) -> None:
+    """An array given slice by slice as a .npy file."""
+    with path.open("wb") as file:
+        for k, values in enumerate(slices):
+            if k == 0:
+                kind = np.lib.format.dtype_to_descr(values.dtype)
+                np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": shape})
+            file.write(np.ascontiguousarray(values))
 
 
 def write_case(
@@ -195,8 +226,7 @@ def write_case(
         else:
             write_segmentation(part / SEGMENTATION, segments, result.volume)
             # Several conditions: the larger value of each voxel; the condition stands in the segmentation.
-            strongest = np.ascontiguousarray(result.in_own_frame(_strongest(result.probability)))
-            write_volume(strongest, result.volume, part / PROBABILITY)
+            write_nrrd(part / PROBABILITY, _strongest(result), result.volume)
         write_lesions(part / LESIONS, result.lesions)
         if dicom_seg and any(s.mask.any() for s in segments):
             from ClamSegLib.imaging.dicom_seg import write_dicom_seg
@@ -208,7 +238,8 @@ def write_case(
             from ClamSegLib.segmentation.dicom_report import write_dicom_report
 
             write_dicom_report(result, part / DICOM_SR, part / LESIONS_SEG)
-        del segments  # drawing needs their memory
+        del segments
+        give_back_memory()  # drawing needs it
         result.seconds["write"] = time.perf_counter() - started
         if pictures and not drawing_problem():
             from ClamSegLib.segmentation.pictures import write_overlay, write_stages

@@ -15,7 +15,7 @@ from ClamSegLib.segmentation.maps import CaseMaps
 from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.system.device import choose_device, is_out_of_memory
 from ClamSegLib.system.errors import EngineError, OutOfMemoryError
-from ClamSegLib.system.malloc_tuning import kept_memory
+from ClamSegLib.system.malloc_tuning import give_back_memory, kept_memory
 from ClamSegLib.system.progress import Reporter, Stopwatch
 
 if TYPE_CHECKING:
@@ -48,7 +48,6 @@ class NetworkRun:
     slice_smoothing: bool
 
 
-@kept_memory()
 def run_network(
     preparation: Preparation,
     model: LoadedModel,
@@ -91,8 +90,10 @@ def run_network(
                     opened = choose_engine(work, reporter)
             size = work.batch_size or opened.engine.choice.batch_size
             maps = CaseMaps.empty_for(preparation, reporter, smooths, with_disagreement=with_disagreement)
-            maps.run(opened.engine, size)
+            with kept_memory():
+                maps.run(opened.engine, size)
             maps.finish(size)
+            give_back_memory()  # what the evidence of all slices took lies between what is still used
             told, seconds = _in_report(opened, size), stage.seconds["choosing"]
             return NetworkRun(maps.probability, maps.disagreement, str(work.device), level, told, seconds, smooths)
         except (RuntimeError, MemoryError, EngineError) as error:

@@ -17,7 +17,9 @@ from typing import Any
 
 # Numbers of malloc.h; 32 MB is the largest size that glibc agrees to keep.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_LARGEST_KEPT, _NEVER, _AFTERWARDS = 32 * 2**20, 2**31 - 1, 64 * 2**20
+_LARGEST_KEPT, _NEVER = 32 * 2**20, 2**31 - 1
+# Afterwards arrays of more than 1 MB go back at once, and what is free at the end of the heap above 16 MB.
+_LARGEST_AFTERWARDS, _AFTERWARDS = 2**20, 16 * 2**20
 _lock = threading.Lock()
 _blocks: list[object] = []  # that are inside now, of all threads
 
@@ -56,5 +58,6 @@ def kept_memory() -> Iterator[None]:
         with _lock:
             _blocks.remove(block)
             if not _blocks:
+                library.mallopt(_M_MMAP_THRESHOLD, _LARGEST_AFTERWARDS)
                 library.mallopt(_M_TRIM_THRESHOLD, _AFTERWARDS)
                 library.malloc_trim(0)
