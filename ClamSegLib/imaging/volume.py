@@ -198,22 +198,17 @@ def box_of(mask: NDArray[np.bool_]) -> tuple[slice, ...] | None:
 def box_of_slices(slices: Iterable[NDArray[np.bool_]]) -> tuple[slice, slice, slice] | None:
     """`box_of` a mask that is given slice by slice, so that it need not be in memory as a whole."""
     shows: list[int] = []
-    rows: NDArray[np.bool_] | None = None
-    columns: NDArray[np.bool_] | None = None
+    sides: list[tuple[int, int, int, int]] = []
     for k, mask in enumerate(slices):
-        of_rows = mask.any(axis=1)
-        if not of_rows.any():
-            continue
-        shows.append(k)
-        of_columns = mask.any(axis=0)
-        rows = of_rows if rows is None else rows | of_rows
-        columns = of_columns if columns is None else columns | of_columns
-    if rows is None or columns is None:
+        rows = np.flatnonzero(mask.any(axis=1))
+        if len(rows):
+            columns = np.flatnonzero(mask.any(axis=0))
+            shows.append(k)
+            sides.append((int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])))
+    if not shows:
         return None
-    (first_row, *_, last_row), (first_column, *_, last_column) = (
-        np.flatnonzero(found)[[0, -1]].tolist() for found in (rows, columns)
-    )
-    return slice(shows[0], shows[-1] + 1), slice(first_row, last_row + 1), slice(first_column, last_column + 1)
+    top, bottom, left, right = zip(*sides, strict=True)
+    return slice(shows[0], shows[-1] + 1), slice(min(top), max(bottom) + 1), slice(min(left), max(right) + 1)
 
 
 def check_plane(volume: Volume, plane: str) -> None:

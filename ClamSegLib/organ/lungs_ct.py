@@ -162,7 +162,7 @@ def _refined(
         limit = (limit - window_hu[0]) / (window_hu[1] - window_hu[0]) * 255
     if volume.array.dtype.kind in "iu":
         limit = math.ceil(limit)  # the same voxels lie below it, and whole numbers are compared faster
-    mask: NDArray[np.bool_] = zeros_on_demand(volume.array.shape, bool)
+    mask = zeros_on_demand(volume.array.shape, np.bool_)
     for slices, box, share in smooth_upsample(lungs, grid, volume.array.shape):
         inside, near = share >= 0.75, share > 0.25
         for k in range(slices.start, slices.stop):

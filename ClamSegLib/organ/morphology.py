@@ -123,7 +123,7 @@ def smooth_upsample(
 
 def upsampled(mask: NDArray[np.bool_], grid: WorkingGrid, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """The coarse mask on the full grid: what is at least half covered."""
-    full: NDArray[np.bool_] = zeros_on_demand(shape, bool)
+    full = zeros_on_demand(shape, np.bool_)
     for stands_for, box, share in smooth_upsample(mask, grid, shape):
         full[(stands_for, *box)] = share >= 0.5
     return full

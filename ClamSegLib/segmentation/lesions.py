@@ -20,6 +20,7 @@ from ClamSegLib.segmentation.parts import part_of_runs, runs_of
 from ClamSegLib.system.sparse_memory import zeros_on_demand
 from ClamSegLib.system.words import in_cell
 
+
 @dataclass(frozen=True)
 class Lesion:
     """One row of lesions.csv.
@@ -81,8 +82,8 @@ def lesion_mask(
     Returns:
         labels (slice, row, column) uint8, 0 none; components (slice, row, column) int32, 0 none.
     """
-    labels: NDArray[np.uint8] = zeros_on_demand(probability.shape[1:], np.uint8)
-    components: NDArray[np.int32] = zeros_on_demand(probability.shape[1:], np.int32)
+    labels = zeros_on_demand(probability.shape[1:], np.uint8)
+    components = zeros_on_demand(probability.shape[1:], np.int32)
     runs = runs_of(_conditions(probability, threshold), probability.shape[2:])
     if not len(runs.row):
         return labels, components

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ from ClamSegLib.segmentation.segment_volume import CaseResult
 from ClamSegLib.system.atomic_output import whole_folder
 from ClamSegLib.system.folder_kind import FolderKind
 from ClamSegLib.system.installation import drawing_problem
-from ClamSegLib.system.malloc_tuning import give_back_memory
 from ClamSegLib.system.memory import peak_memory_mb
 from ClamSegLib.system.sparse_memory import zeros_on_demand
 
@@ -79,7 +79,7 @@ def segments_of(result: CaseResult) -> list[Segment]:
 
 def _where(labels: NDArray[np.uint8], number: int) -> NDArray[np.bool_]:
     """Where the labels say `number`, in memory of that size only."""
-    mask: NDArray[np.bool_] = zeros_on_demand(labels.shape, bool)
+    mask = zeros_on_demand(labels.shape, np.bool_)
     box = box_of_slices(own == number for own in labels)
     if box is not None:
         np.equal(labels[box], number, out=mask[box])
@@ -219,36 +219,46 @@ def write_case(
         OutputError: not writable, disk full.
     """
     with whole_folder(folder, CASE, overwrite) as part:
-        started = time.perf_counter()
-        segments = segments_of(result) if dicom_seg or not arrays else []
-        if arrays:
-            write_arrays(result, part)
-        else:
-            write_segmentation(part / SEGMENTATION, segments, result.volume)
-            # Several conditions: the larger value of each voxel; the condition stands in the segmentation.
-            write_nrrd(part / PROBABILITY, _strongest(result), result.volume)
-        write_lesions(part / LESIONS, result.lesions)
-        if dicom_seg and any(s.mask.any() for s in segments):
-            from ClamSegLib.imaging.dicom_seg import write_dicom_seg
-
-            write_dicom_seg(
-                part / DICOM_SEG, segments, result.volume, series_description=f"ClamSeg {result.model.config.name}"
-            )
-        if dicom_sr and result.lesions:
-            from ClamSegLib.segmentation.dicom_report import write_dicom_report
-
-            write_dicom_report(result, part / DICOM_SR, part / LESIONS_SEG)
-        del segments
-        give_back_memory()  # drawing needs it
-        result.seconds["write"] = time.perf_counter() - started
-        if pictures and not drawing_problem():
-            from ClamSegLib.segmentation.pictures import write_overlay, write_stages
-
+        # Compressing leaves Python to others: the pictures are drawn beside it.
+        with ThreadPoolExecutor(1) as beside:
+            drawn = beside.submit(_draw, result, part, folder.name) if pictures and not drawing_problem() else None
             started = time.perf_counter()
-            write_overlay(part / OVERLAY, result, folder.name)
-            write_stages(part / STAGES, result)
-            result.seconds["pictures"] = time.perf_counter() - started
+            _write_files(result, part, dicom_seg=dicom_seg, dicom_sr=dicom_sr, arrays=arrays)
+            result.seconds["write"] = time.perf_counter() - started
+            if drawn is not None:
+                result.seconds["pictures"] = drawn.result()
         (part / REPORT).write_text(json.dumps(report_of(result, accepted), indent=1), encoding="utf-8")
         if finish is not None:
             finish(part)
     return folder
+
+
+def _write_files(result: CaseResult, folder: Path, *, dicom_seg: bool, dicom_sr: bool, arrays: bool) -> None:
+    """Everything but pictures and report, as for `write_case`."""
+    segments = segments_of(result) if dicom_seg or not arrays else []
+    if arrays:
+        write_arrays(result, folder)
+    else:
+        write_segmentation(folder / SEGMENTATION, segments, result.volume)
+        # Several conditions: the larger value of each voxel; the condition stands in the segmentation.
+        write_nrrd(folder / PROBABILITY, _strongest(result), result.volume)
+    write_lesions(folder / LESIONS, result.lesions)
+    if dicom_seg and any(s.mask.any() for s in segments):
+        from ClamSegLib.imaging.dicom_seg import write_dicom_seg
+
+        description = f"ClamSeg {result.model.config.name}"
+        write_dicom_seg(folder / DICOM_SEG, segments, result.volume, series_description=description)
+    if dicom_sr and result.lesions:
+        from ClamSegLib.segmentation.dicom_report import write_dicom_report
+
+        write_dicom_report(result, folder / DICOM_SR, folder / LESIONS_SEG)
+
+
+def _draw(result: CaseResult, folder: Path, title: str) -> float:
+    """The pictures; returns the seconds they took."""
+    from ClamSegLib.segmentation.pictures import write_overlay, write_stages
+
+    started = time.perf_counter()
+    write_overlay(folder / OVERLAY, result, title)
+    write_stages(folder / STAGES, result)
+    return time.perf_counter() - started

@@ -9,14 +9,16 @@ from __future__ import annotations
 import errno
 import mmap
 import sys
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
+Kind = TypeVar("Kind", bound=np.generic)
 _SMALLEST = 1 << 20  # bytes; below it NumPy asks for no large pages
 
 
-def zeros_on_demand(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic]:
+def zeros_on_demand(shape: tuple[int, ...], dtype: type[Kind]) -> NDArray[Kind]:
     """As `numpy.zeros`.
 
     Raises:
