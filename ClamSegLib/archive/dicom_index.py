@@ -18,11 +18,11 @@ from typing import Any
 from urllib.parse import quote
 
 from ClamSegLib.archive.case_input import fingerprint, header_sha256
-from ClamSegLib.archive.pseudonym import Pseudonyms, private
+from ClamSegLib.archive.pseudonym import Pseudonyms
 from ClamSegLib.imaging.dicom_series import frame_count, image_type, is_damaged, make_series, read_header
 from ClamSegLib.imaging.dicom_signature import is_dicom_file
 from ClamSegLib.imaging.read_write import DICOM_ENDINGS, ending_of
-from ClamSegLib.system.disk import output_error
+from ClamSegLib.system.disk import output_error, private
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 

@@ -83,6 +83,11 @@ def exists(path: Path) -> bool:
     return True
 
 
+def private(path: Path) -> None:
+    """Makes an empty file that only this user can read, where there is none."""
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+
+
 def flush(path: Path, deep: bool = True) -> None:
     """Waits until a file, or a folder with all in it, lies on the disk.
 

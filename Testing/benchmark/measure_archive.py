@@ -104,18 +104,18 @@ def nothing(_case: str, _run: str) -> str:
 
 def scheduling(count: int) -> dict[str, float]:
     """Seconds of tasks that do nothing, on two workers, by TLS."""
-    from ClamSegLib.archive import cluster_run
     from ClamSegLib.archive.case import Case, FileSource
-    from ClamSegLib.archive.cluster import ClusterRequest, open_cluster
+    from ClamSegLib.cluster.open_cluster import ClusterRequest, open_cluster
+    from ClamSegLib.cluster.tasks import Piece, Work, spread
     from ClamSegLib.system.progress import Reporter
 
-    cluster_run.do_case = nothing
     cases = [Case(f"c{n}", Path(f"c{n}"), FileSource(Path(f"scans/c{n}.nii.gz")), Path("m")) for n in range(count)]
-    tasks = {f"case-{n:06d}": (case, json.dumps(case.to_json() | {"again": False})) for n, case in enumerate(cases)}
+    pieces = [Piece(case.name, json.dumps(case.to_json() | {"again": False})) for case in cases]
     ended: list[str] = []
     with open_cluster(ClusterRequest("local", workers=2), Reporter()) as opened:
         began, processor = time.monotonic(), time.process_time()
-        cluster_run._Tasks(opened.client, tasks, "x" * 1500, lambda case, _: ended.append(case.name), Reporter()).run()
+        for _, outcome, _ in spread(pieces, Work(nothing, told={"words": "x" * 1500}), opened, Reporter()):
+            ended.append(outcome.case)
         took, processor = time.monotonic() - began, time.process_time() - processor
     assert sorted(ended) == sorted(case.name for case in cases)
     return {
