@@ -15,7 +15,6 @@ from pathlib import Path
 import psutil
 import pytest
 from dicom_stacks import stack
-from tiny_model import tiny_model
 
 from ClamSegLib.archive.case import Case, FileSource
 from ClamSegLib.archive.cluster_task import do_case
@@ -61,11 +60,6 @@ def preparing(self):
 
 checkpoint.load_model, case_job.CaseJob._prepare = loading, preparing
 """
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    return tiny_model(tmp_path_factory.mktemp("m") / "tiny", "CT")
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_stacks import NAME, dataset, save, stack
-from tiny_model import tiny_model
 
 from ClamSegLib.archive.dicom_index import TAGS, DicomIndex
 from ClamSegLib.archive.pseudonym import Pseudonyms
@@ -20,17 +19,7 @@ from ClamSegLib.cli import main
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    return tiny_model(tmp_path_factory.mktemp("m") / "tiny", "CT")
-
-
-@pytest.fixture(autouse=True)
-def own_place(tmp_path, monkeypatch):
-    """Secret and index in a folder of the test; no pictures, which take most of the time."""
-    monkeypatch.setenv("CLAMSEG_SETTINGS", str(tmp_path / "settings"))
-    monkeypatch.setattr("ClamSegLib.segmentation.report.drawing_problem", lambda: "not drawn here")
+pytestmark = pytest.mark.usefixtures("own_place")
 
 
 @pytest.fixture
