@@ -111,6 +111,8 @@ def _series_cases(
     reporter.note(
         f"{len(cases)} of {len(found)} series are taken; paths and UIDs of their names stand in {names.folder / 'lookup.csv'}"
     )
+    if not cases:
+        reporter.warning("No series is taken; left-out.csv says of each why.")
     return cases, rows + left_out
 
 
