@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ClamSegLib.archive.case_record import report_in
-from ClamSegLib.archive.settings import DONE, KEPT, Outcome
 from ClamSegLib.segmentation.lesions import COLUMNS, lesion_cells, lesions_of_report
 from ClamSegLib.segmentation.report import LESIONS
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.outcome import DONE, KEPT, Outcome
 from ClamSegLib.system.words import in_cell
 
 CASES = "cases"

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -18,11 +19,11 @@ from typing import Any
 from urllib.parse import quote
 
 from ClamSegLib.archive.case_input import fingerprint, header_sha256
-from ClamSegLib.archive.pseudonym import Pseudonyms, private
+from ClamSegLib.archive.pseudonym import Pseudonyms
 from ClamSegLib.imaging.dicom_series import frame_count, image_type, is_damaged, make_series, read_header
 from ClamSegLib.imaging.dicom_signature import is_dicom_file
 from ClamSegLib.imaging.read_write import DICOM_ENDINGS, ending_of
-from ClamSegLib.system.disk import output_error
+from ClamSegLib.system.disk import output_error, private
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
@@ -39,10 +40,11 @@ _MORE = (
 _COMMIT_EVERY = 500
 _WAIT_S = 60.0
 IMAGE, DAMAGED, OTHER = "image", "damaged", "other"
+# A number of a series is never given again: a run that has begun may still ask for it.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tree (root TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS series (
-    id INTEGER PRIMARY KEY, study_uid TEXT NOT NULL, series_uid TEXT NOT NULL, patient TEXT NOT NULL, tags TEXT NOT NULL,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, study_uid TEXT NOT NULL, series_uid TEXT NOT NULL, patient TEXT NOT NULL, tags TEXT NOT NULL,
     UNIQUE (study_uid, series_uid, patient));
 CREATE TABLE IF NOT EXISTS files (
     path TEXT PRIMARY KEY, folder TEXT NOT NULL, bytes INTEGER NOT NULL, changed_ns INTEGER NOT NULL, kind TEXT NOT NULL,
@@ -50,6 +52,10 @@ CREATE TABLE IF NOT EXISTS files (
 CREATE INDEX IF NOT EXISTS files_of_series ON files (series);
 CREATE INDEX IF NOT EXISTS kinds ON files (kind, folder);
 """
+
+_TABLES = ("files", "series", "tree")
+# Told by what an index holds; SQLite keeps 31 bits.
+_VERSION = zlib.crc32(repr((_SCHEMA, TAGS, _MORE)).encode()) & 0x7FFFFFFF
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,7 @@ class DicomIndex:
             raise output_error(self.path, error) from error
         with closing(sqlite3.connect(self.path, timeout=_WAIT_S)) as index:
             try:
-                index.executescript(_SCHEMA)
+                _open(index, reporter)
                 self._update(index, reporter)
             except sqlite3.Error as error:
                 raise InputError(
@@ -244,6 +250,26 @@ class DicomIndex:
         with _reading(self.path) as index:
             rows = index.execute("SELECT path FROM files WHERE kind = 'damaged' ORDER BY path").fetchall()
         return [self.root / path for (path,) in rows]
+
+
+def _open(index: sqlite3.Connection, reporter: Reporter) -> None:
+    """Makes the tables; those of another version hold other elements and are made anew. A damaged index might lack slices.
+
+    Raises:
+        sqlite3.Error: it is damaged, or no index.
+    """
+    (found,) = index.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise sqlite3.DatabaseError(" ".join(str(found).split())[:120])
+    tables = {name for (name,) in index.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if tables & set(_TABLES) and index.execute("PRAGMA user_version").fetchone() != (_VERSION,):
+        reporter.note("the index was made by another version; the tree is indexed anew")
+        (last,) = index.execute("SELECT max(id) FROM series").fetchone() if "series" in tables else (None,)
+        for name in _TABLES:
+            index.execute(f"DROP TABLE IF EXISTS {name}")
+        index.executescript(_SCHEMA)
+        index.execute("INSERT INTO sqlite_sequence VALUES ('series', ?)", (last or 0,))
+    index.executescript(f"{_SCHEMA}PRAGMA user_version = {_VERSION};")
 
 
 @contextmanager

@@ -10,9 +10,10 @@ from ClamSegLib.archive.case import Case
 from ClamSegLib.archive.case_job import is_to_do, standing_of
 from ClamSegLib.archive.case_record import AGAIN, FINISHED, REFUSED, Standing
 from ClamSegLib.archive.delivery import deliver
-from ClamSegLib.archive.settings import BAD, KEPT, Outcome, RunSettings, outcome_of
+from ClamSegLib.archive.settings import RunSettings
 from ClamSegLib.system.atomic_output import put_back
 from ClamSegLib.system.errors import ClamSegError, InputError
+from ClamSegLib.system.outcome import BAD, KEPT, Outcome, outcome_of
 from ClamSegLib.system.progress import Reporter
 
 _THREADS = 8

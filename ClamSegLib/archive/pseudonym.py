@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ClamSegLib.system.atomic_output import whole_file
-from ClamSegLib.system.disk import output_error
+from ClamSegLib.system.disk import output_error, private
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.paths import settings_folder
 from ClamSegLib.system.words import in_cell
@@ -91,11 +91,6 @@ def refuse_in_output(secret: Path, output: Path) -> None:
         raise InputError(
             f"The secret {secret} would lie in the output, which is passed on; name a file elsewhere with --secret."
         )
-
-
-def private(path: Path) -> None:
-    """Makes an empty file that only this user can read, where there is none."""
-    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
 
 
 def _made(path: Path) -> bytes:

@@ -17,7 +17,7 @@ from ClamSegLib.imaging.volume import MODALITY_OF
 from ClamSegLib.system.errors import InputError
 
 SLICES = "NumberOfSlices"
-_CONDITION = re.compile(r"""\s*(\w+)\s*(<=|>=|!=|=|<|>)\s*("[^"]*"|'[^']*'|[^\s"']+)\s*""")
+_CONDITION = re.compile(r"""\s*(\w+)\s*(<=|>=|!=|==?|<|>)\s*("[^"]*"|'[^']*'|[^\s"']+)\s*""")
 _JOINT = re.compile(r"(and|or)\b", re.IGNORECASE)
 # Fewer are a scout or a preview, in which no volume is measured.
 _FEWEST_SLICES = 3
@@ -117,11 +117,13 @@ def read_selection(text: str, names: Sequence[str]) -> Selection:
     while True:
         found = _CONDITION.match(text, place)
         if found is None:
+            rest = text[place:].strip()[:40]
+            where = f"from '{rest}' on" if rest else "at its end, where a condition belongs"
             raise InputError(
-                f"--select cannot be read from '{text[place:].strip()[:40]}' on; write conditions as \"Modality=CT and SliceThickness<=2.5\", "
+                f'--select cannot be read {where}; write conditions as "Modality=CT and SliceThickness<=2.5", '
                 "values with blanks in quotes."
             )
-        alternatives[-1].append(_condition(found[1], found[2], found[3].strip("\"'"), known))
+        alternatives[-1].append(_condition(found[1], found[2].replace("==", "="), found[3].strip("\"'"), known))
         place = found.end()
         if place == len(text):
             return Selection(tuple(map(tuple, alternatives)))

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ClamSegLib.commands.cluster_options import add_cluster_options
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
 if TYPE_CHECKING:
     from ClamSegLib.archive.case import Case
-    from ClamSegLib.archive.cluster import ClusterRequest
     from ClamSegLib.archive.pseudonym import Pseudonyms
 
 
@@ -23,14 +23,7 @@ def add_archive_options(parser: argparse.ArgumentParser) -> None:
         "--resume", action="store_true", help="keep finished cases, do changed and half-written ones again"
     )
     group.add_argument("--manifest", type=Path, metavar="CSV", help="table of cases: path, optional name, model, organ")
-    group.add_argument(
-        "--cluster", metavar="WHERE", help="spread the cases with Dask: local, tls://HOST:PORT, or a jobqueue.yaml"
-    )
-    group.add_argument("--workers", type=int, default=0, help="of a local cluster (0: as many as fit)")
-    group.add_argument(
-        "--cluster-certificates", type=Path, metavar="FOLDER", help="ca.pem, cert.pem, key.pem of tls://"
-    )
-    group.add_argument("--insecure-cluster", action="store_true", help="take a cluster without TLS")
+    add_cluster_options(group)
     group.add_argument(
         "--select",
         metavar="CONDITIONS",
@@ -71,33 +64,6 @@ def check_archive_options(arguments: argparse.Namespace) -> None:
         )
     if arguments.series is not None and works_on_series(arguments):
         raise InputError("--series chooses within one DICOM folder; among many series --select does.")
-
-
-def cluster_of(arguments: argparse.Namespace) -> ClusterRequest | None:
-    """What was asked for of a cluster; None where none was.
-
-    Raises:
-        InputError: it cannot be.
-    """
-    from ClamSegLib.archive.cluster import ClusterRequest, check_request
-
-    if arguments.cluster is None:
-        if arguments.workers or arguments.insecure_cluster or arguments.cluster_certificates:
-            raise InputError(
-                "--workers, --insecure-cluster and --cluster-certificates belong to --cluster; name one, e.g. --cluster local."
-            )
-        return None
-    request = ClusterRequest(
-        arguments.cluster,
-        arguments.workers,
-        arguments.threads,
-        arguments.insecure_cluster,
-        arguments.cluster_certificates,
-        gpu=arguments.device in ("auto", "cuda"),
-        one_device=arguments.device.startswith("cuda:"),
-    )
-    check_request(request)
-    return request
 
 
 def cases_of(
@@ -145,6 +111,8 @@ def _series_cases(
     reporter.note(
         f"{len(cases)} of {len(found)} series are taken; paths and UIDs of their names stand in {names.folder / 'lookup.csv'}"
     )
+    if not cases:
+        reporter.warning("No series is taken; left-out.csv says of each why.")
     return cases, rows + left_out
 
 

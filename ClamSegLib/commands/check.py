@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ClamSegLib.commands.cluster_options import add_cluster_options, cluster_of
 from ClamSegLib.system.progress import Reporter
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     parser.add_argument("--normal-class", help="name of the class without disease")
     parser.add_argument("--corrections", type=Path, metavar="FOLDER", help="together with corrections saved there")
+    add_cluster_options(parser.add_argument_group("many images"))
 
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
@@ -30,10 +32,18 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ClamSegLib.datasets.check_dataset import examine
     from ClamSegLib.datasets.labelled_folder import add_corrections, read_labelled_folder
 
+    request = cluster_of(arguments)
     folder = read_labelled_folder(arguments.data, normal_class=arguments.normal_class, both_classes=False)
     if arguments.corrections:
         folder = add_corrections(folder, arguments.corrections)
-    found = examine(folder, reporter)
+    if request is None:
+        found = examine(folder, reporter)
+    else:
+        from ClamSegLib.cluster.open_cluster import open_cluster
+        from ClamSegLib.datasets.check_on_cluster import OnCluster
+
+        with open_cluster(request, reporter) as opened:
+            found = examine(folder, reporter, OnCluster(opened))
     sys.stdout.write(json.dumps(found.to_json()) + "\n" if arguments.json else _table(found))
     return 2 if found.refused else 0
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ClamSegLib.commands.cluster_options import add_cluster_options, cluster_of
 from ClamSegLib.commands.licence_question import add_licence_option, find_confirmed_model
 from ClamSegLib.system.progress import Reporter
 
@@ -34,16 +35,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--normal-class", help="name of the class without disease")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all cores)")
     parser.add_argument("--overwrite", action="store_true")
+    add_cluster_options(parser.add_argument_group("many cases"))
     add_licence_option(parser)
 
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
-    """Evaluates and prints the table; exit code 0."""
+    """Evaluates and prints the table; exit code 0, or 1 where a case could not be judged."""
     from ClamSegLib.datasets.labelled_folder import read_labelled_folder
-    from ClamSegLib.evaluation.evaluate import EVALUATION, EvaluationOptions, evaluate
+    from ClamSegLib.evaluation.evaluate import EVALUATION, evaluate
+    from ClamSegLib.evaluation.judge import EvaluationOptions
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.system.atomic_output import refuse_existing
 
+    request = cluster_of(arguments)
     refuse_existing(arguments.output, arguments.overwrite, EVALUATION)
     models = [
         load_model(find_confirmed_model(name, arguments, reporter)) for name in (arguments.model, *arguments.compare)
@@ -60,10 +64,27 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         seed=arguments.seed,
         slice_smoothing=arguments.slice_smoothing,
     )
-    metrics = evaluate(folder, models, options, arguments.output, reporter, overwrite=arguments.overwrite)
-    sys.stdout.write(_table(metrics) + _worth(metrics))
+    given = (folder, models, options, arguments.output, reporter)
+    if request is None:
+        metrics = evaluate(*given, overwrite=arguments.overwrite)
+    else:
+        from ClamSegLib.cluster.open_cluster import open_cluster
+        from ClamSegLib.evaluation.on_cluster import OnCluster
+
+        with open_cluster(request, reporter) as opened:
+            way = OnCluster(opened, models, options, request.gpu, reporter)
+            metrics = evaluate(*given, overwrite=arguments.overwrite, way=way)
+    sys.stdout.write(_table(metrics) + _worth(metrics) + _lost(metrics))
     reporter.done(folder=str(arguments.output))
-    return 0
+    return 1 if metrics["not_judged"] else 0
+
+
+def _lost(metrics: dict[str, Any]) -> str:
+    """A line where rows are missing in the figures; '' where none is."""
+    count = len(metrics["not_judged"])
+    return (
+        f"{count} of {metrics['rows']} rows were not judged and are in no figure; cases.csv says why\n" if count else ""
+    )
 
 
 def _worth(metrics: dict[str, Any]) -> str:

@@ -11,20 +11,21 @@ from ClamSegLib.commands.archive_options import (
     add_archive_options,
     cases_of,
     check_archive_options,
-    cluster_of,
     works_on_series,
 )
+from ClamSegLib.commands.cluster_options import cluster_of
 from ClamSegLib.commands.licence_question import add_licence_option, find_confirmed_model
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
 if TYPE_CHECKING:
     from ClamSegLib.archive.case import Case
-    from ClamSegLib.archive.cluster import ClusterRequest
     from ClamSegLib.archive.finished_cases import Sorted
-    from ClamSegLib.archive.settings import Outcome, RunSettings
+    from ClamSegLib.archive.settings import RunSettings
+    from ClamSegLib.cluster.open_cluster import ClusterRequest
     from ClamSegLib.model.checkpoint import LoadedModel
     from ClamSegLib.segmentation.options import SegmentOptions
+    from ClamSegLib.system.outcome import Outcome
 
 NAME = "segment"
 HELP = "outline organ and lesions in scans: NIfTI, NRRD, MHA, DICOM folders, PNG, JPEG or TIFF pictures"
@@ -128,7 +129,7 @@ def _run(
     found: Sorted, settings: RunSettings, request: ClusterRequest | None, output: Path, reporter: Reporter
 ) -> None:
     """Does the cases that are to do and adds what became of each."""
-    from ClamSegLib.archive.settings import DONE
+    from ClamSegLib.system.outcome import DONE
 
     models = _loaded(found.to_do, settings, request is None or request.where == "local")
 
@@ -141,8 +142,8 @@ def _run(
             reporter.error(outcome.words, case=case.name)
 
     if request is not None and found.to_do:
-        from ClamSegLib.archive.cluster import open_cluster
         from ClamSegLib.archive.cluster_run import run_on_cluster
+        from ClamSegLib.cluster.open_cluster import open_cluster
 
         licences = [model.config.licence for model in models.values() if model.config.is_non_commercial]
         models.clear()  # the workers load their own

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ClamSegLib.datasets.check_images import THUMBNAIL, Seen, read_all, rows_by_path
+from ClamSegLib.datasets.check_images import THUMBNAIL, Seen, Way, look_here, read_all, rows_by_path
 from ClamSegLib.datasets.examination import Examination
 from ClamSegLib.datasets.rows import TRAINING_SPLITS, LabelledFolder, Row
 from ClamSegLib.metrics import roc_auc
@@ -21,14 +21,18 @@ _STRONG_BIAS, _SOME_BIAS = 0.80, 0.65
 _FEW_PATIENTS = 5
 
 
-def examine(folder: LabelledFolder, reporter: Reporter | None = None) -> Examination:
-    """Examines a labelled folder; reads every image once."""
+def examine(folder: LabelledFolder, reporter: Reporter | None = None, way: Way = look_here) -> Examination:
+    """Examines a labelled folder; reads every image once.
+
+    Args:
+        way: who reads the images; this process, or `check_on_cluster.OnCluster`. The findings are the same.
+    """
     reporter = reporter or Reporter()
     found = Examination(folder.root.name, [folder.normal_class, *folder.conditions])
     _count(folder, found)
     for warning in folder.warnings:
         found.add("warning", "names", warning)
-    seen = read_all(folder, found, reporter)
+    seen = read_all(folder, found, reporter, way)
     _check_classes(folder, found)
     _check_duplicates(folder, seen, found)
     _check_position(folder, found)

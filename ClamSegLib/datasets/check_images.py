@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,22 +35,57 @@ class Seen:
     spread: float
 
 
-def read_all(folder: LabelledFolder, found: Examination, reporter: Reporter) -> dict[Path, Seen]:
+@dataclass(frozen=True)
+class Looked:
+    """What an image and its masks showed: None for one that could not be read, what its file left open, notes on all."""
+
+    seen: Seen | None
+    said: list[str]
+    notes: MaskNotes
+
+
+# Gives each image's rows with what was found, in the order in which they are given.
+Way = Callable[[Sequence[LabelledFolder], Reporter], Iterator[Looked]]
+
+
+def look_at_image(rows: Sequence[Row]) -> Looked:
+    """Reads an image once and looks at its masks.
+
+    Args:
+        rows: all of this image.
+    """
+    path, seen, said, notes = rows[0].image_path, None, [], MaskNotes()
+    try:
+        volume = read_volume(path)
+        seen = _look(volume)
+        said = [f"{path.name}: {warning}" for warning in volume.warnings]
+        check_image(rows, volume, notes)
+    except InputError as error:
+        notes.images.append(f"{path.name}: {error}")
+    return Looked(seen, said, notes)
+
+
+def look_here(images: Sequence[LabelledFolder], reporter: Reporter) -> Iterator[Looked]:
+    """In this process, one after the other."""
+    with reading_apart():
+        for number, image in enumerate(images, 1):
+            looked = look_at_image(image.rows)
+            reporter.progress(number, len(images), "reading images")
+            yield looked
+
+
+def read_all(folder: LabelledFolder, found: Examination, reporter: Reporter, way: Way = look_here) -> dict[Path, Seen]:
     """Reads each image once, looks at its masks, and adds what a training would refuse of them to the findings."""
     seen: dict[Path, Seen] = {}
     said: list[str] = []
     notes = MaskNotes()
     by_path = rows_by_path(folder)
-    with reading_apart():
-        for number, (path, rows) in enumerate(by_path.items(), 1):
-            try:
-                volume = read_volume(path)
-                seen[path] = _look(volume)
-                said += [f"{path.name}: {warning}" for warning in volume.warnings]
-                check_image(rows, volume, notes)
-            except InputError as error:
-                notes.images.append(f"{path.name}: {error}")
-            reporter.progress(number, len(by_path), "reading images")
+    images = [replace(folder, rows=tuple(rows), warnings=()) for rows in by_path.values()]
+    for path, looked in zip(by_path, way(images, reporter), strict=True):
+        if looked.seen is not None:
+            seen[path] = looked.seen
+        said += looked.said
+        notes.add(looked.notes)
     _add_counted(found, "error", "unreadable files", notes.images, len(by_path), "copy them again or remove their rows")
     if notes.refused:
         _add_counted(

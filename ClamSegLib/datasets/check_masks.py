@@ -27,6 +27,12 @@ class MaskNotes:
     refused: list[str] = field(default_factory=list)
     doubtful: list[str] = field(default_factory=list)
 
+    def add(self, other: MaskNotes) -> None:
+        """Adds what was found of another image."""
+        self.images += other.images
+        self.refused += other.refused
+        self.doubtful += other.doubtful
+
 
 def check_image(rows: Sequence[Row], volume: Volume, found: MaskNotes) -> None:
     """Looks at an image and at the masks of its rows.

@@ -55,11 +55,15 @@ class GradCam:
     The classification score is the mean of the highest hundredth of the lesion log odds of the deepest head: the
     networks have no other image-level output. Maps are squashed by 1 - exp(-value / scale), the scale being the
     mean of the first case, which orders pixels as the raw map does.
+
+    Args:
+        twin: the networks.
+        scale: of an earlier `GradCam` that has seen the first case; None where this one will.
     """
 
-    def __init__(self, twin: TwinUNet) -> None:
+    def __init__(self, twin: TwinUNet, scale: float | None = None) -> None:
         self._twin = twin.float().eval()
-        self._scale: float | None = None
+        self.scale = scale
 
     def maps(self, preparation: Preparation) -> NDArray[np.uint8]:
         """(slice, row, column) in 256 steps."""
@@ -71,9 +75,9 @@ class GradCam:
             cams = [self._branch(branch, image, organ) for branch in self._twin.branches]
             crops.append(torch.stack(cams).mean(0).numpy())
         raw = np.concatenate(crops)
-        if self._scale is None:
-            self._scale = max(float(raw[raw > 0].mean()) if (raw > 0).any() else 0.0, 1e-12)
-        squashed = 1 - np.exp(-raw / self._scale)
+        if self.scale is None:
+            self.scale = max(float(raw[raw > 0].mean()) if (raw > 0).any() else 0.0, 1e-12)
+        squashed = 1 - np.exp(-raw / self.scale)
         return np.round(preparation.paste(squashed) * 255).astype(np.uint8)
 
     def _branch(self, branch: torch.nn.Module, image: torch.Tensor, organ: torch.Tensor) -> torch.Tensor:

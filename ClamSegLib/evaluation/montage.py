@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -29,23 +30,38 @@ _WORDS = {
 
 
 @dataclass(frozen=True)
+class Picture:
+    """What is drawn of a slice.
+
+    Attributes:
+        grey: (row, column) values.
+        found: what the model marks.
+        highest: row and column of the highest point of the map; None where the map is 0 everywhere.
+        reference: outline or filled boxes; empty where only the label is known.
+    """
+
+    grey: NDArray[np.float16]
+    found: NDArray[np.bool_]
+    highest: tuple[int, int] | None
+    reference: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class Example:
     """A slice to look at.
 
     Attributes:
         measure: OUTLINES, BOXES or LABELS: what it is ordered by.
         figure: its value of that.
-        highest: row and column of the highest point of the map; None where the map is 0 everywhere.
-        reference: outline or filled boxes; empty where only the label is known.
+        picture: None until it is chosen, where another process has it.
+        place: the part of the evaluation that it is of, and which example of that part.
     """
 
     measure: str
     figure: float
     name: str
-    grey: NDArray[np.float16]
-    found: NDArray[np.bool_]
-    highest: tuple[int, int] | None
-    reference: NDArray[np.bool_]
+    picture: Picture | None
+    place: tuple[int, int] = (0, 0)
 
 
 def example_of(
@@ -77,7 +93,7 @@ def example_of(
     else:
         return None
     highest = (row, column) if map_.any() else None
-    return Example(measure, figure, name, grey.astype(np.float16), found, highest, shown)
+    return Example(measure, figure, name, Picture(grey.astype(np.float16), found, highest, shown))
 
 
 def chosen_examples(examples: list[Example]) -> list[tuple[str, list[Example]]]:
@@ -89,27 +105,31 @@ def chosen_examples(examples: list[Example]) -> list[tuple[str, list[Example]]]:
     return [("best", ordered[::-1][:n]), ("middle", ordered[middle : middle + n]), ("worst", ordered[:n])]
 
 
-def write_montage(path: Path, examples: list[Example], config: ModelConfig) -> None:
-    """Writes the montage; without diseased slices a page that says so."""
+def write_montage(path: Path, rows: list[tuple[str, list[Example]]], config: ModelConfig) -> None:
+    """Writes the montage of `chosen_examples`; without diseased slices a page that says so."""
     figure = Figure(figsize=(3 * _COLUMNS, 9.8), facecolor="#101214", layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(3, _COLUMNS)
     for axes in grid.ravel():
         axes.set_axis_off()
-    rows = chosen_examples(examples)
     for line, (word, members) in zip(grid, rows, strict=True):
         for axes, example in zip(line, members, strict=False):
-            values = example.grey.astype(np.float32)
-            low, high = np.percentile(values, [1, 99.5])
-            axes.imshow(values, cmap="gray", vmin=low, vmax=max(high, low + 1e-3))
-            for mask, colour in ((example.reference, _REFERENCE), (example.found, _RESULT)):
-                if mask.any() and not mask.all():
-                    axes.contour(mask.astype(float), levels=[0.5], colors=[colour], linewidths=1.2)
-            if example.measure != OUTLINES and example.highest is not None:
-                axes.plot(*example.highest[::-1], "+", color=_RESULT, markersize=11)
+            if example.picture is not None:
+                _draw(axes, example.picture, example.measure)
             title = f"{word}: {example.measure} {example.figure:.2f}\n{example.name[-34:]}"
             axes.set_title(title, color="#e8e8e8", fontsize=8)
-    words = _WORDS[rows[0][1][0].measure] if examples else "no slice of this split is diseased"
+    words = _WORDS[rows[0][1][0].measure] if rows[0][1] else "no slice of this split is diseased"
     figure.suptitle(in_picture(f"{config.name}: {words}"), color="#e8e8e8", fontsize=12)
     figure.supxlabel(RESEARCH_ONLY, color="#9aa0a6", fontsize=9)
     figure.savefig(path, dpi=80, facecolor="#101214")
+
+
+def _draw(axes: Any, picture: Picture, measure: str) -> None:
+    values = picture.grey.astype(np.float32)
+    low, high = np.percentile(values, [1, 99.5])
+    axes.imshow(values, cmap="gray", vmin=low, vmax=max(high, low + 1e-3))
+    for mask, colour in ((picture.reference, _REFERENCE), (picture.found, _RESULT)):
+        if mask.any() and not mask.all():
+            axes.contour(mask.astype(float), levels=[0.5], colors=[colour], linewidths=1.2)
+    if measure != OUTLINES and picture.highest is not None:
+        axes.plot(*picture.highest[::-1], "+", color=_RESULT, markersize=11)

@@ -112,6 +112,14 @@ class Reliability:
             doubt = 1 - np.abs(2 * _P_L[steps[predicted]] - 1)
             self.predicted.append((dice, float(apart[predicted].mean()) / (STEPS - 1), float(doubt.mean())))
 
+    def add(self, other: Reliability) -> None:
+        """Adds what another one has collected of the same model."""
+        self.counts += other.counts
+        self.predicted += other.predicted
+        for mine, others in ((self.by_label, other.by_label), (self.by_outline, other.by_outline)):
+            for patient, counts in others.items():
+                mine[patient] = mine[patient] + counts if patient in mine else counts
+
     def curves(self, predicted_only: bool) -> dict[str, Curve]:
         """The curve of each sign of doubt, over all organ pixels or over the predicted ones; none for a single branch."""
         step, apart = np.meshgrid(np.arange(STEPS), np.arange(STEPS), indexing="ij")

@@ -123,6 +123,17 @@ class Scoreboard:
         self.lesions_found += hits
         self.lesions_all += count
 
+    def add(self, other: Scoreboard) -> None:
+        """Adds what another one has collected of the same method."""
+        self.slices += other.slices
+        self.volume_dice += other.volume_dice
+        self.lesions_found += other.lesions_found
+        self.lesions_all += other.lesions_all
+        self.spacing_known = other.spacing_known
+        self.positives += other.positives
+        self.negatives += other.negatives
+        self.unknown_slices += other.unknown_slices
+
     def worst_patients(self, most: int = 5) -> list[dict[str, Any]]:
         """The patients with the lowest mean Dice over their lesion slices, worst first; none without a threshold."""
         told: list[dict[str, Any]] = []

@@ -18,7 +18,8 @@ import torch
 
 from ClamSegLib import __version__
 from ClamSegLib.datasets.rows import LabelledFolder
-from ClamSegLib.evaluation.evaluate import EvaluationOptions, evaluate
+from ClamSegLib.evaluation.evaluate import evaluate
+from ClamSegLib.evaluation.judge import EvaluationOptions
 from ClamSegLib.experiments.study_file import CHOICE, Study, StudyRow, with_choice
 from ClamSegLib.experiments.study_patients import with_corrections, with_groups, with_left_out
 from ClamSegLib.experiments.study_refit import refitted_model

@@ -7,11 +7,13 @@ not depend on the overlap: what computes with torch's threads stays in the calli
 from __future__ import annotations
 
 import importlib
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from ClamSegLib.imaging.reader_process import read_volume, reading_apart
@@ -29,6 +31,7 @@ from ClamSegLib.system.progress import Reporter
 
 # The volume, its maps, labels and components, and their temporary copies.
 _BYTES_PER_VOXEL = 40
+_PICTURES = "ClamSegLib.segmentation.pictures"
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,8 @@ class CasePipeline:
             self.reporter.note(drawing_problem())
         # A file that ends or stops its reader costs one case, and is told.
         with _background() as reader, _background() as writer, reading_apart():
-            if not drawing_problem():  # Matplotlib is imported while the network computes
-                writer.submit(importlib.import_module, "ClamSegLib.segmentation.pictures")
+            if not drawing_problem() and _PICTURES not in sys.modules:  # imported while the network computes
+                writer.submit(importlib.import_module, _PICTURES)
             ahead: Future[_Read] | None = None
             for number, case in enumerate(cases):
                 if len(cases) > 1:
@@ -124,9 +127,10 @@ class CasePipeline:
                     result = self._segment(read)
                     del read
                     self._finish_writing()
-                    self._writing = (case, result, writer.submit(self._write, result, case))
-                    if not overlaps:
-                        self._finish_writing()
+                    if overlaps:
+                        self._writing = (case, result, writer.submit(self._write, result, case))
+                    else:
+                        self._end(case, result, partial(self._write, result, case))
                 except ClamSegError as error:
                     self._finish_writing()
                     self.failed(case, error)
@@ -176,8 +180,11 @@ class CasePipeline:
             return
         case, result, future = self._writing
         self._writing = None
+        self._end(case, result, future.result)
+
+    def _end(self, case: CaseWork, result: CaseResult, written: Callable[[], Path]) -> None:
         try:
-            future.result()
+            written()
         except ClamSegError as error:
             self.failed(case, error)
             return

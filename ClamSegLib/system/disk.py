@@ -8,11 +8,14 @@ import re
 import shutil
 import stat
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 
 from ClamSegLib.system.errors import InputError, OutputError
 
+_FLUSHED_AT_ONCE = 8
 # Not every file system can flush a folder, and not every one says so in the same words.
 _NO_SUPPORT = getattr(errno, "ENOTSUP", errno.EOPNOTSUPP)  # Windows has one name only
 _CANNOT_FLUSH = (errno.EINVAL, _NO_SUPPORT, errno.EBADF, errno.EACCES, errno.EPERM, errno.EISDIR)
@@ -83,18 +86,47 @@ def exists(path: Path) -> bool:
     return True
 
 
+def private(path: Path) -> None:
+    """Makes an empty file that only this user can read, where there is none."""
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+
+
 def flush(path: Path, deep: bool = True) -> None:
     """Waits until a file, or a folder with all in it, lies on the disk.
+
+    All are asked for at once: a disk that is busy answers several in hardly more time than one.
 
     Raises:
         OSError: it does not, e.g. because the disk is full.
     """
-    if path.is_dir():
-        for entry in path.iterdir() if deep else ():
-            if not entry.is_symlink():
-                flush(entry)
-        if os.name == "nt":  # folders cannot be opened there
-            return
+    paths = [path]
+    if deep and path.is_dir():
+        for folder, names, files in os.walk(path):
+            paths += [Path(folder, name) for name in (*names, *files) if not Path(folder, name).is_symlink()]
+    try:
+        asked = [_flushers().submit(_flush, each) for each in paths]
+    except RuntimeError:  # no further thread can be started, or Python ends
+        for each in paths:
+            _flush(each)
+        return
+    wait(asked)
+    for each in asked:
+        each.result()
+
+
+@cache
+def _flushers() -> ThreadPoolExecutor:
+    """Threads that stay: on a busy machine a thread is started more slowly than a file is flushed."""
+    return ThreadPoolExecutor(_FLUSHED_AT_ONCE, "flush")
+
+
+if hasattr(os, "register_at_fork"):  # threads do not go with a fork
+    os.register_at_fork(after_in_child=_flushers.cache_clear)
+
+
+def _flush(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():  # folders cannot be opened there
+        return
     try:
         opened = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     except OSError as error:

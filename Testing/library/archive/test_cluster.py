@@ -15,18 +15,17 @@ from pathlib import Path
 import psutil
 import pytest
 from dicom_stacks import stack
-from tiny_model import tiny_model
 
-from ClamSegLib.archive import cluster_run, cluster_task
 from ClamSegLib.archive.case import Case, FileSource
-from ClamSegLib.archive.cluster_task import do_case, unfit, versions
+from ClamSegLib.archive.cluster_task import do_case
 from ClamSegLib.archive.dicom_index import DicomIndex, IndexedSeries
 from ClamSegLib.archive.pseudonym import Pseudonyms
-from ClamSegLib.archive.settings import FAILED, RunSettings
+from ClamSegLib.archive.settings import RunSettings
 from ClamSegLib.cli import main
+from ClamSegLib.cluster.worker import versions
 from ClamSegLib.model.model_folder import sha256_of
 from ClamSegLib.segmentation.options import SegmentOptions
-from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.outcome import FAILED
 from ClamSegLib.system.progress import Reporter
 
 SECONDS = 120
@@ -61,11 +60,6 @@ def preparing(self):
 
 checkpoint.load_model, case_job.CaseJob._prepare = loading, preparing
 """
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    return tiny_model(tmp_path_factory.mktemp("m") / "tiny", "CT")
 
 
 @pytest.fixture
@@ -113,20 +107,19 @@ def listening(pid: int) -> set[str]:
     return set()
 
 
+def page(address: str) -> str:
+    with suppress(OSError), urllib.request.urlopen(address, timeout=20) as answer:
+        return answer.read().decode("utf-8", "replace")
+    return ""
+
+
 def pages(dashboard: str) -> str:
-    """What the dashboard tells of workers and tasks, without its scripts."""
-    told = []
+    """What the dashboard tells of workers and of the tasks that they do, without its scripts."""
     root = dashboard.removesuffix("/status")
-    for page in (
-        "info/main/workers.html",
-        "info/logs.html",
-        *(f"info/task/case-{number:06}%2F1.html" for number in range(6)),
-        "metrics",
-        "json/counts.json",
-        "status",
-    ):
-        with suppress(OSError), urllib.request.urlopen(f"{root}/{page}", timeout=20) as answer:
-            told.append(answer.read().decode("utf-8", "replace"))
+    told = [page(f"{root}/{name}") for name in ("info/main/workers.html", "info/logs.html", "metrics", "status")]
+    for name in set(re.findall(r'href="\.\./(worker/[^"]+)"', told[0])):
+        told.append(page(f"{root}/info/{name}"))
+        told += [page(f"{root}/info/{task}") for task in set(re.findall(r'href="\.\./(task/[^"]+)"', told[-1]))]
     return "\n".join(told)
 
 
@@ -262,7 +255,7 @@ def test_a_scheduler_at_an_address_is_taken_by_tls_with_its_certificates(tmp_pat
 )
 def test_a_cluster_that_cannot_be_is_refused_in_one_line(tmp_path, model, capsys, monkeypatch, more, told):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ClamSegLib.archive.cluster._CONNECT_S", 1)
+    monkeypatch.setattr("ClamSegLib.cluster.open_cluster._CONNECT_S", 1)
     stack(tmp_path / "scan", 4, "1.5.1")
     assert main(words([tmp_path / "scan"], model, tmp_path / "out", *more)) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -291,30 +284,12 @@ def test_a_queue_with_a_mistake_is_refused_in_one_line(tmp_path, model, capsys, 
 
 
 def test_without_dask_a_cluster_is_refused_and_all_else_works(tmp_path, model, capsys, monkeypatch):
-    monkeypatch.setattr("ClamSegLib.archive.cluster.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("ClamSegLib.cluster.open_cluster.importlib.util.find_spec", lambda name: None)
     assert main(words([tmp_path / "scan"], model, tmp_path / "out", "--cluster", "local")) == 2
     assert "pip install 'clamseg[archive]'" in capsys.readouterr().err
 
 
 # -- workers and tasks -------------------------------------------------------------------------------------
-
-
-def test_a_worker_says_why_it_cannot_do_cases(tmp_path, model):
-    token = tmp_path / "token"
-    token.write_text("abc")
-    run = {
-        "versions": versions(), "token": [str(token), "abc"], "gpu": False,
-        "models": {str(model): sha256_of(model / "config.json")},
-    }  # fmt: skip
-    assert unfit(json.dumps(run)) == ""
-    for change, told in (
-        ({"versions": versions() | {"torch": "1.0"}}, "it has torch "),
-        ({"token": [str(tmp_path / "elsewhere" / "token"), "abc"]}, "the output is not shared with it"),
-        ({"token": [str(token), "another run"]}, "the output is not shared with it"),
-        ({"models": {str(tmp_path / "gone"): "0"}}, "it does not see the model in"),
-        ({"models": {str(model): "0"}}, "is another one there"),
-    ):
-        assert unfit(json.dumps(run | change)).startswith(told) or told in unfit(json.dumps(run | change))
 
 
 def run_words(tmp_path: Path, model: Path) -> str:
@@ -366,94 +341,3 @@ def test_what_fails_in_a_task_comes_back_in_words_without_a_path(tmp_path, model
     monkeypatch.setattr("ClamSegLib.segmentation.batch_of_cases.segment_volume", broken)
     told = json.loads(do_case(json.dumps(case.to_json() | {"again": False}), run_words(tmp_path, model)))
     assert told == {"state": FAILED, "words": "Internal error (RuntimeError); please report it."}
-
-
-def test_a_worker_takes_a_gpu_that_no_other_has(tmp_path, monkeypatch):
-    import torch
-
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    workers = [cluster_task._Kept() for _ in range(3)]
-    told = []
-    for worker in workers:
-        monkeypatch.setattr(cluster_task, "_kept", worker)
-        told.append((cluster_task._no_device(True), worker.device))
-    assert told[:2] == [("", "cuda:0"), ("", "cuda:1")]
-    assert told[2] == ("other workers have taken all GPUs of its machine; start one worker for each", "")
-    workers[0].stack.close()
-    assert cluster_task._no_device(True) == ""
-    for worker in workers:
-        worker.stack.close()
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(cluster_task, "_kept", cluster_task._Kept())
-    assert cluster_task._no_device(True) == "", "without any GPU the processor does"
-
-
-@pytest.fixture(scope="module")
-def threads_client():
-    """A cluster of two workers in this process."""
-    from distributed import Client, LocalCluster
-
-    options = {"processes": False, "n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
-    with LocalCluster(**options, protocol="inproc://") as cluster, Client(cluster) as client:
-        yield client
-
-
-def run_tasks(client, monkeypatch, folder: Path, answer) -> list[tuple[str, str, int]]:
-    """What becomes of three cases whose tasks answer as `answer(name, try)` says."""
-
-    def task(case_json: str, run: str) -> str:
-        name = json.loads(case_json)["name"]
-        with (folder / name).open("a") as file:  # of what a task knows, only files reach the next one
-            file.write("x")
-        return json.dumps(answer(name, (folder / name).stat().st_size))
-
-    folder.mkdir()
-    monkeypatch.setattr(cluster_run, "do_case", task)
-    told = []
-    listed = [Case(name, Path(name), FileSource(Path(name)), Path("m")) for name in "abc"]
-    tasks = {f"case-{n}-{time.time_ns()}": (case, json.dumps(case.to_json())) for n, case in enumerate(listed)}
-    cluster_run._Tasks(client, tasks, "{}", lambda case, o: told.append((o.case, o.words, o.tries)), Reporter()).run()
-    return sorted(told)
-
-
-def test_a_full_disk_on_one_worker_costs_a_retry_and_one_everywhere_a_row(tmp_path, threads_client, monkeypatch):
-    full = {"state": FAILED, "words": "No space left"}
-    done = {"state": "done", "words": "fine"}
-    once = run_tasks(
-        threads_client, monkeypatch, tmp_path / "once", lambda name, n: full if name == "b" and n == 1 else done
-    )
-    assert once == [("a", "fine", 1), ("b", "fine", 2), ("c", "fine", 1)]
-    always = run_tasks(threads_client, monkeypatch, tmp_path / "always", lambda name, n: full if name == "b" else done)
-    assert always == [("a", "fine", 1), ("b", "No space left", 2), ("c", "fine", 1)]
-
-
-def test_workers_that_do_not_fit_are_sent_away_and_without_any_other_the_run_ends(
-    tmp_path, threads_client, monkeypatch
-):
-    with pytest.raises(InputError, match="No worker can do cases: it has torch 1"):
-        run_tasks(threads_client, monkeypatch, tmp_path / "unfit", lambda name, n: {"unfit": "it has torch 1"})
-
-
-def test_versions_that_do_not_fit_are_named(monkeypatch):
-    here = {
-        "packages": {
-            "python": "3.11.7",
-            "dask": "2026.8.0",
-            "distributed": "2026.8.0",
-            "msgpack": "1",
-            "ClamSegLib": "0.1.0",
-        }
-    }
-    other = {"packages": here["packages"] | {"distributed": "2025.1.0", "python": "3.11.9"}}
-
-    class Client:
-        def get_versions(self, packages):
-            return {"client": here, "scheduler": here, "workers": {"tls://node:1": other}}
-
-    with pytest.raises(
-        InputError, match=r"the worker tls://node:1 has distributed 2025.1.0, here is 2026.8.0\. Install"
-    ):
-        cluster_run._refuse_other_versions(Client())

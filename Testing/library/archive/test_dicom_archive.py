@@ -4,33 +4,24 @@ import csv
 import json
 import os
 import re
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
 from dicom_stacks import NAME, dataset, save, stack
-from tiny_model import tiny_model
 
-from ClamSegLib.archive.dicom_index import TAGS, DicomIndex
+from ClamSegLib.archive.dicom_index import TAGS, DicomIndex, IndexedSeries
 from ClamSegLib.archive.pseudonym import Pseudonyms
 from ClamSegLib.archive.series_choice import read_selection
 from ClamSegLib.cli import main
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    return tiny_model(tmp_path_factory.mktemp("m") / "tiny", "CT")
-
-
-@pytest.fixture(autouse=True)
-def own_place(tmp_path, monkeypatch):
-    """Secret and index in a folder of the test; no pictures, which take most of the time."""
-    monkeypatch.setenv("CLAMSEG_SETTINGS", str(tmp_path / "settings"))
-    monkeypatch.setattr("ClamSegLib.segmentation.report.drawing_problem", lambda: "not drawn here")
+pytestmark = pytest.mark.usefixtures("own_place")
 
 
 @pytest.fixture
@@ -205,6 +196,47 @@ def test_the_index_reads_a_file_again_only_when_it_changed_and_forgets_what_is_g
     assert sorted(series.series_uid for series in index.series()) == ["1.5.1", "1.5.2", "1.5.3", "1.6.1", "1.6.2"]
 
 
+def indexed(tree: Path, tmp_path: Path) -> DicomIndex:
+    index = DicomIndex(tree, Pseudonyms(tmp_path / "s.key"))
+    index.update(Reporter())
+    return index
+
+
+def test_a_damaged_index_is_refused_because_it_may_lack_slices(tmp_path, tree):
+    index = indexed(tree, tmp_path)
+    whole = index.path.read_bytes()
+    page = whole.index(b"000_1.5.1") // 4096 * 4096
+    for content in (b"\0" * 4096 + whole[4096:], whole[:9000], whole[:page] + bytes(64) + whole[page + 64 :]):
+        index.path.write_bytes(content)
+        with pytest.raises(InputError, match=r"cannot be used \(.*\); remove it, and it is made anew"):
+            index.update(Reporter())
+    index.path.unlink()
+    assert len(indexed(tree, tmp_path).series()) == 6
+
+
+def test_an_index_of_another_version_is_made_anew_under_numbers_that_no_run_has_asked_for(tmp_path, tree):
+    index = indexed(tree, tmp_path)
+    before = {series.number for series in index.series()}
+    with closing(sqlite3.connect(index.path)) as file:
+        file.execute("PRAGMA user_version = 0")
+        file.execute("ALTER TABLE files DROP COLUMN odd_kind")
+        file.commit()
+    after = {series.number for series in indexed(tree, tmp_path).series()}
+    assert len(after) == len(before)
+    assert not after & before
+
+
+def test_the_number_of_a_series_that_is_gone_is_not_given_to_another_one(tmp_path, tree):
+    index = indexed(tree, tmp_path)
+    last = max(index.series(), key=lambda series: series.number)
+    for path in IndexedSeries(index.path, last.number).paths():
+        path.unlink()
+    stack(tree / "new", 4, "1.7.1", StudyInstanceUID="1.7")
+    index.update(Reporter())
+    assert last.number not in {series.number for series in index.series()}
+    assert IndexedSeries(index.path, last.number).paths() == []
+
+
 def test_a_dicomdir_names_the_files_of_its_disc(tmp_path, model):
     from pydicom.fileset import FileSet
     from pydicom.uid import generate_uid
@@ -256,6 +288,7 @@ def test_a_uid_that_stands_for_two_series_is_left_out(tmp_path, model):
     [
         ("", True),
         ("Modality=CT", True),
+        ("Modality==CT", True),
         ("modality=ct and NumberOfSlices>=100", True),
         ("SliceThickness<1", False),
         ("SliceThickness < 1 or Rows = 512", True),
@@ -299,7 +332,7 @@ def test_a_folder_that_cannot_be_entered_is_told_and_no_series_beside_it_taken(t
         ("PatientName=Doe", "cannot ask for PatientName; it can for BodyPartExamined"),
         ("SliceThickness<=thin", "compares SliceThickness with 'thin'; a number belongs there"),
         ("Modality=CT SliceThickness<2", "lacks 'and' or 'or' before 'SliceThickness<2'"),
-        ("Modality=CT and", "cannot be read from '' on"),
+        ("Modality=CT and", "cannot be read at its end, where a condition belongs"),
     ],
 )
 def test_conditions_that_cannot_be_read_are_refused(text, words):

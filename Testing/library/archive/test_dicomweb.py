@@ -15,7 +15,6 @@ import pydicom
 import pytest
 from dicom_stacks import stack
 from pydicom.uid import generate_uid
-from tiny_model import tiny_model
 
 from ClamSegLib.archive.dicomweb import Pacs, PacsError
 from ClamSegLib.cli import main
@@ -24,10 +23,13 @@ PLUGINS = Path("/usr/share/orthanc/plugins")
 ORTHANC = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
 SECONDS = 60
 
-pytestmark = pytest.mark.skipif(
-    ORTHANC is None or not (PLUGINS / "libOrthancDicomWeb.so").exists(),
-    reason="needs Orthanc with DICOMweb: apt-get install orthanc orthanc-dicomweb",
-)
+pytestmark = [
+    pytest.mark.usefixtures("own_place"),
+    pytest.mark.skipif(
+        ORTHANC is None or not (PLUGINS / "libOrthancDicomWeb.so").exists(),
+        reason="needs Orthanc with DICOMweb: apt-get install orthanc orthanc-dicomweb",
+    ),
+]
 
 
 def free_port() -> int:
@@ -82,17 +84,6 @@ def study(server, tmp_path_factory) -> str:
     stack(folder / "c", 5, f"{uid}.3", Modality="MR", **common)
     send(server, folder)
     return uid
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    return tiny_model(tmp_path_factory.mktemp("m") / "tiny", "CT")
-
-
-@pytest.fixture(autouse=True)
-def own_place(tmp_path, monkeypatch):
-    monkeypatch.setenv("CLAMSEG_SETTINGS", str(tmp_path / "settings"))
-    monkeypatch.setattr("ClamSegLib.segmentation.report.drawing_problem", lambda: "not drawn here")
 
 
 def segment(server: str, model: Path, output: Path, *more: str) -> int:

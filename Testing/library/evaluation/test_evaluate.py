@@ -147,8 +147,8 @@ def test_slices_to_look_at_are_ordered_by_the_best_reference_there_is():
     outlined, boxed, labelled = example(disc(20, 20), None), example(None, box), example(None, None)
     assert [e.measure for e in (outlined, boxed, labelled)] == [OUTLINES, BOXES, LABELS]
     assert boxed.figure == 1
-    assert labelled.highest is not None
-    assert np.hypot(labelled.highest[0] - 20, labelled.highest[1] - 20) <= 3
+    assert labelled.picture.highest is not None
+    assert np.hypot(labelled.picture.highest[0] - 20, labelled.picture.highest[1] - 20) <= 3
     assert example(none, None, diseased=False) is None
     for examples, expected in (([labelled, boxed, outlined], outlined), ([labelled, boxed], boxed)):
         assert chosen_examples(examples) == [(word, [expected]) for word in ("best", "middle", "worst")]

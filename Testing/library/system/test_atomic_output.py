@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ClamSegLib.system import atomic_output
+from ClamSegLib.system import atomic_output, disk
 from ClamSegLib.system.atomic_output import put_back, refuse_existing, whole_file, whole_folder
 from ClamSegLib.system.errors import InputError, OutputError
 from ClamSegLib.system.folder_kind import CACHED, FolderKind
@@ -215,10 +215,23 @@ def test_every_file_and_folder_is_flushed_before_it_is_in_place(tmp_path, monkey
     with whole_folder(tmp_path / "case", KIND) as part:
         (part / "maps").mkdir()
         (part / "maps" / "a").touch()
-    names = [Path(path).name for path in flushed]
-    assert names[:2] == ["a", "maps"]
+    assert sorted(Path(path).name for path in flushed[:-1]) == ["a", "case", "maps"]
     assert flushed[-1] == str(tmp_path)
     assert not any(Path(path) == tmp_path / "case" for path in flushed[:-1]), "flushed before the swap, not after it"
+
+
+def test_where_no_thread_can_be_started_all_is_flushed_all_the_same(tmp_path, monkeypatch):
+    flushed = []
+
+    def refuse(_thread: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    disk._flushers.cache_clear()
+    monkeypatch.setattr("threading.Thread.start", refuse)
+    monkeypatch.setattr(os, "fsync", lambda opened: flushed.append(Path(f"/proc/self/fd/{opened}").readlink().name))
+    with whole_folder(tmp_path / "case", KIND) as part:
+        (part / "a").touch()
+    assert set(flushed) == {"a", "case", tmp_path.name}
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "nul\0byte"])

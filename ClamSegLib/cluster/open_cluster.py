@@ -257,7 +257,7 @@ def _given_certificates(request: ClusterRequest) -> Any:
 def _queued(request: ClusterRequest, reporter: Reporter) -> Iterator[OpenCluster]:
     from distributed import Client
 
-    from ClamSegLib.archive.job_queue import open_queue, read_queue
+    from ClamSegLib.cluster.job_queue import open_queue, read_queue
 
     queue = read_queue(Path(request.where), _KINDS)
     with ExitStack() as stack:

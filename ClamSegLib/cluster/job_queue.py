@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ClamSegLib.archive.pseudonym import private
 from ClamSegLib.model.config_json import from_json
+from ClamSegLib.system.disk import private
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.words import bounded
 

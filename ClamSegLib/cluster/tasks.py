@@ -1,0 +1,229 @@
+"""Pieces of work as tasks of a cluster: what dies costs a retry, what cannot be done is told, nothing else is lost."""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ClamSegLib.cluster.open_cluster import ClusterError, OpenCluster
+from ClamSegLib.cluster.worker import unfit, versions
+from ClamSegLib.model.model_folder import CONFIG, sha256_of
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.outcome import FAILED, Outcome
+from ClamSegLib.system.progress import Reporter
+
+_TRIES = 2
+_LOOK_EVERY_S, _LOST_AFTER_S, _TELL_EVERY_S = 0.05, 30.0, 60.0
+# Parts of Dask that speak with each other; what computes is compared by the workers.
+_SAME = ("python", "dask", "distributed", "msgpack")
+_NAMED_AT_MOST = 3
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of work: its name in messages and tables, and what its task carries (JSON)."""
+
+    name: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done with all pieces of a run.
+
+    Attributes:
+        do: takes the words of a piece and of the run and answers as `cluster.worker.answer`; a function of a module.
+        models: folders of the models that it loads.
+        gpu: whether a worker takes a GPU where its machine has any.
+        told: further words of the run, for `do` and for `cluster.worker.unfit`.
+        kept: what to say of finished pieces when the cluster is lost.
+        pieces: what they are called.
+    """
+
+    do: Callable[[str, str], str]
+    models: Sequence[Path] = ()
+    gpu: bool = False
+    told: Mapping[str, Any] | None = None
+    kept: str = "finished cases stay, go on with --resume"
+    pieces: str = "cases"
+
+
+def spread(
+    pieces: Sequence[Piece], work: Work, opened: OpenCluster, reporter: Reporter
+) -> Iterator[tuple[int, Outcome, dict[str, Any]]]:
+    """Does all pieces; gives each, by its place, as it comes to its end, with what became of it and its task's answer.
+
+    Raises:
+        InputError: a worker has other versions, or does not see what it needs.
+        ClusterError: the scheduler was lost.
+    """
+    _refuse_other_versions(opened.client)
+    with _two_tries(opened.client):
+        models = {str(folder): sha256_of(folder / CONFIG) for folder in dict.fromkeys(work.models)}
+        told = {"versions": versions(), "models": models, "gpu": work.gpu, "threads": opened.threads, "licences": []}
+        run = json.dumps(told | dict(work.told or {}))
+        _refuse_unfit(opened.client, run)
+        yield from _Tasks(opened.client, pieces, work, run, reporter).run()
+
+
+class _Tasks:
+    """The tasks of a run until the last one has ended."""
+
+    def __init__(self, client: Any, pieces: Sequence[Piece], work: Work, run: str, reporter: Reporter) -> None:
+        self._client, self._work, self._run, self._reporter = client, work, run, reporter
+        # The dashboard shows the keys: they tell nothing of what the pieces are. A scheduler takes tasks of one key for one task,
+        # whoever sends them: keys of two runs must never be the same.
+        run_id = secrets.token_hex(8)
+        self._pieces = {f"case-{number:06d}-{run_id}": piece for number, piece in enumerate(pieces, 1)}
+        self._places = {key: place for place, key in enumerate(self._pieces)}
+        self._tries = dict.fromkeys(self._pieces, 0)
+        self._done = 0
+
+    def run(self) -> Iterator[tuple[int, Outcome, dict[str, Any]]]:
+        from distributed import as_completed
+
+        keys = list(self._pieces)
+        words = [self._pieces[key].words for key in keys]
+        futures = self._client.map(
+            self._work.do, words, [self._run] * len(keys), key=[f"{key}/1" for key in keys], pure=False
+        )
+        completed = as_completed(futures)
+        del futures
+        last_seen = last_told = time.monotonic()
+        while not completed.is_empty():
+            if not completed.has_ready():
+                last_seen, last_told = self._look(last_seen, last_told)
+                time.sleep(_LOOK_EVERY_S)
+                continue
+            for future in completed.next_batch():
+                ended, another = self._ended(future)
+                # A result that is kept would be computed anew when its worker dies.
+                future.release()
+                if another is not None:
+                    completed.add(another)
+                if ended is not None:
+                    self._done += 1
+                    yield ended
+                    self._reporter.progress(self._done, len(self._pieces), self._work.pieces)
+
+    def _look(self, last_seen: float, last_told: float) -> tuple[float, float]:
+        """Whether anybody is there to work; says so when there is not."""
+        now = time.monotonic()
+        if self._client.status == "running":
+            last_seen = now
+        elif now - last_seen > _LOST_AFTER_S:
+            raise ClusterError(f"The scheduler does not answer any more; {self._work.kept}.")
+        if now - last_told > _TELL_EVERY_S:
+            last_told = now
+            with suppress(OSError, TimeoutError):
+                if not self._client.scheduler_info(n_workers=-1)["workers"]:
+                    self._reporter.note("no worker is there; waiting for one")
+        return last_seen, last_told
+
+    def _ended(self, future: Any) -> tuple[tuple[int, Outcome, dict[str, Any]] | None, Any]:
+        """What became of a piece that has come to its end, or a new task where it is to be tried again."""
+        from distributed.scheduler import KilledWorker
+
+        key = future.key.partition("/")[0]
+        place, name = self._places[key], self._pieces[key].name
+        self._tries[key] += 1
+        if future.status == "cancelled":
+            raise ClusterError(f"The scheduler was lost; {self._work.kept}.")
+        if future.status == "error":
+            error = future.exception()
+            if isinstance(error, KilledWorker):
+                words = (
+                    f"{name} ended its worker {_TRIES} times (killed, out of memory, or its machine went away); look at the scan, or give "
+                    "workers more memory."
+                )
+            else:
+                words = f"The task of {name} failed ({type(error).__name__}); run again."
+            return (place, Outcome(name, FAILED, words, _TRIES), {}), None
+        told = json.loads(future.result())
+        if "unfit" in told:
+            self._dismiss(future, told["unfit"])
+            self._tries[key] -= 1
+            return None, self._again(key, "unfit")
+        if told["state"] == FAILED and self._tries[key] < _TRIES:
+            return None, self._again(key, "failed")
+        return (place, Outcome(name, told["state"], told["words"], self._tries[key]), told), None
+
+    def _again(self, key: str, why: str) -> Any:
+        new = f"{key}/{self._tries[key] + 1}-{why}-{secrets.token_hex(4)}"
+        return self._client.submit(self._work.do, self._pieces[key].words, self._run, key=new, pure=False)
+
+    def _dismiss(self, future: Any, problem: str) -> None:
+        """Sends a worker away that came later and cannot do its work; without any other the run ends."""
+        holders = [address for found in self._client.who_has([future]).values() for address in found]
+        self._reporter.warning(f"A worker was sent away: {problem}.")
+        if holders:
+            self._client.retire_workers(holders)
+        if not set(self._client.scheduler_info(n_workers=-1)["workers"]) - set(holders):
+            raise InputError(f"No worker can do {self._work.pieces}: {problem}.")
+
+
+def _refuse_other_versions(client: Any) -> None:
+    """Refuses a cluster whose parts have other versions than this process; says which.
+
+    Raises:
+        InputError: they have.
+    """
+    told = client.get_versions(packages=["ClamSegLib"])
+    here = told["client"]["packages"]
+    parts = {
+        "the scheduler": told["scheduler"],
+        **{f"the worker {address}": w for address, w in told["workers"].items()},
+    }
+    others = []
+    for part, found in parts.items():
+        packages = (found or {}).get("packages", {})
+        for name in (*_SAME, "ClamSegLib"):
+            if _short(name, packages.get(name)) != _short(name, here.get(name)):
+                shown = "clamseg" if name == "ClamSegLib" else name
+                others.append(f"{part} has {shown} {packages.get(name) or 'not at all'}, here is {here.get(name)}")
+    if others:
+        more = f" and {len(others) - _NAMED_AT_MOST} more" if len(others) > _NAMED_AT_MOST else ""
+        raise InputError(
+            f"Versions do not fit: {'; '.join(others[:_NAMED_AT_MOST])}{more}. Install the same everywhere."
+        )
+
+
+def _short(name: str, version: str | None) -> str:
+    """Of Python the first two numbers count."""
+    text = str(version)
+    return ".".join(text.split(".")[:2]) if name == "python" else text
+
+
+def _refuse_unfit(client: Any, run: str) -> None:
+    found = client.run(unfit, run, on_error="return")
+    problems = {address: problem for address, problem in found.items() if problem}
+    for address, problem in problems.items():
+        words = problem if isinstance(problem, str) else f"it cannot do its part ({type(problem).__name__})"
+        raise InputError(f"The worker {address} cannot do its part: {words}.")
+
+
+@contextmanager
+def _two_tries(client: Any) -> Iterator[None]:
+    """While the block runs, the scheduler gives a case up after the second worker that died of it, and keeps cases from waiting at workers."""
+    before = client.run_on_scheduler(_settle, _TRIES - 1, 1.0)
+    try:
+        yield
+    finally:
+        with suppress(Exception):  # it may be gone
+            client.run_on_scheduler(_settle, *before)
+
+
+def _settle(failures: int, saturation: float, dask_scheduler: Any = None) -> tuple[int, float]:
+    """Runs on the scheduler; the values before."""
+    before = dask_scheduler.allowed_failures, dask_scheduler.WORKER_SATURATION
+    dask_scheduler.allowed_failures = failures
+    if math.isfinite(before[1]):  # between an end and none it cannot change while tasks are there
+        dask_scheduler.WORKER_SATURATION = saturation
+    return before

@@ -1,0 +1,159 @@
+"""Pieces of work on workers: tried twice, never mixed up with those of another run; a worker that does not fit is named."""
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from tiny_model import tiny_model
+from workers_here import workers_here
+
+from ClamSegLib.cluster import tasks, worker
+from ClamSegLib.cluster.open_cluster import ClusterError, OpenCluster
+from ClamSegLib.cluster.tasks import Piece, Work, spread
+from ClamSegLib.cluster.worker import answer, unfit, versions
+from ClamSegLib.model.model_folder import sha256_of
+from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.outcome import FAILED
+from ClamSegLib.system.progress import Reporter
+
+
+@pytest.fixture(scope="module")
+def client_here():
+    with workers_here() as client:
+        yield client
+
+
+def run_pieces(client, do, names: str = "abc", **told: object) -> list[tuple[str, str, int]]:
+    """What becomes of pieces: name, words, tries."""
+    pieces, work = [Piece(name, json.dumps(name)) for name in names], Work(do, told=told)
+    ended = spread(pieces, work, OpenCluster(client, 1), Reporter())
+    return sorted((outcome.case, outcome.words, outcome.tries) for _, outcome, _ in ended)
+
+
+def answers(folder: Path, said):
+    """A task that answers as `said(name, try)` says."""
+
+    def do(name_json: str, _run: str) -> str:
+        name = json.loads(name_json)
+        with (folder / name).open("a") as file:  # of what a task knows, only files reach the next one
+            file.write("x")
+        return json.dumps(said(name, (folder / name).stat().st_size))
+
+    folder.mkdir()
+    return do
+
+
+FULL, DONE = {"state": FAILED, "words": "No space left"}, {"state": "done", "words": "fine"}
+
+
+def test_a_full_disk_on_one_worker_costs_a_retry_and_one_everywhere_a_row(tmp_path, client_here):
+    once = run_pieces(client_here, answers(tmp_path / "once", lambda name, n: FULL if name == "b" and n == 1 else DONE))
+    assert once == [("a", "fine", 1), ("b", "fine", 2), ("c", "fine", 1)]
+    always = run_pieces(client_here, answers(tmp_path / "always", lambda name, n: FULL if name == "b" else DONE))
+    assert always == [("a", "fine", 1), ("b", "No space left", 2), ("c", "fine", 1)]
+
+
+def own_name(name_json: str, run_json: str) -> str:
+    time.sleep(0.05)
+    return json.dumps({"state": "done", "words": json.loads(name_json) + json.loads(run_json)["run"]})
+
+
+def test_two_runs_on_one_scheduler_each_get_their_own_answers(client_here):
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda run: run_pieces(client_here, own_name, "abcdef", run=run), ("1", "2"))
+    assert [words for _, words, _ in first] == [f"{name}1" for name in "abcdef"]
+    assert [words for _, words, _ in second] == [f"{name}2" for name in "abcdef"]
+
+
+def test_workers_that_do_not_fit_are_sent_away_and_without_any_other_the_run_ends(tmp_path):
+    with workers_here() as client, pytest.raises(InputError, match="No worker can do cases: it has torch 1"):
+        run_pieces(client, answers(tmp_path / "unfit", lambda *_: {"unfit": "it has torch 1"}))
+
+
+def test_a_scheduler_that_is_lost_ends_the_run_and_says_what_is_kept(client_here, monkeypatch):
+    pieces, work = [Piece(name, f'"{name}"') for name in "abcdefgh"], Work(own_name, told={"run": "1"})
+    ended = spread(pieces, work, OpenCluster(client_here, 1), Reporter())
+    next(ended)
+    monkeypatch.setattr(tasks, "_LOST_AFTER_S", -1.0)
+    monkeypatch.setattr(client_here, "status", "connecting")
+    with pytest.raises(ClusterError, match="finished cases stay, go on with --resume"):
+        list(ended)
+
+
+def test_an_error_in_a_task_comes_back_in_words(tmp_path):
+    run = {"versions": versions(), "models": {}, "gpu": False, "threads": 1}
+
+    def broken(_run: object) -> dict[str, object]:
+        raise RuntimeError("of Doe^Secret")
+
+    for tell, words in ((True, ": of Doe^Secret"), (False, "")):
+        told = json.loads(answer(json.dumps(run), "a", broken, tell))
+        assert told == {"state": FAILED, "words": f"Internal error (RuntimeError{words}); please report it."}
+
+
+def test_a_worker_says_why_it_cannot_do_cases(tmp_path):
+    model = tiny_model(tmp_path / "tiny")
+    token = tmp_path / "token"
+    token.write_text("abc")
+    run = {
+        "versions": versions(), "token": [str(token), "abc"], "gpu": False,
+        "models": {str(model): sha256_of(model / "config.json")},
+    }  # fmt: skip
+    assert unfit(json.dumps(run)) == ""
+    for change, told in (
+        ({"versions": versions() | {"torch": "1.0"}}, "it has torch "),
+        ({"token": [str(tmp_path / "elsewhere" / "token"), "abc"]}, "the output is not shared with it"),
+        ({"token": [str(token), "another run"]}, "the output is not shared with it"),
+        ({"models": {str(tmp_path / "gone"): "0"}}, "it does not see the model in"),
+        ({"models": {str(model): "0"}}, "is another one there"),
+        ({"inputs": {str(tmp_path / "scan.nrrd"): "0"}}, "it does not see"),
+        ({"inputs": {str(token): "0"}}, "is another one there"),
+    ):
+        assert unfit(json.dumps(run | change)).startswith(told) or told in unfit(json.dumps(run | change))
+
+
+def test_a_worker_takes_a_gpu_that_no_other_has(tmp_path, monkeypatch):
+    import torch
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    workers = [worker._Kept() for _ in range(3)]
+    told = []
+    for kept in workers:
+        monkeypatch.setattr(worker, "_kept", kept)
+        told.append((worker._no_device(True), kept.device))
+    assert told[:2] == [("", "cuda:0"), ("", "cuda:1")]
+    assert told[2] == ("other workers have taken all GPUs of its machine; start one worker for each", "")
+    workers[0].stack.close()
+    assert worker._no_device(True) == ""
+    for kept in workers:
+        kept.stack.close()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(worker, "_kept", worker._Kept())
+    assert worker._no_device(True) == "", "without any GPU the processor does"
+
+
+def test_versions_that_do_not_fit_are_named(monkeypatch):
+    here = {
+        "packages": {
+            "python": "3.11.7",
+            "dask": "2026.8.0",
+            "distributed": "2026.8.0",
+            "msgpack": "1",
+            "ClamSegLib": "0.1.0",
+        }
+    }
+    other = {"packages": here["packages"] | {"distributed": "2025.1.0", "python": "3.11.9"}}
+
+    class Client:
+        def get_versions(self, packages):
+            return {"client": here, "scheduler": here, "workers": {"tls://node:1": other}}
+
+    with pytest.raises(
+        InputError, match=r"the worker tls://node:1 has distributed 2025.1.0, here is 2026.8.0\. Install"
+    ):
+        tasks._refuse_other_versions(Client())
