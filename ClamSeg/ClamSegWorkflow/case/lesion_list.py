@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ClamSegWorkflow.case.drawn_lesions import FoundLesion, drawn_lesions
-from ClamSegWorkflow.case.lesion_map import KeptLesion, LesionMap, WorkerLesions
+from ClamSegWorkflow.case.lesion_map import KeptLesion, LesionMap, Smallest, WorkerLesions
 from ClamSegWorkflow.case.lesion_measure import measure_kept, row_of
 from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
 from ClamSegWorkflow.case.review_memory import ReviewMemory
@@ -32,6 +32,7 @@ class LesionList:
         strongest: (k, j, i) uint8, number of the strongest condition from 1, or None for a single condition.
         geometry: ClamSegLib Volume of the scan's grid (its array is not looked at).
         conditions: their names.
+        minimum_volume_ml, minimum_px: smaller lesions are left out, by ml where they are known, else by pixels.
         found: the lesions at this threshold as the worker found and measured them; None looks for them.
 
     Raises:
@@ -48,11 +49,12 @@ class LesionList:
         plane: str,
         threshold: float,
         minimum_volume_ml: float = 0.0,
+        minimum_px: int = 0,
         found: WorkerLesions | None = None,
     ) -> None:
         self.conditions = tuple(conditions)
         self.plane = plane
-        self.minimum_volume_ml = minimum_volume_ml
+        self.smallest = Smallest(minimum_volume_ml, minimum_px)
         self._map = LesionMap(probability, strongest, geometry, len(self.conditions), plane)
         self._review = ReviewMemory(self._map, threshold)
         self._undecided = UndecidedLesions(self._map, self.conditions)
@@ -287,7 +289,8 @@ class LesionList:
     def memory(self) -> dict[str, Any]:
         """What a saved scene needs besides the segments, as JSON values."""
         return {
-            "minimum_volume_ml": self.minimum_volume_ml,
+            "minimum_volume_ml": self.smallest.ml,
+            "minimum_px": self.smallest.px,
             "plane": self.plane,
             "conditions": list(self.conditions),
             **self._review.saved(),
@@ -323,7 +326,7 @@ class LesionList:
         return self._undecided.found(number)
 
     def _find(self) -> None:
-        self._undecided.find(self._review.decided.by_number.values(), self.threshold, self.minimum_volume_ml)
+        self._undecided.find(self._review.decided.by_number.values(), self.threshold, self.smallest)
         self._rows = None
 
     def _found_again(self, stands_changed: bool) -> bool:

@@ -56,6 +56,19 @@ class WorkerLesions:
     lesions: Sequence[Any]
 
 
+@dataclass(frozen=True)
+class Smallest:
+    """Lesions below are left out.
+
+    Attributes:
+        ml: where ml are known.
+        px: where they are not, in pixels.
+    """
+
+    ml: float = 0.0
+    px: int = 0
+
+
 class LesionMap:
     """The probability of one result with the components of its undecided lesions.
 
@@ -88,7 +101,7 @@ class LesionMap:
         self.components = np.zeros(self.values.shape, np.int32)
         self.objects: list[Any] = []
 
-    def find_lesions(self, kept_lesions: Iterable[KeptLesion], threshold: float, minimum_volume_ml: float) -> None:
+    def find_lesions(self, kept_lesions: Iterable[KeptLesion], threshold: float, smallest: Smallest) -> None:
         """Undecided labels and components from the map, without the voxels of decided lesions."""
         from scipy import ndimage
 
@@ -101,7 +114,7 @@ class LesionMap:
                 for inside, part in self._regions_in_box(kept):
                     maps[inside][part] = 0
         maps_of_each = maps[None] if self._which is None else self.stacked(maps)
-        self.labels, self.components = lesion_mask(maps_of_each, threshold, self.grid, minimum_volume_ml)
+        self.labels, self.components = lesion_mask(maps_of_each, threshold, self.grid, smallest.ml, smallest.px)
         self.objects = ndimage.find_objects(self.components)
         self._drop_rims(kept_lesions)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ClamSegWorkflow.case.drawn_lesions import FoundLesion
-from ClamSegWorkflow.case.lesion_map import Box, KeptLesion, LesionMap, WorkerLesions, shifted
+from ClamSegWorkflow.case.lesion_map import Box, KeptLesion, LesionMap, Smallest, WorkerLesions, shifted
 from ClamSegWorkflow.case.lesion_measure import measure_undecided, row_of
 from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
 from ClamSegWorkflow.words import tr as _
@@ -40,10 +40,10 @@ class UndecidedLesions:
         if not self._map.take_lesions(found.components, [self._conditions.index(x.condition) + 1 for x in self._given]):
             raise ValueError(_("the lesions do not fit the map"))
 
-    def find(self, kept_lesions: Iterable[KeptLesion], threshold: float, minimum_volume_ml: float) -> None:
+    def find(self, kept_lesions: Iterable[KeptLesion], threshold: float, smallest: Smallest) -> None:
         """Looks for them on the map, without the voxels of decided lesions."""
         self._given = None
-        self._map.find_lesions(kept_lesions, threshold, minimum_volume_ml)
+        self._map.find_lesions(kept_lesions, threshold, smallest)
 
     def measured(self, number_of: Callable[[tuple[int, int, int]], int]) -> list[LesionRow]:
         """Their rows in the order of their places.
