@@ -14,7 +14,7 @@ import numpy as np
 
 from ClamSegWorkflow.case.drawn_lesions import FoundLesion, drawn_lesions
 from ClamSegWorkflow.case.lesion_map import KeptLesion, LesionMap, Smallest, WorkerLesions
-from ClamSegWorkflow.case.lesion_measure import measure_kept, row_of
+from ClamSegWorkflow.case.lesion_measure import Figures, row_of
 from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
 from ClamSegWorkflow.case.review_memory import ReviewMemory
 from ClamSegWorkflow.case.review_steps import ReviewSteps
@@ -55,14 +55,15 @@ class LesionList:
         self.conditions = tuple(conditions)
         self.plane = plane
         self.smallest = Smallest(minimum_volume_ml, minimum_px)
-        self._map = LesionMap(probability, strongest, geometry, len(self.conditions), plane)
+        self._map = LesionMap(probability, strongest, geometry, plane)
         self._review = ReviewMemory(self._map, threshold)
-        self._undecided = UndecidedLesions(self._map, self.conditions)
+        self._figures = Figures()
+        self._undecided = UndecidedLesions(self._map, self.conditions, self._figures)
         self._rows: list[LesionRow] | None = None
         if found is None:
             self._find()
         else:
-            self._undecided.take(found)
+            self._undecided.take(found, threshold)
 
     # What is shown
 
@@ -110,7 +111,8 @@ class LesionList:
         """
         if apart is not None:
             self.rows()
-        return self._map.own_box(self._undecided.labelled(condition, apart), self._map.box)
+        box, mask = self._undecided.labelled(condition, apart)
+        return self._map.own_box(mask, box)
 
     def lesion_mask(self, number: int) -> tuple[np.ndarray, tuple[int, int, int]]:
         """Voxels of one lesion: a box in the own frame and its first k, j, i.
@@ -172,7 +174,7 @@ class LesionList:
         small = [row for row in self.rows() if row.decision is Decision.UNDECIDED and size_of(row) < minimum]
         if small:
             self._review.remember(rejected_words(len(small), minimum, small[0].volume_ml is not None))
-        for row in self._undecided.by_last_place(small):
+        for row in small:
             self._decide(row, Decision.REJECTED)
         return len(small)
 
@@ -252,7 +254,8 @@ class LesionList:
         """
         turned = self._map.orientation.apply(mask)
         ours = np.zeros(turned.shape, bool)
-        ours[self._map.box] = self._map.labels == condition
+        box, undecided = self._undecided.labelled(condition)
+        ours[box] = undecided
         if np.array_equal(turned, ours):
             return False
         of_condition = (row.number for row in self.rows() if row.condition == self.conditions[condition - 1])
@@ -337,6 +340,7 @@ class LesionList:
     def _measured(self) -> list[LesionRow]:
         rows = self._undecided.measured(self._review.number_of)
         for kept in self._review.decided.by_number.values():
-            lesion = measure_kept(self._map, kept, self.conditions)
-            rows.append(row_of(self._map, lesion, kept.number, kept.decision, kept.peak_index, kept.box))
+            voxels = (kept.box, kept.mask, kept.condition)
+            box, lesion = self._figures.of(self._map, voxels, self.conditions)
+            rows.append(row_of(self._map, lesion, kept.number, kept.decision, kept.peak_index, box))
         return sorted(rows, key=lambda row: row.number)
