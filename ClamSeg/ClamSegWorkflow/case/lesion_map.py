@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ClamSegLib.imaging.volume import box_of
-from ClamSegWorkflow.case.map_parts import Box, MapPart, MapParts, ordered
+from ClamSegWorkflow.case.map_parts import Box, MapPart, MapParts, ordered, shifted
 
 
 @dataclass(frozen=True)
@@ -190,8 +190,7 @@ class LesionMap:
 
     def whole_box(self, part: MapPart) -> Box:
         """The canonical box of a lesion in the whole volume."""
-        box: Box = shifted(part.box, self.box)
-        return box
+        return shifted(part.box, self.box)
 
     def box_volume(self, box: Box) -> Any:
         origin = self.grid.to_lps(np.array([s.start for s in box]))
@@ -242,8 +241,3 @@ class _Touching:
 def _support(array: np.ndarray) -> Box:
     """The box around all voxels above 0; one voxel where there is none."""
     return box_of(array > 0) or (slice(0, 1), slice(0, 1), slice(0, 1))
-
-
-def shifted(box: Any, by: tuple[slice, ...]) -> Any:
-    """A box inside the box `by`, counted from where that one is counted."""
-    return tuple(slice(s.start + b.start, s.stop + b.start) for s, b in zip(box, by, strict=True))

@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ClamSegLib.imaging.volume import box_of
 from ClamSegLib.segmentation.lesions import above_threshold
 
 Box = tuple[slice, ...]  # one slice each for slice, row and column
@@ -133,6 +134,9 @@ class MapParts:
                 for side, size in zip(blocks, self._values.shape, strict=True)
             )
             above = above_threshold(self._values[box], threshold)
+            inside = box_of(above)
+            assert inside is not None  # its blocks are above
+            box, above = shifted(inside, box), above[inside]
             which = None if self._which is None else self._which[box]
             for condition in (1,) if which is None else np.unique(which[above]).tolist():
                 own = above if which is None else above & (which == condition)
@@ -148,13 +152,17 @@ def _parts(mask: np.ndarray, box: Box, condition: int, values: np.ndarray) -> It
 
     found, _count = ndimage.label(mask, _TOUCHING)
     for number, inside in enumerate(ndimage.find_objects(found), 1):
-        own = tuple(slice(s.start + b.start, s.stop + b.start) for s, b in zip(inside, box, strict=True))
-        yield MapPart(own, found[inside] == number, condition, values)
+        yield MapPart(shifted(inside, box), found[inside] == number, condition, values)
 
 
 def ordered(parts: Iterable[MapPart]) -> list[MapPart]:
     """The largest first, in the order in which `lesion_mask` numbers them."""
     return sorted(parts, key=lambda part: (part.size, part.condition, part.first), reverse=True)
+
+
+def shifted(box: Box, by: Box) -> Box:
+    """A box inside the box `by`, counted from where that one is counted."""
+    return tuple(slice(s.start + b.start, s.stop + b.start) for s, b in zip(box, by, strict=True))
 
 
 def _key(threshold: float) -> int:

@@ -134,6 +134,10 @@ class Result:
         self.preview_threshold(threshold)
         self.write()
 
+    def keep_surfaces(self) -> None:
+        """From now on surfaces stay as they are when voxels change: whoever shows them makes them anew."""
+        self._segments.keeps_surfaces = True
+
     # Decisions
 
     def decide(self, number: int, decision: Decision) -> None:
