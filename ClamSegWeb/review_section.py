@@ -61,6 +61,8 @@ class ReviewSection:
         if self.result is not None and self.result is not result and self.result.is_alive():
             show_segments(self.result.segmentation, False)
         self.result = result
+        if result is not None:
+            result.keep_surfaces()  # they are made beside the page, and never while it waits
         self._state.update({"overlay": _NO_MAP, "hidden": False, "lesion_number": 0})
         if result is not None:
             show_segments(result.segmentation, True)
@@ -116,6 +118,8 @@ class ReviewSection:
         state.threshold = round(lesions.threshold, 3)
         self.labels.tell()
         self.tell_steps()
+        if state.solid and not self._drawing.is_active:
+            self.solid_view.follow(result.segmentation, self._page.views.draw)
         self._page.views.draw()
 
     def tell_steps(self) -> None:

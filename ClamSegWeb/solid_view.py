@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import slicer
+from vtkmodules.vtkCommonCore import vtkTypeInt64Array
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ClamSegWeb.surface_process import SurfaceProcess
 from ClamSegWeb.surfaces import read_surface, write_mask
 from ClamSegWorkflow.scene import SceneError
-from ClamSegWorkflow.scene.segments import segment_time
+from ClamSegWorkflow.scene.segments import closed_surface, segment_time
 from ClamSegWorkflow.words import tr as _
 
+_TIME = "ClamSeg.made from"  # in a surface: the time of the mask it was made from
+_PATIENCE_S = 0.3  # who decides on one lesion after the other gets the surfaces of all of them at once
 # What is drawn or decided meanwhile makes a surface old before it is shown; then it is made again, but not for ever.
 _TRIES = 3
 
@@ -31,14 +34,22 @@ class SolidView:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def show(self, segmentation: Any, shown: Any = lambda: None) -> None:
-        """Makes what is missing and shows it.
+        """Makes what is missing or old and shows it.
 
         Args:
             segmentation: of the result.
             shown: is called when the surfaces stand there.
         """
+        self._begin(segmentation, shown, 0.0)
+
+    def follow(self, segmentation: Any, shown: Any = lambda: None) -> None:
+        """Masks may have changed: old surfaces stay until new ones stand in their place. A result that never had any gets none."""
+        if _without_surface(segmentation) and _has_surfaces(segmentation):
+            self._begin(segmentation, shown, _PATIENCE_S)
+
+    def _begin(self, segmentation: Any, shown: Any, after_s: float) -> None:
         self._turn += 1
-        task = asyncio.get_running_loop().create_task(self._show(segmentation, self._turn, shown))
+        task = asyncio.get_running_loop().create_task(self._show(segmentation, self._turn, shown, after_s))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -53,7 +64,10 @@ class SolidView:
         self._turn += 1
         self._process.close()
 
-    async def _show(self, segmentation: Any, turn: int, shown: Any) -> None:
+    async def _show(self, segmentation: Any, turn: int, shown: Any, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        if turn != self._turn:
+            return
         self._page.state.solid_words = _("surfaces are being made")
         self._page.state.flush()
         try:
@@ -93,15 +107,35 @@ class SolidView:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
-def _surface_name() -> str:
-    return str(slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName())
-
-
 def _without_surface(segmentation: Any) -> list[str]:
-    """Ids of segments that have none."""
+    """Ids of segments that have none, or one of other voxels than they have now."""
+    return [each for each in _ids(segmentation) if _made_from(segmentation, each) != segment_time(segmentation, each)]
+
+
+def _has_surfaces(segmentation: Any) -> bool:
+    """Whether any were made beside the page."""
+    return any(_made_from(segmentation, each) is not None for each in _ids(segmentation))
+
+
+def _ids(segmentation: Any) -> list[str]:
     data = segmentation.GetSegmentation()
-    ids = [data.GetNthSegmentID(n) for n in range(data.GetNumberOfSegments())]
-    return [each for each in ids if data.GetSegment(each).GetRepresentation(_surface_name()) is None]
+    return [data.GetNthSegmentID(n) for n in range(data.GetNumberOfSegments())]
+
+
+def _made_from(segmentation: Any, segment_id: str) -> int | None:
+    """The time of the mask that a segment's surface was made from; None where there is none, or the scene made it."""
+    surface = segmentation.GetSegmentation().GetSegment(segment_id).GetRepresentation(closed_surface())
+    time = surface.GetFieldData().GetArray(_TIME) if surface is not None else None
+    return None if time is None else int(time.GetValue(0))
+
+
+def _dated(surface: Any, time: int) -> Any:
+    """A surface that says what it was made from."""
+    array = vtkTypeInt64Array()
+    array.SetName(_TIME)
+    array.InsertNextValue(time)
+    surface.GetFieldData().AddArray(array)
+    return surface
 
 
 async def _take(segmentation: Any, times: dict[str, int], folder: Path) -> bool:
@@ -121,7 +155,8 @@ async def _take(segmentation: Any, times: dict[str, int], folder: Path) -> bool:
             if segment_time(segmentation, segment_id) != times[segment_id]:
                 is_whole = False
                 continue
-            segment.AddRepresentation(_surface_name(), surface if surface is not None else vtkPolyData())
+            made = surface if surface is not None else vtkPolyData()
+            segment.AddRepresentation(closed_surface(), _dated(made, times[segment_id]))
     finally:
         segmentation.EndModify(modified)
     data.Modified()

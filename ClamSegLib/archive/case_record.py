@@ -53,6 +53,8 @@ def settings_of(
         organ: of this case in place of that of the run; '' for none of its own.
     """
     told = {name: value for name, value in dataclasses.asdict(segment).items() if name not in _NO_MATTER}
+    if segment.minimum_area_px is None:
+        del told["minimum_area_px"]  # records of before do not name it, and their cases stand
     told["organ"] = organ or segment.organ
     named = Path(told["organ"])
     if named.is_file():  # a mask is what it holds, wherever it lies

@@ -42,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--organ", default="auto", help="auto, none, a method, model:NAME, or a mask file")
     parser.add_argument("--threshold", type=float, help="of the lesion probability, 0..1 (default: the model's)")
     parser.add_argument("--minimum-volume-ml", type=float, help="drop smaller lesions (default: the model's)")
+    parser.add_argument(
+        "--minimum-area-px",
+        type=float,
+        help="the same where no spacing is known, in pixels (default: the model's, 2 x 2 of its network's pixels)",
+    )
     parser.add_argument("--batch-size", type=int, help="slices at once (default: what fits the engine)")
     parser.add_argument(
         "--slice-smoothing",

@@ -133,6 +133,8 @@ class ModelConfig:
             uses the first L, renormalised.
         threshold: cut on P_L that makes the mask.
         minimum_volume_ml: smaller lesions are left out.
+        minimum_network_pixels: the same where no ml are known, in a picture or without spacing: in pixels of the network's own grid, in
+            one slice. Below 2 x 2 of them nothing can be resolved (sampling theorem).
         refinement: of models made before objective normative: how maps are sharpened by the image; no training writes it.
         normative: what normal tissue looks like; the network then sees the image and how it differs from that.
         calibration: shift and scale of the mean log odds per condition: P_L is sigmoid(scale * (log odds - shift)).
@@ -163,6 +165,7 @@ class ModelConfig:
     head_weights: tuple[float, ...] = ()
     threshold: float = 0.5
     minimum_volume_ml: float = 0.0
+    minimum_network_pixels: float = 4.0
     refinement: RefinementConfig | None = None
     normative: NormativeConfig | None = None
     calibration: tuple[tuple[float, float], ...] = ()
@@ -204,6 +207,8 @@ class ModelConfig:
         )
         require(0 < self.threshold < 1, f"threshold {self.threshold} must lie between 0 and 1.")
         require(self.minimum_volume_ml >= 0, f"minimum_volume_ml {self.minimum_volume_ml} must be at least 0.")
+        smallest = self.minimum_network_pixels
+        require(smallest >= 0, f"minimum_network_pixels {smallest} must be at least 0.")
         if self.task == "lesion" and self.odds_normal:
             shape_fits = len(self.odds_normal) == self.network.branches and all(
                 len(branch) == self.network.heads and all(len(head) == len(self.conditions) for head in branch)

@@ -223,6 +223,11 @@ class Preparation:
         """Slices of the volume, all of which are analysed."""
         return int(self.volume.array.shape[0])
 
+    @property
+    def network_pixel_px(self) -> float:
+        """How many pixels of a slice one pixel of the network's grid covers."""
+        return self.box.height * self.box.width / self.config.image_size**2
+
     def network_input(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """(B,C,size,size) of the slices `indices`: the image alone, or with how it differs from normal tissue."""
         image = self.image(indices)

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ClamSegLib.imaging.volume import box_of
-
 Point = tuple[float, float]
 Line = tuple[Point, Point]
 _AT_ONCE = 256  # places along the longest diameter at which the width is measured together
@@ -45,15 +43,14 @@ def diameters_of(part: NDArray[np.bool_], pixel_mm: tuple[float, float]) -> Diam
         part: (slice, row, column).
         pixel_mm: distance between rows, between columns.
     """
-    boxes = [box_of(plane) for plane in part]
+    (top, bottom), (left, right) = _sides(part.any(axis=2)), _sides(part.any(axis=1))
     # No two points are farther apart than the corners of their box: the largest boxes first, the rest is left out.
-    diagonals = [0.0 if box is None else _diagonal_mm(box, pixel_mm) for box in boxes]
+    diagonals = np.hypot((bottom - top) * pixel_mm[0], (right - left) * pixel_mm[1])
     longest, where, line = 0.0, -1, ((0.0, 0.0), (0.0, 0.0))
     for k in np.argsort(diagonals, kind="stable")[::-1]:
-        box = boxes[k]
-        if box is None or diagonals[k] < longest * (1 - 1e-9):
+        if bottom[k] == 0 or diagonals[k] < longest * (1 - 1e-9):
             break
-        length, ends = _longest(part[k], box[0], pixel_mm)
+        length, ends = _longest(part[k], slice(int(top[k]), int(bottom[k])), pixel_mm)
         if length > longest * (1 + 1e-9):
             longest, where, line = length, int(k), ends
     if where < 0:
@@ -125,5 +122,8 @@ def _border(plane: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.concatenate([level, upright]).astype(float)
 
 
-def _diagonal_mm(box: tuple[slice, ...], pixel_mm: tuple[float, float]) -> float:
-    return math.hypot(*((side.stop - side.start) * mm for side, mm in zip(box, pixel_mm, strict=True)))
+def _sides(shows: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and one beyond the last true value of each line; 0 and 0 of one without."""
+    first = shows.argmax(axis=1)
+    beyond = np.where(shows.any(axis=1), shows.shape[1] - shows[:, ::-1].argmax(axis=1), 0)
+    return first, beyond

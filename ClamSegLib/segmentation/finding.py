@@ -22,10 +22,11 @@ class Search:
         n_slices: slices of the volume.
         analysed: how many of them went through the network.
         share: of a single picture that was searched, 0..1; None for a volume.
-        smallest_ml: lesions below were dropped; 0 where all were kept.
+        smallest_ml: lesions below were dropped; 0 where all were kept, or no ml are known.
         doubt: what is doubtful about the organ, e.g. 'the outline of the lungs is doubtful'; '' when nothing is.
         is_organ: the model outlines an organ, not lesions.
         lacking: slices that the series lacks, or places that are doubtful; '' when nothing is.
+        smallest_px: lesions of fewer pixels were dropped; 0 where all were kept, or ml are known.
     """
 
     targets: tuple[str, ...]
@@ -36,6 +37,7 @@ class Search:
     doubt: str = ""
     is_organ: bool = False
     lacking: str = ""
+    smallest_px: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """For report.json."""
@@ -90,13 +92,15 @@ def finding_words(search: Search, count: int, *, decided: int | None = None, rej
         words = f"{count} lesion{'s' if count > 1 else ''} ({names})"
         words += "" if decided is None else f", {decided} decided"
         words += f" ({rejected} rejected)" if rejected else ""
-        return f"{words}, {place}" + (f"; {search.doubt}" if search.doubt else "")
+        words += f", {place}" + (f"; {search.doubt}" if search.doubt else "")
+        return words + (f"; marks below {search.smallest_px} pixels are not listed" if search.smallest_px else "")
     if search.doubt:
         doubt = search.doubt[0].upper() + search.doubt[1:]
         return f"{doubt}, so that nothing stands marked does not mean that there is no {names}; {place}"
     if rejected:
         return f"No {names} is left, all that was marked is rejected, {place}"
     smallest = f" of {search.smallest_ml:g} ml or more" if search.smallest_ml > 0 else ""
+    smallest = f" of {search.smallest_px} pixels or more" if search.smallest_px else smallest
     return f"No {names}{smallest} found, nothing else was looked for, {place}"
 
 

@@ -62,6 +62,11 @@ def above_threshold(probability: NDArray[np.uint8], threshold: float) -> NDArray
     return above
 
 
+def has_ml(volume: Volume) -> bool:
+    """Whether sizes are ml: a picture has no thickness."""
+    return volume.spacing_known and not volume.is_picture
+
+
 def doubt_of(probability: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """1 - |2 P_L - 1| in steps of 1/255, any shape: 0 where P_L is 0 or 1, highest at one half."""
     doubt: NDArray[np.uint8] = 2 * np.minimum(probability, 255 - probability)
@@ -69,7 +74,7 @@ def doubt_of(probability: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def lesion_mask(
-    probability: NDArray[np.uint8], threshold: float, volume: Volume, minimum_volume_ml: float
+    probability: NDArray[np.uint8], threshold: float, volume: Volume, minimum_volume_ml: float, minimum_px: float = 0.0
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """Condition of each voxel after clean-up, and lesion numbers (largest lesion is 1).
 
@@ -77,7 +82,8 @@ def lesion_mask(
         probability: (K, slice, row, column) uint8.
         threshold: of P_L.
         volume: canonical; gives the voxel's volume.
-        minimum_volume_ml: smaller lesions are dropped where spacing is known.
+        minimum_volume_ml: smaller lesions are dropped where ml are known.
+        minimum_px: lesions of fewer pixels are dropped where they are not.
 
     Returns:
         labels (slice, row, column) uint8, 0 none; components (slice, row, column) int32, 0 none.
@@ -89,7 +95,7 @@ def lesion_mask(
         return labels, components
     part = part_of_runs(runs)
     sizes = np.bincount(part, runs.length).astype(np.int64)
-    smallest = minimum_volume_ml / volume.voxel_ml if volume.spacing_known else 0.0
+    smallest = minimum_volume_ml / volume.voxel_ml if has_ml(volume) else minimum_px
     order = np.argsort(sizes, kind="stable")[::-1]
     kept = order[sizes[order] >= max(1.0, smallest)]
     number_of = np.zeros(len(sizes), np.int32)
@@ -153,7 +159,7 @@ def measure_lesions(
                 first_slice=int(slices[0]),
                 last_slice=int(slices[-1]),
                 n_slices=len(slices),
-                volume_ml=pixels * volume.voxel_ml if known and not volume.is_picture else None,
+                volume_ml=pixels * volume.voxel_ml if has_ml(volume) else None,
                 area_px=pixels,
                 longest_diameter_mm=None if diameters is None else diameters.longest_mm,
                 mean_probability=float(values.mean()) / 255,

@@ -20,6 +20,7 @@ class SegmentOptions:
         threshold: of P_L, above 0 and below 1; None for the model's.
         batch_size: slices at once; None leaves it to the engine.
         minimum_volume_ml: smaller lesions are dropped; None for the model's.
+        minimum_area_px: the same where no ml are known, in pixels of the scan; None for the model's.
         engine: of `engine.ENGINES`; 'reference' is the network as trained, in float32.
         slice_smoothing: average the evidence over neighbouring slices; None as the model says.
 
@@ -33,6 +34,7 @@ class SegmentOptions:
     threshold: float | None = None
     batch_size: int | None = None
     minimum_volume_ml: float | None = None
+    minimum_area_px: float | None = None
     engine: str = "auto"
     slice_smoothing: bool | None = None
 
@@ -45,5 +47,7 @@ class SegmentOptions:
             raise InputError(f"batch size {self.batch_size} must be at least 1.")
         if self.minimum_volume_ml is not None and not 0 <= self.minimum_volume_ml < math.inf:
             raise InputError(f"minimum volume {self.minimum_volume_ml:g} ml must be 0 or a larger number.")
+        if self.minimum_area_px is not None and not 0 <= self.minimum_area_px < math.inf:
+            raise InputError(f"minimum area {self.minimum_area_px:g} pixels must be 0 or a larger number.")
         if self.engine not in ENGINES:
             raise InputError(f"engine '{self.engine}' is unknown; allowed are {', '.join(ENGINES)}.")

@@ -6,6 +6,7 @@ every front sees the same numbers: a pixel is lesion when its stored value / 255
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from ClamSegLib.organ.find_organ import OrganResult
 from ClamSegLib.organ.lungs_xray import doubt_of_outline
 from ClamSegLib.segmentation.finding import Search, finding_words, organ_doubt
 from ClamSegLib.segmentation.inspection import Inspection, inspect
-from ClamSegLib.segmentation.lesions import Lesion, lesion_mask, measure_lesions
+from ClamSegLib.segmentation.lesions import Lesion, has_ml, lesion_mask, measure_lesions
 from ClamSegLib.segmentation.missing_slices import emptied, lacking_words
 from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.run_network import run_network
@@ -81,7 +82,8 @@ class CaseResult:
             analysed=self.n_slices,
             lacking="; ".join(filter(None, (lacking_words(self.volume, config.plane)[1], self.volume.stack_doubt))),
             share=min(1.0, searched / (rows * columns)) if self.volume.is_picture else None,
-            smallest_ml=minimum if self.volume.spacing_known else 0.0,
+            smallest_ml=minimum if has_ml(self.volume) else 0.0,
+            smallest_px=0 if has_ml(self.volume) else smallest_px(self.preparation, self.options),
             doubt=organ_doubt(self.organ, config, self.outlined_doubt),
             is_organ=config.task == "organ",
         )
@@ -89,6 +91,14 @@ class CaseResult:
     def summary(self) -> str:
         """One line that says what was found, also when nothing was."""
         return finding_words(self.search, len(self.lesions))
+
+
+def smallest_px(preparation: Preparation, options: SegmentOptions) -> int:
+    """Pixels of the smallest lesion that is listed where no ml are known; 0 where all are."""
+    least = options.minimum_area_px
+    if least is None:
+        least = preparation.config.minimum_network_pixels * preparation.network_pixel_px
+    return math.ceil(least) if least > 1 else 0
 
 
 def segment_volume(
@@ -128,7 +138,8 @@ def segment_volume(
         # What the network says of a slice that is not there is nothing anybody may see.
         probability = emptied(run.probability, volume, config.plane)
         organ = replace(organ, mask=emptied(organ.mask, volume, config.plane))
-        labels, components = lesion_mask(probability, threshold, turned, minimum)
+        fewest = smallest_px(preparation, options)
+        labels, components = lesion_mask(probability, threshold, turned, minimum, fewest)
         lesions = measure_lesions(labels, components, probability, turned, [c.name for c in config.conditions])
     doubt = doubt_of_outline(labels > 0, config) if config.task == "organ" else ""
     if doubt:

@@ -1,7 +1,8 @@
 """How long the panel's steps on a result take, on the real scene: `python Testing/benchmark/measure_review.py`.
 
 A drawn map of 512 x 512 x 300 voxels with 40 lesions and a haze of low probabilities in the lungs, as a network makes
-them. Prints the median and the largest of the repetitions, as JSON. Not a test: no figure is asserted anywhere.
+them. Prints the median and the largest of the repetitions and the median of the processor's time, as JSON. Not a test: no
+figure is asserted anywhere.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ def main() -> int:
     from ClamSegWorkflow.case.lesion_row import Decision
     from ClamSegWorkflow.case.provenance import provenance_of
     from ClamSegWorkflow.case.result_import import grid_of, import_result
+    from ClamSegWorkflow.case.review_files import prepare_review
     from ClamSegWorkflow.scene.geometry import record_geometry
 
     scene = slicer.vtkMRMLScene()
@@ -78,11 +80,13 @@ def main() -> int:
         "organ": {"method": "body", "quality": 1.0}, "slices": {"total": a, "analysed": a}, "seconds": {},
     }  # fmt: skip
     times: dict[str, list[float]] = {}
+    worked: dict[str, list[float]] = {}
 
     def timed(name: str, call: Callable[[], Any]) -> Any:
-        started = time.perf_counter()
+        started, busy = time.perf_counter(), time.process_time()
         value = call()
         times.setdefault(name, []).append(time.perf_counter() - started)
+        worked.setdefault(name, []).append(time.process_time() - busy)
         return value
 
     grid = replace(grid_of(record_geometry(volume), volume, is_projection=False), array=probability)
@@ -110,11 +114,23 @@ def main() -> int:
             rows = timed("lesion table", result.lesions.rows)
             timed("threshold shown while dragging", lambda: result.preview_threshold(0.4))  # noqa: B023
             timed("mask after the threshold is released", lambda: result.set_threshold(0.4))  # noqa: B023
+            timed("table after it", result.lesions.rows)
             timed("lesion accepted", lambda: result.decide(rows[0].number, Decision.ACCEPTED))  # noqa: B023
+            timed("table after it was accepted", result.lesions.rows)
+            timed("decision undone, with the table", lambda: (result.undo(), result.lesions.rows()))  # noqa: B023
+            timed("decision done again, with the table", lambda: (result.redo(), result.lesions.rows()))  # noqa: B023
+            result.undo()
+            timed("threshold undone, with the table", lambda: (result.undo(), result.lesions.rows()))  # noqa: B023
+            written = timed("report taken out of the scene", lambda: prepare_review(result, "report"))  # noqa: B023
+            timed("report written", lambda: written(Path(folder) / "report"))  # noqa: B023
             scene.RemoveNode(result.segmentation)
     told = {
-        name: {"median_s": round(statistics.median(t), 4), "largest_s": round(max(t), 4)} for name, t in times.items()
-    }
+        name: {
+            "median_s": round(statistics.median(t), 4), "largest_s": round(max(t), 4),
+            "processor_s": round(statistics.median(worked[name]), 4),
+        }
+        for name, t in times.items()
+    }  # fmt: skip
     print(
         json.dumps(
             {"shape": arguments.shape, "lesions": len(rows), "repetitions": arguments.repetitions, **told}, indent=1

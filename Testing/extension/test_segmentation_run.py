@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
-from fakes import CONFIG, MODEL, FakeWorker
+from fakes import CONFIG, MODEL
 from run_bench import SHAPE, Bench, ids, mr, two_lesions
 from volumes_in_scene import GEOMETRIES, grid_transform, linear_transform, matrix, plain
 
-from ClamSegLib.segmentation.lesions import lesion_mask
 from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.result_import import open_result
 from ClamSegWorkflow.case.run_import import with_found_organ
@@ -59,9 +58,8 @@ def test_a_run_ends_with_segments_maps_and_lesions_where_the_scan_lies(
 def test_lesions_are_not_looked_for_again_and_are_those_that_would_be_found(bench: Bench) -> None:
     bench.start(mr(bench.scene, "oblique"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ClamSegLib.segmentation.lesions.lesion_mask", None)
-        patch.setattr(FakeWorker, "find", staticmethod(lesion_mask))
-        patch.setattr("ClamSegWorkflow.case.undecided_lesions.measure_undecided", None)
+        patch.setattr("ClamSegWorkflow.case.map_parts.MapParts.at", None)
+        patch.setattr("ClamSegWorkflow.case.lesion_measure.measure", None)
         result = bench.finish()
         given = result.lesions.rows()
     masks = [result.lesions.lesion_mask(row.number) for row in given]

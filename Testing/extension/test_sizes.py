@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from run_bench import SHAPE, Bench, mr, two_lesions
 from volumes_in_scene import GEOMETRIES, grid_transform, linear_transform, plain
 
 from ClamSegWorkflow.case.lesion_list import LesionList
-from ClamSegWorkflow.case.result_import import grid_of
+from ClamSegWorkflow.case.result_import import grid_of, open_result
 from ClamSegWorkflow.case.review_files import write_review
 from ClamSegWorkflow.case.review_text import sizes_words
 from ClamSegWorkflow.scene.geometry import record_geometry
+from ClamSegWorkflow.scene.scan_facts import Reading, keep_reading
 
 
 def sheared(share: float = 0.25) -> np.ndarray:
@@ -97,3 +99,28 @@ def scaling(scene: Any) -> Any:
     node = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "scaled")
     node.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(np.diag([1.1, 1.1, 1.0, 1.0])))
     return node
+
+
+def test_specks_that_the_run_did_not_list_do_not_come_with_the_threshold_or_a_saved_scene(
+    scene: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, volume = Bench(scene), mr(scene)
+    keep_reading(volume, Reading(spacing_known=False))
+    real = bench.worker.write
+
+    def with_a_limit(values: dict[str, Any]) -> Path:
+        folder = real(values)
+        report = json.loads((folder / "report.json").read_text())
+        report["search"] = {"targets": ["glioma"], "n_slices": 9, "analysed": 9, "smallest_px": 30}
+        (folder / "report.json").write_text(json.dumps(report))
+        return folder
+
+    monkeypatch.setattr(bench.worker, "write", with_a_limit)
+    bench.start(volume)
+    result = bench.finish()
+    result.set_threshold(0.45)
+    assert [row.area_px for row in result.lesions.rows()] == [40], "24 voxels are less than 30"
+    assert result.summary().endswith("; marks below 30 pixels are not listed")
+    again = open_result(scene, result.segmentation)
+    assert again is not None
+    assert [row.area_px for row in again.lesions.rows()] == [40]

@@ -96,6 +96,7 @@ def _wrong_options(seeded: random.Random) -> list[str]:
         "organ",
         "threshold",
         "minimum_volume_ml",
+        "minimum_area_px",
         "batch_size",
         "slice_smoothing",
         "threads",

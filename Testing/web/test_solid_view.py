@@ -185,3 +185,35 @@ def test_a_process_that_fails_is_told_and_the_page_goes_on(segmentation: Any, mo
     run_apart(fail())
     assert "3-D view could not be made" in told.failures[0]
     assert told.state.solid_words == ""
+
+
+def test_a_changed_mask_keeps_its_old_surface_for_a_moment_and_gets_its_own_beside_the_page(
+    segmentation: Any, solid: SolidView
+) -> None:
+    run_apart(shown(solid, segmentation))
+    before = [points(segmentation, f"segment-{n}") for n in (0, 1)]
+    untouched = segmentation.GetSegmentation().GetSegment("segment-0").GetRepresentation(SURFACE)
+    put_segment(segmentation, segmentation.volume, look(1), ball(9), keep_surface=True)
+    assert np.array_equal(points(segmentation, "segment-1"), before[1]), "nothing is made while the page waits"
+
+    async def followed() -> None:
+        done = asyncio.Event()
+        solid.follow(segmentation, done.set)
+        await asyncio.wait_for(done.wait(), 20)
+        done.clear()
+        solid.follow(segmentation, done.set)  # all are of today: nothing is made
+        await asyncio.sleep(0.5)
+        assert not done.is_set()
+
+    run_apart(followed())
+    assert np.ptp(points(segmentation, "segment-1"), axis=0).max() > 0.8 * 2 * 7
+    assert segmentation.GetSegmentation().GetSegment("segment-0").GetRepresentation(SURFACE) is untouched
+
+
+def test_a_result_that_never_had_surfaces_gets_none_by_a_decision(segmentation: Any, solid: SolidView) -> None:
+    async def followed() -> None:
+        solid.follow(segmentation)
+        await asyncio.sleep(0.6)
+
+    run_apart(followed())
+    assert segmentation.GetSegmentation().GetSegment("segment-0").GetRepresentation(SURFACE) is None

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ClamSegLib.imaging.volume import box_of
-from ClamSegWorkflow.case.lesion_map import Box
 from ClamSegWorkflow.case.lesion_row import Decision
+from ClamSegWorkflow.case.map_parts import Box
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from ClamSegWorkflow.case.drawn_lesions import FoundLesion, drawn_lesions
-from ClamSegWorkflow.case.lesion_map import KeptLesion, LesionMap, WorkerLesions
-from ClamSegWorkflow.case.lesion_measure import measure_kept, row_of
+from ClamSegWorkflow.case.lesion_map import KeptLesion, LesionMap, Smallest, WorkerLesions
+from ClamSegWorkflow.case.lesion_measure import Figures, row_of
 from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
 from ClamSegWorkflow.case.review_memory import ReviewMemory
 from ClamSegWorkflow.case.review_steps import ReviewSteps
@@ -32,6 +32,7 @@ class LesionList:
         strongest: (k, j, i) uint8, number of the strongest condition from 1, or None for a single condition.
         geometry: ClamSegLib Volume of the scan's grid (its array is not looked at).
         conditions: their names.
+        minimum_volume_ml, minimum_px: smaller lesions are left out, by ml where they are known, else by pixels.
         found: the lesions at this threshold as the worker found and measured them; None looks for them.
 
     Raises:
@@ -48,19 +49,21 @@ class LesionList:
         plane: str,
         threshold: float,
         minimum_volume_ml: float = 0.0,
+        minimum_px: int = 0,
         found: WorkerLesions | None = None,
     ) -> None:
         self.conditions = tuple(conditions)
         self.plane = plane
-        self.minimum_volume_ml = minimum_volume_ml
-        self._map = LesionMap(probability, strongest, geometry, len(self.conditions), plane)
+        self.smallest = Smallest(minimum_volume_ml, minimum_px)
+        self._map = LesionMap(probability, strongest, geometry, plane)
         self._review = ReviewMemory(self._map, threshold)
-        self._undecided = UndecidedLesions(self._map, self.conditions)
+        self._figures = Figures()
+        self._undecided = UndecidedLesions(self._map, self.conditions, self._figures)
         self._rows: list[LesionRow] | None = None
         if found is None:
             self._find()
         else:
-            self._undecided.take(found)
+            self._undecided.take(found, threshold)
 
     # What is shown
 
@@ -108,7 +111,8 @@ class LesionList:
         """
         if apart is not None:
             self.rows()
-        return self._map.own_box(self._undecided.labelled(condition, apart), self._map.box)
+        box, mask = self._undecided.labelled(condition, apart)
+        return self._map.own_box(mask, box)
 
     def lesion_mask(self, number: int) -> tuple[np.ndarray, tuple[int, int, int]]:
         """Voxels of one lesion: a box in the own frame and its first k, j, i.
@@ -170,7 +174,7 @@ class LesionList:
         small = [row for row in self.rows() if row.decision is Decision.UNDECIDED and size_of(row) < minimum]
         if small:
             self._review.remember(rejected_words(len(small), minimum, small[0].volume_ml is not None))
-        for row in self._undecided.by_last_place(small):
+        for row in small:
             self._decide(row, Decision.REJECTED)
         return len(small)
 
@@ -250,7 +254,8 @@ class LesionList:
         """
         turned = self._map.orientation.apply(mask)
         ours = np.zeros(turned.shape, bool)
-        ours[self._map.box] = self._map.labels == condition
+        box, undecided = self._undecided.labelled(condition)
+        ours[box] = undecided
         if np.array_equal(turned, ours):
             return False
         of_condition = (row.number for row in self.rows() if row.condition == self.conditions[condition - 1])
@@ -287,7 +292,8 @@ class LesionList:
     def memory(self) -> dict[str, Any]:
         """What a saved scene needs besides the segments, as JSON values."""
         return {
-            "minimum_volume_ml": self.minimum_volume_ml,
+            "minimum_volume_ml": self.smallest.ml,
+            "minimum_px": self.smallest.px,
             "plane": self.plane,
             "conditions": list(self.conditions),
             **self._review.saved(),
@@ -323,7 +329,7 @@ class LesionList:
         return self._undecided.found(number)
 
     def _find(self) -> None:
-        self._undecided.find(self._review.decided.by_number.values(), self.threshold, self.minimum_volume_ml)
+        self._undecided.find(self._review.decided.by_number.values(), self.threshold, self.smallest)
         self._rows = None
 
     def _found_again(self, stands_changed: bool) -> bool:
@@ -334,6 +340,7 @@ class LesionList:
     def _measured(self) -> list[LesionRow]:
         rows = self._undecided.measured(self._review.number_of)
         for kept in self._review.decided.by_number.values():
-            lesion = measure_kept(self._map, kept, self.conditions)
-            rows.append(row_of(self._map, lesion, kept.number, kept.decision, kept.peak_index, kept.box))
+            voxels = (kept.box, kept.mask, kept.condition)
+            box, lesion = self._figures.of(self._map, voxels, self.conditions)
+            rows.append(row_of(self._map, lesion, kept.number, kept.decision, kept.peak_index, box))
         return sorted(rows, key=lambda row: row.number)

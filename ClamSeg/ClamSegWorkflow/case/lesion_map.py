@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from ClamSegLib.imaging.volume import box_of
-
-Box = tuple[slice, ...]  # one slice each for slice, row and column
+from ClamSegWorkflow.case.map_parts import Box, MapPart, MapParts, ordered, shifted
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,19 @@ class WorkerLesions:
     lesions: Sequence[Any]
 
 
+@dataclass(frozen=True)
+class Smallest:
+    """Lesions below are left out.
+
+    Attributes:
+        ml: where ml are known.
+        px: where they are not, in pixels.
+    """
+
+    ml: float = 0.0
+    px: int = 0
+
+
 class LesionMap:
     """The probability of one result with the components of its undecided lesions.
 
@@ -63,7 +75,6 @@ class LesionMap:
         probability: (k, j, i) uint8, steps of 1/255, own frame.
         strongest: (k, j, i) uint8, number of the strongest condition from 1, or None for a single condition.
         geometry: ClamSegLib Volume of the scan's grid (its array is not looked at).
-        n_conditions: how many there are.
         plane: the slices' plane.
     """
 
@@ -72,70 +83,65 @@ class LesionMap:
         probability: np.ndarray,
         strongest: np.ndarray | None,
         geometry: Any,
-        n_conditions: int,
         plane: str,
     ) -> None:
         from ClamSegLib.imaging.volume import canonical
 
         self.own_shape = probability.shape
-        self.n_conditions = n_conditions
         self.grid, self.orientation = canonical(replace(geometry, array=probability), plane)
         turned = self.grid.array
         self.box: Box = _support(turned)
         self.values = np.ascontiguousarray(turned[self.box])
-        self._which = None if strongest is None else np.ascontiguousarray(self.orientation.apply(strongest)[self.box])
-        self.labels = np.zeros(self.values.shape, np.uint8)
-        self.components = np.zeros(self.values.shape, np.int32)
-        self.objects: list[Any] = []
+        which = None if strongest is None else np.ascontiguousarray(self.orientation.apply(strongest)[self.box])
+        self._parts = MapParts(self.values, which)
+        self.undecided: list[MapPart] = []
 
-    def find_lesions(self, kept_lesions: Iterable[KeptLesion], threshold: float, minimum_volume_ml: float) -> None:
-        """Undecided labels and components from the map, without the voxels of decided lesions."""
-        from scipy import ndimage
+    def find_lesions(self, kept_lesions: Iterable[KeptLesion], threshold: float, smallest: Smallest) -> None:
+        """The undecided lesions of the map, without the voxels of decided ones; those that none of them touches stay the same objects."""
+        from ClamSegLib.segmentation.lesions import has_ml
 
-        from ClamSegLib.segmentation.lesions import lesion_mask
+        regions = [region for kept in kept_lesions for region in self._regions_in_box(kept)]
+        parts = self._parts.at(threshold)
+        touching = _Touching(parts)
+        near: dict[int, list[tuple[Box, np.ndarray]]] = {}
+        for region in regions:
+            for n in touching.of(region[0]):
+                near.setdefault(n, []).append(region)
+        left = [rest for n, part in enumerate(parts) for rest in (part.without(near[n]) if n in near else [part])]
+        least = max(1.0, smallest.ml / self.grid.voxel_ml if has_ml(self.grid) else smallest.px)
+        self.undecided = self._without_rims(ordered(part for part in left if part.size >= least), regions)
 
-        kept_lesions = list(kept_lesions)
-        maps = self.values.copy() if kept_lesions else self.values
-        if kept_lesions:
-            for kept in kept_lesions:
-                for inside, part in self._regions_in_box(kept):
-                    maps[inside][part] = 0
-        maps_of_each = maps[None] if self._which is None else self.stacked(maps)
-        self.labels, self.components = lesion_mask(maps_of_each, threshold, self.grid, minimum_volume_ml)
-        self.objects = ndimage.find_objects(self.components)
-        self._drop_rims(kept_lesions)
-
-    def take_lesions(self, components: np.ndarray, conditions: Sequence[int]) -> bool:
+    def take_lesions(self, components: np.ndarray, conditions: Sequence[int], threshold: float) -> bool:
         """Undecided lesions as the worker found them; False, and nothing changed, where they do not lie in the map.
 
         Args:
             components: (k, j, i) lesion numbers from 1, own frame.
             conditions: of each lesion, from 1.
+            threshold: that they were found at.
         """
-        from scipy import ndimage
-
-        inside = np.array(self.orientation.apply(components)[self.box], np.int32)
+        inside = self.orientation.apply(components)[self.box]
         count = int(inside.max(initial=0))
         if count != len(conditions) or np.count_nonzero(inside) != np.count_nonzero(components):
             return False
-        self.components, self.labels = inside, np.array([0, *conditions], np.uint8)[inside]
-        self.objects = ndimage.find_objects(self.components)
+        self.undecided = self._parts.split(np.ascontiguousarray(inside), conditions)
+        self._parts.know(threshold, list(self.undecided))
         return True
 
-    def remove(self, place: int) -> None:
-        """Takes one undecided lesion out of labels and components; the others move up by one number."""
-        where = self.objects[place - 1]
-        own = self.components[where] == place
-        self.labels[where][own] = 0
-        self.components[where][own] = 0
-        for later in range(place + 1, len(self.objects) + 1):
-            box = self.objects[later - 1]
-            self.components[box][self.components[box] == later] = later - 1
-        del self.objects[place - 1]
-
-    def stacked(self, maps: np.ndarray) -> np.ndarray:
-        """One map per condition: each voxel belongs to its strongest one."""
-        return np.stack([np.where(self._which == n, maps, 0) for n in range(1, self.n_conditions + 1)])
+    def labelled(self, parts: Iterable[MapPart]) -> tuple[Box, np.ndarray]:
+        """Voxels of lesions as a mask over the canonical box of the whole volume that holds them."""
+        parts = list(parts)
+        if not parts:
+            return tuple(slice(s.start, s.start + 1) for s in self.box), np.zeros((1, 1, 1), bool)
+        box = tuple(
+            slice(min(s.start for s in sides), max(s.stop for s in sides))
+            for sides in zip(*(part.box for part in parts), strict=True)
+        )
+        mask = np.zeros([s.stop - s.start for s in box], bool)
+        for part in parts:
+            mask[tuple(slice(s.start - b.start, s.stop - b.start) for s, b in zip(part.box, box, strict=True))] |= (
+                part.mask
+            )
+        return shifted(box, self.box), mask
 
     def _regions_in_box(self, kept: KeptLesion) -> list[tuple[Box, np.ndarray]]:
         return [part for box, mask in kept.regions for part in self.in_box(box, mask)]
@@ -156,53 +162,35 @@ class LesionMap:
 
     def component_at(self, peak: tuple[int, int, int], threshold: float) -> tuple[Box, np.ndarray] | None:
         """The lesion around a canonical voxel at a threshold, decided ones left out of account; None below it."""
-        from ClamSegLib.segmentation.lesions import lesion_mask
+        here = tuple(slice(n - s.start, n - s.start + 1) for n, s in zip(peak, self.box, strict=True))
+        for part in self._parts.at(threshold):
+            if part.overlap(here, np.ones((1, 1, 1), bool)) is not None:
+                return self.whole_box(part), part.mask
+        return None
 
-        _labels, components = lesion_mask(self.values[None], threshold, self.grid, 0.0)
-        index = tuple(value - s.start for value, s in zip(peak, self.box, strict=True))
-        inside_map = all(0 <= value < size for value, size in zip(index, components.shape, strict=True))
-        if not inside_map or components[index] == 0:
-            return None
-        part = components == components[index]
-        where = box_of(part)
-        return shifted(where, self.box), np.array(part[where])
-
-    def _drop_rims(self, kept_lesions: Sequence[KeptLesion]) -> None:
+    def _without_rims(self, parts: list[MapPart], regions: Sequence[tuple[Box, np.ndarray]]) -> list[MapPart]:
         """What a lower threshold leaves around a decided lesion belongs to it and is no lesion of its own."""
         from scipy import ndimage
 
-        dropped = False
-        for kept in kept_lesions:
-            for inside, part in self._regions_in_box(kept):
-                wider = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in inside)
-                near = self.components[wider]
-                grown = np.zeros(near.shape, bool)
-                grown[tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(inside, wider, strict=True))] = (
-                    part
-                )
-                grown = ndimage.binary_dilation(grown, np.ones((3, 3, 3), bool))
-                highest = int(self.values[inside][part].max()) if part.any() else 0
-                for place in np.unique(near[grown])[np.unique(near[grown]) > 0]:
-                    where = self.objects[place - 1]
-                    rim = self.components[where] == place
-                    if self.values[where][rim].max() <= highest:
-                        self.labels[where][rim] = 0
-                        self.components[where][rim] = 0
-                        dropped = True
-        if dropped:
-            used = np.unique(self.components)
-            renumber = np.zeros(int(used[-1]) + 1, np.int32)
-            renumber[used] = np.arange(len(used))  # 0 is always there: the voxels just cleared
-            self.components = renumber[self.components]
-            self.objects = ndimage.find_objects(self.components)
+        touching, rims = _Touching(parts), set()
+        for inside, mask in regions:
+            wider = tuple(slice(s.start - 1, s.stop + 1) for s in inside)
+            beside = touching.of(wider)
+            if not beside:
+                continue
+            grown = ndimage.binary_dilation(np.pad(mask, 1), np.ones((3, 3, 3), bool))
+            highest = int(self.values[inside][mask].max(initial=0))
+            rims |= {n for n in beside if parts[n].highest <= highest and parts[n].overlap(wider, grown)}
+        return [part for n, part in enumerate(parts) if n not in rims]
 
-    def peak_of(self, place: int) -> tuple[int, int, int]:
-        """Canonical position of the strongest voxel of a component; the first one of equals."""
-        where = self.objects[place - 1]
-        values = np.where(self.components[where] == place, self.values[where], 0)
-        index = np.unravel_index(int(values.argmax()), values.shape)
-        s, r, c = (int(n) + w.start + b.start for n, w, b in zip(index, where, self.box, strict=True))
+    def peak_of(self, part: MapPart) -> tuple[int, int, int]:
+        """Canonical position of the strongest voxel of a lesion; the first one of equals."""
+        s, r, c = (n + b.start for n, b in zip(part.peak, self.box, strict=True))
         return s, r, c
+
+    def whole_box(self, part: MapPart) -> Box:
+        """The canonical box of a lesion in the whole volume."""
+        return shifted(part.box, self.box)
 
     def box_volume(self, box: Box) -> Any:
         origin = self.grid.to_lps(np.array([s.start for s in box]))
@@ -236,11 +224,20 @@ class LesionMap:
         return kji[2], kji[1], kji[0]
 
 
+class _Touching:
+    """Which of many lesions have a box that meets another box of the map."""
+
+    def __init__(self, parts: Sequence[MapPart]) -> None:
+        self._starts = np.array([[s.start for s in part.box] for part in parts]).reshape(-1, 3)
+        self._stops = np.array([[s.stop for s in part.box] for part in parts]).reshape(-1, 3)
+
+    def of(self, box: Box) -> list[int]:
+        """Their places."""
+        starts, stops = [s.start for s in box], [s.stop for s in box]
+        found: list[int] = np.flatnonzero(((self._starts < stops) & (self._stops > starts)).all(axis=1)).tolist()
+        return found
+
+
 def _support(array: np.ndarray) -> Box:
     """The box around all voxels above 0; one voxel where there is none."""
     return box_of(array > 0) or (slice(0, 1), slice(0, 1), slice(0, 1))
-
-
-def shifted(box: Any, by: tuple[slice, ...]) -> Any:
-    """A box inside the box `by`, counted from where that one is counted."""
-    return tuple(slice(s.start + b.start, s.stop + b.start) for s, b in zip(box, by, strict=True))

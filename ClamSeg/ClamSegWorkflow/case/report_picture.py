@@ -14,7 +14,7 @@ from ClamSegLib.imaging.volume import canonical
 from ClamSegWorkflow.case.corrections import scan_of
 from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
 from ClamSegWorkflow.case.table_view import size_of
-from ClamSegWorkflow.scene.segments import segment_looks, segment_mask
+from ClamSegWorkflow.scene.segments import segment_looks, segment_slice
 from ClamSegWorkflow.words import tr as _
 
 _PICTURES = 3
@@ -57,13 +57,20 @@ def key_pictures(result: Any) -> list[KeyPicture]:
     for row in largest:
         if row.diameter_slice is not None:
             lines[row.diameter_slice] += _diameters(lesions, row, orientation, volume, result.record.shape)
-    masks = [
-        (look.colour, orientation.apply(segment_mask(result.segmentation, look.id, result.record.shape)))
-        for look in segment_looks(result.segmentation)
-    ]
+    across, shape = orientation.permutation[0], result.record.shape
+
+    def masks(k: int) -> list[tuple[tuple[int, int, int], np.ndarray]]:
+        index = shape[across] - 1 - k if orientation.flips[0] else k
+        return [
+            (look.colour, orientation.apply(segment_slice(result.segmentation, look.id, shape, across, index))[0])
+            for look in segment_looks(result.segmentation)
+        ]
+
     left, right = ("", "") if lesions.is_picture else _SIDES[lesions.plane]
     return [
-        KeyPicture(_words(k, lesions.n_slices, standing), _png(_drawn(result, volume, k, masks, lines[k])), left, right)
+        KeyPicture(
+            _words(k, lesions.n_slices, standing), _png(_drawn(result, volume, k, masks(k), lines[k])), left, right
+        )
         for k in shown
     ]
 
@@ -124,9 +131,9 @@ def _drawn(
     grey = np.clip((grey - centre) / width + 0.5, 0, 1)
     picture = np.repeat((255 * grey).astype(np.uint8)[..., None], 3, axis=2)
     for colour, mask in masks:
-        if not mask[k].any() or mask[k].all():
+        if not mask.any() or mask.all():
             continue
-        large = ndimage.zoom(mask[k].astype(np.uint8), zoom, order=0, grid_mode=True, mode="nearest") > 0
+        large = ndimage.zoom(mask.astype(np.uint8), zoom, order=0, grid_mode=True, mode="nearest") > 0
         picture[large & ~ndimage.binary_erosion(large)] = colour
     for one, other in lines:
         ends = [((r + 0.5) * zoom[0] - 0.5, (c + 0.5) * zoom[1] - 0.5) for r, c in (one, other)]

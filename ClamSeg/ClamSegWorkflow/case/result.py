@@ -103,7 +103,7 @@ class Result:
         try:
             return Search.from_json(json.loads(self.provenance["report"])["search"])
         except (KeyError, TypeError, ValueError):
-            smallest = lesions.minimum_volume_ml if lesions.spacing_known else 0.0
+            smallest = lesions.smallest.ml if lesions.spacing_known else 0.0
             names = tuple(self.condition_names().values())
             return Search(names, lesions.n_slices, lesions.n_slices, smallest_ml=smallest)
 
@@ -133,6 +133,10 @@ class Result:
         lesions.set_threshold(threshold)
         self.preview_threshold(threshold)
         self.write()
+
+    def keep_surfaces(self) -> None:
+        """From now on surfaces stay as they are when voxels change: whoever shows them makes them anew."""
+        self._segments.keeps_surfaces = True
 
     # Decisions
 

@@ -65,11 +65,13 @@ def read_result(
     maps = {PROBABILITY: map_image(probability), DOUBT: map_image(doubt_of(probability))}
     if strongest is not None:
         maps[STRONGEST] = map_image(strongest)
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     # The list looks at the memory of the scene's map; the array that was read is not needed beside it.
     lesions = LesionList(
         array_of_map(maps[PROBABILITY]), None if strongest is None else array_of_map(maps[STRONGEST]), grid,
         [c["name"] for c in config["conditions"]], plane=config["plane"], threshold=threshold,
-        minimum_volume_ml=float(config.get("minimum_volume_ml", 0.0)), found=_found(folder, record, grid),
+        minimum_volume_ml=float(config.get("minimum_volume_ml", 0.0)),
+        minimum_px=int(report.get("search", {}).get("smallest_px", 0)), found=_found(folder, report, record, grid),
     )  # fmt: skip
     lesions.rows()
     return ReadResult(segments, maps, lesions)
@@ -101,11 +103,10 @@ def _array(folder: Path, name: str, record: GeometryRecord, kind: type = np.uint
     return array
 
 
-def _found(folder: Path, record: GeometryRecord, grid: Any) -> WorkerLesions | None:
+def _found(folder: Path, report: Mapping[str, Any], record: GeometryRecord, grid: Any) -> WorkerLesions | None:
     """The worker's lesions; None where it took the spacing for known and the scene does not, or the other way round."""
     from ClamSegLib.segmentation.lesions import lesions_of_report
 
-    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     if report["geometry"]["spacing_known"] != grid.spacing_known:
         return None
     components = _array(folder, "components", record, np.int32)

@@ -165,7 +165,7 @@ def open_result(scene: Any, segmentation: Any) -> Result | None:
     lesions = LesionList(
         map_array(probability), None if strongest is None else map_array(strongest),
         grid_of(record, volume, memory["is_picture"]), memory["conditions"], plane=memory["plane"], threshold=memory["threshold"],
-        minimum_volume_ml=memory["minimum_volume_ml"],
+        minimum_volume_ml=memory["minimum_volume_ml"], minimum_px=memory.get("minimum_px", 0),
     )  # fmt: skip
     result = Result(scene, volume, segmentation, lesions, looks)
     frozen: dict[int, Any] = {}

@@ -26,12 +26,14 @@ class ResultSegments:
     Attributes:
         looks: by their ids.
         editing: number of the lesion that is open for drawing, or None.
+        keeps_surfaces: surfaces stay as they are when voxels change; whoever shows them makes them anew.
     """
 
     def __init__(self, segmentation: Any, volume: Any, looks: list[SegmentLook]) -> None:
         self._segmentation, self._volume = segmentation, volume
         self.looks = {look.id: look for look in looks}
         self.editing: int | None = None
+        self.keeps_surfaces = False
         self._kept: dict[str, tuple[Decision, np.ndarray]] = {}
         self._times: dict[str, int] = {}
 
@@ -62,7 +64,7 @@ class ResultSegments:
         return SegmentLook(self.id_of(number, condition), name, base.colour, base.terminology)
 
     def _put(self, look: SegmentLook, mask: np.ndarray, start: tuple[int, int, int] = (0, 0, 0)) -> None:
-        put_segment(self._segmentation, self._volume, look, mask, start)
+        put_segment(self._segmentation, self._volume, look, mask, start, keep_surface=self.keeps_surfaces)
         self._times[look.id] = segment_time(self._segmentation, look.id)
 
     def begin(self, number: int, condition: str) -> str:
@@ -121,7 +123,7 @@ class ResultSegments:
             there = data.GetSegment(look.id) is not None
             before = self._kept.get(look.id)
             if not there or before is None or before[1] is not kept.mask:
-                put_segment(self._segmentation, self._volume, look, *lesions.lesion_mask(number))
+                self._put(look, *lesions.lesion_mask(number))
             data.GetSegment(look.id).SetName(look.name)
             self._kept[look.id] = (decision, kept.mask)
             self._times[look.id] = segment_time(self._segmentation, look.id)

@@ -18,7 +18,7 @@ from ClamSegWorkflow.case.report_picture import key_pictures
 from ClamSegWorkflow.case.review_text import decision_words, diameters_words, size_words, sizes_words, slices_words
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.geometry import matrix_of
-from ClamSegWorkflow.scene.segments import SegmentLook, segment_looks, segment_mask
+from ClamSegWorkflow.scene.segments import SegmentLook, segment_count, segment_looks, segment_mask
 from ClamSegWorkflow.words import tr as _
 
 # kind -> (name in the menu, ending, file dialog's words)
@@ -166,7 +166,7 @@ def organ_words(result: Any) -> str:
     looks = {look.id: look.name for look in segment_looks(result.segmentation)}
     if result.lesions is None or "organ" not in looks or not result.lesions.spacing_known:
         return ""
-    voxels = int(np.count_nonzero(segment_mask(result.segmentation, "organ", result.record.shape)))
+    voxels = segment_count(result.segmentation, "organ")
     ml = voxels * abs(float(np.linalg.det(matrix_of(result.volume)[:3, :3]))) / 1000
     return _("Searched: {organ}, {ml} ml.").format(organ=looks["organ"], ml=f"{ml:.0f}")
 

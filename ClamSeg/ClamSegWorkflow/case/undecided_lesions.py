@@ -1,16 +1,16 @@
-"""The undecided lesions of a review: found on the map at a threshold, known by their place in it, measured once."""
+"""The undecided lesions of a review: found on the map at a threshold, known by their strongest voxel, measured once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
 from ClamSegWorkflow.case.drawn_lesions import FoundLesion
-from ClamSegWorkflow.case.lesion_map import Box, KeptLesion, LesionMap, WorkerLesions, shifted
-from ClamSegWorkflow.case.lesion_measure import measure_undecided, row_of
+from ClamSegWorkflow.case.lesion_map import KeptLesion, LesionMap, Smallest, WorkerLesions
+from ClamSegWorkflow.case.lesion_measure import Figures, row_of
 from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
+from ClamSegWorkflow.case.map_parts import Box, MapPart
 from ClamSegWorkflow.words import tr as _
 
 _WHOLE = (slice(0, None),) * 3
@@ -22,55 +22,48 @@ class UndecidedLesions:
     Args:
         lesion_map: the map that they are found on; it holds their voxels.
         conditions: their names.
+        figures: of lesions that were measured before.
     """
 
-    def __init__(self, lesion_map: LesionMap, conditions: Sequence[str]) -> None:
-        self._map, self._conditions = lesion_map, tuple(conditions)
-        # Measured by the worker, in the order of their places; None once they were looked for here.
-        self._given: list[Any] | None = None
-        self._place: dict[int, int] = {}  # number -> place in the map, from 1
+    def __init__(self, lesion_map: LesionMap, conditions: Sequence[str], figures: Figures) -> None:
+        self._map, self._conditions, self._figures = lesion_map, tuple(conditions), figures
+        self._part: dict[int, MapPart] = {}  # by the number of the lesion
 
-    def take(self, found: WorkerLesions) -> None:
+    def take(self, found: WorkerLesions, threshold: float) -> None:
         """Takes them as the worker found and measured them.
 
         Raises:
             ValueError: what was found does not lie in the map.
         """
-        self._given = list(found.lesions)
-        if not self._map.take_lesions(found.components, [self._conditions.index(x.condition) + 1 for x in self._given]):
+        conditions = [self._conditions.index(lesion.condition) + 1 for lesion in found.lesions]
+        if not self._map.take_lesions(found.components, conditions, threshold):
             raise ValueError(_("the lesions do not fit the map"))
+        for part, lesion in zip(self._map.undecided, found.lesions, strict=True):
+            self._figures.know(part.mask, _WHOLE, lesion)
 
-    def find(self, kept_lesions: Iterable[KeptLesion], threshold: float, minimum_volume_ml: float) -> None:
+    def find(self, kept_lesions: Iterable[KeptLesion], threshold: float, smallest: Smallest) -> None:
         """Looks for them on the map, without the voxels of decided lesions."""
-        self._given = None
-        self._map.find_lesions(kept_lesions, threshold, minimum_volume_ml)
+        self._map.find_lesions(kept_lesions, threshold, smallest)
 
     def measured(self, number_of: Callable[[tuple[int, int, int]], int]) -> list[LesionRow]:
-        """Their rows in the order of their places.
+        """Their rows, the largest first.
 
         Args:
             number_of: gives the number of a lesion from its strongest voxel, canonical.
         """
-        self._place, rows = {}, []
-        box = _WHOLE if self._given is not None else self._map.box
-        lesions = measure_undecided(self._map, self._conditions) if self._given is None else self._given
-        for place, lesion in enumerate(lesions, 1):
-            peak = self._map.peak_of(place)
+        self._part, rows = {}, []
+        for part in self._map.undecided:
+            peak = self._map.peak_of(part)
             number = number_of(peak)
-            self._place[number] = place
+            self._part[number] = part
+            voxels = (self._map.whole_box(part), part.mask, part.condition)
+            box, lesion = self._figures.of(self._map, voxels, self._conditions)
             rows.append(row_of(self._map, lesion, number, Decision.UNDECIDED, peak, box))
         return rows
 
-    def by_last_place(self, rows: Iterable[LesionRow]) -> list[LesionRow]:
-        """Rows of undecided lesions from the last place on: those before keep theirs when one is taken out."""
-        return sorted(rows, key=lambda row: self._place[row.number], reverse=True)
-
     def take_out(self, number: int) -> None:
-        """A lesion was decided as a whole, so nothing of it is left to be found again; the others stay as measured."""
-        place = self._place[number]
-        self._map.remove(place)
-        if self._given is not None:
-            del self._given[place - 1]
+        """A lesion was decided as a whole, so nothing of it is left to be found again."""
+        self._map.undecided.remove(self._part[number])
 
     def voxels(self, number: int) -> tuple[Box, np.ndarray]:
         """Canonical box and voxels of a lesion.
@@ -78,20 +71,19 @@ class UndecidedLesions:
         Raises:
             KeyError: no undecided lesion has this number.
         """
-        place = self._place[number]
-        inside = self._map.objects[place - 1]
-        return shifted(inside, self._map.box), self._map.components[inside] == place
+        part = self._part[number]
+        return self._map.whole_box(part), part.mask
 
     def found(self, number: int) -> FoundLesion | None:
         """A lesion as the map gives it; None where no such is undecided."""
-        place = self._place.get(number)
-        return None if place is None else FoundLesion(number, *self.voxels(number), self._map.peak_of(place))
+        part = self._part.get(number)
+        return None if part is None else FoundLesion(number, *self.voxels(number), self._map.peak_of(part))
 
-    def labelled(self, condition: int, apart: int | None = None) -> np.ndarray:
-        """Voxels of the lesions of a condition (from 1) in the box of the map, canonical.
+    def labelled(self, condition: int, apart: int | None = None) -> tuple[Box, np.ndarray]:
+        """Voxels of the lesions of a condition (from 1) as a mask over a canonical box of the whole volume.
 
         Args:
             apart: number of a lesion that is left out.
         """
-        mask: np.ndarray = self._map.labels == condition
-        return mask if apart is None else mask & (self._map.components != self._place[apart])
+        without = None if apart is None else self._part[apart]
+        return self._map.labelled(p for p in self._map.undecided if p.condition == condition and p is not without)

@@ -216,6 +216,7 @@ def test_a_mask_among_the_scans_of_a_folder_is_told_apart(tmp_path, model):
         ("--threshold", "1", "threshold 1.0 must lie between 0 and 1"),
         ("--batch-size", "0", "batch size 0 must be at least 1"),
         ("--minimum-volume-ml", "-1", "minimum volume -1 ml must be 0 or a larger number"),
+        ("--minimum-area-px", "-1", "minimum area -1 pixels must be 0 or a larger number"),
         ("--minimum-volume-ml", "nan", "minimum_volume_ml must be a finite number"),
         ("--engine", "onnx", "engine 'onnx' is unknown; allowed are auto, reference, torch, openvino, mnn"),
     ],

@@ -114,6 +114,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
         ({"head_weights": [-1.0, 2.0]}, "not below 0"),
         ({"minimum_volume_ml": float("nan")}, "minimum_volume_ml"),
         ({"minimum_volume_ml": -1.0}, "at least 0"),
+        ({"minimum_network_pixels": -1.0}, "at least 0"),
         ({"threshold": 10**400}, "finite number, came inf"),
         ({"intensity": {"kind": "organ_robust", "low": float("-inf"), "high": 8.0}}, "low must be a finite number"),
         (

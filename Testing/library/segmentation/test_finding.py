@@ -36,6 +36,12 @@ def test_a_picture_says_how_much_of_it_was_searched() -> None:
     assert finding_words(xray, 0).endswith("1 of 1 slices analysed (64% of the picture)")
 
 
+def test_what_was_too_small_to_be_listed_is_told_in_pixels() -> None:
+    picture = Search(("pneumonia",), 1, 1, smallest_px=9)
+    assert finding_words(picture, 0).startswith("No pneumonia of 9 pixels or more found")
+    assert finding_words(picture, 2).endswith("; marks below 9 pixels are not listed")
+
+
 def test_marks_are_counted_with_what_they_are_and_what_was_decided() -> None:
     assert finding_words(CT, 1) == "1 lesion (infection), 48 of 48 slices analysed"
     assert finding_words(CT, 3, decided=2) == "3 lesions (infection), 2 decided, 48 of 48 slices analysed"
