@@ -195,7 +195,12 @@ class SegmentSection(RunListener):
     def progressed(self, stage: str, done: int, total: int, seconds_left: float | None) -> None:
         """Slices, stage and time left."""
         self._state.run_done, self._state.run_total = int(done), int(total)
-        self._state.run_words = progress_words(stage, done, total, seconds_left)
+        self._state.run_words = progress_words(stage, done, total, seconds_left, self.run.first_words)
+
+    def looked_first(self, words: str) -> None:
+        """Some slices are drawn before all are known."""
+        self._state.run_words = words
+        self._page.views.draw()
 
     def said(self, text: str) -> None:
         """Warnings and notes go to the log."""

@@ -305,9 +305,13 @@ class SegmentSection(RunListener):
         """Slices, stage and time left."""
         self._ui.progressBar.maximum = int(total)
         self._ui.progressBar.value = int(done)
-        words = progress_words(stage, done, total, seconds_left)
+        words = progress_words(stage, done, total, seconds_left, self.run.first_words)
         if self.run.total > 1:
             words = _("Volume {n} of {all}. ").format(n=self.run.done + 1, all=self.run.total) + words
+        self._ui.progressLabel.text = words
+
+    def looked_first(self, words: str) -> None:
+        """Some slices are drawn before all are known."""
         self._ui.progressLabel.text = words
 
     def said(self, text: str) -> None:

@@ -10,10 +10,14 @@ Requests, one object a line on stdin:
     {"id": 3, "command": "segment", "input": PATH, "model": NAME_OR_DIR, "output": DIR,
      "options": {of segmentation/options.py, null for the default},
      "series": null, "dicom_seg": false, "overwrite": false,
-     "accepted": [], "arrays": false, "pictures": true}
+     "accepted": [], "arrays": false, "pictures": true, "first_slice": null, "first_file": null}
         "accepted": doubts shown before the run, kept in report.json. "arrays": labels.npy, probability.npy and
         components.npy in the frame of the input instead of the compressed image files. An `inspect` of the same
-        file, model, device and organ just before is not done again.
+        file, model, device and organ just before is not done again. "first_slice": a voxel [slice, row, column] of the
+        input; the slice of the model's plane that holds it, and those beside it, run first by themselves and go to
+        "first_file", a file.npy, as in labels.npy, before a `preview`: file, start (their first voxel in the input),
+        slices (first and last, canonical). It is provisional: smoothing, the whole volume and the smallest volume
+        may change it. No `preview` comes where it failed.
     {"id": 4, "command": "dicom_seg", "segmentation": SEG_NRRD, "input": DICOM_FOLDER, "output": FILE, "model": NAME}
     {"id": 4, "command": "dicom_sr", "labels": NRRD, "lesions": [{of LesionFinding, imaging/dicom_sr.py}],
      "found_by": {of FoundBy, likewise}, "input": DICOM_FOLDER, "output": FILE, "segmentation": FILE}
@@ -27,7 +31,7 @@ Requests, one object a line on stdin:
         -> series [{uid, patient, description, date, modality, n_slices}], for a screen only
     {"id": 8, "command": "quit"}
 
-Answers carry the id: `progress`, `warning`, `note` while it runs, then one `done` (segment: folder, summary) or
+Answers carry the id: `progress`, `warning`, `note`, `preview` while it runs, then one `done` (segment: folder, summary) or
 `error` (message, code as the exit codes of the command line). Lines that are no request get an error with id
 null. The end of stdin ends the process; cancelling is killing it: outputs appear whole or not at all.
 Stdout carries nothing else: what libraries print goes to stderr.
@@ -52,6 +56,7 @@ from ClamSegLib.system.installation import drawing_problem, examine_installation
 from ClamSegLib.system.progress import JsonReporter, Reporter
 
 if TYPE_CHECKING:
+    from ClamSegLib.segmentation.first_slices import FirstLook
     from ClamSegLib.segmentation.options import SegmentOptions
 
 NAME = "worker"
@@ -222,10 +227,11 @@ class Worker:
         accepted = request.get("accepted") or []
         if not isinstance(accepted, list) or not all(isinstance(text, str) for text in accepted):
             raise InputError("'accepted' must be a list of sentences.")
+        look = _first_look(request, reporter)
         model = self._load(request["model"])
         options = _options(request)
         found = self._inspection_of(request, model, options, reporter)
-        result = segment_volume(found.volume, model, options, reporter, found)
+        result = segment_volume(found.volume, model, options, reporter, found, look)
         self._inspection, self._inspection_key = None, None  # a large scan is not kept in memory for nothing
         reporter.progress(0, 1, "writing")
         pictures = bool(request.get("pictures", True))
@@ -243,24 +249,43 @@ class Worker:
         return {"folder": str(output), "summary": result.summary(), "lesions": len(result.lesions)}
 
 
+def _first_look(request: dict[str, Any], reporter: JsonReporter) -> FirstLook | None:
+    """The look at some slices before all others that a request asks for; what it finds is written, then told."""
+    from ClamSegLib.segmentation.first_slices import FirstLook, FirstSlices, voxel_of
+
+    if request.get("first_slice") is None:
+        return None
+    need(request, "first_file")
+    path = Path(request["first_file"])
+
+    def tell(found: FirstSlices) -> None:
+        _write_own(path, found.labels, "first look")
+        reporter.preview(file=str(path), start=list(found.start), slices=[found.first, found.last])
+
+    return FirstLook(voxel_of(request["first_slice"]), tell)
+
+
 def _write_outline(path: Path, found: Any, plane: str) -> None:
-    """The organ in the frame of the input.
+    """The organ in the frame of the input."""
+    from ClamSegLib.imaging.volume import canonical_orientation
+
+    _write_own(path, canonical_orientation(found.volume, plane).undo(found.organ.mask), "outline")
+
+
+def _write_own(path: Path, array: Any, what: str) -> None:
+    """Writes an array in the frame of the input as uint8.
 
     Raises:
         OutputError: not writable, disk full.
     """
     import numpy as np
 
-    from ClamSegLib.imaging.volume import canonical_orientation
     from ClamSegLib.system.errors import OutputError
 
-    own = canonical_orientation(found.volume, plane).undo(found.organ.mask)
     try:
-        np.save(path, np.ascontiguousarray(own).astype(np.uint8), allow_pickle=False)
+        np.save(path, np.ascontiguousarray(array).astype(np.uint8), allow_pickle=False)
     except OSError as error:
-        raise OutputError(
-            f"The outline cannot be written to {path} ({error.strerror}); choose another place."
-        ) from error
+        raise OutputError(f"The {what} cannot be written to {path} ({error.strerror}); choose another place.") from error
 
 
 def _options(request: dict[str, Any]) -> SegmentOptions:

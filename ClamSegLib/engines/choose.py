@@ -145,19 +145,39 @@ def choose_engine(work: Work, reporter: Reporter | None = None) -> OpenEngine:
         InputError: an engine was asked for that is not installed, or does not run on the device.
     """
     require_engine(work.engine, work.device)
-    if work.engine == "reference":
+    reporter = reporter or Reporter()
+    rule = _rule_for(work, reporter)
+    if not rule:
         return _reference(work)
-    reporter, int8 = reporter or Reporter(), _has_int8(work, reporter)
-    rule = engines_by_rule(work.engine, work.device, int8=int8)
-    if work.engine == "auto" and gflop_of(work) < _LITTLE_WORK_GFLOP:
-        if not int8 or gflop_of(work) < _LITTLE_WORK_INT8_GFLOP:
-            return _reference(work)
-        rule = rule[:1]  # to convert a network would take longer than to run it as trained
-    key = (work.level, str(work.device), tuple(rule), work.batch_size, torch.get_num_threads())
+    key = _key(work, rule)
     kept: OpenEngine | None = work.model.engines.get(key)
     if kept is None:
         kept = work.model.engines[key] = _first_that_agrees(work, rule, reporter)
     return kept
+
+
+def engine_at_hand(work: Work) -> OpenEngine | None:
+    """What `choose_engine` would give where that is open already from an earlier case; else None. Nothing is opened or tried."""
+    rule = _rule_for(work, Reporter())
+    return work.model.engines.get(_key(work, rule)) if rule else None
+
+
+def _rule_for(work: Work, reporter: Reporter) -> list[tuple[str, str]]:
+    """Engines and precisions to try for some work in order; none where the reference is taken without a try."""
+    if work.engine == "reference":
+        return []
+    int8 = _has_int8(work, reporter)
+    rule = engines_by_rule(work.engine, work.device, int8=int8)
+    if work.engine == "auto" and gflop_of(work) < _LITTLE_WORK_GFLOP:
+        if not int8 or gflop_of(work) < _LITTLE_WORK_INT8_GFLOP:
+            return []
+        return rule[:1]  # to convert a network would take longer than to run it as trained
+    return rule
+
+
+def _key(work: Work, rule: list[tuple[str, str]]) -> tuple[object, ...]:
+    """Under which the engine for some work is kept with the model."""
+    return work.level, str(work.device), tuple(rule), work.batch_size, torch.get_num_threads()
 
 
 def _reference(work: Work) -> OpenEngine:

@@ -207,6 +207,7 @@ class Preparation:
         normative: what normal tissue looks like, for networks that see how a slice differs from it.
         heights: (slice,) relative height of each slice in the organ, 0..1.
         standard: centre and spread of the windowed values inside the organ, for models that compare with normal tissue.
+        lowest: value of the volume, which is put around the organ where the model does not keep what lies there; else 0.
     """
 
     volume: Volume
@@ -217,6 +218,7 @@ class Preparation:
     normative: NormativeMap | None = None
     heights: NDArray[np.float32] | None = None
     standard: tuple[float, float] = (0.0, 1.0)
+    lowest: np.generic | float = 0.0
 
     @property
     def n_slices(self) -> int:
@@ -270,7 +272,7 @@ class Preparation:
         values = self.volume.array[indices][self.box.slices]
         prepared = normalise(values, self.scale)
         if not self.config.organ.keep_background:
-            background = normalise(np.asarray([self.volume.array.min()]), self.scale)[0]
+            background = normalise(np.asarray([self.lowest]), self.scale)[0]
             prepared = np.where(self.mask[indices][self.box.slices], prepared, background)
         whole = Box(0, self.box.height, 0, self.box.width)
         return crop_resize(prepared, whole, self.config.image_size)
@@ -309,7 +311,8 @@ def prepare(
         standard = centre_and_spread(normalise(values[:: max(1, values.size // 1_000_000)], scale))
     if heights is None and wanted is not None:
         heights = relative_heights(organ_mask)
-    return Preparation(volume, organ_mask, box, scale, config, normative, heights, standard)
+    lowest = 0.0 if config.organ.keep_background else volume.array.min()
+    return Preparation(volume, organ_mask, box, scale, config, normative, heights, standard, lowest)
 
 
 def relative_heights(mask: Array) -> NDArray[np.float32]:

@@ -55,6 +55,7 @@ def run_network(
     reporter: Reporter | None = None,
     *,
     with_disagreement: bool = False,
+    opened: OpenEngine | None = None,
 ) -> NetworkRun:
     """Probability of every slice, and the disagreement of the branches where it is asked for, canonical.
 
@@ -66,6 +67,7 @@ def run_network(
         model: lesion or organ model.
         options: device, level, engine, batch size and slice smoothing are used here.
         reporter: told about progress and fall-backs.
+        opened: the engine to begin with; None chooses one.
 
     Raises:
         InputError: a level the model does not have, or an engine that is not installed.
@@ -81,8 +83,7 @@ def run_network(
     smooths = model.config.slice_smoothing if options.slice_smoothing is None else options.slice_smoothing
     smooths = smooths and model.config.task == "lesion" and slices_are_close(preparation.volume)
     work = Work(preparation, model, level, choose_device(options.device), options.engine, options.batch_size)
-    opened: OpenEngine | None = None
-    stage = Stopwatch()
+    stage = Stopwatch({"choosing": 0.0})
     while True:
         try:
             if opened is None:

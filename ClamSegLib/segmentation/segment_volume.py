@@ -19,6 +19,7 @@ from ClamSegLib.organ.crop_and_normalise import Preparation, prepare
 from ClamSegLib.organ.find_organ import OrganResult
 from ClamSegLib.organ.lungs_xray import doubt_of_outline
 from ClamSegLib.segmentation.finding import Search, finding_words, organ_doubt
+from ClamSegLib.segmentation.first_slices import FirstLook, look_first
 from ClamSegLib.segmentation.inspection import Inspection, inspect
 from ClamSegLib.segmentation.lesions import Lesion, has_ml, lesion_mask, measure_lesions
 from ClamSegLib.segmentation.missing_slices import emptied, lacking_words
@@ -107,6 +108,7 @@ def segment_volume(
     options: SegmentOptions,
     reporter: Reporter | None = None,
     inspection: Inspection | None = None,
+    look: FirstLook | None = None,
 ) -> CaseResult:
     """Segments a volume.
 
@@ -116,9 +118,10 @@ def segment_volume(
         options: how.
         reporter: progress and warnings.
         inspection: of the same volume, model, device and organ request, where there was one before.
+        look: at some slices before the others; it changes nothing of the result.
 
     Raises:
-        InputError: the volume cannot be worked on by this model.
+        InputError: the volume cannot be worked on by this model, or the first look lies outside of it.
     """
     config = model.config
     if inspection is None:
@@ -130,6 +133,9 @@ def segment_volume(
     minimum = config.minimum_volume_ml if options.minimum_volume_ml is None else options.minimum_volume_ml
     with stage("crop"):
         preparation = prepare(turned, organ.mask, replace(config, threshold=threshold), model.normative)
+    if look is not None:
+        with stage("first look"):
+            look_first(look, volume, preparation, model, options)
     with stage("network"):
         run = run_network(preparation, model, options, told)
     # Choosing happens once per model; it is no property of the case.

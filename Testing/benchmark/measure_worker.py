@@ -4,9 +4,10 @@
     OMP_NUM_THREADS=2 python Testing/benchmark/measure_worker.py --before ../before --rounds 3
 
 Cold: from starting the process to its answer to `hello`. Warm: the worker has segmented the scan once; then `inspect` and
-`segment` with arrays and without pictures, as the fronts ask for them, on the shipped chest CT enlarged to 512 x 512 x 133.
-The model is the other checkout's ct-infection in both. Both fronts paint when the answer is there, so this is the part of the
-first answer that the worker takes; in this checkout a further row is its own ct-lung-lesion.
+`segment` with arrays and without pictures, as the fronts ask for them, on the shipped chest CT enlarged to 512 x 512 x 133, until
+the first look at the middle slice (`preview`; the other checkout has none, there it is the end) and until the end.
+The model is the other checkout's ct-infection in both; in this checkout a further row is its own ct-lung-lesion. The network runs as
+trained in both. What the page adds to the first answer is in measure_first_answer.py.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,6 +24,8 @@ from typing import Any
 
 from measure_case import scan_of
 
+from ClamSegLib.imaging.read_write import read_volume, write_volume
+
 HERE = Path(__file__).resolve().parents[2]
 
 
@@ -31,10 +33,12 @@ class Worker:
     """A worker of a checkout; `ask` waits for its answer."""
 
     def __init__(self, checkout: Path, threads: int) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(checkout.resolve())}
+        # Without a safe path Python would look in the folder that this was called from before it looks in the checkout.
+        environment = {**os.environ, "PYTHONPATH": str(checkout.resolve()), "PYTHONSAFEPATH": "1"}
         words = [sys.executable, "-m", "ClamSegLib", "worker", "--threads", str(threads)]
         self.process = subprocess.Popen(words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # fmt: skip
         self.number = 0
+        self.previewed_s = 0.0
 
     def ask(self, command: str, **given: Any) -> dict[str, Any]:
         assert self.process.stdin is not None
@@ -46,6 +50,8 @@ class Worker:
             told: dict[str, Any] = json.loads(line)
             if told.get("id") == self.number and told["event"] == "error":
                 raise SystemExit(told["message"])
+            if told["event"] == "preview":
+                self.previewed_s = time.perf_counter()
             if told.get("id") == self.number and told["event"] == "done":
                 return told
         raise SystemExit("the worker ended")
@@ -56,21 +62,30 @@ class Worker:
         self.process.wait()
 
 
-def measured(checkout: Path, model: str, scan: Path, folder: Path, threads: int) -> dict[str, float]:
+def raw(scan: Path) -> Path:
+    """The scan as the fronts write it, uncompressed, in place of the file."""
+    volume = read_volume(scan)
+    write_volume(volume.array, volume, scan, compress=False)
+    return scan
+
+
+def measured(checkout: Path, model: str, scan: Path, folder: Path, slices: int, threads: int) -> dict[str, float]:
     started = time.perf_counter()
     worker = Worker(checkout, threads)
     worker.ask("hello")
     cold = time.perf_counter() - started
     options = {"device": "cpu", "engine": "reference"}
-    seconds = []
-    for number in range(3):
+    look = {"first_slice": [slices // 2, 0, 0], "first_file": str(folder / "first.npy")}
+    first, whole = [], []
+    for number in range(4):
         started = time.perf_counter()
-        worker.ask("inspect", input=str(scan), model=model, options={"device": "cpu"})
+        worker.ask("inspect", input=str(scan), model=model, options={"device": "cpu"}, outline=str(folder / "organ.npy"))
         worker.ask("segment", input=str(scan), model=model, output=str(folder / str(number)), options=options, overwrite=True,
-                   arrays=True, pictures=False)  # fmt: skip
-        seconds.append(time.perf_counter() - started)
+                   arrays=True, pictures=False, **look)  # fmt: skip
+        whole.append(time.perf_counter() - started)
+        first.append(worker.previewed_s - started if worker.previewed_s else whole[-1])
     worker.close()
-    return {"cold_s": cold, "first_s": seconds[0], "warm_s": min(seconds[1:])}
+    return {"cold_s": cold, "first_s": min(first[1:]), "warm_s": min(whole[1:])}
 
 
 def main() -> int:
@@ -88,19 +103,20 @@ def main() -> int:
     }
     found: dict[str, list[dict[str, float]]] = {name: [] for name in kinds}
     with tempfile.TemporaryDirectory() as place:
-        scan = scan_of(arguments.slices, Path(place))
+        scan = raw(scan_of(arguments.slices, Path(place)))
         for number in range(arguments.rounds):
             for name, (checkout, own) in kinds.items():
                 folder = Path(place) / f"{name}{number}".replace(" ", "").replace(",", "-")
                 folder.mkdir()
-                found[name].append(measured(checkout, own, scan, folder, arguments.threads))
+                found[name].append(measured(checkout, own, scan, folder, arguments.slices, arguments.threads))
                 print(number + 1, name, json.dumps(found[name][-1]), flush=True)
-    print("| | cold start, s | of before | warm answer, s | of before |\n|---|---|---|---|---|")
+    print("| | cold start, s | of before | first slices, s | of before | warm answer, s | of before |\n|---|---|---|---|---|---|---|")
     for name, runs in found.items():
         cells = []
-        for key in ("cold_s", "warm_s"):
-            ratio = statistics.median([a[key] / b[key] for a, b in zip(runs, found["before"], strict=True)])
-            cells += [f"{statistics.median([each[key] for each in runs]):.2f}", f"{ratio:.0%}"]
+        for key in ("cold_s", "first_s", "warm_s"):
+            # Another program only ever adds time: the smallest of the rounds is nearest to what the worker takes.
+            least, before = (min(each[key] for each in some) for some in (runs, found["before"]))
+            cells += [f"{least:.2f}", f"{least / before:.0%}"]
         print(f"| {name} | {' | '.join(cells)} |")
     return 0
 

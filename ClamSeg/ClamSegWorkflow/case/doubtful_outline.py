@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ClamSegWorkflow.scene.geometry import GeometryRecord
-from ClamSegWorkflow.scene.segments import SegmentLook, add_segmentation, put_segment
+from ClamSegWorkflow.scene.passing import PassingSegmentation
+from ClamSegWorkflow.scene.segments import SegmentLook, put_segment
 from ClamSegWorkflow.scene.views import segment_fill, show_behind
 from ClamSegWorkflow.words import tr as _
 
@@ -26,7 +27,7 @@ class DoubtfulOutline:
 
     def __init__(self, scene: Any) -> None:
         self._scene = scene
-        self._node: Any = None
+        self._shown = PassingSegmentation(scene)
 
     def show(self, volume: Any, record: GeometryRecord, path: Path, organ: str) -> None:
         """Draws the outline over the scan.
@@ -45,13 +46,11 @@ class DoubtfulOutline:
         if mask.shape != record.shape or not mask.any():
             return
         show_behind(self._scene, volume)
-        self._node = add_segmentation(self._scene, volume, _("{organ} in doubt").format(organ=organ))
-        self._node.SetSaveWithScene(False)
-        put_segment(self._node, volume, SegmentLook(_ID, _("{organ} in doubt").format(organ=organ), _COLOUR), mask > 0)
-        segment_fill(self._node, _ID, 0.0)
+        name = _("{organ} in doubt").format(organ=organ)
+        node = self._shown.begin(volume, name)
+        put_segment(node, volume, SegmentLook(_ID, name, _COLOUR), mask > 0)
+        segment_fill(node, _ID, 0.0)
 
     def remove(self) -> None:
         """The question is answered, or nobody waits for the answer any more."""
-        if self._node is not None and self._scene.IsNodePresent(self._node):
-            self._scene.RemoveNode(self._node)
-        self._node = None
+        self._shown.remove()

@@ -16,11 +16,15 @@ _STAGES = {
 }
 
 
-def progress_words(stage: str, done: int, total: int, seconds_left: float | None) -> str:
-    """A line under the progress bar; the slices are counted where the stage has slices."""
+def progress_words(stage: str, done: int, total: int, seconds_left: float | None, first: str = "") -> str:
+    """A line under the progress bar; the slices are counted where the stage has slices.
+
+    Args:
+        first: what a first look shows meanwhile, '' where nothing.
+    """
     words = _STAGES.get(stage, stage)
     if total > 1 and "slice" in stage:
         words = _("{stage}: {done} of {total}").format(stage=words, done=done, total=total)
     if seconds_left:
         words += _(", {n} s left").format(n=max(1, round(seconds_left)))
-    return words
+    return f"{words}. {first}" if first else words

@@ -40,7 +40,12 @@ def show_result(result: Any, fit: Callable[[], None] = lambda: None) -> None:
 
 def plane_view(result: Any) -> str:
     """Name of the slice view that shows this result's slices."""
-    return _VIEWS.get(result.lesions.plane, "Red")
+    return view_of_plane(result.lesions.plane)
+
+
+def view_of_plane(plane: str) -> str:
+    """Name of the slice view that shows the slices of a model's plane."""
+    return _VIEWS.get(plane, "Red")
 
 
 def show_model_window(result: Any, *, asked: bool = False) -> None:

@@ -48,6 +48,9 @@ class RunListener:
     def progressed(self, stage: str, done: int, total: int, seconds_left: float | None) -> None:
         """`done` of `total` units of a stage; a total of 0 where it is not known."""
 
+    def looked_first(self, words: str) -> None:
+        """A first look at some slices is drawn, provisional; it goes when the run ends."""
+
     def said(self, text: str) -> None:
         """A warning or a note for the log."""
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ClamSegWorkflow.case.apart import Beside, Steps, at_once
 from ClamSegWorkflow.case.doubtful_outline import DoubtfulOutline
+from ClamSegWorkflow.case.first_look import FirstLook
 from ClamSegWorkflow.case.model_fit import organ_doubts
 from ClamSegWorkflow.case.run_import import import_case
 from ClamSegWorkflow.case.run_input import RunCase, new_case, write_organ, write_scan
@@ -50,6 +51,12 @@ class SegmentationRun:
         self.done, self.total = 0, 0
         self.is_asking = False  # the user's answer to doubts is awaited
         self._outline = DoubtfulOutline(scene)
+        self._first = FirstLook(scene)
+
+    @property
+    def first_words(self) -> str:
+        """What a first look shows now, '' where nothing."""
+        return self._first.words
 
     def start(self, volumes: list[Any], options: RunOptions) -> None:
         """Begins; a second call while a run is under way does nothing."""
@@ -183,9 +190,16 @@ class SegmentationRun:
         self._ask(
             "segment", self._segmented, case, chosen,
             output=str(case.folder / "result"), accepted=case.doubts, arrays=True, pictures=False,
+            **self._first.wanted(case, options.config["plane"]),
         )  # fmt: skip
 
     def _segmented(self, event: dict[str, Any]) -> None:
+        if event["event"] == "preview":
+            assert self._case is not None
+            assert self._options is not None
+            if self._first.show(self._case, event, self._options.config):
+                self._listener.looked_first(self._first.words)
+            return
         if self._common(event) or event["event"] != "done":
             return
         self.job.move(State.IMPORTING)
@@ -229,6 +243,7 @@ class SegmentationRun:
         else:
             self._beside(work, lambda value, failed: self._import_on(steps, turn, value, failed))
             return
+        self._first.remove()
         self._tell_speed(report)
         self._listener.finished_case(result, str(certificate))
         self.done += 1
@@ -281,6 +296,7 @@ class SegmentationRun:
     def _clean_up(self) -> None:
         self.is_asking = False
         self._outline.remove()
+        self._first.remove()
         if self._case is not None:
             folder, self._case = self._case.folder, None
             # Some hundred MB of arrays take a part of a second.

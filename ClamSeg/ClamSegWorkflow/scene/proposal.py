@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ClamSegWorkflow.scene.segments import SegmentLook, add_segmentation, put_segment
+from ClamSegWorkflow.scene.passing import PassingSegmentation
+from ClamSegWorkflow.scene.segments import SegmentLook, put_segment
 from ClamSegWorkflow.words import tr as _
 
 _LOOK = SegmentLook("proposal", _("proposal"), (255, 236, 61))
@@ -18,8 +19,8 @@ class Proposal:
     """One proposed lesion in all views."""
 
     def __init__(self, scene: Any, volume: Any) -> None:
-        self._scene, self._volume = scene, volume
-        self._node: Any = None
+        self._volume = volume
+        self._shown = PassingSegmentation(scene)
 
     def show(self, mask: np.ndarray, start: Sequence[int]) -> None:
         """Shows voxels (k, j, i) of a box of the volume.
@@ -27,18 +28,12 @@ class Proposal:
         Args:
             start: first k, j, i of the box.
         """
-        if self._node is None or not self._scene.IsNodePresent(self._node):
-            self._node = add_segmentation(self._scene, self._volume, _("ClamSeg proposal"))
-            self._node.SetHideFromEditors(True)
-            self._node.SetSaveWithScene(False)
-            display = self._node.GetDisplayNode()
+        if not self._shown.is_shown:
+            display = self._shown.begin(self._volume, _("ClamSeg proposal")).GetDisplayNode()
             if display is not None:
-                display.SetSaveWithScene(False)
                 display.SetOpacity2DFill(_FILL)
-        put_segment(self._node, self._volume, _LOOK, mask, start)
+        put_segment(self._shown.node, self._volume, _LOOK, mask, start)
 
     def hide(self) -> None:
         """Takes it out of the scene."""
-        if self._node is not None and self._scene.IsNodePresent(self._node):
-            self._scene.RemoveNode(self._node)
-        self._node = None
+        self._shown.remove()

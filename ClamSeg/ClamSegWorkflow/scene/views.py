@@ -25,6 +25,12 @@ def show_behind(scene: Any, volume: Any) -> bool:
     return changed
 
 
+def shows_behind(scene: Any, volume: Any, view: str) -> bool:
+    """Whether a slice view, by its name, shows the volume as its background."""
+    composites = (c for c in nodes_of(scene, "vtkMRMLSliceCompositeNode") if c.GetLayoutName() == view)
+    return any(composite.GetBackgroundVolumeID() == volume.GetID() for composite in composites)
+
+
 def turn_to_slices(scene: Any, volume: Any) -> None:
     """Turns every slice view into the nearest plane of the volume's own voxels, so that one view shows one slice.
 

@@ -322,6 +322,36 @@ def test_arrays_for_a_front_equal_the_image_files(tmp_path, panel, model):
     assert told["accepted_warnings"] == accepted
 
 
+def test_a_look_at_the_slice_on_screen_comes_before_the_run_and_is_no_part_of_the_result(tmp_path, panel, model):
+    request = {"command": "segment", "input": str(scan(tmp_path, 20)), "model": str(model), "arrays": True, "pictures": False}
+    look = {"first_slice": [9, 20, 22], "first_file": str(tmp_path / "first.npy")}
+    events = panel.ask({"id": 1, **request, "output": str(tmp_path / "looked"), **look})
+    kinds = [event["event"] for event in events]
+    told = events[kinds.index("preview")]
+    assert (told["id"], told["file"], told["slices"]) == (1, look["first_file"], [6, 12])
+    slices_run = next(k for k, event in enumerate(events) if event.get("stage") == "segmenting slices")
+    assert kinds.index("preview") < slices_run
+    shown = np.load(tmp_path / "first.npy", allow_pickle=False)
+    labels = np.load(tmp_path / "looked" / "labels.npy", allow_pickle=False)
+    assert told["start"] == [6, 0, 0]
+    assert (shown.shape, shown.dtype) == ((7, 40, 44), np.uint8)
+    assert np.array_equal(shown > 0, labels[6:13] > 0)
+    panel.ask({"id": 2, **request, "output": str(tmp_path / "plain")})
+    files = {path.name for path in (tmp_path / "plain").iterdir()}
+    assert {path.name for path in (tmp_path / "looked").iterdir()} == files
+    for name in ("labels", "probability", "components"):
+        assert (tmp_path / "looked" / f"{name}.npy").read_bytes() == (tmp_path / "plain" / f"{name}.npy").read_bytes()
+    for wrong, words in (
+        ({"first_slice": [9, 20]}, "three whole numbers"),
+        ({"first_slice": [20, 0, 0]}, "outside of the scan, whose last voxel is [19, 39, 43]"),
+        ({"first_file": None}, "first_file as text"),
+        ({"first_file": str(tmp_path / "nowhere" / "first.npy")}, "cannot be written"),
+    ):
+        last = panel.ask({"id": 3, **request, "output": str(tmp_path / "wrong"), **look, **wrong})[-1]
+        assert (last["event"], words in last["message"], "\n" in last["message"]) == ("error", True, False), last
+        assert not (tmp_path / "wrong").exists()
+
+
 def test_an_engine_that_was_just_installed_is_tried_on_a_model(panel, model):
     pytest.importorskip("MNN")
     told = panel.ask({"id": 1, "command": "try_engine", "engine": "mnn", "model": str(model)})[-1]
