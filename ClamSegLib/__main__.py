@@ -19,8 +19,12 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _end_at_once)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # in the background Ctrl-C may be ignored
         signal.signal(signal.SIGINT, _end_at_once)
-    from ClamSegLib.cli import main as command_line
-
+    try:
+        from ClamSegLib.cli import main as command_line
+    except (MemoryError, OSError, ImportError) as error:
+        words = " ".join(str(error).split()) or "memory ran out"
+        os.write(2, f"error: the program could not be loaded ({words}); close other programs and try again\n".encode())
+        return 1
     return command_line()
 
 

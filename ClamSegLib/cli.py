@@ -78,10 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is None:
         claim_stdout()
-    try:
-        parsed = make_parser().parse_args(arguments)
-    except SystemExit as stop:  # argparse printed the reason
-        return int(stop.code or 0)
+    parsed = _parsed(arguments)
+    if isinstance(parsed, int):
+        return parsed
     if arguments is None:
         signal.signal(signal.SIGTERM, _on_stop)
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # in the background Ctrl-C may be ignored
@@ -115,6 +114,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"Internal error ({type(error).__name__}: {words}); please report it. CLAMSEG_DEBUG=1 shows more.",
             1,
         )
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace | int:
+    """What was asked for, or the exit code where that is not known."""
+    try:
+        return make_parser().parse_args(arguments)
+    except SystemExit as stop:  # argparse printed the reason
+        return int(stop.code or 0)
+    except (MemoryError, OSError, ImportError) as error:  # of this machine, while the verbs were loaded
+        return _ended(make_reporter("none"), _words_of_the_machine(error) or str(error), 1)
 
 
 def _take_threads(count: int) -> None:

@@ -110,8 +110,8 @@ def flush(path: Path, deep: bool = True) -> None:
             _flush(each)
         return
     wait(asked)
-    for each in asked:
-        each.result()
+    for flushed in asked:
+        flushed.result()
 
 
 @cache

@@ -1,5 +1,6 @@
 """A user's mistake ends in one clear line, exit code 2 and no partial output; failures of the machine in 1."""
 
+import errno
 import gzip
 import json
 import os
@@ -19,6 +20,7 @@ import pytest
 from another_user import another_user, folder_for_everybody
 from tiny_model import tiny_model
 
+from ClamSegLib.__main__ import main as start
 from ClamSegLib.cli import main
 from ClamSegLib.imaging import reader_process
 from ClamSegLib.imaging.read_write import read_volume
@@ -826,3 +828,26 @@ def test_a_killed_run_leaves_no_half_written_case_and_can_be_run_again(tmp_path:
     assert left, "the run was over before it could be killed"
     words = ["segment", str(left[0]), "--model", str(mr_model), "--output", str(tmp_path / "out")]
     assert main(words) == 0
+
+
+def test_verbs_that_find_no_room_to_be_loaded_are_told_in_one_line(monkeypatch, capsys):
+    def no_more_files(name):
+        raise OSError(errno.EMFILE, "Too many open files", f"{name}.py")
+
+    monkeypatch.setattr("ClamSegLib.cli.importlib.import_module", no_more_files)
+    code, words = one_line(["models"], capsys)
+    assert code == 1
+    assert "Too many files are open" in words
+
+
+def test_a_program_that_finds_no_room_to_be_loaded_says_so_in_one_line(monkeypatch, capfd):
+    monkeypatch.setitem(sys.modules, "ClamSegLib.cli", None)  # as a library that cannot be mapped into memory
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        assert start() == 1
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    told = capfd.readouterr().err
+    assert told.startswith("error: the program could not be loaded")
+    assert told.count("\n") == 1
