@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 REPOSITORY = Path(__file__).resolve().parent.parent
+_BEGAN_S = time.time()
 READER = "ClamSegLib.imaging.reader_child"
 _readers: list[subprocess.Popen[bytes]] = []
 # The page's tests run with the page's own Python, which run.py makes; that of the other suites lacks its packages.
@@ -45,6 +47,14 @@ def fresh_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["CLAMSEG_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["CLAMSEG_SETTINGS"] = str(tmp_path_factory.mktemp("settings"))
     os.environ["CLAMSEG_ACCEPT_LICENCE"] = "CC-BY-NC-SA-4.0"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says where failures may be none: processes that tests start take the library as it is then, half-changed perhaps."""
+    changed = [path for path in (REPOSITORY / "ClamSegLib").rglob("*.py") if path.stat().st_mtime > _BEGAN_S]
+    if changed:
+        words = f"{len(changed)} files of ClamSegLib were changed while the tests ran, e.g. {changed[0].name}; run them again."
+        terminalreporter.write_line(words, yellow=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -57,8 +57,7 @@ def run_on_cluster(
     with _shared_token(output) as token:
         run = {"token": token, "settings": _with_absolute_organ(settings).to_json(), "licences": list(licences)}
         work = Work(do_case, [case.model for case in cases], gpu, run)
-        for place, outcome, _ in spread(pieces, work, opened, reporter):
-            told(cases[place], outcome)
+        spread(pieces, work, opened, reporter, lambda place, outcome, _: told(cases[place], outcome))
 
 
 def _with_absolute_organ(settings: RunSettings) -> RunSettings:

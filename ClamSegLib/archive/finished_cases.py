@@ -53,6 +53,13 @@ def sort_cases(cases: Sequence[Case], settings: RunSettings, reporter: Reporter)
     return found
 
 
+def finished_by_others(case: Case, outcome: Outcome, settings: RunSettings) -> Outcome:
+    """The outcome of a case of a resumed run; one that another run into the same output has finished meanwhile is kept."""
+    if outcome.state == BAD and _standing(case, settings).state == FINISHED:
+        return Outcome(case.name, KEPT, tries=0)
+    return outcome
+
+
 def deliver_kept(found: Sorted, settings: RunSettings, reporter: Reporter) -> None:
     """Delivers what a killed run had finished and not delivered; a case whose segmentation does not arrive has failed."""
     if not settings.beside and not settings.store:

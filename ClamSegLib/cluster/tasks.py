@@ -26,6 +26,10 @@ _SAME = ("python", "dask", "distributed", "msgpack")
 _NAMED_AT_MOST = 3
 
 
+# Told of a piece: its place, what became of it, and the answer of its task; {} where there is none.
+Ended = Callable[[int, Outcome, dict[str, Any]], None]
+
+
 @dataclass(frozen=True)
 class Piece:
     """A piece of work: its name in messages and tables, and what its task carries (JSON)."""
@@ -55,10 +59,15 @@ class Work:
     pieces: str = "cases"
 
 
-def spread(
-    pieces: Sequence[Piece], work: Work, opened: OpenCluster, reporter: Reporter
-) -> Iterator[tuple[int, Outcome, dict[str, Any]]]:
-    """Does all pieces; gives each, by its place, as it comes to its end, with what became of it and its task's answer.
+def spread(pieces: Sequence[Piece], work: Work, opened: OpenCluster, reporter: Reporter, ended: Ended) -> None:
+    """Does all pieces.
+
+    Args:
+        pieces: of the run.
+        work: what is done with each.
+        opened: the cluster.
+        reporter: progress and notes.
+        ended: called with the place of each piece as it comes to its end, what became of it, and its task's answer.
 
     Raises:
         InputError: a worker has other versions, or does not see what it needs.
@@ -70,14 +79,16 @@ def spread(
         told = {"versions": versions(), "models": models, "gpu": work.gpu, "threads": opened.threads, "licences": []}
         run = json.dumps(told | dict(work.told or {}))
         _refuse_unfit(opened.client, run)
-        yield from _Tasks(opened.client, pieces, work, run, reporter).run()
+        _Tasks(opened.client, pieces, work, run, ended, reporter).run()
 
 
 class _Tasks:
     """The tasks of a run until the last one has ended."""
 
-    def __init__(self, client: Any, pieces: Sequence[Piece], work: Work, run: str, reporter: Reporter) -> None:
-        self._client, self._work, self._run, self._reporter = client, work, run, reporter
+    def __init__(
+        self, client: Any, pieces: Sequence[Piece], work: Work, run: str, ended: Ended, reporter: Reporter
+    ) -> None:
+        self._client, self._work, self._run, self._tell, self._reporter = client, work, run, ended, reporter
         # The dashboard shows the keys: they tell nothing of what the pieces are. A scheduler takes tasks of one key for one task,
         # whoever sends them: keys of two runs must never be the same.
         run_id = secrets.token_hex(8)
@@ -86,7 +97,7 @@ class _Tasks:
         self._tries = dict.fromkeys(self._pieces, 0)
         self._done = 0
 
-    def run(self) -> Iterator[tuple[int, Outcome, dict[str, Any]]]:
+    def run(self) -> None:
         from distributed import as_completed
 
         keys = list(self._pieces)
@@ -103,15 +114,11 @@ class _Tasks:
                 time.sleep(_LOOK_EVERY_S)
                 continue
             for future in completed.next_batch():
-                ended, another = self._ended(future)
+                another = self._ended(future)
                 # A result that is kept would be computed anew when its worker dies.
                 future.release()
                 if another is not None:
                     completed.add(another)
-                if ended is not None:
-                    self._done += 1
-                    yield ended
-                    self._reporter.progress(self._done, len(self._pieces), self._work.pieces)
 
     def _look(self, last_seen: float, last_told: float) -> tuple[float, float]:
         """Whether anybody is there to work; says so when there is not."""
@@ -127,12 +134,12 @@ class _Tasks:
                     self._reporter.note("no worker is there; waiting for one")
         return last_seen, last_told
 
-    def _ended(self, future: Any) -> tuple[tuple[int, Outcome, dict[str, Any]] | None, Any]:
-        """What became of a piece that has come to its end, or a new task where it is to be tried again."""
+    def _ended(self, future: Any) -> Any | None:
+        """Tells of a piece that has come to its end; a new task where it is to be tried again."""
         from distributed.scheduler import KilledWorker
 
         key = future.key.partition("/")[0]
-        place, name = self._places[key], self._pieces[key].name
+        name = self._pieces[key].name
         self._tries[key] += 1
         if future.status == "cancelled":
             raise ClusterError(f"The scheduler was lost; {self._work.kept}.")
@@ -145,15 +152,22 @@ class _Tasks:
                 )
             else:
                 words = f"The task of {name} failed ({type(error).__name__}); run again."
-            return (place, Outcome(name, FAILED, words, _TRIES), {}), None
+            self._end(key, Outcome(name, FAILED, words, _TRIES), {})
+            return None
         told = json.loads(future.result())
         if "unfit" in told:
             self._dismiss(future, told["unfit"])
             self._tries[key] -= 1
-            return None, self._again(key, "unfit")
+            return self._again(key, "unfit")
         if told["state"] == FAILED and self._tries[key] < _TRIES:
-            return None, self._again(key, "failed")
-        return (place, Outcome(name, told["state"], told["words"], self._tries[key]), told), None
+            return self._again(key, "failed")
+        self._end(key, Outcome(name, told["state"], told["words"], self._tries[key]), told)
+        return None
+
+    def _end(self, key: str, outcome: Outcome, told: dict[str, Any]) -> None:
+        self._done += 1
+        self._tell(self._places[key], outcome, told)
+        self._reporter.progress(self._done, len(self._pieces), self._work.pieces)
 
     def _again(self, key: str, why: str) -> Any:
         new = f"{key}/{self._tries[key] + 1}-{why}-{secrets.token_hex(4)}"

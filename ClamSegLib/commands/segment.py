@@ -121,7 +121,7 @@ def _segment(arguments: argparse.Namespace, reporter: Reporter) -> int:
     if found.kept:
         reporter.note(f"{len(found.kept)} of {len(cases)} cases were finished before and stay as they are")
         deliver_kept(found, settings, reporter)
-    _run(found, settings, request, arguments.output, reporter)
+    _run(found, settings, request, arguments, reporter)
     if has_tables:
         folders, outcomes = {case.name: case.folder for case in cases}, {each.case: each for each in found.outcomes}
         written = write_tables(arguments.output, [outcomes[case.name] for case in cases], folders.__getitem__)
@@ -131,16 +131,25 @@ def _segment(arguments: argparse.Namespace, reporter: Reporter) -> int:
 
 
 def _run(
-    found: Sorted, settings: RunSettings, request: ClusterRequest | None, output: Path, reporter: Reporter
+    found: Sorted,
+    settings: RunSettings,
+    request: ClusterRequest | None,
+    arguments: argparse.Namespace,
+    reporter: Reporter,
 ) -> None:
     """Does the cases that are to do and adds what became of each."""
-    from ClamSegLib.system.outcome import DONE
+    from ClamSegLib.archive.finished_cases import finished_by_others
+    from ClamSegLib.system.outcome import DONE, KEPT
 
     models = _loaded(found.to_do, settings, request is None or request.where == "local")
 
     def told(case: Case, outcome: Outcome) -> None:
+        if arguments.resume:
+            outcome = finished_by_others(case, outcome, settings)
         found.outcomes.append(outcome)
-        if outcome.state == DONE:
+        if outcome.state == KEPT:
+            reporter.note(f"{case.name} was finished by another run meanwhile and stays as it is")
+        elif outcome.state == DONE:
             reporter.done(case=case.name, folder=str(case.folder), summary=outcome.words)
             reporter.note(f"{case.name}: {outcome.words}\n  {case.folder / 'overlay.png'}")
         else:
@@ -153,7 +162,8 @@ def _run(
         licences = [model.config.licence for model in models.values() if model.config.is_non_commercial]
         models.clear()  # the workers load their own
         with open_cluster(request, reporter) as opened:
-            run_on_cluster(found.to_do, found.again, settings, output, licences, request.gpu, opened, told, reporter)
+            given = (found.to_do, found.again, settings, arguments.output, licences, request.gpu, opened)
+            run_on_cluster(*given, told, reporter)
     elif found.to_do:
         from ClamSegLib.archive.local_run import run_here
 

@@ -16,7 +16,7 @@ from ClamSegLib.datasets.rows import LabelledFolder
 from ClamSegLib.datasets.rows_json import first_input, folder_of, folder_to_json
 from ClamSegLib.imaging.reader_process import reading_apart
 from ClamSegLib.system.arrays_json import packed, unpacked
-from ClamSegLib.system.outcome import DONE
+from ClamSegLib.system.outcome import DONE, Outcome
 from ClamSegLib.system.progress import Reporter
 
 
@@ -56,11 +56,13 @@ class OnCluster:
         pieces = [Piece(image.rows[0].relative_path, json.dumps(folder_to_json(image))) for image in images]
         work = Work(look_at, told={"inputs": first_input(images[0])}, kept="run again", pieces="images")
         found: dict[int, Looked] = {}
-        for place, outcome, told in spread(pieces, work, self._opened, reporter):
+
+        def ended(place: int, outcome: Outcome, told: dict[str, Any]) -> None:
             is_done = outcome.state == DONE
             found[place] = _looked(told["looked"]) if is_done else Looked(None, [], MaskNotes([outcome.words]))
-        for place in range(len(images)):
-            yield found[place]
+
+        spread(pieces, work, self._opened, reporter, ended)
+        return iter([found[place] for place in range(len(images))])
 
 
 def _looked(told: dict[str, Any]) -> Looked:

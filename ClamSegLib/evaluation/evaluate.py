@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ from ClamSegLib.datasets.case_warnings import CaseWarnings
 from ClamSegLib.datasets.cases import group_rows
 from ClamSegLib.datasets.labelled_folder import LabelledFolder
 from ClamSegLib.datasets.rows_json import part_of
-from ClamSegLib.evaluation.judge import EvaluationOptions, Judge, Judged
+from ClamSegLib.evaluation.judge import EvaluationOptions, Found, Judge, Judged
 from ClamSegLib.evaluation.montage import Example, chosen_examples, write_montage
 from ClamSegLib.evaluation.reliability_picture import write_reliability
 from ClamSegLib.evaluation.scoreboard import Scoreboard
@@ -39,10 +39,8 @@ NotJudged = dict[int, str]
 class Way(Protocol):
     """Who judges the parts of a folder: this process, or the workers of a cluster."""
 
-    def judged(
-        self, parts: Sequence[LabelledFolder], judge: Judge, warnings: CaseWarnings
-    ) -> Iterator[Judged | Outcome]:
-        """What was found of each part, in their order; of one that ended its worker again and again, its outcome."""
+    def judged(self, parts: Sequence[LabelledFolder], judge: Judge, warnings: CaseWarnings, found: Found) -> None:
+        """Judges the parts and calls `found` with each, in their order."""
 
     def pictured(self, rows: list[tuple[str, list[Example]]]) -> list[tuple[str, list[Example]]]:
         """The chosen examples with their pictures."""
@@ -51,17 +49,15 @@ class Way(Protocol):
 class Here:
     """In this process, one part after the other."""
 
-    def judged(
-        self, parts: Sequence[LabelledFolder], judge: Judge, warnings: CaseWarnings
-    ) -> Iterator[Judged | Outcome]:
+    def judged(self, parts: Sequence[LabelledFolder], judge: Judge, warnings: CaseWarnings, found: Found) -> None:
         """As `Way` says."""
         total, done = sum(len(part.rows) for part in parts), 0
         with reading_apart():
-            for part in parts:
-                found = judge.judge(part, warnings)
-                done += len(found.boards[0].slices)
+            for place, part in enumerate(parts):
+                judged = judge.judge(part, warnings)
+                done += len(judged.boards[0].slices)
                 warnings.progress(done, max(done, total), "evaluating slices")
-                yield found
+                found(place, judged)
 
     def pictured(self, rows: list[tuple[str, list[Example]]]) -> list[tuple[str, list[Example]]]:
         """They have them."""
@@ -133,11 +129,14 @@ def _judged(
     groups = [group.numbers for group in group_rows(folder, rows)]
     warnings, all_, lost = CaseWarnings(reporter), judge.nothing(), NotJudged()
     parts = [part_of(folder, numbers) for numbers in groups]
-    for place, (numbers, found) in enumerate(zip(groups, way.judged(parts, judge, warnings), strict=True)):
-        if isinstance(found, Judged):
-            all_.add(found, numbers, place)
+
+    def found(place: int, told: Judged | Outcome) -> None:
+        if isinstance(told, Judged):
+            all_.add(told, groups[place], place)
         else:
-            lost |= dict.fromkeys(numbers, found.words)
+            lost.update(dict.fromkeys(groups[place], told.words))
+
+    way.judged(parts, judge, warnings, found)
     warnings.tell_rest(all_.cases)
     if not all_.cases:
         raise ClamSegError(f"Nothing could be judged: {next(iter(lost.values()))}")

@@ -23,6 +23,7 @@ from ClamSegLib.organ.crop_and_normalise import Preparation, normalise, prepare
 from ClamSegLib.segmentation.lesions import above_threshold
 from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.run_network import run_network
+from ClamSegLib.system.outcome import Outcome
 
 # The strongest condition's map, and the disagreement of the branches where there are any.
 Maps = Callable[[Preparation], tuple[NDArray[np.uint8], NDArray[np.uint8] | None]]
@@ -77,6 +78,10 @@ class Judged:
                 mine.add(others)
         self.examples += [replace(example, place=(place, k)) for k, example in enumerate(part.examples)]
         self.cases += part.cases
+
+
+# Told of a part: its place among all, and what was found or, where that failed, what became of it.
+Found = Callable[[int, Judged | Outcome], None]
 
 
 class Judge:

@@ -34,12 +34,17 @@ def fill(judged: Judged, told: dict[str, Any]) -> Judged:
     for reliability, counts in zip(judged.reliabilities, told["reliabilities"], strict=True):
         if reliability is not None:
             _fill_reliability(reliability, counts)
-    judged.examples = [
+    judged.examples = examples_of(told)
+    judged.cases = told["cases"]
+    return judged
+
+
+def examples_of(told: dict[str, Any]) -> list[Example]:
+    """The examples that `judged_to_json` told of."""
+    return [
         Example(measure, figure, name, None if picture is None else _picture_of(picture))
         for measure, figure, name, picture in told["examples"]
     ]
-    judged.cases = told["cases"]
-    return judged
 
 
 def _board_to_json(board: Scoreboard) -> dict[str, Any]:

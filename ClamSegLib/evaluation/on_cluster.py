@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ClamSegLib.cluster.open_cluster import OpenCluster
-from ClamSegLib.cluster.tasks import Piece, Work, spread
+from ClamSegLib.cluster.tasks import Ended, Piece, Work, spread
 from ClamSegLib.cluster.worker import answer, kept_device, kept_model
 from ClamSegLib.datasets.case_warnings import CaseWarnings
 from ClamSegLib.datasets.labelled_folder import LabelledFolder
 from ClamSegLib.datasets.rows_json import first_input, folder_of, folder_to_json
-from ClamSegLib.evaluation.judge import EvaluationOptions, Judge, Judged
-from ClamSegLib.evaluation.judged_json import fill, judged_to_json
+from ClamSegLib.evaluation.judge import EvaluationOptions, Found, Judge
+from ClamSegLib.evaluation.judged_json import examples_of, fill, judged_to_json
 from ClamSegLib.evaluation.montage import Example, Picture
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.model.config_json import from_json
@@ -88,30 +88,31 @@ class OnCluster:
         self._folders = [model.folder.absolute() for model in models]
         self._licences = [model.config.licence for model in models if model.config.is_non_commercial]
         self._parts: Sequence[LabelledFolder] = ()
-        self._judge: Judge | None = None
         self._scale: float | None = None
 
-    def judged(
-        self, parts: Sequence[LabelledFolder], judge: Judge, warnings: CaseWarnings
-    ) -> Iterator[Judged | Outcome]:
+    def judged(self, parts: Sequence[LabelledFolder], judge: Judge, warnings: CaseWarnings, found: Found) -> None:
         """As `Way` says."""
-        self._parts, self._judge = parts, judge
+        self._parts = parts
         self._scale = judge.scale_of(parts[0], CaseWarnings(Reporter()))
         early: dict[int, tuple[Outcome, dict[str, Any]]] = {}
-        place = 0
-        for number, outcome, told in self._answers(dict.fromkeys(range(len(parts)), ())):
+        waits_for = 0
+
+        def ended(number: int, outcome: Outcome, told: dict[str, Any]) -> None:
+            nonlocal waits_for
             if outcome.state == BAD:
                 raise InputError(outcome.words)
             if outcome.state != DONE:
                 self._reporter.error(outcome.words, case=outcome.case)
             early[number] = outcome, told
-            while place in early:  # sums of broken numbers depend on their order
-                ended, found = early.pop(place)
-                place += 1
-                for case, words in found.get("warnings", ()):
+            while waits_for in early:  # sums of broken numbers depend on their order
+                came, answered = early.pop(waits_for)
+                for case, words in answered.get("warnings", ()):
                     warnings.about(case)
                     warnings.warning(words)
-                yield fill(judge.nothing(), found["found"]) if ended.state == DONE else ended
+                found(waits_for, fill(judge.nothing(), answered["found"]) if came.state == DONE else came)
+                waits_for += 1
+
+        self._ask(dict.fromkeys(range(len(parts)), ()), ended)
 
     def pictured(self, rows: list[tuple[str, list[Example]]]) -> list[tuple[str, list[Example]]]:
         """The chosen examples with their pictures: their cases are judged once more, because no picture of others travels."""
@@ -120,17 +121,20 @@ class OnCluster:
             for part, k in dict.fromkeys(example.place for example in examples):
                 wanted[part] = (*wanted.get(part, ()), k)
         pictures: dict[tuple[int, int], Picture | None] = {}
-        assert self._judge is not None
-        for number, outcome, told in self._answers(wanted) if wanted else ():
+
+        def ended(number: int, outcome: Outcome, told: dict[str, Any]) -> None:
             if outcome.state == DONE:
-                found = fill(self._judge.nothing(), told["found"])
-                pictures |= {(number, k): example.picture for k, example in enumerate(found.examples)}
+                examples = examples_of(told["found"])
+                pictures.update({(number, k): example.picture for k, example in enumerate(examples)})
             else:
                 self._reporter.warning(f"{outcome.case} has no picture in montage.png: {outcome.words}")
+
+        if wanted:
+            self._ask(wanted, ended)
         return [(word, [replace(e, picture=pictures.get(e.place)) for e in examples]) for word, examples in rows]
 
-    def _answers(self, wanted: Mapping[int, tuple[int, ...]]) -> Iterator[tuple[int, Outcome, dict[str, Any]]]:
-        """Of each part that is wanted, with the pictures of these examples."""
+    def _ask(self, wanted: Mapping[int, tuple[int, ...]], ended: Ended) -> None:
+        """Has parts judged, by their numbers, with the pictures of these examples."""
         numbers = list(wanted)
         pieces = [
             Piece(
@@ -144,8 +148,7 @@ class OnCluster:
             "grad_cam_scale": self._scale, "licences": self._licences, "inputs": first_input(self._parts[0]),
         }  # fmt: skip
         work = Work(judge_case, self._folders, self._gpu, told, _KEPT)
-        for place, outcome, answered in spread(pieces, work, self._opened, self._reporter):
-            yield numbers[place], outcome, answered
+        spread(pieces, work, self._opened, self._reporter, lambda place, *told: ended(numbers[place], *told))
 
 
 def _name(part: LabelledFolder) -> str:

@@ -103,6 +103,9 @@ def flush(path: Path, deep: bool = True) -> None:
     if deep and path.is_dir():
         for folder, names, files in os.walk(path):
             paths += [Path(folder, name) for name in (*names, *files) if not Path(folder, name).is_symlink()]
+    if len(paths) == 1:
+        _flush(path)
+        return
     try:
         asked = [_flushers().submit(_flush, each) for each in paths]
     except RuntimeError:  # no further thread can be started, or Python ends

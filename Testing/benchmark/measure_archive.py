@@ -4,9 +4,9 @@
     OMP_NUM_THREADS=1 python Testing/benchmark/measure_archive.py --seed 1 --only pulls
 
 Prints JSON. `batches`: cases per second after the first tenth of the cases; the share of a case's time that is none of its
-own steps (of report.json); memory of a worker after a tenth of the cases and at the end. `scheduling`: tasks that do nothing,
-through the same client. `pulls`: kill -9 of the client or of a worker at random times, each followed by --resume; at the end
-every case is looked at.
+own steps (of report.json); memory of a worker after a tenth of the cases and at the end. `flushes`: how long the disk takes.
+`scheduling`: tasks that do nothing, through the same client. `pulls`: kill -9 of the client or of a worker at random times, each
+followed by --resume; at the end every case is looked at.
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ def scheduling(count: int) -> dict[str, float]:
     ended: list[str] = []
     with open_cluster(ClusterRequest("local", workers=2), Reporter()) as opened:
         began, processor = time.monotonic(), time.process_time()
-        for _, outcome, _ in spread(pieces, Work(nothing, told={"words": "x" * 1500}), opened, Reporter()):
-            ended.append(outcome.case)
+        work = Work(nothing, told={"words": "x" * 1500})
+        spread(pieces, work, opened, Reporter(), lambda _place, outcome, _told: ended.append(outcome.case))
         took, processor = time.monotonic() - began, time.process_time() - processor
     assert sorted(ended) == sorted(case.name for case in cases)
     return {
@@ -124,6 +124,27 @@ def scheduling(count: int) -> dict[str, float]:
         "processor_ms_a_task_of_client_and_scheduler": round(1e3 * processor / count, 2),
         "shortest_case_that_keeps_100_workers_busy_s": round(100 * took / count, 2),
     }  # fmt: skip
+
+
+def flushes(folder: Path, times: int) -> dict[str, float]:
+    """Median milliseconds until the files of a small case and their folder lie on the disk: one by one, and as results are flushed."""
+    from ClamSegLib.system import disk
+
+    took: dict[str, list[float]] = {"one_by_one": [], "together": []}
+    for number in range(times):
+        for name, seconds in took.items():
+            case = folder / f"{name}-{number}"
+            case.mkdir(parents=True)
+            for place, size in enumerate((60_000, 30_000, 5_000, 1_200, 300)):
+                (case / str(place)).write_bytes(os.urandom(size))
+            began = time.perf_counter()
+            if name == "together":
+                disk.flush(case)
+            else:
+                for path in (*case.iterdir(), case):
+                    disk.flush(path, deep=False)
+            seconds.append(time.perf_counter() - began)
+    return {name: round(1e3 * float(np.median(seconds)), 1) for name, seconds in took.items()}
 
 
 def pulls(scans: Path, model: Path, output: Path, count: int, times: int, chance: random.Random) -> dict[str, object]:
@@ -192,7 +213,7 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=20_000)
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--no-pictures", action="store_true", help="they take most of the time of a small case")
-    parser.add_argument("--only", choices=("batches", "scheduling", "pulls"))
+    parser.add_argument("--only", choices=("batches", "flushes", "scheduling", "pulls"))
     arguments = parser.parse_args()
     told: dict[str, object] = {"seed": arguments.seed, "processors": os.cpu_count(), "load": os.getloadavg()[0]}
     with tempfile.TemporaryDirectory() as name:
@@ -212,6 +233,8 @@ def main() -> None:
                 for key, count in runs.items()
             }  # fmt: skip
             told["same_maps"] = maps(folder / "as_today") == maps(folder / "1_worker") == maps(folder / "2_workers")
+        if arguments.only in (None, "flushes"):
+            told["flushes_ms"] = flushes(folder / "flushes", 40)
         if arguments.only in (None, "scheduling"):
             told["scheduling"] = scheduling(arguments.tasks)
         if arguments.only in (None, "pulls"):

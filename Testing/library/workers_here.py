@@ -10,6 +10,6 @@ def workers_here() -> Iterator[Any]:
     """Its client."""
     from distributed import Client, LocalCluster
 
-    options = {"processes": False, "n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"processes": False, "n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with LocalCluster(**options, protocol="inproc://") as cluster, Client(cluster) as client:
         yield client

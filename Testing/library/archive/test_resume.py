@@ -63,6 +63,22 @@ def done_again(output: Path, before: dict[str, int]) -> set[str]:
     return {name for name, at in times(output).items() if before.get(name) != at}
 
 
+def test_a_case_that_another_run_finished_meanwhile_is_kept(tmp_path, scans, model, capsys, monkeypatch):
+    from ClamSegLib.archive import finished_cases
+
+    out = tmp_path / "out"
+    assert segment([scans], model, out) == 0
+    before = times(out)
+    # As both runs saw it when they began: nothing was finished.
+    monkeypatch.setattr(finished_cases, "sort_cases", lambda cases, *_: finished_cases.Sorted(to_do=list(cases)))
+    (out / "s1" / "lesions.csv").unlink()
+    assert segment([scans, "--resume"], model, out) == 2
+    assert {name: row["state"] for name, row in table(out).items()} == {"s0": "kept", "s1": "bad input", "s2": "kept"}
+    assert times(out) == before
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "s1 exists already" in line
+
+
 def test_finished_cases_stay_and_only_what_is_new_is_done(tmp_path, scans, model):
     out = tmp_path / "out"
     assert segment([scans], model, out) == 0

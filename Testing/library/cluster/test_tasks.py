@@ -15,7 +15,7 @@ from ClamSegLib.cluster.tasks import Piece, Work, spread
 from ClamSegLib.cluster.worker import answer, unfit, versions
 from ClamSegLib.model.model_folder import sha256_of
 from ClamSegLib.system.errors import InputError
-from ClamSegLib.system.outcome import FAILED
+from ClamSegLib.system.outcome import FAILED, Outcome
 from ClamSegLib.system.progress import Reporter
 
 
@@ -28,8 +28,13 @@ def client_here():
 def run_pieces(client, do, names: str = "abc", **told: object) -> list[tuple[str, str, int]]:
     """What becomes of pieces: name, words, tries."""
     pieces, work = [Piece(name, json.dumps(name)) for name in names], Work(do, told=told)
-    ended = spread(pieces, work, OpenCluster(client, 1), Reporter())
-    return sorted((outcome.case, outcome.words, outcome.tries) for _, outcome, _ in ended)
+    ended: list[tuple[str, str, int]] = []
+
+    def tell(_place: int, outcome: Outcome, _told: object) -> None:
+        ended.append((outcome.case, outcome.words, outcome.tries))
+
+    spread(pieces, work, OpenCluster(client, 1), Reporter(), tell)
+    return sorted(ended)
 
 
 def answers(folder: Path, said):
@@ -74,12 +79,13 @@ def test_workers_that_do_not_fit_are_sent_away_and_without_any_other_the_run_end
 
 def test_a_scheduler_that_is_lost_ends_the_run_and_says_what_is_kept(client_here, monkeypatch):
     pieces, work = [Piece(name, f'"{name}"') for name in "abcdefgh"], Work(own_name, told={"run": "1"})
-    ended = spread(pieces, work, OpenCluster(client_here, 1), Reporter())
-    next(ended)
     monkeypatch.setattr(tasks, "_LOST_AFTER_S", -1.0)
-    monkeypatch.setattr(client_here, "status", "connecting")
+
+    def lose(*_told: object) -> None:
+        monkeypatch.setattr(client_here, "status", "connecting")
+
     with pytest.raises(ClusterError, match="finished cases stay, go on with --resume"):
-        list(ended)
+        spread(pieces, work, OpenCluster(client_here, 1), Reporter(), lose)
 
 
 def test_an_error_in_a_task_comes_back_in_words(tmp_path):

@@ -49,6 +49,7 @@ def evaluate(data: Path, model: Path, output: Path, *more: object) -> int:
     return main(list(map(str, words)))
 
 
+@pytest.mark.slow
 def test_workers_give_figures_tables_and_pictures_of_one_process(tmp_path, data, model, capsys):
     more = ("--compare", model, "--baselines")
     assert evaluate(data, model, tmp_path / "here", *more) == 0
