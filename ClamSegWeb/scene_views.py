@@ -96,7 +96,18 @@ class SceneViews:
         self.show_cross(False)
         for view in self.app.view_manager.get_views():
             view.set_ruler(0)
+        self._forget_images()
         self.draw()
+
+    def _forget_images(self) -> None:
+        """Layers of slices keep the image of a volume that is gone as the input of their reslicing: all of a closed scan."""
+        logics = self.app.app_logic.GetSliceLogics()
+        for number in range(logics.GetNumberOfItems()):
+            logic = logics.GetItemAsObject(number)
+            for layer in (logic.GetBackgroundLayer(), logic.GetForegroundLayer(), logic.GetLabelLayer()):
+                if layer is not None and layer.GetVolumeNode() is None:
+                    layer.GetReslice().RemoveAllInputConnections(0)
+                    layer.GetResliceUVW().RemoveAllInputConnections(0)
 
     def show_cross(self, visible: bool) -> None:
         """The cross that marks the lesion the reader went to; it belongs to one scan."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ClamSegLib.imaging.volume import box_of
 from ClamSegLib.outlining.tissue import LOWEST_HEIGHT, Index, Tissue
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ _DARK, _RING = -1.0, 1.0
 REACH_MM = (80.0, 32.0)  # from the click to the sides of its box: in one slice, in three dimensions
 _MOST_VOXELS = 400_000
 _MOST_KEPT = 4  # surroundings, so that further clicks do not look again at what lies around the first ones
+_WITHIN_SLICES = np.array([np.zeros((3, 3)), [[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.zeros((3, 3))], bool)
 _MOST_FLOODED = 60_000  # voxels: in larger boxes necks are looked for in every other row and column
 
 
@@ -111,16 +113,38 @@ def region_of(around: Surroundings, share: float) -> Bools:
     return around.regions[share]
 
 
+def most_of_region(around: Surroundings, share: float) -> Bools:
+    """What holds the region of a share, and those of larger ones, seen without the cuts, which take the time.
+
+    It is all that hangs together above the lowest limit that the region's own median may set; cuts only take away from it.
+    """
+    limit = _limit(around, _steadied(around.height, LOWEST_HEIGHT), share)
+    above = around.heights > limit
+    k = around.click[0]
+    above[k] |= (around.plane > limit) & (around.heights[k] > _OUTSIDE)
+    above[around.click] = True
+    return filled_in_slices(component_at(above, around.click))
+
+
+def _steadied(height: float, own: float) -> float:
+    """The click's height with that of its first region."""
+    return (1 - _REGIONS_PART) * height + _REGIONS_PART * own
+
+
+def _limit(around: Surroundings, height: float, share: float) -> float:
+    # The click itself always lies above; a wider share lowers that bound too, else a low click could not be widened.
+    lowest = 0.95 * max(around.at_click, 0.05) * min(1.0, share / around.usual_share)
+    return min(share * height, lowest)
+
+
 def _grown(around: Surroundings, share: float) -> Bools:
     first = _at_share(around, around.height, share)
     own = float(np.median(around.heights[first]))
-    return _at_share(around, (1 - _REGIONS_PART) * around.height + _REGIONS_PART * max(own, LOWEST_HEIGHT), share)
+    return _at_share(around, _steadied(around.height, max(own, LOWEST_HEIGHT)), share)
 
 
 def _at_share(around: Surroundings, height: float, share: float) -> Bools:
-    # The click itself always lies above; a wider share lowers that bound too, else a low click could not be widened.
-    lowest = 0.95 * max(around.at_click, 0.05) * min(1.0, share / around.usual_share)
-    limit = min(share * height, lowest)
+    limit = _limit(around, height, share)
     above = around.heights > limit
     k = around.click[0]
     if not above[around.click]:  # a dark core: the ring with what it encloses
@@ -140,9 +164,11 @@ def component_at(mask: Bools, point: Index) -> Bools:
 
 def filled_in_slices(mask: Bools) -> Bools:
     """Holes closed, slice by slice."""
-    filled = mask.copy()
-    for k in np.flatnonzero(mask.any(axis=(1, 2))):
-        filled[k] = ndimage.binary_fill_holes(mask[k])
+    filled, box = mask.copy(), box_of(mask)
+    if box is not None:
+        # What is not mask and hangs together with the rim around its slice is no hole: all slices in one pass.
+        outside, _ = ndimage.label(~np.pad(mask[box], ((0, 0), (1, 1), (1, 1))), _WITHIN_SLICES)
+        filled[box] = (outside != outside[:, :1, :1])[:, 1:-1, 1:-1]
     return filled
 
 

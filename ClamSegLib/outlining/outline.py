@@ -15,6 +15,7 @@ from ClamSegLib.outlining.growth import (
     component_at,
     cut_at_necks,
     filled_in_slices,
+    most_of_region,
     part_of_seeds,
     region_of,
     surroundings_of,
@@ -165,14 +166,30 @@ class _Region:
         self._is_grown = False
 
     def _widened_to(self, place: Index) -> bool:
-        for factor in _WIDER:
-            wider = self.mask | region_of(self._around, self._share * factor)
-            if wider.sum() > _MOST_GROWTH * self.mask.sum():
+        shares = [self._share * factor for factor in _WIDER]
+        # A share that cannot reach the click is not grown before another one does: growing is what takes time.
+        grown = len(shares)
+        while grown and most_of_region(self._around, shares[grown - 1])[place]:
+            grown -= 1
+        for share in shares[grown:]:
+            wider = self.mask | region_of(self._around, share)
+            if self._is_far_larger(wider):
                 return False
             if wider[place]:
-                self.mask, self._share = wider, self._share * factor
+                if any(map(self._grows_far, shares[:grown])):
+                    return False
+                self.mask, self._share = wider, share
                 return True
         return False
+
+    def _is_far_larger(self, wider: Bools) -> bool:
+        return bool(wider.sum() > _MOST_GROWTH * self.mask.sum())
+
+    def _grows_far(self, share: float) -> bool:
+        """Whether the region of a share is no longer much the same."""
+        return self._is_far_larger(self.mask | most_of_region(self._around, share)) and self._is_far_larger(
+            self.mask | region_of(self._around, share)
+        )
 
     def _tightened_from(self, place: Index) -> bool:
         for factor in _TIGHTER:

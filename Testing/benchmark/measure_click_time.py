@@ -1,10 +1,11 @@
-"""Processor and wall time of a click in a large drawn scan.
+"""Processor and wall time of clicks in a large drawn scan.
 
     python Testing/benchmark/measure_click_time.py --shape 300 512 512 --clicks 40 --seed 0
 
 Bright balls of 3 to 15 mm in noise inside an ellipsoid; every second one hangs on a plate of its own value, so that the region
-runs into the side of its box and is cut at its necks: the slowest case. Measured: what is prepared once a scan, and each first
-click, one thread.
+runs into the side of its box and is cut at its necks: the slowest case. Measured: what is prepared once a scan, each first
+click, a second one beside the outline that adds, and a third one inside it that takes away; one thread. `outlines` is a checksum
+of all of them: the same number, the same outlines.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from __future__ import annotations
 import argparse
 import json
 import time
+import zlib
 
 import numpy as np
 import SimpleITK as sitk
+from scipy import ndimage
 
-from ClamSegLib.outlining.outline import Click, outline
+from ClamSegLib.outlining.outline import Click, Outline, outline
 from ClamSegLib.outlining.tissue import tissue_of
 
 MM = (1.0, 0.7, 0.7)
@@ -56,18 +59,41 @@ def main() -> None:
     start = time.process_time()
     tissue = tissue_of(array, MM, organ, probability)
     once = time.process_time() - start
-    processor, wall = [], []
+    taken: dict[str, list[float]] = {}
+    checksum = 0
     for place in places:
-        start, begun = time.process_time(), time.perf_counter()
-        outline(tissue, [Click(place)])
-        processor.append(time.process_time() - start)
-        wall.append(time.perf_counter() - begun)
-    told = {"processor ms, once a scan": round(1000 * once)}
-    for name, times in (("processor", processor), ("wall", wall)):
-        told[f"{name} ms a click: median, 90 %, most"] = [
-            round(1000 * float(q)) for q in np.quantile(times, (0.5, 0.9, 1))
-        ]
+        clicks, found = [Click(place)], None
+        for name in ("first", "second, adds", "third, takes away"):
+            if found is not None:
+                adds = len(clicks) == 1
+                clicks.append(Click(beside(found, organ, rng) if adds else within(found, rng), adds))
+            start, begun = time.process_time(), time.perf_counter()
+            found = outline(tissue, clicks)
+            taken.setdefault(f"{name}, processor", []).append(time.process_time() - start)
+            taken.setdefault(f"{name}, wall", []).append(time.perf_counter() - begun)
+            checksum = zlib.crc32(repr(found.box).encode() + found.mask.tobytes(), checksum)
+    told: dict[str, object] = {"processor ms, once a scan": round(1000 * once), "outlines": f"{checksum:08x}"}
+    told["ms a click: median, 90 %, most"] = {
+        name: [round(1000 * float(q)) for q in np.quantile(times, (0.5, 0.9, 1))] for name, times in taken.items()
+    }
     print(json.dumps(told, indent=1))
+
+
+def beside(found: Outline, organ: np.ndarray, rng: np.random.Generator) -> tuple[int, int, int]:
+    """A voxel of the organ up to 4 voxels beside an outline."""
+    mask = np.pad(found.mask, 4)
+    near = ndimage.binary_dilation(mask, iterations=4) & ~mask
+    places = np.argwhere(near) + [side.start - 4 for side in found.box]
+    inside = [tuple(map(int, at)) for at in places if (at >= 0).all() and (at < organ.shape).all() and organ[tuple(at)]]
+    k, j, i = inside[rng.integers(len(inside))]
+    return k, j, i
+
+
+def within(found: Outline, rng: np.random.Generator) -> tuple[int, int, int]:
+    """A voxel of an outline."""
+    places = np.argwhere(found.mask) + [side.start for side in found.box]
+    k, j, i = map(int, places[rng.integers(len(places))])
+    return k, j, i
 
 
 if __name__ == "__main__":

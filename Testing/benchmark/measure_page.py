@@ -16,7 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +143,45 @@ def drag_threshold(page: Any, moves: int) -> dict[str, float]:
     return summary([took for _at, took in taken])
 
 
+def wheel_behind(page: Any, acts: list[Callable[[], Any]]) -> dict[str, float]:
+    """One wheel step over the axial view right behind each act."""
+    page.evaluate(WATCH, "wheel")
+    box = page.locator(".layout-grid-item").nth(0).bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    for number, act in enumerate(acts):
+        act()
+        page.mouse.wheel(0, 100 if number % 2 else -100)
+        page.wait_for_timeout(2500)
+    page.wait_for_timeout(3000)
+    return summary([took for _at, took in page.evaluate("window.taken")])
+
+
+def measure_review_steps(page: Any, steps: int) -> dict[str, Any]:
+    """Wheel steps right behind a decision, undo, redo, a threshold and a report."""
+    thumb = page.locator(".v-input:has(input#threshold) .v-slider-thumb")
+
+    def let_go(key: str) -> None:
+        thumb.focus()
+        page.keyboard.press(key)
+
+    def key(name: str) -> Callable[[], Any]:
+        return lambda: page.keyboard.press(name)
+
+    fetch_report = "() => { fetch(`export/report?secret=${window.trame.state.get('page_key')}`) }"
+    count = max(1, steps // 4)
+    found: dict[str, Any] = {"lesions": len(page.evaluate("window.trame.state.get('lesion_rows')"))}
+    if not found["lesions"]:
+        return found
+    page.locator("#lesions tbody tr").first.click()
+    page.wait_for_timeout(1500)
+    found["wheel_behind_a_decision"] = wheel_behind(page, [key("a")] * count)
+    found["wheel_behind_undo_and_redo"] = wheel_behind(page, [key("u"), key("y")] * count)
+    keys = ("ArrowLeft", "ArrowRight")
+    found["wheel_behind_a_threshold"] = wheel_behind(page, [partial(let_go, name) for name in keys] * count)
+    found["wheel_behind_a_report"] = wheel_behind(page, [lambda: page.evaluate(fetch_report)] * count)
+    return found
+
+
 def segment(page: Any) -> None:
     """One more run of the scan that is shown, to its end."""
     page.wait_for_timeout(500)
@@ -158,6 +199,34 @@ def close_all(page: Any) -> None:
         page.locator("#scans .v-chip__close").first.click()
         page.wait_for_timeout(1500)
     page.wait_for_timeout(3000)
+
+
+def measure_samples(browser: Any, steps: int) -> dict[str, Any]:
+    """The page as it comes, and the CT sample: opened, segmented, its threshold moved."""
+    found: dict[str, Any] = {}
+    process, address, seconds = start_server([])
+    found["server_up_s"] = round(seconds, 2)
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    began = time.monotonic()
+    page.goto(address)
+    page.wait_for_selector("#scans")
+    page.wait_for_function("document.querySelectorAll('.layout-grid-item img').length === 4")
+    found["first_pictures_s"] = round(time.monotonic() - began, 2)
+    page.wait_for_timeout(3000)
+    found["wheel"] = wheel(page, steps)
+    page.click("#sample-ct-chest")
+    page.wait_for_selector("#scan-name:has-text('Chest CT')")
+    page.click("#segment-button")
+    found |= wheel_through(page, {"wheel_during_a_run": "#lesions tbody tr"})
+    page.wait_for_selector("#lesions tbody tr", timeout=300_000)
+    page.wait_for_timeout(4000)
+    found["wheel_with_overlays"] = wheel(page, steps)
+    page.click("#map-probability")
+    page.wait_for_timeout(1000)
+    found["threshold"] = drag_threshold(page, steps)
+    process.terminate()
+    process.wait()
+    return found
 
 
 def measure_memory(browser: Any, runs: int) -> dict[str, Any]:
@@ -211,6 +280,7 @@ def measure_large(browser: Any, scan: Path, steps: int) -> dict[str, Any]:
     words_at, result_at = page.evaluate("[window.words_at, window.result_at]")
     found["picture_after_words_ms"] = round(result_at - words_at) if words_at and result_at else None
     found["wheel_with_surfaces"] = wheel(page, steps)
+    found |= measure_review_steps(page, steps)
     found["memory_segmented_mb"], found["memory_peak_mb"] = memory_mb(process.pid), memory_mb(process.pid, "VmHWM")
     close_all(page)
     found["memory_closed_mb"] = memory_mb(process.pid)
@@ -220,7 +290,7 @@ def measure_large(browser: Any, scan: Path, steps: int) -> dict[str, Any]:
 
 
 def large_scan(folder: Path, slices: int) -> Path:
-    """A drawn CT of 512 x 512 x `slices` voxels, int16, as NRRD."""
+    """A drawn CT of 512 x 512 x `slices` voxels with nodules in the lungs, int16, as NRRD."""
     import SimpleITK as sitk
 
     k, j, i = np.ogrid[:slices, :512, :512]
@@ -229,6 +299,13 @@ def large_scan(folder: Path, slices: int) -> Path:
     for side in (160, 352):
         lung = ((k / slices - 0.5) / 0.45) ** 2 + ((j - 256) / 110) ** 2 + ((i - side) / 75) ** 2 < 1
         values[lung] = -850
+    random = np.random.default_rng(0)
+    inside = np.argwhere(values[::8, ::8, ::8] == -850) * 8
+    for centre in inside[random.integers(0, len(inside), 24)]:
+        box = tuple(slice(max(0, int(at) - 14), int(at) + 15) for at in centre)
+        k, j, i = np.ogrid[tuple(slice(s.start, min(s.stop, n)) for s, n in zip(box, values.shape, strict=True))]
+        ball = (k - centre[0]) ** 2 + (j - centre[1]) ** 2 + (i - centre[2]) ** 2 < random.uniform(5, 14) ** 2
+        values[box][ball] = 30
     image = sitk.GetImageFromArray(values)
     image.SetSpacing((0.8, 0.8, 1.2))
     path = folder / "large_chest.nrrd"
@@ -242,42 +319,23 @@ def main() -> int:
     parser.add_argument("--output", type=Path, help="JSON file for the figures")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--large-slices", type=int, default=280, help="0 leaves the large scan out")
+    parser.add_argument("--large-only", action="store_true", help="nothing but the large scan")
     parser.add_argument("--runs", type=int, default=10, help="of the sample, for its memory; 0 leaves them out")
     arguments = parser.parse_args()
     from playwright.sync_api import sync_playwright
 
     found: dict[str, Any] = {"date": date.today().isoformat(), "cores": os.cpu_count(), "load_1min": os.getloadavg()[0]}
-    process, address, found["server_up_s"] = start_server([])
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(CHROMIUM_WORDS))
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        began = time.monotonic()
-        page.goto(address)
-        page.wait_for_selector("#scans")
-        page.wait_for_function("document.querySelectorAll('.layout-grid-item img').length === 4")
-        found["first_pictures_s"] = round(time.monotonic() - began, 2)
-        page.wait_for_timeout(3000)
-        found["wheel"] = wheel(page, arguments.steps)
-        page.click("#sample-ct-chest")
-        page.wait_for_selector("#scan-name:has-text('Chest CT')")
-        page.click("#segment-button")
-        found |= wheel_through(page, {"wheel_during_a_run": "#lesions tbody tr"})
-        page.wait_for_selector("#lesions tbody tr", timeout=300_000)
-        page.wait_for_timeout(4000)
-        found["wheel_with_overlays"] = wheel(page, arguments.steps)
-        page.click("#map-probability")
-        page.wait_for_timeout(1000)
-        found["threshold"] = drag_threshold(page, arguments.steps)
-        process.terminate()
-        process.wait()
-        if arguments.runs:
+        if not arguments.large_only:
+            found |= measure_samples(browser, arguments.steps)
+        if arguments.runs and not arguments.large_only:
             found["memory"] = measure_memory(browser, arguments.runs)
         if arguments.large_slices:
             with tempfile.TemporaryDirectory() as folder:
                 scan = large_scan(Path(folder), arguments.large_slices)
                 found["large"] = {"slices": arguments.large_slices, **measure_large(browser, scan, arguments.steps)}
         browser.close()
-    found["server_up_s"] = round(found["server_up_s"], 2)
     text = json.dumps(found, indent=1)
     print(text)
     if arguments.output:

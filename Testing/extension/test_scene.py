@@ -31,7 +31,9 @@ from ClamSegWorkflow.scene.segments import (
     add_segmentation,
     put_segment,
     read_provenance,
+    segment_count,
     segment_mask,
+    segment_slice,
     segment_time,
     terminology_entry,
     write_provenance,
@@ -151,6 +153,34 @@ def test_one_segment_never_eats_another(scene: Any) -> None:
     put_segment(segmentation, volume, LOOK, mask)
     put_segment(segmentation, volume, LOOK, np.roll(mask, 2, axis=1))
     assert segment_mask(segmentation, "organ", SHAPE).all()
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_segment_written_without_its_surface_is_the_mask_in_its_place_and_its_neighbours_keep_theirs(
+    scene: Any, together: bool
+) -> None:
+    volume = add_volume(scene, values(), oblique())
+    segmentation = add_segmentation(scene, volume, "result")
+    first, second = blob(SHAPE), np.zeros(SHAPE, bool)
+    second[5:8, 9:12, 10:14] = True
+    other = SegmentLook("other", "other", (0, 100, 0))
+    put_segment(segmentation, volume, LOOK, first & ~second)
+    put_segment(segmentation, volume, other, second)
+    if together:  # as the Segment Editor leaves them
+        data = segmentation.GetSegmentation()
+        data.CollapseBinaryLabelmaps(False)
+        assert data.GetNumberOfLayers() == 1
+    smaller = np.zeros(SHAPE, bool)
+    smaller[6, 9:12, 11:13] = True
+    put_segment(segmentation, volume, other, smaller[5:8, 8:13], (5, 8, 0), keep_surface=True)
+    assert np.array_equal(segment_mask(segmentation, "other", SHAPE), smaller)
+    assert np.array_equal(segment_mask(segmentation, LOOK.id, SHAPE), first & ~second)
+    assert certify(segmentation, volume).holds
+    assert segment_count(segmentation, "other") == 6
+    for axis, size in enumerate(SHAPE):
+        for index in range(size):
+            plane = segment_slice(segmentation, "other", SHAPE, axis, index)
+            assert np.array_equal(plane, smaller.take([index], axis))
 
 
 def test_names_given_twice_stay_two_segmentations(scene: Any) -> None:

@@ -9,11 +9,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+import vtk
+from asyncio_apart import run_apart
 
 from ClamSegWeb.input_section import InputSection, OpenCase
 from ClamSegWeb.opened_scan import OpenedScan
 from ClamSegWeb.roots import Roots
+
+FACTS = {
+    "spacing_mm": (1.0, 1.0, 1.0), "origin": (0.0, 0.0, 0.0), "direction": np.eye(3).ravel().tolist(), "is_picture": False,
+    "spacing_known": True, "warnings": [], "modality": "CT", "description": "",
+}  # fmt: skip
 
 
 class State(SimpleNamespace):
@@ -83,3 +91,40 @@ def test_a_result_that_is_replaced_gives_back_what_it_held(section: InputSection
     section.keep_result(HoldsItself(section.current.scan.volume))
     settle(section)
     assert held() is None
+
+
+def test_the_views_let_go_of_the_image_of_a_closed_scan_and_show_the_next_one() -> None:
+    from trame.app import get_server
+
+    from ClamSegWeb.opened_scan import add_volume
+    from ClamSegWeb.scene_views import SceneViews
+    from ClamSegWorkflow.scene import remove_node
+
+    async def looked_at() -> None:
+        server = get_server("clamseg-give-back", client_type="vue3")
+        views = SceneViews(server, lambda *_given: None, lambda *_given: None)
+        gone = []
+
+        def show() -> Any:
+            image = vtk.vtkImageData()
+            image.SetDimensions(20, 18, 16)
+            image.AllocateScalars(vtk.VTK_SHORT, 1)
+            image.GetPointData().GetScalars().Fill(7)
+            image.AddObserver("DeleteEvent", lambda *_given: gone.append(True))
+            node = add_volume(views.scene, "scan", image, FACTS)
+            views.show(node, is_picture=False)
+            return node
+
+        for closed in (1, 2):
+            node = show()
+            logics = views.app.app_logic.GetSliceLogics()
+            layers = [logics.GetItemAsObject(n).GetBackgroundLayer() for n in range(logics.GetNumberOfItems())]
+            assert [layer.GetVolumeNode() is node for layer in layers] == [True] * 3
+            assert all(layer.GetReslice().GetInput() is node.GetImageData() for layer in layers)
+            remove_node(views.scene, node)
+            del node
+            views.show_nothing()
+            gc.collect()
+            assert len(gone) == closed
+
+    run_apart(looked_at())

@@ -128,8 +128,9 @@ def put_segment(
         # of a single voxel.
         image = labelmap_of(np.zeros((2, 2, 2), bool), (0, 0, 0), volume)
     if keep_surface:
-        if data.IsSharedBinaryLabelmap(look.id):
+        if _shares_labelmap(data, segment):
             data.SeparateSegmentLabelmap(look.id)
+        segment.SetLabelValue(1)
         segment.AddRepresentation(binary_labelmap(), image)
         # As SetBinaryLabelmapToSegment tells the views; image.Modified() would throw the surfaces of all segments away.
         data.InvokeEvent(data.SourceRepresentationModified)
@@ -141,6 +142,15 @@ def put_segment(
                 name=look.name, segmentation=segmentation.GetName()
             )
         )
+
+
+def _shares_labelmap(data: Any, segment: Any) -> bool:
+    """Whether another segment lies in the same labelmap; IsSharedBinaryLabelmap of Slicer 5.13 says the opposite."""
+    image = segment.GetRepresentation(binary_labelmap())
+    others = [data.GetNthSegment(n) for n in range(data.GetNumberOfSegments())]
+    return image is not None and any(
+        each is not segment and each.GetRepresentation(binary_labelmap()) is image for each in others
+    )
 
 
 def add_segment(segmentation: Any, look: SegmentLook, image: Any) -> None:
