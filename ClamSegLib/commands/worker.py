@@ -285,7 +285,9 @@ def _write_own(path: Path, array: Any, what: str) -> None:
     try:
         np.save(path, np.ascontiguousarray(array).astype(np.uint8), allow_pickle=False)
     except OSError as error:
-        raise OutputError(f"The {what} cannot be written to {path} ({error.strerror}); choose another place.") from error
+        raise OutputError(
+            f"The {what} cannot be written to {path} ({error.strerror}); choose another place."
+        ) from error
 
 
 def _options(request: dict[str, Any]) -> SegmentOptions:

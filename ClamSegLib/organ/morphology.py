@@ -108,17 +108,26 @@ def smooth_upsample(
     import torch
     from torch.nn.functional import interpolate
 
-    rows, columns = mask.shape[1] * grid.steps[1], mask.shape[2] * grid.steps[2]
+    whole = [slice(0, n) for n in mask.shape[1:]]
     for k in np.flatnonzero(mask.any(axis=(1, 2))):
-        plane = torch.from_numpy(mask[k].astype(np.float32))[None, None]
+        # Only what holds the mask, with a sample around it, is enlarged where it lies inside the plane: all else is 0.
+        part = [slice(s.start - 1, s.stop + 1) for s in box_of(mask[k]) or ()]
+        lies_inside = all(s.start >= 0 and s.stop <= n for s, n in zip(part, mask.shape[1:], strict=True))
+        part = part if lies_inside else whole
+        coarse = torch.from_numpy(mask[k][tuple(part)].astype(np.float32))[None, None]
+        size = [n * step for n, step in zip(coarse.shape[2:], grid.steps[1:], strict=True)]
+        full = interpolate(coarse, size=size, mode="bilinear", align_corners=False)[0, 0].numpy()
         # Sample n stands for the pixels around n * step: the shift puts the coarse grid back in its place.
-        full = interpolate(plane, size=(rows, columns), mode="bilinear", align_corners=False)[0, 0].numpy()
-        full = np.roll(full, (-((grid.steps[1] - 1) // 2), -((grid.steps[2] - 1) // 2)), axis=(0, 1))
-        full = full[: shape[1], : shape[2]]
+        shift = [(step - 1) // 2 for step in grid.steps[1:]]
+        first = [s.start * step - by for s, step, by in zip(part, grid.steps[1:], shift, strict=True)]
+        if not lies_inside:
+            full, first = np.roll(full, [-by for by in shift], axis=(0, 1)), [0, 0]
+        full = full[: shape[1] - first[0], : shape[2] - first[1]]
         box = box_of(full > 0.25)
         if box is not None:
             stands_for = slice(int(k) * grid.steps[0], min((int(k) + 1) * grid.steps[0], shape[0]))
-            yield stands_for, box, full[box].astype(np.float16)
+            place = tuple(slice(s.start + at, s.stop + at) for s, at in zip(box, first, strict=True))
+            yield stands_for, place, full[box].astype(np.float16)
 
 
 def upsampled(mask: NDArray[np.bool_], grid: WorkingGrid, shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -21,7 +21,6 @@ from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.run_network import run_network
 from ClamSegLib.system.device import choose_device, is_out_of_memory
 from ClamSegLib.system.errors import ClamSegError, InputError
-from ClamSegLib.system.progress import Reporter
 
 # Slices on either side of the one that was asked for.
 _BESIDE = 3

@@ -46,7 +46,12 @@ def run(checkout: Path, scan: Path, model: str, folder: Path, engine: str, threa
     """One process; masks lie in `folder` after."""
     words = [sys.executable, "-m", "ClamSegLib", "segment", str(scan), "--model", model, "--device", "cpu", "--engine", engine,
              "--threads", str(threads), "--output", str(folder), "--overwrite", "--progress", "none"]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(checkout.resolve()), "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": str(threads)}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(checkout.resolve()),
+        "PYTHONSAFEPATH": "1",
+        "OMP_NUM_THREADS": str(threads),
+    }
     started = time.perf_counter()
     child = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, used = os.wait4(child.pid, 0)

@@ -107,7 +107,9 @@ class Served:
 
     def _until(self, condition: str) -> None:
         """Waits until a condition on the page's state holds, which begins with one of its names."""
-        self.tab.wait_for_function(f"() => {{ const state = window.trame.state.state; return state.{condition}; }}", polling=20)
+        self.tab.wait_for_function(
+            f"() => {{ const state = window.trame.state.state; return state.{condition}; }}", polling=20
+        )
 
     def close(self) -> None:
         self.tab.close()
@@ -151,7 +153,9 @@ def main() -> int:
                 print(number, name, json.dumps(took), flush=True)
         for page in pages.values():
             page.close()
-    print("| | first picture, s: smallest, median | of before | whole run, s: smallest, median | of before |\n|---|---|---|---|---|")
+    print(
+        "| | first picture, s: smallest, median | of before | whole run, s: smallest, median | of before |\n|---|---|---|---|---|"
+    )
     for name, runs in found.items():
         cells = []
         for key in ("first_s", "whole_s"):

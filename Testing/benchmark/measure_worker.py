@@ -79,7 +79,9 @@ def measured(checkout: Path, model: str, scan: Path, folder: Path, slices: int, 
     first, whole = [], []
     for number in range(4):
         started = time.perf_counter()
-        worker.ask("inspect", input=str(scan), model=model, options={"device": "cpu"}, outline=str(folder / "organ.npy"))
+        worker.ask(
+            "inspect", input=str(scan), model=model, options={"device": "cpu"}, outline=str(folder / "organ.npy")
+        )
         worker.ask("segment", input=str(scan), model=model, output=str(folder / str(number)), options=options, overwrite=True,
                    arrays=True, pictures=False, **look)  # fmt: skip
         whole.append(time.perf_counter() - started)
@@ -110,7 +112,9 @@ def main() -> int:
                 folder.mkdir()
                 found[name].append(measured(checkout, own, scan, folder, arguments.slices, arguments.threads))
                 print(number + 1, name, json.dumps(found[name][-1]), flush=True)
-    print("| | cold start, s | of before | first slices, s | of before | warm answer, s | of before |\n|---|---|---|---|---|---|---|")
+    print(
+        "| | cold start, s | of before | first slices, s | of before | warm answer, s | of before |\n|---|---|---|---|---|---|---|"
+    )
     for name, runs in found.items():
         cells = []
         for key in ("cold_s", "first_s", "warm_s"):

@@ -41,6 +41,7 @@ class FakeWorker:
         self.killed = 0
         self.organ = {"method": "body", "quality": 1.0, "fell_back": False, "problem": ""}
         self.outline: np.ndarray | None = None
+        self.first: tuple[np.ndarray, list[int], list[int]] | None = None  # labels, start, slices of a first look
         self.probability_of = probability_of or (lambda volume: np.zeros(volume.array.shape, np.uint8))
         self.seen: list[Volume] = []
 
@@ -61,8 +62,17 @@ class FakeWorker:
                 np.save(values["outline"], self.outline)
             on_event({"event": "done", "organ": self.organ, "warnings": [], "slices": 9, "plane": "axial"})
         else:
+            self.look_first()
             on_event({"event": "progress", "stage": "segmenting slices", "done": 3, "total": 9, "seconds_left": 1.5})
             on_event({"event": "done", "folder": str(self.write(values)), "summary": ""})
+
+    def look_first(self) -> None:
+        """Tells of a first look where one was asked for and the test has one."""
+        _command, values, on_event = self.requests[-1]
+        if self.first is not None and values.get("first_file"):
+            labels, start, slices = self.first
+            np.save(values["first_file"], labels)
+            on_event({"event": "preview", "file": values["first_file"], "start": start, "slices": slices})
 
     def write(self, values: dict[str, Any]) -> Path:
         volume = read_volume(Path(values["input"]))

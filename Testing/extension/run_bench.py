@@ -32,6 +32,7 @@ class Listener(RunListener):
         self.results: list[tuple[Any, str]] = []
         self.failures: list[str] = []
         self.words: list[str] = []
+        self.looks: list[str] = []
         self.asked: list[tuple[str, list[str]]] = []
         self.speeds: list[tuple[str, str, int, float]] = []
         self.yes: bool | None = True  # None: the answer comes later
@@ -47,6 +48,9 @@ class Listener(RunListener):
 
     def failed(self, text: str) -> None:
         self.failures.append(text)
+
+    def looked_first(self, words: str) -> None:
+        self.looks.append(words)
 
     def said(self, text: str) -> None:
         self.words.append(text)

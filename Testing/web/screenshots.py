@@ -8,11 +8,14 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from page_server import processes
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CHROMIUM_WORDS = (
@@ -31,14 +34,38 @@ def unfold(page: Any, title: str) -> None:
         head.click()
 
 
-def segment(page: Any) -> None:
-    """Segments and waits until the views are still."""
+def segment_and_shoot(page: Any, server: int, path: Path) -> None:
+    """Segments; the axial view of the first look and of the result side by side. The worker is held while the first is taken."""
+    from PIL import Image
+
     page.wait_for_timeout(1500)
     unfold(page, "Segment")
     page.click("#segment-button")
+    page.wait_for_function("() => window.trame.state.get('run_words').includes('hatched')", timeout=300_000, polling=10)
+    worker = next(pid for pid, parent, words in processes() if parent == server and " worker" in words)
+    os.kill(worker, signal.SIGSTOP)
+    slice_of = page.evaluate("window.trame.state.get('slice_of').Red")
+    page.wait_for_timeout(3000)
+    steps = [Image.open(io.BytesIO(page.locator("#view-Red").screenshot()))]
+    os.kill(worker, signal.SIGCONT)
     page.wait_for_function("() => window.trame.state.get('has_result')", timeout=300_000)
     page.wait_for_function("() => window.trame.state.get('run_state') === 'idle'", timeout=300_000)
     page.wait_for_timeout(8000)
+    # A result goes to its first lesion: back to the slice that was looked at first.
+    number, there = (
+        int(words.split(" / ")[0]) for words in (page.evaluate("window.trame.state.get('slice_of').Red"), slice_of)
+    )
+    page.locator("#slices-Red [role=slider], .v-slider:has(#slices-Red) [role=slider]").first.focus()
+    for _ in range(abs(there - number)):
+        page.keyboard.press("ArrowRight" if there > number else "ArrowLeft")
+        page.wait_for_timeout(300)
+    page.wait_for_timeout(3000)
+    steps.append(Image.open(io.BytesIO(page.locator("#view-Red").screenshot())))
+    gap = 12
+    whole = Image.new("RGB", (2 * steps[0].width + gap, steps[0].height), "white")
+    for k, step in enumerate(steps):
+        whole.paste(step, (k * (step.width + gap), 0))
+    save(whole, path)
 
 
 def shoot(page: Any, path: Path) -> None:
@@ -124,7 +151,7 @@ def main() -> int:
             page.set_default_timeout(120_000)
             page.goto(address)
             page.wait_for_selector("#scan-name:has-text('Chest CT')")
-            segment(page)
+            segment_and_shoot(page, server.pid, folder / "page-first-look.png")
             page.click("#decide-accepted")
             page.click("#decide-rejected")
             page.click("#lesion-1")

@@ -62,6 +62,13 @@ def choose_model(reader: PageReader, name: str) -> None:
         reader.holds("model", name)
 
 
+def is_looked_at_first(reader: PageReader) -> None:
+    """Goes on although five heads are no organ, and waits until the slices on screen are drawn."""
+    reader.says("question", "Does this fit?")
+    reader.click("question-yes")
+    reader.says("run-words", "First look at slices")
+
+
 def is_running(reader: PageReader) -> None:
     """Waits until the worker does its work."""
     reader.holds("run_state", "running")
@@ -107,14 +114,15 @@ def test_a_model_for_non_commercial_use_only_is_asked_about_once(whole: PageRead
 
 def test_cancel_ends_the_worker_and_leaves_no_result(whole: PageReader, server: PageServer) -> None:
     whole.start_segmenting(fast=False)
-    is_running(whole)
+    is_looked_at_first(whole)
+    whole.count_until("Red", ORGAN, lambda n: n > 100)
     pid = server.worker_pid()
     assert pid
     whole.click("segment-button")
     whole.holds("run_state", "idle")
     whole.says("run-words", "Cancelled.")
     assert whole.value("has_result") is False
-    assert whole.count("Red", ORGAN) < 50
+    whole.count_until("Red", ORGAN, lambda n: n < 50)
     assert whole.notices() == []
     assert not is_alive(pid) or server.worker_pid() != pid
 
@@ -245,3 +253,29 @@ def test_the_views_have_the_size_of_the_window_that_the_reader_turns_to(reader: 
         window.tab.mouse.move(*window.place("Red", 0.4, 0.6))
         window.has_pictures()
     second.tab.close()
+
+
+# The last one: the long scan has a result after it.
+def test_the_slice_on_screen_is_drawn_hatched_before_the_run_ends_and_is_no_result(
+    whole: PageReader, server: PageServer
+) -> None:
+    whole.count_until("Red", LESION, lambda n: n == 0)
+    whole.start_segmenting()
+    is_looked_at_first(whole)
+    os.kill(server.worker_pid(), signal.SIGSTOP)  # the run cannot end while it is looked at
+    hatched = whole.count_until("Red", LESION, lambda n: n > 100)
+    assert whole.value("run_state") == "running"
+    assert "hatched, not final" in whole.words("run-words")
+    assert whole.value("has_result") is False
+    assert whole.value("lesion_rows") == []
+    assert whole.tab.locator("#export-segmentation:visible").count() == 0
+    asked = whole.tab.request.get(f"http://{server.host}/export/segmentation?secret={server.key}")
+    assert not asked.ok, "there is nothing to export"
+    assert list(server.temporary.glob("**/*.mrb")) == list(server.temporary.glob("**/*.seg.nrrd")) == []
+    os.kill(server.worker_pid(), signal.SIGCONT)
+    whole.says("summary", "230 of 230 slices analysed")
+    whole.idle()
+    assert "First look" not in whole.words("sections")
+    number = whole.value("lesion_number")
+    assert number
+    assert whole.count_until("Red", LESION, lambda n: n > 100) != hatched

@@ -92,7 +92,7 @@ class FirstLook:
 
 
 def _fits(start: list[int], part: tuple[int, ...], shape: tuple[int, ...]) -> bool:
-    return all(0 <= s and s + p <= n for s, p, n in zip(start, part, shape, strict=True))
+    return all(s >= 0 and s + p <= n for s, p, n in zip(start, part, shape, strict=True))
 
 
 def _stripes(part: tuple[int, ...], start: list[int], longest: int) -> np.ndarray:

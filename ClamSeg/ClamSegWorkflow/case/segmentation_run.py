@@ -195,10 +195,7 @@ class SegmentationRun:
 
     def _segmented(self, event: dict[str, Any]) -> None:
         if event["event"] == "preview":
-            assert self._case is not None
-            assert self._options is not None
-            if self._first.show(self._case, event, self._options.config):
-                self._listener.looked_first(self._first.words)
+            self._looked_first(event)
             return
         if self._common(event) or event["event"] != "done":
             return
@@ -206,6 +203,11 @@ class SegmentationRun:
         self._listener.progressed("showing", 0, 0, None)
         turn = self._turn
         self._later(lambda: self._import(Path(event["folder"]), turn))
+
+    def _looked_first(self, event: dict[str, Any]) -> None:
+        case, options = self._case, self._options
+        if case is not None and options is not None and self._first.show(case, event, options.config):
+            self._listener.looked_first(self._first.words)
 
     def _common(self, event: dict[str, Any]) -> bool:
         """Progress, words and failures; True where nothing more is to be done with the event."""

@@ -36,7 +36,10 @@ class PassingSegmentation:
         return self.node
 
     def remove(self) -> None:
-        """Takes it out of the scene."""
+        """Takes it and how it is displayed out of the scene."""
         if self.is_shown:
+            display = self.node.GetDisplayNode()
             remove_node(self._scene, self.node)
+            if display is not None:
+                self._scene.RemoveNode(display)
         self.node = None

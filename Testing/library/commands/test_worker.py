@@ -323,7 +323,13 @@ def test_arrays_for_a_front_equal_the_image_files(tmp_path, panel, model):
 
 
 def test_a_look_at_the_slice_on_screen_comes_before_the_run_and_is_no_part_of_the_result(tmp_path, panel, model):
-    request = {"command": "segment", "input": str(scan(tmp_path, 20)), "model": str(model), "arrays": True, "pictures": False}
+    request = {
+        "command": "segment",
+        "input": str(scan(tmp_path, 20)),
+        "model": str(model),
+        "arrays": True,
+        "pictures": False,
+    }
     look = {"first_slice": [9, 20, 22], "first_file": str(tmp_path / "first.npy")}
     events = panel.ask({"id": 1, **request, "output": str(tmp_path / "looked"), **look})
     kinds = [event["event"] for event in events]

@@ -67,9 +67,16 @@ def test_holes_are_filled_slice_by_slice_as_scipy_fills_them(seed: int) -> None:
     assert (expected & ~stack).any()
 
 
+@pytest.mark.parametrize("at_the_border", [True, False])
 @pytest.mark.parametrize("steps", [(1, 1, 1), (2, 3, 4), (3, 2, 2)])
-def test_an_enlarged_mask_is_what_interpolating_every_whole_slice_gives(steps: tuple[int, int, int]) -> None:
+def test_an_enlarged_mask_is_what_interpolating_every_whole_slice_gives(
+    steps: tuple[int, int, int], at_the_border: bool
+) -> None:
     whole = blobs((13, 37, 45), 3, share=0.2)
+    if not at_the_border:
+        inner = np.zeros_like(whole)
+        inner[:, 4:-5, 4:-5] = whole[:, 4:-5, 4:-5]
+        whole = inner
     grid = WorkingGrid(steps, (1.0, 1.0, 1.0))
     small = grid.subsample(whole)
     expected = np.zeros(whole.shape, bool)
