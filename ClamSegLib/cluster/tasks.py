@@ -19,7 +19,7 @@ from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.outcome import FAILED, Outcome
 from ClamSegLib.system.progress import Reporter
 
-_TRIES = 2
+_TRIES, _LOST_AT_MOST = 2, 5
 _LOOK_EVERY_S, _LOST_AFTER_S, _TELL_EVERY_S = 0.05, 30.0, 60.0
 # Parts of Dask that speak with each other; what computes is compared by the workers.
 _SAME = ("python", "dask", "distributed", "msgpack")
@@ -95,6 +95,7 @@ class _Tasks:
         self._pieces = {f"case-{number:06d}-{run_id}": piece for number, piece in enumerate(pieces, 1)}
         self._places = {key: place for place, key in enumerate(self._pieces)}
         self._tries = dict.fromkeys(self._pieces, 0)
+        self._lost = dict.fromkeys(self._pieces, 0)
         self._done = 0
 
     def run(self) -> None:
@@ -154,7 +155,17 @@ class _Tasks:
                 words = f"The task of {name} failed ({type(error).__name__}); run again."
             self._end(key, Outcome(name, FAILED, words, _TRIES), {})
             return None
-        told = json.loads(future.result())
+        try:
+            told = json.loads(future.result())
+        except KilledWorker:
+            # It had come to its end, and its answer went with a worker that the next piece ended: it is not to blame.
+            self._lost[key] += 1
+            if self._lost[key] <= _LOST_AT_MOST:
+                self._tries[key] -= 1
+                return self._again(key, f"lost-{self._lost[key]}")
+            words = f"The answer of {name} was lost {self._lost[key]} times with its worker; run again."
+            self._end(key, Outcome(name, FAILED, words, self._tries[key]), {})
+            return None
         if "unfit" in told:
             self._dismiss(future, told["unfit"])
             self._tries[key] -= 1

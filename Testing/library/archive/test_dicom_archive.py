@@ -206,7 +206,9 @@ def test_a_damaged_index_is_refused_because_it_may_lack_slices(tmp_path, tree):
     index = indexed(tree, tmp_path)
     whole = index.path.read_bytes()
     page = whole.index(b"000_1.5.1") // 4096 * 4096
-    for content in (b"\0" * 4096 + whole[4096:], whole[:9000], whole[:page] + bytes(64) + whole[page + 64 :]):
+    count = int.from_bytes(whole[page + 3 : page + 5], "big")
+    fewer = whole[: page + 3] + (count - 1).to_bytes(2, "big") + whole[page + 5 :]  # a row is gone, and SQLite reads on
+    for content in (b"\0" * 4096 + whole[4096:], whole[:9000], fewer):
         index.path.write_bytes(content)
         with pytest.raises(InputError, match=r"cannot be used \(.*\); remove it, and it is made anew"):
             index.update(Reporter())
@@ -231,6 +233,7 @@ def test_the_number_of_a_series_that_is_gone_is_not_given_to_another_one(tmp_pat
     last = max(index.series(), key=lambda series: series.number)
     for path in IndexedSeries(index.path, last.number).paths():
         path.unlink()
+    index.update(Reporter())
     stack(tree / "new", 4, "1.7.1", StudyInstanceUID="1.7")
     index.update(Reporter())
     assert last.number not in {series.number for series in index.series()}

@@ -77,6 +77,40 @@ def test_workers_that_do_not_fit_are_sent_away_and_without_any_other_the_run_end
         run_pieces(client, answers(tmp_path / "unfit", lambda *_: {"unfit": "it has torch 1"}))
 
 
+class Lost:
+    """A task that has ended and whose answer died with its worker, under the next task."""
+
+    status = "finished"
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def result(self) -> str:
+        from distributed.scheduler import KilledWorker
+
+        raise KilledWorker(self.key, None, 1)
+
+
+def test_a_piece_whose_answer_died_with_its_worker_is_done_again_and_not_blamed():
+    class Client:
+        def submit(self, _do, _words, _run, key, pure):
+            return Lost(key)
+
+    ended: list[Outcome] = []
+    work = Work(own_name)
+    run = tasks._Tasks(
+        Client(), [Piece("a", "{}")], work, "{}", lambda _, outcome, __: ended.append(outcome), Reporter()
+    )
+    future, keys = Lost(f"{next(iter(run._pieces))}/1"), set()
+    while future is not None:
+        assert not ended
+        keys.add(future.key)
+        future = run._ended(future)
+    assert len(keys) == 6, "each time under a key of its own"
+    assert [(outcome.state, outcome.tries) for outcome in ended] == [(FAILED, 1)]
+    assert "was lost 6 times with its worker" in ended[0].words
+
+
 def test_a_scheduler_that_is_lost_ends_the_run_and_says_what_is_kept(client_here, monkeypatch):
     pieces, work = [Piece(name, f'"{name}"') for name in "abcdefgh"], Work(own_name, told={"run": "1"})
     monkeypatch.setattr(tasks, "_LOST_AFTER_S", -1.0)
