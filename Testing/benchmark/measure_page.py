@@ -198,6 +198,9 @@ def close_all(page: Any) -> None:
     while page.locator("#scans .v-chip__close").count():
         page.locator("#scans .v-chip__close").first.click()
         page.wait_for_timeout(1500)
+        if page.locator("#question-yes:visible").count():  # it holds decisions
+            page.click("#question-yes")
+            page.wait_for_timeout(1500)
     page.wait_for_timeout(3000)
 
 

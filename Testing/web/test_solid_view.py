@@ -195,6 +195,9 @@ def test_a_changed_mask_keeps_its_old_surface_for_a_moment_and_gets_its_own_besi
     untouched = segmentation.GetSegmentation().GetSegment("segment-0").GetRepresentation(SURFACE)
     put_segment(segmentation, segmentation.volume, look(1), ball(9), keep_surface=True)
     assert np.array_equal(points(segmentation, "segment-1"), before[1]), "nothing is made while the page waits"
+    put_segment(segmentation, segmentation.volume, look(2), ball(4), keep_surface=True)
+    new = segmentation.GetSegmentation().GetSegment("segment-2")
+    assert new.GetRepresentation(SURFACE).GetNumberOfPoints() == 0
 
     async def followed() -> None:
         done = asyncio.Event()
@@ -207,6 +210,7 @@ def test_a_changed_mask_keeps_its_old_surface_for_a_moment_and_gets_its_own_besi
 
     run_apart(followed())
     assert np.ptp(points(segmentation, "segment-1"), axis=0).max() > 0.8 * 2 * 7
+    assert len(points(segmentation, "segment-2")) > 20
     assert segmentation.GetSegmentation().GetSegment("segment-0").GetRepresentation(SURFACE) is untouched
 
 

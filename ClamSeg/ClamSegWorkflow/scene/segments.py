@@ -120,7 +120,7 @@ def put_segment(
         None if box is None else labelmap_of(mask[box], [s.start + o for s, o in zip(box, start, strict=True)], volume)
     )
     if segment is None:
-        add_segment(segmentation, look, image)
+        add_segment(segmentation, look, image, without_surface=keep_surface)
         return
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     if image is None:
@@ -153,8 +153,11 @@ def _shares_labelmap(data: Any, segment: Any) -> bool:
     )
 
 
-def add_segment(segmentation: Any, look: SegmentLook, image: Any) -> None:
+def add_segment(segmentation: Any, look: SegmentLook, image: Any, *, without_surface: bool = False) -> None:
     """A new segment with a labelmap on the segmentation's grid; None for an empty one.
+
+    Args:
+        without_surface: it gets an empty one where others have any, and the caller makes it; else Slicer does so at once.
 
     Raises:
         SceneError: there is one of this id already.
@@ -165,6 +168,8 @@ def add_segment(segmentation: Any, look: SegmentLook, image: Any) -> None:
     segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), terminology_entry(look.terminology))
     if image is not None:
         segment.AddRepresentation(binary_labelmap(), image)
+    if without_surface and segmentation.GetSegmentation().ContainsRepresentation(closed_surface()):
+        segment.AddRepresentation(closed_surface(), vtk.vtkPolyData())
     if not segmentation.GetSegmentation().AddSegment(segment, look.id):
         raise SceneError(
             _("Segment {name} could not be added to {segmentation}.").format(
