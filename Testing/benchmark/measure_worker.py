@@ -69,7 +69,7 @@ def raw(scan: Path) -> Path:
     return scan
 
 
-def measured(checkout: Path, model: str, scan: Path, folder: Path, slices: int, threads: int) -> dict[str, float]:
+def measured(checkout: Path, model: str, scan: Path, folder: Path, slices: int, threads: int) -> dict[str, Any]:
     started = time.perf_counter()
     worker = Worker(checkout, threads)
     worker.ask("hello")
@@ -87,7 +87,9 @@ def measured(checkout: Path, model: str, scan: Path, folder: Path, slices: int, 
         whole.append(time.perf_counter() - started)
         first.append(worker.previewed_s - started if worker.previewed_s else whole[-1])
     worker.close()
-    return {"cold_s": cold, "first_s": min(first[1:]), "warm_s": min(whole[1:])}
+    report = json.loads((folder / "3" / "report.json").read_text(encoding="utf-8"))
+    stages = {name: round(value, 3) for name, value in report["seconds"].items()}
+    return {"cold_s": cold, "first_s": min(first[1:]), "warm_s": min(whole[1:]), "stages_of_the_last_s": stages}
 
 
 def main() -> int:
@@ -103,7 +105,7 @@ def main() -> int:
         "here": (HERE, model),
         "here, ct-lung-lesion": (HERE, str(HERE / "Resources" / "Models" / "ct-lung-lesion")),
     }
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in kinds}
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in kinds}
     with tempfile.TemporaryDirectory() as place:
         scan = raw(scan_of(arguments.slices, Path(place)))
         for number in range(arguments.rounds):

@@ -59,6 +59,7 @@ def segment_and_shoot(page: Any, server: int, path: Path) -> None:
     for _ in range(abs(there - number)):
         page.keyboard.press("ArrowRight" if there > number else "ArrowLeft")
         page.wait_for_timeout(300)
+    page.evaluate("document.activeElement.blur()")
     page.wait_for_timeout(3000)
     steps.append(Image.open(io.BytesIO(page.locator("#view-Red").screenshot())))
     gap = 12
