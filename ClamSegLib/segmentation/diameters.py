@@ -43,7 +43,7 @@ def diameters_of(part: NDArray[np.bool_], pixel_mm: tuple[float, float]) -> Diam
         part: (slice, row, column).
         pixel_mm: distance between rows, between columns.
     """
-    (top, bottom), (left, right) = _sides(part.any(axis=2)), _sides(part.any(axis=1))
+    (top, bottom), (left, right) = (_sides(np.asarray(part.any(axis=axis))) for axis in (2, 1))
     # No two points are farther apart than the corners of their box: the largest boxes first, the rest is left out.
     diagonals = np.hypot((bottom - top) * pixel_mm[0], (right - left) * pixel_mm[1])
     longest, where, line = 0.0, -1, ((0.0, 0.0), (0.0, 0.0))

@@ -294,7 +294,7 @@ def _labelmap(segmentation: Any, segment_id: str) -> tuple[np.ndarray, int, tupl
     segment = segmentation.GetSegmentation().GetSegment(segment_id)
     image = segment.GetRepresentation(binary_labelmap()) if segment is not None else None
     scalars = image.GetPointData().GetScalars() if image is not None else None
-    if scalars is None:
+    if image is None or scalars is None:
         return nothing
     i0, i1, j0, j1, k0, k1 = image.GetExtent()
     if i1 < i0 or j1 < j0 or k1 < k0:
