@@ -74,8 +74,9 @@ class SolidView:
             for _try in range(_TRIES):
                 if await self._make(segmentation, turn):
                     break
-            if turn == self._turn:
-                segmentation.GetDisplayNode().SetVisibility3D(True)
+            display = segmentation.GetDisplayNode()  # None where the scan was closed meanwhile
+            if turn == self._turn and display is not None:
+                display.SetVisibility3D(True)
                 shown()
         except (OSError, SceneError) as error:
             if turn == self._turn:  # else a later call makes them, or the page has ended

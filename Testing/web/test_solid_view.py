@@ -187,6 +187,26 @@ def test_a_process_that_fails_is_told_and_the_page_goes_on(segmentation: Any, mo
     assert told.state.solid_words == ""
 
 
+def test_a_scan_that_is_closed_while_its_surfaces_are_made_leaves_nothing_behind(
+    segmentation: Any, solid: SolidView
+) -> None:
+    problems: list[dict[str, Any]] = []
+
+    async def close_meanwhile() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, problem: problems.append(problem))
+        solid.show(segmentation)
+        (task,) = solid._tasks
+        await asyncio.sleep(0.05)
+        segmentation.GetScene().RemoveNode(segmentation.GetDisplayNode())
+        await asyncio.wait([task])
+        assert task.exception() is None
+
+    run_apart(close_meanwhile())
+    assert problems == []
+    assert solid._page.failures == []
+    assert solid._page.state.solid_words == ""
+
+
 def test_a_changed_mask_keeps_its_old_surface_for_a_moment_and_gets_its_own_beside_the_page(
     segmentation: Any, solid: SolidView
 ) -> None:

@@ -145,7 +145,7 @@ def put_segment(
 
 
 def _shares_labelmap(data: Any, segment: Any) -> bool:
-    """Whether another segment lies in the same labelmap; IsSharedBinaryLabelmap of Slicer 5.13 says the opposite."""
+    """Whether another segment lies in the same labelmap; IsSharedBinaryLabelmap says the opposite (findings)."""
     image = segment.GetRepresentation(binary_labelmap())
     others = [data.GetNthSegment(n) for n in range(data.GetNumberOfSegments())]
     return image is not None and any(
