@@ -422,6 +422,8 @@ def test_while_another_run_goes_on_clicks_still_fill_the_result_under_review_and
     run_to_its_end()
     first = window.panel.review.result
     before = len(first.lesions.rows())
+    window.wait_until(lambda: window.ui.segmentSection.collapsed)  # the result took its room
+    window.open("segmentSection")
     window.click("applyButton")
     assert window.panel.segment.run.job.is_busy
     window.click("clickButton")
