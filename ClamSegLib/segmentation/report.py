@@ -181,13 +181,17 @@ def write_arrays(result: CaseResult, folder: Path) -> None:
 
 
 def _write_npy(path: Path, slices: Iterable[Array], shape: tuple[int, ...]) -> None:
-    """An array given slice by slice as a .npy file."""
+    """An array given slice by slice as a .npy file; slices of zeros are holes in it, which take no room on most disks."""
     with path.open("wb") as file:
         for k, values in enumerate(slices):
             if k == 0:
                 kind = np.lib.format.dtype_to_descr(values.dtype)
                 np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": shape})
-            file.write(np.ascontiguousarray(values))
+            if values.any():
+                file.write(np.ascontiguousarray(values))
+            else:
+                file.seek(values.nbytes, 1)
+        file.truncate()
 
 
 def write_case(
@@ -218,7 +222,7 @@ def write_case(
             written for this input.
         OutputError: not writable, disk full.
     """
-    with whole_folder(folder, CASE, overwrite) as part:
+    with whole_folder(folder, CASE, overwrite, lasting=not arrays) as part:
         # Compressing leaves Python to others: the pictures are drawn beside it.
         with ThreadPoolExecutor(1) as beside:
             drawn = beside.submit(_draw, result, part, folder.name) if pictures and not drawing_problem() else None

@@ -68,11 +68,17 @@ def put_back(folder: Path) -> None:
 
 
 @contextmanager
-def whole_folder(target: Path, kind: FolderKind, overwrite: bool = False) -> Iterator[Path]:
+def whole_folder(target: Path, kind: FolderKind, overwrite: bool = False, *, lasting: bool = True) -> Iterator[Path]:
     """Yields an empty folder that becomes `target` when the block ends without an error.
 
     With an error, a kill or a full disk `target` is as it was before. Where it is replaced, files in it that are not of
     this kind are somebody's and stay.
+
+    Args:
+        target: of the result.
+        kind: of folder that it is, and may replace.
+        overwrite: whether it may replace one.
+        lasting: outlives a power cut; what another process reads at once and nobody keeps need not.
 
     Raises:
         InputError: `target` exists and `overwrite` is false, or it is nothing that ClamSeg wrote.
@@ -83,7 +89,8 @@ def whole_folder(target: Path, kind: FolderKind, overwrite: bool = False) -> Ite
     with _written_aside(target) as written:
         written.mkdir()
         yield written
-        flush(written)
+        if lasting:
+            flush(written)
         _swap(written, target, kind, overwrite)
 
 

@@ -5,7 +5,8 @@
     OMP_NUM_THREADS=2 python Testing/benchmark/measure_case.py --growth --output docs/research/growth.json
 
 The case is the shipped chest CT enlarged to 512 x 512 x SLICES, as `benchmark` enlarges it. Each run is a process of its own
-(`clamseg segment`); its wall and processor time and its largest memory are what the system counted, of it and what it started.
+(`clamseg segment`); its wall and processor time are what the system counted, of it and what it started, its largest memory is its own, as its
+report tells.
 With `--before` the model is that checkout's ct-infection in both, `--engine reference`, in turns; a further row is the
 engine that this checkout takes by itself. With `--growth` this checkout's own ct-lung-lesion runs 50 to 800 slices with one thread
 and two; `--plot FILE.png` draws what was written.
@@ -63,7 +64,6 @@ def run(checkout: Path, scan: Path, model: str, folder: Path, engine: str, threa
     return {
         "wall_s": wall,
         "processor_s": used.ru_utime + used.ru_stime,
-        "memory_mb": used.ru_maxrss / 1024,
         "own_memory_mb": report["peak_memory_mb"],
         "stages": report["seconds"],
         "engine": report["engine"] if isinstance(report["engine"], str) else report["engine"]["engine"],
@@ -102,7 +102,7 @@ def beside(arguments: argparse.Namespace, place: Path) -> dict[str, Any]:
                 )
                 told = runs[name][-1]
                 print(f"{slices} slices, round {number + 1}, {name}: {told['wall_s']:.1f} s, {told['processor_s']:.1f} s of processor, "
-                      f"{told['memory_mb']:.0f} MB, {told['engine']}", flush=True)  # fmt: skip
+                      f"{told['own_memory_mb']:.0f} MB, {told['engine']}", flush=True)  # fmt: skip
         masks = {n: mask_of(place / n.split(",")[0] / e / Path(m).name, scan) for n, (_, m, e) in kinds.items()}
         first = masks["before, reference"]
         alike = {n: float(2 * (a & first).sum() / max(1, a.sum() + first.sum())) for n, a in masks.items()}
@@ -116,7 +116,7 @@ def beside(arguments: argparse.Namespace, place: Path) -> dict[str, Any]:
                 key: statistics.median([a[key] / b[key] for a, b in zip(own, runs["before, reference"], strict=True)])
                 for key in ("wall_s", "processor_s")
             }
-            seconds, memory = (statistics.median([each[key] for each in own]) for key in ("wall_s", "memory_mb"))
+            seconds, memory = (statistics.median([each[key] for each in own]) for key in ("wall_s", "own_memory_mb"))
             print(f"| {name} | {ratios['wall_s']:.0%} | {ratios['processor_s']:.0%} | {seconds:.1f} | {memory:.0f} | {alike[name]:.4f} |", flush=True)  # fmt: skip
         scan.unlink()
     return result
@@ -129,9 +129,7 @@ def growth(arguments: argparse.Namespace, place: Path) -> dict[str, Any]:
         scan = scan_of(slices, place)
         for threads in GROWTH_THREADS:
             runs = [run(HERE, scan, model, place / "growth", "reference", threads) for _ in range(arguments.rounds)]
-            best = {
-                key: min(each[key] for each in runs) for key in ("wall_s", "processor_s", "memory_mb", "own_memory_mb")
-            }
+            best = {key: min(each[key] for each in runs) for key in ("wall_s", "processor_s", "own_memory_mb")}
             rows.append({"slices": slices, "threads": threads, **best})
             print(json.dumps(rows[-1]), flush=True)
         scan.unlink()
@@ -146,7 +144,7 @@ def draw(told: dict[str, Any], path: Path) -> None:
 
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     for axis, key, words in zip(
-        axes, ("wall_s", "memory_mb"), ("seconds, whole process", "largest memory, MB"), strict=True
+        axes, ("wall_s", "own_memory_mb"), ("seconds, whole process", "largest memory, MB"), strict=True
     ):
         for threads, colour in zip(GROWTH_THREADS, ("#0072B2", "#D55E00"), strict=True):
             rows = [row for row in told["rows"] if row["threads"] == threads]

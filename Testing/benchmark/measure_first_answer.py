@@ -114,7 +114,11 @@ class Served:
     def close(self) -> None:
         self.tab.close()
         self.process.terminate()
-        self.process.wait()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:  # pages of earlier versions did not end when they were told to
+            self.process.kill()
+            self.process.wait()
 
 
 def main() -> int:
