@@ -54,10 +54,18 @@ def sort_cases(cases: Sequence[Case], settings: RunSettings, reporter: Reporter)
 
 
 def finished_by_others(case: Case, outcome: Outcome, settings: RunSettings) -> Outcome:
-    """The outcome of a case of a resumed run; one that another run into the same output has finished meanwhile is kept."""
-    if outcome.state == BAD and _standing(case, settings).state == FINISHED:
-        return Outcome(case.name, KEPT, tries=0)
-    return outcome
+    """The outcome of a case of a resumed run; one that another run into the same output has finished meanwhile is kept.
+
+    A case that this run has finished and could not deliver is none of these: what is to be delivered must have arrived.
+    """
+    if outcome.state != BAD or _standing(case, settings).state != FINISHED:
+        return outcome
+    if settings.beside or settings.store:
+        try:
+            deliver(case, settings)
+        except ClamSegError:
+            return outcome
+    return Outcome(case.name, KEPT, tries=0)
 
 
 def deliver_kept(found: Sorted, settings: RunSettings, reporter: Reporter) -> None:

@@ -132,7 +132,7 @@ def answer(run_json: str, name: str, work: Callable[[dict[str, Any]], dict[str, 
             return json.dumps({"unfit": problem})
         try:
             _take_threads(run["threads"])
-            told = work(run)
+            return json.dumps(work(run))
         except ClamSegError as error:
             outcome = outcome_of(name, error)
             told = {"state": outcome.state, "words": outcome.words}

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--minimum-area-px",
         type=float,
-        help="the same where no spacing is known, in pixels (default: the model's, 2 x 2 of its network's pixels)",
+        help="the same where no ml are known (pictures, unknown spacing), in pixels (default: the model's, 2 x 2 of its network's pixels)",
     )
     parser.add_argument("--batch-size", type=int, help="slices at once (default: what fits the engine)")
     parser.add_argument(

@@ -231,7 +231,9 @@ def reading_apart(at_once: bool = True) -> Iterator[None]:
         raise
     finally:
         _Shared.users -= 1
-        _Shared.ahead = None
+        ahead, _Shared.ahead = _Shared.ahead, None
+        if ahead is not None and not ahead[2].done():  # nobody asked for it
+            _Shared.reader.stop()
 
 
 def read_ahead(path: Path, *, series: str | None = None) -> None:

@@ -19,8 +19,8 @@ from ClamSegLib.organ.crop_and_normalise import Preparation
 from ClamSegLib.segmentation.lesions import lesion_mask
 from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.run_network import run_network
-from ClamSegLib.system.device import choose_device, is_out_of_memory
-from ClamSegLib.system.errors import ClamSegError, InputError
+from ClamSegLib.system.device import choose_device
+from ClamSegLib.system.errors import Cancelled, InputError
 
 # Slices on either side of the one that was asked for.
 _BESIDE = 3
@@ -98,12 +98,11 @@ def look_first(
     """
     check_voxel(look.voxel, volume)
     try:
-        found = _slices_around(look.voxel, volume, preparation, model, options)
-    except (RuntimeError, MemoryError, ClamSegError) as error:
-        if isinstance(error, ClamSegError) or is_out_of_memory(error):
-            return  # nobody waits for this: the run itself has its ways out, and its words
+        look.tell(_slices_around(look.voxel, volume, preparation, model, options))
+    except Cancelled:
         raise
-    look.tell(found)
+    except Exception:
+        return  # the case does not need it: what is wrong the run itself will meet, with its ways out and its words
 
 
 def _slices_around(

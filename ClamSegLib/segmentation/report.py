@@ -222,7 +222,7 @@ def write_case(
             written for this input.
         OutputError: not writable, disk full.
     """
-    with whole_folder(folder, CASE, overwrite, lasting=not arrays) as part:
+    with whole_folder(folder, CASE, overwrite, lasting=dicom_seg or dicom_sr or not arrays) as part:
         # Compressing leaves Python to others: the pictures are drawn beside it.
         with ThreadPoolExecutor(1) as beside:
             drawn = beside.submit(_draw, result, part, folder.name) if pictures and not drawing_problem() else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import mmap
 import sys
+from contextlib import suppress
 from typing import TypeVar
 
 import numpy as np
@@ -36,5 +37,6 @@ def zeros_on_demand(shape: tuple[int, ...], dtype: type[Kind]) -> NDArray[Kind]:
         if error.errno == errno.ENOMEM:
             raise MemoryError(f"{size / 1e6:.0f} MB of memory are not there.") from error
         raise
-    memory.madvise(mmap.MADV_NOHUGEPAGE)
+    with suppress(OSError, AttributeError):  # a kernel without large pages knows no such advice
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
     return np.frombuffer(memory, kind).reshape(shape)

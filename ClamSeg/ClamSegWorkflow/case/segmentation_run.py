@@ -242,6 +242,9 @@ class SegmentationRun:
         except (SceneError, OSError, MemoryError, ValueError, KeyError) as error:
             self._fail(_sentence(error))
             return
+        except BaseException:
+            self._first.remove()  # nothing provisional stays without a run
+            raise
         else:
             self._beside(work, lambda value, failed: self._import_on(steps, turn, value, failed))
             return

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import sqlite3
 import stat
 from contextlib import closing
@@ -177,6 +178,11 @@ def test_the_source_is_written_to_with_beside_only_and_what_lies_there_is_never_
     theirs = put.read_bytes()
     assert segment([tree, *SELECT, "--resume", "--beside"], model, tmp_path / "out") == 2
     assert put.read_bytes() == theirs, "what is no segmentation of ClamSeg is never replaced"
+    shutil.rmtree(tmp_path / "out")
+    assert segment([tree, *SELECT, "--resume", "--beside"], model, tmp_path / "out") == 2
+    assert set(states(tmp_path).values()) == {"done", "bad input"}, (
+        "finished and not delivered is not finished by another run"
+    )
 
 
 def test_the_index_reads_a_file_again_only_when_it_changed_and_forgets_what_is_gone(tmp_path, tree, monkeypatch):

@@ -45,3 +45,9 @@ def test_a_few_voxels_written_in_a_large_scan_take_little_memory(repository):
 def test_no_room_for_an_array_is_told_as_everywhere_else():
     with pytest.raises(MemoryError, match="are not there"):
         zeros_on_demand((1 << 30, 1 << 20), np.int32)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="advice for Linux")
+def test_a_kernel_that_knows_no_large_pages_is_no_error(monkeypatch):
+    monkeypatch.setattr("ClamSegLib.system.sparse_memory.mmap.MADV_NOHUGEPAGE", 12345)  # advice that no kernel knows
+    assert not zeros_on_demand((400, 512, 9), np.uint8).any()
