@@ -79,15 +79,12 @@ def options_of(arguments: argparse.Namespace) -> SegmentOptions:
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Segments all inputs; 0, or 1 if any case failed, else 2 if any was bad."""
-    from ClamSegLib.imaging.reader_process import read_ahead, reading_apart
+    from ClamSegLib.imaging.reader_process import reading_apart
 
     check_archive_options(arguments)
     if arguments.cluster is not None:  # its workers read
         return _segment(arguments, reporter)
     with reading_apart():  # the process that reads starts while torch and the model are loaded
-        alone = len(arguments.input) == 1 and not arguments.resume and not works_on_series(arguments)
-        if alone and arguments.input[0].is_file():
-            read_ahead(arguments.input[0], series=arguments.series)
         return _segment(arguments, reporter)
 
 

@@ -17,7 +17,6 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -205,7 +204,6 @@ class _Shared:
 
     reader = ScanReader()
     users = 0
-    ahead: tuple[Path, str | None, Future[Volume]] | None = None
 
 
 atexit.register(_Shared.reader.stop)
@@ -231,23 +229,10 @@ def reading_apart(at_once: bool = True) -> Iterator[None]:
         raise
     finally:
         _Shared.users -= 1
-        ahead, _Shared.ahead = _Shared.ahead, None
-        if ahead is not None and not ahead[2].done():  # nobody asked for it
-            _Shared.reader.stop()
-
-
-def read_ahead(path: Path, *, series: str | None = None) -> None:
-    """Inside `reading_apart`: begins to read a file that `read_volume` will ask for, while something else is done."""
-    pool = ThreadPoolExecutor(1)
-    _Shared.ahead = (Path(path).absolute(), series, pool.submit(_Shared.reader.read, path, series=series))
-    pool.shutdown(wait=False)
 
 
 def read_volume(path: Path, *, series: str | None = None) -> Volume:
     """As `read_write.read_volume`; inside `reading_apart` in another process, so that a reader that ends costs one file."""
-    ahead, _Shared.ahead = _Shared.ahead, None
-    if ahead is not None and ahead[:2] == (Path(path).absolute(), series):
-        return ahead[2].result()
     if _Shared.users:
         return _Shared.reader.read(path, series=series)
     return read_here(path, series=series)

@@ -98,11 +98,12 @@ def look_first(
     """
     check_voxel(look.voxel, volume)
     try:
-        look.tell(_slices_around(look.voxel, volume, preparation, model, options))
+        found = _slices_around(look.voxel, volume, preparation, model, options)
     except Cancelled:
         raise
     except Exception:
         return  # the case does not need it: what is wrong the run itself will meet, with its ways out and its words
+    look.tell(found)
 
 
 def _slices_around(

@@ -159,31 +159,3 @@ def test_outside_of_a_batch_files_are_read_here(tmp_path: Path, monkeypatch: pyt
     with reading_apart():
         reader_process.read_volume(tmp_path / "a.nrrd")
     assert asked == [tmp_path / "a.nrrd"]
-
-
-def test_a_file_that_was_begun_ahead_is_given_to_who_asks_for_it_and_read_once(tmp_path, monkeypatch):
-    path, other = scan(tmp_path / "a.nrrd"), scan(tmp_path / "b.nrrd", 1)
-    asked = []
-    read = ScanReader.read
-    monkeypatch.setattr(
-        ScanReader, "read", lambda self, path, **how: asked.append(path.name) or read(self, path, **how)
-    )
-    with reading_apart():
-        reader_process.read_ahead(path)
-        first = reader_process.read_volume(path)
-        again = reader_process.read_volume(path)
-    assert np.array_equal(first.array, read_volume(path).array)
-    assert np.array_equal(again.array, first.array)
-    assert asked == ["a.nrrd", "a.nrrd"]  # once ahead, and anew for who asks a second time
-    with reading_apart():
-        reader_process.read_ahead(path)
-        assert np.array_equal(reader_process.read_volume(other).array, read_volume(other).array)
-
-
-def test_what_is_wrong_with_a_file_begun_ahead_is_told_to_who_asks_for_it(tmp_path):
-    bad = tmp_path / "bad.nrrd"
-    bad.write_bytes(b"NRRD0004\ntype: short\n")
-    with reading_apart():
-        reader_process.read_ahead(bad)
-        with pytest.raises(InputError, match=r"bad\.nrrd"):
-            reader_process.read_volume(bad)
