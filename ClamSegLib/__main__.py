@@ -23,7 +23,10 @@ def main() -> int:
         from ClamSegLib.cli import main as command_line
     except (MemoryError, OSError, ImportError) as error:
         words = " ".join(str(error).split()) or "memory ran out"
-        os.write(2, f"error: the program could not be loaded ({words}); close other programs and try again\n".encode())
+        cure = "close other programs and try again"
+        if isinstance(error, ImportError):  # a library is missing, or did not fit into memory
+            cure = "install ClamSeg again, or close other programs where memory is short"
+        os.write(2, f"error: the program could not be loaded ({words}); {cure}\n".encode())
         return 1
     return command_line()
 

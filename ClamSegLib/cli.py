@@ -123,7 +123,8 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace | int:
     except SystemExit as stop:  # argparse printed the reason
         return int(stop.code or 0)
     except (MemoryError, OSError, ImportError) as error:  # of this machine, while the verbs were loaded
-        return _ended(make_reporter("none"), _words_of_the_machine(error) or str(error), 1)
+        lacking = f"A part of the program could not be loaded ({error}); install ClamSeg again, or close other programs where memory is short."
+        return _ended(make_reporter("none"), _words_of_the_machine(error) or lacking, 1)
 
 
 def _take_threads(count: int) -> None:

@@ -264,12 +264,21 @@ def _open(index: sqlite3.Connection, reporter: Reporter) -> None:
     tables = {name for (name,) in index.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if tables & set(_TABLES) and index.execute("PRAGMA user_version").fetchone() != (_VERSION,):
         reporter.note("the index was made by another version; the tree is indexed anew")
-        (last,) = index.execute("SELECT max(id) FROM series").fetchone() if "series" in tables else (None,)
-        for name in _TABLES:
-            index.execute(f"DROP TABLE IF EXISTS {name}")
-        index.executescript(_SCHEMA)
-        index.execute("INSERT INTO sqlite_sequence VALUES ('series', ?)", (last or 0,))
+        # As one change: a kill in between would lose the last number, which some run may have asked for.
+        drop = "".join(f"DROP TABLE IF EXISTS {name};" for name in _TABLES)
+        number = f"INSERT INTO sqlite_sequence VALUES ('series', {_last_number(index, tables)});"
+        index.executescript(f"BEGIN IMMEDIATE;{drop}{_SCHEMA}{number}PRAGMA user_version = {_VERSION};COMMIT;")
     index.executescript(f"{_SCHEMA}PRAGMA user_version = {_VERSION};")
+
+
+def _last_number(index: sqlite3.Connection, tables: set[str]) -> int:
+    """The highest number that a series of the index has, or had before its files were gone."""
+    asked = {
+        "series": "SELECT max(id) FROM series",
+        "sqlite_sequence": "SELECT seq FROM sqlite_sequence WHERE name = 'series'",
+    }
+    found = (index.execute(query).fetchone() for table, query in asked.items() if table in tables)
+    return max((int(row[0]) for row in found if row is not None and row[0] is not None), default=0)
 
 
 @contextmanager

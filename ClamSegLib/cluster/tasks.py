@@ -24,6 +24,7 @@ _LOOK_EVERY_S, _LOST_AFTER_S, _TELL_EVERY_S = 0.05, 30.0, 60.0
 # Parts of Dask that speak with each other; what computes is compared by the workers.
 _SAME = ("python", "dask", "distributed", "msgpack")
 _NAMED_AT_MOST = 3
+_SETTLED = "clamseg_settled"  # attribute of a scheduler: runs on it, and its own values
 
 
 # Told of a piece: its place, what became of it, and the answer of its task; {} where there is none.
@@ -237,18 +238,34 @@ def _refuse_unfit(client: Any, run: str) -> None:
 @contextmanager
 def _two_tries(client: Any) -> Iterator[None]:
     """While the block runs, the scheduler gives a case up after the second worker that died of it, and keeps cases from waiting at workers."""
-    before = client.run_on_scheduler(_settle, _TRIES - 1, 1.0)
+    client.run_on_scheduler(_settle)
     try:
         yield
     finally:
         with suppress(Exception):  # it may be gone
-            client.run_on_scheduler(_settle, *before)
+            client.run_on_scheduler(_unsettle)
 
 
-def _settle(failures: int, saturation: float, dask_scheduler: Any = None) -> tuple[int, float]:
-    """Runs on the scheduler; the values before."""
-    before = dask_scheduler.allowed_failures, dask_scheduler.WORKER_SATURATION
-    dask_scheduler.allowed_failures = failures
-    if math.isfinite(before[1]):  # between an end and none it cannot change while tasks are there
-        dask_scheduler.WORKER_SATURATION = saturation
-    return before
+def _settle(dask_scheduler: Any = None) -> None:
+    """Runs on the scheduler, which remembers its own values and how many runs there are: the last one gives them back."""
+    runs, own = getattr(
+        dask_scheduler, _SETTLED, (0, (dask_scheduler.allowed_failures, dask_scheduler.WORKER_SATURATION))
+    )
+    setattr(dask_scheduler, _SETTLED, (runs + 1, own))
+    _set(dask_scheduler, _TRIES - 1, 1.0)
+
+
+def _unsettle(dask_scheduler: Any = None) -> None:
+    """Likewise, when a run ends."""
+    runs, own = getattr(dask_scheduler, _SETTLED)
+    if runs > 1:
+        setattr(dask_scheduler, _SETTLED, (runs - 1, own))
+        return
+    delattr(dask_scheduler, _SETTLED)
+    _set(dask_scheduler, *own)
+
+
+def _set(scheduler: Any, failures: int, saturation: float) -> None:
+    scheduler.allowed_failures = failures
+    if math.isfinite(scheduler.WORKER_SATURATION):  # between an end and none it cannot change while tasks are there
+        scheduler.WORKER_SATURATION = saturation

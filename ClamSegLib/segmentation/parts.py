@@ -20,14 +20,15 @@ _EARLIER = ((0, -1), (-1, -1), (-1, 0), (-1, 1))
 
 @dataclass(frozen=True)
 class Runs:
-    """Runs of equal labels other than 0 in the order of the voxels; every attribute is (run,).
+    """Runs of equal labels other than 0 in the order of the voxels.
 
     Attributes:
-        row: slice * (rows + 2) + row + 1: rows of neighbouring slices are never neighbours by their number.
-        start: first column.
-        stop: column behind the last.
-        label: that all its voxels have.
+        row: (run,) slice * (rows + 2) + row + 1: rows of neighbouring slices are never neighbours by their number.
+        start: (run,) first column.
+        stop: (run,) column behind the last.
+        label: (run,) that all its voxels have.
         of_slice: (slice + 1,) where the runs of each slice begin, and where the last end.
+        shape: rows and columns of a slice.
     """
 
     row: Ints

@@ -246,6 +246,18 @@ def test_the_number_of_a_series_that_is_gone_is_not_given_to_another_one(tmp_pat
     assert IndexedSeries(index.path, last.number).paths() == []
 
 
+def test_the_number_of_a_series_that_was_gone_before_the_version_changed_is_not_given_again(tmp_path, tree):
+    index = indexed(tree, tmp_path)
+    last = max(index.series(), key=lambda series: series.number)
+    for path in IndexedSeries(index.path, last.number).paths():
+        path.unlink()
+    index.update(Reporter())
+    with closing(sqlite3.connect(index.path)) as file:
+        file.execute("PRAGMA user_version = 0")
+        file.commit()
+    assert min(series.number for series in indexed(tree, tmp_path).series()) > last.number
+
+
 def test_a_dicomdir_names_the_files_of_its_disc(tmp_path, model):
     from pydicom.fileset import FileSet
     from pydicom.uid import generate_uid

@@ -72,6 +72,20 @@ def test_two_runs_on_one_scheduler_each_get_their_own_answers(client_here):
     assert [words for _, words, _ in second] == [f"{name}2" for name in "abcdef"]
 
 
+def test_the_last_of_two_runs_gives_a_scheduler_its_own_settings_back(client_here):
+    def settings(dask_scheduler=None):
+        return dask_scheduler.allowed_failures, dask_scheduler.WORKER_SATURATION
+
+    own = client_here.run_on_scheduler(settings)
+    first, second = tasks._two_tries(client_here), tasks._two_tries(client_here)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert client_here.run_on_scheduler(settings) == (1, 1.0), "the other one still runs"
+    second.__exit__(None, None, None)
+    assert client_here.run_on_scheduler(settings) == own != (1, 1.0)
+
+
 def test_workers_that_do_not_fit_are_sent_away_and_without_any_other_the_run_ends(tmp_path):
     with workers_here() as client, pytest.raises(InputError, match="No worker can do cases: it has torch 1"):
         run_pieces(client, answers(tmp_path / "unfit", lambda *_: {"unfit": "it has torch 1"}))

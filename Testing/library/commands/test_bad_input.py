@@ -850,4 +850,5 @@ def test_a_program_that_finds_no_room_to_be_loaded_says_so_in_one_line(monkeypat
             signal.signal(number, handler)
     told = capfd.readouterr().err
     assert told.startswith("error: the program could not be loaded")
+    assert "install ClamSeg again" in told
     assert told.count("\n") == 1
