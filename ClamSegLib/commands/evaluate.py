@@ -46,7 +46,9 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ClamSegLib.evaluation.judge import EvaluationOptions
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.system.atomic_output import refuse_existing
+    from ClamSegLib.system.device import take_threads
 
+    take_threads(arguments.threads)
     request = cluster_of(arguments)
     refuse_existing(arguments.output, arguments.overwrite, EVALUATION)
     models = [

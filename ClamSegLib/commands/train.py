@@ -106,6 +106,9 @@ def _model_changes(arguments: argparse.Namespace, from_file: dict[str, Any]) -> 
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Trains; exit code 0."""
+    from ClamSegLib.system.device import take_threads
+
+    take_threads(arguments.threads)
     train(arguments, sys.argv[1:], reporter)
     reporter.note(f"model written to {arguments.output}")
     return 0

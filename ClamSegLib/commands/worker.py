@@ -74,8 +74,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Answers until told to end; exit code 0."""
+    from ClamSegLib.system.device import take_threads
     from ClamSegLib.system.silence_c_output import claim_stdout
 
+    take_threads(arguments.threads)
     answers = claim_stdout("utf-8")
     sys.stdout = sys.stderr
     if arguments.parent:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,14 @@ from ClamSegLib.imaging.nrrd_write import write_nrrd
 from ClamSegLib.imaging.seg_nrrd import Segment, write_segmentation
 from ClamSegLib.imaging.volume import Array, box_of_slices
 from ClamSegLib.segmentation.lesions import slice_columns, write_lesions
-from ClamSegLib.segmentation.segment_volume import CaseResult
 from ClamSegLib.system.atomic_output import whole_folder
 from ClamSegLib.system.folder_kind import FolderKind
 from ClamSegLib.system.installation import drawing_problem
 from ClamSegLib.system.memory import peak_memory_mb
 from ClamSegLib.system.sparse_memory import zeros_on_demand
+
+if TYPE_CHECKING:
+    from ClamSegLib.segmentation.segment_volume import CaseResult
 
 SEGMENTATION, PROBABILITY = "segmentation.seg.nrrd", "probability.nrrd"
 LESIONS, OVERLAY, STAGES, REPORT, DICOM_SEG = (

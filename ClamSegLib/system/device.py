@@ -40,6 +40,14 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device("cuda", index)
 
 
+def take_threads(count: int) -> None:
+    """Lets torch compute with so many threads; 0 leaves them as they are, and torch where it is."""
+    if count:
+        import torch
+
+        torch.set_num_threads(count)
+
+
 def clock_of(kind: str) -> tuple[str, Callable[[], float]]:
     """What work on devices of a kind ('cpu' or 'cuda') is timed by, in words and as a function.
 
