@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.loading import loading
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +44,8 @@ def choose_device(name: str = "auto") -> torch.device:
 def take_threads(count: int) -> None:
     """Lets torch compute with so many threads; 0 leaves them as they are, and torch where it is."""
     if count:
-        import torch
+        with loading():
+            import torch
 
         torch.set_num_threads(count)
 
