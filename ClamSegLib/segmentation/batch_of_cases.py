@@ -6,8 +6,6 @@ not depend on the overlap: what computes with torch's threads stays in the calli
 
 from __future__ import annotations
 
-import importlib
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +18,7 @@ from ClamSegLib.imaging.reader_process import read_volume, reading_apart
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.segmentation.case_work import CaseWork
+from ClamSegLib.segmentation.drawing_process import drawing_apart
 from ClamSegLib.segmentation.inspection import Inspection, inspect
 from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.report import CASE, write_case
@@ -32,7 +31,6 @@ from ClamSegLib.system.progress import Reporter
 
 # The volume, its maps, labels and components, and their temporary copies.
 _BYTES_PER_VOXEL = 40
-_PICTURES = "ClamSegLib.segmentation.pictures"
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ class CasePipeline:
         if drawing_problem():
             self.reporter.note(drawing_problem())
         # A file that ends or stops its reader costs one case, and is told.
-        with _background() as reader, _background() as writer, reading_apart():
+        with _background() as reader, _background() as writer, reading_apart(), drawing_apart():
             ahead: Future[_Read] | None = None
             for number, case in enumerate(cases):
                 if len(cases) > 1:
@@ -102,8 +100,6 @@ class CasePipeline:
                     overlaps = number + 1 < len(cases) and _room_for_three(read.volume)
                     if overlaps:
                         ahead = reader.submit(self._read, cases[number + 1])
-                    if not drawing_problem() and _PICTURES not in sys.modules:  # imported while the network computes
-                        writer.submit(importlib.import_module, _PICTURES)
                     result = self._segment(read)
                     del read
                     self._finish_writing()

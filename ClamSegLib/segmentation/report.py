@@ -17,7 +17,9 @@ from ClamSegLib import RESEARCH_ONLY, __version__
 from ClamSegLib.imaging.nrrd_write import write_nrrd
 from ClamSegLib.imaging.seg_nrrd import Segment, write_segmentation
 from ClamSegLib.imaging.volume import Array, box_of_slices
+from ClamSegLib.segmentation.drawing_process import draw
 from ClamSegLib.segmentation.lesions import slice_columns, write_lesions
+from ClamSegLib.segmentation.pictured_case import OVERLAY, STAGES, pictured
 from ClamSegLib.system.atomic_output import whole_folder
 from ClamSegLib.system.folder_kind import FolderKind
 from ClamSegLib.system.installation import drawing_problem
@@ -28,13 +30,7 @@ if TYPE_CHECKING:
     from ClamSegLib.segmentation.segment_volume import CaseResult
 
 SEGMENTATION, PROBABILITY = "segmentation.seg.nrrd", "probability.nrrd"
-LESIONS, OVERLAY, STAGES, REPORT, DICOM_SEG = (
-    "lesions.csv",
-    "overlay.png",
-    "stages.png",
-    "report.json",
-    "segmentation.dcm",
-)
+LESIONS, REPORT, DICOM_SEG = "lesions.csv", "report.json", "segmentation.dcm"
 # The SR measures the segments of the SEG beside it.
 DICOM_SR, LESIONS_SEG = "lesions.sr.dcm", "lesions.seg.dcm"
 # What of an archive is known by: the input a result was made from, and that it was stored (ClamSegLib/archive).
@@ -262,9 +258,6 @@ def _write_files(result: CaseResult, folder: Path, *, dicom_seg: bool, dicom_sr:
 
 def _draw(result: CaseResult, folder: Path, title: str) -> float:
     """The pictures; returns the seconds they took."""
-    from ClamSegLib.segmentation.pictures import write_overlay, write_stages
-
     started = time.perf_counter()
-    write_overlay(folder / OVERLAY, result, title)
-    write_stages(folder / STAGES, result)
+    draw(pictured(result, title), folder)
     return time.perf_counter() - started
