@@ -151,6 +151,9 @@ def test_a_poisoned_scan_is_given_up_after_two_tries_and_all_else_is_as_in_one_p
     assert {name: row["state"] for name, row in rows.items() if row["state"] != "done"} == {poison: "failed"}
     assert rows[poison]["tries"] == "2"
     assert "ended its worker 2 times" in rows[poison]["words"]
+    progress = [json.loads(line) for line in told if '"stage": "cases"' in line]
+    assert [(event["done"], event["total"]) for event in progress] == [(n, 6) for n in range(1, 7)]
+    assert progress[-2]["seconds_left"] > 0, "over the whole archive"
     assert main(words([root], model, tmp_path / "here", "--select", "", "--progress", "none")) == 0
     here = maps(tmp_path / "here")
     assert len(here) == 6

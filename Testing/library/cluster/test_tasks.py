@@ -12,8 +12,8 @@ import pytest
 from tiny_model import tiny_model
 from workers_here import workers_here
 
-from ClamSegLib.cluster import scheduler, tasks, worker
-from ClamSegLib.cluster.open_cluster import ClusterError, OpenCluster
+from ClamSegLib.cluster import open_cluster, scheduler, tasks, worker
+from ClamSegLib.cluster.open_cluster import ClusterError, ClusterRequest, OpenCluster, local_workers
 from ClamSegLib.cluster.tasks import Piece, Work, spread
 from ClamSegLib.cluster.worker import answer, unfit, versions
 from ClamSegLib.model.model_folder import sha256_of
@@ -223,6 +223,20 @@ def test_a_worker_takes_a_gpu_that_no_other_has(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(worker, "_kept", worker._Kept())
     assert worker._no_device(True) == "", "without any GPU the processor does"
+
+
+def test_workers_on_this_machine_are_as_many_as_asked_gpus_or_what_processors_and_memory_take(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(open_cluster, "processors", lambda: 8)
+    for free_mb, count in ((50_000, 8), (20_000, 3), (1_000, 1), (None, 1)):
+        monkeypatch.setattr(open_cluster, "cpu_memory_mb", lambda free_mb=free_mb: (free_mb, 64_000))
+        assert local_workers(ClusterRequest("local")) == count
+    assert local_workers(ClusterRequest("local", workers=5)) == 5
+    assert local_workers(ClusterRequest("local", one_device=True)) == 1
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert local_workers(ClusterRequest("local", gpu=True)) == 2
 
 
 def test_versions_that_do_not_fit_are_named(monkeypatch):
