@@ -20,7 +20,8 @@ from ClamSegWorkflow.words import tr as _
 
 _TIME = "ClamSeg.made from"  # in a surface: the time of the mask it was made from
 _PATIENCE_S = 0.3  # who decides on one lesion after the other gets the surfaces of all of them at once
-# What is drawn or decided meanwhile makes a surface old before it is shown; then it is made again, but not for ever.
+# What is drawn or decided meanwhile makes a surface old before it is shown; then it is made again, and after so many times those
+# that are there are shown first.
 _TRIES = 3
 
 
@@ -71,13 +72,17 @@ class SolidView:
         self._page.state.solid_words = _("surfaces are being made")
         self._page.state.flush()
         try:
+            is_whole = False
             for _try in range(_TRIES):
-                if await self._make(segmentation, turn):
+                is_whole = await self._make(segmentation, turn)
+                if is_whole:
                     break
             display = segmentation.GetDisplayNode()  # None where the scan was closed meanwhile
             if turn == self._turn and display is not None:
                 display.SetVisibility3D(True)
                 shown()
+                if not is_whole:  # the reader goes on: those of what stands then
+                    self._begin(segmentation, shown, _PATIENCE_S)
         except (OSError, SceneError) as error:
             if turn == self._turn:  # else a later call makes them, or the page has ended
                 self._page.failed(_("The 3-D view could not be made ({error}).").format(error=error))

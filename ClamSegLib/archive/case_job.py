@@ -58,7 +58,9 @@ class CaseJob:
 def identity_of(case: Case, settings: RunSettings) -> tuple[dict[str, str], dict[str, Any]]:
     """Model and options of a case, as its record has them."""
     organ = case.organ or settings.segment.organ
-    options = settings_of(settings.segment, settings.series, settings.dicom_seg, settings.dicom_sr, case.organ)
+    options = settings_of(
+        settings.segment, case.model, settings.series, settings.dicom_seg, settings.dicom_sr, case.organ
+    )
     return model_of(case.model, organ), options
 
 

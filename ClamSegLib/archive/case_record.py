@@ -10,11 +10,12 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ClamSegLib import __version__
-from ClamSegLib.model.model_folder import CONFIG, sha256_of
+from ClamSegLib.model.model_folder import CONFIG, read_config, sha256_of
 from ClamSegLib.model.registry import find_model
 from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.report import RECORD, REPORT, STORED
@@ -24,6 +25,7 @@ from ClamSegLib.system.folder_kind import LARGEST_MANIFEST_BYTES
 
 # How a result is computed, not what it is: a resumed run on another machine keeps what stands.
 _NO_MATTER = ("device", "batch_size")
+_SMALLEST = "minimum_area_px"
 ABSENT, FINISHED, AGAIN, REFUSED = "absent", "finished", "again", "refused"
 
 
@@ -41,12 +43,13 @@ class Standing:
 
 
 def settings_of(
-    segment: SegmentOptions, series: str | None, dicom_seg: bool, dicom_sr: bool, organ: str = ""
+    segment: SegmentOptions, model: Path, series: str | None, dicom_seg: bool, dicom_sr: bool, organ: str = ""
 ) -> dict[str, Any]:
     """The options that decide what a result is, for the record.
 
     Args:
         segment: of the run.
+        model: folder of the model, whose rule for the smallest mark holds where none is given.
         series: of a DICOM folder, where one was named.
         dicom_seg: whether a DICOM SEG is written.
         dicom_sr: whether a DICOM SR is.
@@ -54,12 +57,19 @@ def settings_of(
     """
     told = {name: value for name, value in dataclasses.asdict(segment).items() if name not in _NO_MATTER}
     if segment.minimum_area_px is None:
-        del told["minimum_area_px"]  # records of before do not name it, and their cases stand
+        # What a version takes for a model that says nothing may change.
+        told[_SMALLEST] = f"{_network_pixels(model, sha256_of(model / CONFIG)):g} of the network"
     told["organ"] = organ or segment.organ
     named = Path(told["organ"])
     if named.is_file():  # a mask is what it holds, wherever it lies
         told["organ"] = f"mask {sha256_of(named)}"
     return told | {"series": series, "dicom_seg": dicom_seg, "dicom_sr": dicom_sr}
+
+
+@lru_cache(maxsize=64)
+def _network_pixels(model: Path, _config_sha256: str) -> float:
+    """Read again only where the configuration has changed: every case asks."""
+    return read_config(model).minimum_network_pixels
 
 
 def model_of(folder: Path, organ: str) -> dict[str, str]:
@@ -125,14 +135,18 @@ def standing(
             "--overwrite to replace it.",
         )
     lost = [name for name, written in record["files"].items() if _is_lost(folder / Path(name).name, written["bytes"])]
+    written_by = record["options"]
+    if _SMALLEST not in written_by:
+        written_by = written_by | {_SMALLEST: _smallest_of(folder, options[_SMALLEST])}
+    others = sorted(name for name in {*options, *written_by} if options.get(name) != written_by.get(name))
     changed = [
         words
-        for words, now, then in (
-            ("the input", dict(case_input), record["input"]),
-            ("the model", dict(model), record["model"]),
-            ("the options", dict(options), record["options"]),
+        for words, same in (
+            ("the input", dict(case_input) == record["input"]),
+            ("the model", dict(model) == record["model"]),
+            (f"the options ({', '.join(others)})", not others),
         )
-        if now != then
+        if not same
     ]
     if not changed and not lost:
         return Standing(FINISHED)
@@ -146,6 +160,20 @@ def standing(
     if changed:
         return Standing(AGAIN, f"{' and '.join(changed)} changed")
     return Standing(AGAIN, f"half-written: {', '.join(lost)} missing or empty")
+
+
+def _smallest_of(folder: Path, now: Any) -> Any:
+    """The rule for the smallest mark that a case was made by whose record does not name it.
+
+    Records named it only where it was given, and before there was one, never. It matters where no ml are known; such a
+    case was made by the model's rule if its report tells the limit, else by none.
+    """
+    try:
+        report = report_in(folder)
+        known = report["geometry"]["spacing_known"] and report["search"]["share"] is None
+        return now if known or "smallest_px" in report["search"] else "none"
+    except (InputError, KeyError, TypeError):
+        return "none"
 
 
 def _is_lost(path: Path, size: int) -> bool:

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import json
-import math
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ClamSegLib.cluster.open_cluster import ClusterError, OpenCluster
+from ClamSegLib.cluster.scheduler import TRIES, answering, deaths_alone, two_tries
 from ClamSegLib.cluster.worker import unfit, versions
 from ClamSegLib.model.model_folder import CONFIG, sha256_of
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.outcome import FAILED, Outcome
 from ClamSegLib.system.progress import Reporter
 
-_TRIES, _LOST_AT_MOST = 2, 5
+_LOST_AT_MOST = 5
 _LOOK_EVERY_S, _LOST_AFTER_S, _TELL_EVERY_S = 0.05, 30.0, 60.0
+_ANSWER_S = 10.0
 # Parts of Dask that speak with each other; what computes is compared by the workers.
 _SAME = ("python", "dask", "distributed", "msgpack")
 _NAMED_AT_MOST = 3
-_SETTLED = "clamseg_settled"  # attribute of a scheduler: runs on it, and its own values
 
 
 # Told of a piece: its place, what became of it, and the answer of its task; {} where there is none.
@@ -74,12 +75,14 @@ def spread(pieces: Sequence[Piece], work: Work, opened: OpenCluster, reporter: R
         InputError: a worker has other versions, or does not see what it needs.
         ClusterError: the scheduler was lost.
     """
-    _refuse_other_versions(opened.client)
-    with _two_tries(opened.client):
-        models = {str(folder): sha256_of(folder / CONFIG) for folder in dict.fromkeys(work.models)}
-        told = {"versions": versions(), "models": models, "gpu": work.gpu, "threads": opened.threads, "licences": []}
-        run = json.dumps(told | dict(work.told or {}))
-        _refuse_unfit(opened.client, run)
+    models = {str(folder): sha256_of(folder / CONFIG) for folder in dict.fromkeys(work.models)}
+    told = {"versions": versions(), "models": models, "gpu": work.gpu, "threads": opened.threads, "licences": []}
+    run = json.dumps(told | dict(work.told or {}))
+    with ExitStack() as stack:
+        with answering(work.kept):
+            _refuse_other_versions(opened.client)
+            stack.enter_context(two_tries(opened.client))
+            _refuse_unfit(opened.client, run)
         _Tasks(opened.client, pieces, work, run, ended, reporter).run()
 
 
@@ -97,6 +100,8 @@ class _Tasks:
         self._places = {key: place for place, key in enumerate(self._pieces)}
         self._tries = dict.fromkeys(self._pieces, 0)
         self._lost = dict.fromkeys(self._pieces, 0)
+        # To be done again while no other of this run is: a worker died of one of several.
+        self._suspects: deque[str] = deque()
         self._done = 0
 
     def run(self) -> None:
@@ -104,21 +109,26 @@ class _Tasks:
 
         keys = list(self._pieces)
         words = [self._pieces[key].words for key in keys]
-        futures = self._client.map(
-            self._work.do, words, [self._run] * len(keys), key=[f"{key}/1" for key in keys], pure=False
-        )
+        with answering(self._work.kept):
+            futures = self._client.map(
+                self._work.do, words, [self._run] * len(keys), key=[f"{key}/1" for key in keys], pure=False
+            )
         completed = as_completed(futures)
         del futures
         last_seen = last_told = time.monotonic()
-        while not completed.is_empty():
+        while self._suspects or not completed.is_empty():
+            if completed.is_empty():
+                key = self._suspects.popleft()
+                completed.add(self._again(key, f"alone-{self._lost[key]}"))
             if not completed.has_ready():
                 last_seen, last_told = self._look(last_seen, last_told)
                 time.sleep(_LOOK_EVERY_S)
                 continue
             for future in completed.next_batch():
                 another = self._ended(future)
-                # A result that is kept would be computed anew when its worker dies.
-                future.release()
+                if another is not future:
+                    # A result that is kept would be computed anew when its worker dies.
+                    future.release()
                 if another is not None:
                     completed.add(another)
 
@@ -137,44 +147,63 @@ class _Tasks:
         return last_seen, last_told
 
     def _ended(self, future: Any) -> Any | None:
-        """Tells of a piece that has come to its end; a new task where it is to be tried again."""
+        """Tells of a piece that has come to its end; a task that is to be waited for where it has not."""
         from distributed.scheduler import KilledWorker
 
         key = future.key.partition("/")[0]
         name = self._pieces[key].name
-        self._tries[key] += 1
         if future.status == "cancelled":
             raise ClusterError(f"The scheduler was lost; {self._work.kept}.")
         if future.status == "error":
             error = future.exception()
             if isinstance(error, KilledWorker):
-                words = (
-                    f"{name} ended its worker {_TRIES} times (killed, out of memory, or its machine went away); look at the scan, or give "
-                    "workers more memory."
-                )
-            else:
-                words = f"The task of {name} failed ({type(error).__name__}); run again."
-            self._end(key, Outcome(name, FAILED, words, _TRIES), {})
+                self._died(key)
+                return None
+            words = f"The task of {name} failed ({type(error).__name__}); run again."
+            self._end(key, Outcome(name, FAILED, words, self._tries[key] + 1), {})
             return None
         try:
-            told = json.loads(future.result())
+            with answering(self._work.kept):
+                told = self._answer(future)
         except KilledWorker:
-            # It had come to its end, and its answer went with a worker that the next piece ended: it is not to blame.
-            self._lost[key] += 1
-            if self._lost[key] <= _LOST_AT_MOST:
-                self._tries[key] -= 1
-                return self._again(key, f"lost-{self._lost[key]}")
-            words = f"The answer of {name} was lost {self._lost[key]} times with its worker; run again."
-            self._end(key, Outcome(name, FAILED, words, self._tries[key]), {})
+            self._died(key)
             return None
+        if told is None:
+            return future
         if "unfit" in told:
-            self._dismiss(future, told["unfit"])
-            self._tries[key] -= 1
+            with answering(self._work.kept):
+                self._dismiss(future, told["unfit"])
             return self._again(key, "unfit")
-        if told["state"] == FAILED and self._tries[key] < _TRIES:
+        self._tries[key] += 1
+        if told["state"] == FAILED and self._tries[key] < TRIES:
             return self._again(key, "failed")
         self._end(key, Outcome(name, told["state"], told["words"], self._tries[key]), told)
         return None
+
+    def _answer(self, future: Any) -> dict[str, Any] | None:
+        """What a task answered; None where that went with its worker and is being computed anew."""
+        try:
+            return dict(json.loads(future.result(timeout=_ANSWER_S)))
+        except TimeoutError:
+            return None
+
+    def _died(self, key: str) -> None:
+        """Names a piece that ended its workers; one that was beside others when they died is tried again by itself."""
+        name = self._pieces[key].name
+        with answering(self._work.kept):
+            deaths = deaths_alone(self._client, f"{key}/")
+        self._lost[key] += 1
+        if deaths >= TRIES:
+            words = (
+                f"{name} ended its worker {deaths} times (killed, out of memory, or its machine went away); look at the scan, or give "
+                "workers more memory."
+            )
+            self._end(key, Outcome(name, FAILED, words, self._tries[key] + deaths), {})
+        elif self._lost[key] <= _LOST_AT_MOST:
+            self._suspects.append(key)
+        else:
+            words = f"The workers of {name} died {self._lost[key]} times beside other tasks; run again."
+            self._end(key, Outcome(name, FAILED, words, self._tries[key] + 1), {})
 
     def _end(self, key: str, outcome: Outcome, told: dict[str, Any]) -> None:
         self._done += 1
@@ -183,7 +212,8 @@ class _Tasks:
 
     def _again(self, key: str, why: str) -> Any:
         new = f"{key}/{self._tries[key] + 1}-{why}-{secrets.token_hex(4)}"
-        return self._client.submit(self._work.do, self._pieces[key].words, self._run, key=new, pure=False)
+        with answering(self._work.kept):
+            return self._client.submit(self._work.do, self._pieces[key].words, self._run, key=new, pure=False)
 
     def _dismiss(self, future: Any, problem: str) -> None:
         """Sends a worker away that came later and cannot do its work; without any other the run ends."""
@@ -233,39 +263,3 @@ def _refuse_unfit(client: Any, run: str) -> None:
     for address, problem in problems.items():
         words = problem if isinstance(problem, str) else f"it cannot do its part ({type(problem).__name__})"
         raise InputError(f"The worker {address} cannot do its part: {words}.")
-
-
-@contextmanager
-def _two_tries(client: Any) -> Iterator[None]:
-    """While the block runs, the scheduler gives a case up after the second worker that died of it, and keeps cases from waiting at workers."""
-    client.run_on_scheduler(_settle)
-    try:
-        yield
-    finally:
-        with suppress(Exception):  # it may be gone
-            client.run_on_scheduler(_unsettle)
-
-
-def _settle(dask_scheduler: Any = None) -> None:
-    """Runs on the scheduler, which remembers its own values and how many runs there are: the last one gives them back."""
-    runs, own = getattr(
-        dask_scheduler, _SETTLED, (0, (dask_scheduler.allowed_failures, dask_scheduler.WORKER_SATURATION))
-    )
-    setattr(dask_scheduler, _SETTLED, (runs + 1, own))
-    _set(dask_scheduler, _TRIES - 1, 1.0)
-
-
-def _unsettle(dask_scheduler: Any = None) -> None:
-    """Likewise, when a run ends."""
-    runs, own = getattr(dask_scheduler, _SETTLED)
-    if runs > 1:
-        setattr(dask_scheduler, _SETTLED, (runs - 1, own))
-        return
-    delattr(dask_scheduler, _SETTLED)
-    _set(dask_scheduler, *own)
-
-
-def _set(scheduler: Any, failures: int, saturation: float) -> None:
-    scheduler.allowed_failures = failures
-    if math.isfinite(scheduler.WORKER_SATURATION):  # between an end and none it cannot change while tasks are there
-        scheduler.WORKER_SATURATION = saturation

@@ -95,6 +95,7 @@ def report_of(result: CaseResult, accepted: Sequence[str] = ()) -> dict[str, Any
     return {
         "summary": result.summary(),
         "search": result.search.to_json(),
+        "smallest": result.smallest,
         "notice": RESEARCH_ONLY,
         "clamseg": __version__,
         "input": volume.source.name if volume.source else "",

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ClamSegLib.imaging.volume import Array, Volume, canonical_orientation
 from ClamSegLib.model.checkpoint import LoadedModel
+from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.organ.crop_and_normalise import Preparation, prepare
 from ClamSegLib.organ.find_organ import OrganResult
 from ClamSegLib.organ.lungs_xray import doubt_of_outline
@@ -71,10 +72,14 @@ class CaseResult:
         return canonical_orientation(self.volume, self.model.config.plane).undo(array)
 
     @property
+    def smallest(self) -> dict[str, float]:
+        """Smaller lesions are not listed: by `ml` where they are known, else by `px`. Both, for who knows the scan otherwise."""
+        return {"ml": smallest_ml(self.model.config, self.options), "px": smallest_px(self.preparation, self.options)}
+
+    @property
     def search(self) -> Search:
         """What was looked for, and where."""
         config, box = self.model.config, self.preparation.box
-        minimum = config.minimum_volume_ml if self.options.minimum_volume_ml is None else self.options.minimum_volume_ml
         n, rows, columns = self.canonical_volume.array.shape
         searched = (box.row_stop - box.row_start) * (box.column_stop - box.column_start)
         return Search(
@@ -83,8 +88,8 @@ class CaseResult:
             analysed=self.n_slices,
             lacking="; ".join(filter(None, (lacking_words(self.volume, config.plane)[1], self.volume.stack_doubt))),
             share=min(1.0, searched / (rows * columns)) if self.volume.is_picture else None,
-            smallest_ml=minimum if has_ml(self.volume) else 0.0,
-            smallest_px=0 if has_ml(self.volume) else smallest_px(self.preparation, self.options),
+            smallest_ml=self.smallest["ml"] if has_ml(self.volume) else 0.0,
+            smallest_px=0 if has_ml(self.volume) else int(self.smallest["px"]),
             doubt=organ_doubt(self.organ, config, self.outlined_doubt),
             is_organ=config.task == "organ",
         )
@@ -92,6 +97,11 @@ class CaseResult:
     def summary(self) -> str:
         """One line that says what was found, also when nothing was."""
         return finding_words(self.search, len(self.lesions))
+
+
+def smallest_ml(config: ModelConfig, options: SegmentOptions) -> float:
+    """Ml of the smallest lesion that is listed where they are known."""
+    return config.minimum_volume_ml if options.minimum_volume_ml is None else options.minimum_volume_ml
 
 
 def smallest_px(preparation: Preparation, options: SegmentOptions) -> int:
@@ -130,7 +140,6 @@ def segment_volume(
     stage = Stopwatch(inspection.seconds)
     turned, organ = inspection.turned, inspection.organ
     threshold = config.threshold if options.threshold is None else options.threshold
-    minimum = config.minimum_volume_ml if options.minimum_volume_ml is None else options.minimum_volume_ml
     with stage("crop"):
         preparation = prepare(turned, organ.mask, replace(config, threshold=threshold), model.normative)
     if look is not None:
@@ -145,7 +154,7 @@ def segment_volume(
         probability = emptied(run.probability, volume, config.plane)
         organ = replace(organ, mask=emptied(organ.mask, volume, config.plane))
         fewest = smallest_px(preparation, options)
-        labels, components = lesion_mask(probability, threshold, turned, minimum, fewest)
+        labels, components = lesion_mask(probability, threshold, turned, smallest_ml(config, options), fewest)
         lesions = measure_lesions(labels, components, probability, turned, [c.name for c in config.conditions])
     doubt = doubt_of_outline(labels > 0, config) if config.task == "organ" else ""
     if doubt:

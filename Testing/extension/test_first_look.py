@@ -10,8 +10,9 @@ import pytest
 from run_bench import SHAPE, Bench, ids, mr
 from volumes_in_scene import matrix, plain
 
+from ClamSegWorkflow.case import first_look
 from ClamSegWorkflow.case.progress_text import progress_words
-from ClamSegWorkflow.scene import nodes_of
+from ClamSegWorkflow.scene import SceneError, nodes_of
 from ClamSegWorkflow.scene.geometry import to_world
 from ClamSegWorkflow.scene.segments import segment_mask
 from ClamSegWorkflow.scene.views import show_behind
@@ -151,4 +152,24 @@ def test_what_does_not_fit_the_scan_is_not_drawn_and_the_run_goes_on(looking: Be
     looking.worker.answer()
     looking.settle()
     assert looking.told.failures == []
+    assert len(looking.told.results) == 1
+
+
+def test_a_look_that_cannot_be_drawn_leaves_nothing_of_it_and_the_run_goes_on(
+    looking: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = first_look.put_segment
+
+    def fail_at_the_lesion(node: Any, volume: Any, look: Any, *rest: Any) -> None:
+        if look.id != "organ":
+            raise SceneError("no room")
+        real(node, volume, look, *rest)
+
+    monkeypatch.setattr(first_look, "put_segment", fail_at_the_lesion)
+    looking.worker.look_first()
+    assert shown(looking) == [], "an organ without its lesions would say that there are none"
+    assert (looking.told.looks, looking.run.first_words) == ([], "")
+    looking.worker.first = None
+    looking.worker.answer()
+    looking.settle()
     assert len(looking.told.results) == 1

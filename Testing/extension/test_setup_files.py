@@ -534,3 +534,17 @@ def test_the_support_file_holds_versions_and_log_and_no_one(tmp_path: Path) -> N
     assert str(Path.home()) not in everything
     assert "2.13.0+cpu" in everything
     assert json.loads(files["models.json"]) == {"shipped": ["ct-lung-lesion"], "own": 1, "damaged": 1}
+
+
+def test_a_full_disk_leaves_the_support_file_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_support_bundle(tmp_path / "s.zip", {"log.txt": "first"})
+    before = (tmp_path / "s.zip").read_bytes()
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OutputError, match="No space left"):
+        write_support_bundle(tmp_path / "s.zip", {"log.txt": "second"})
+    assert (tmp_path / "s.zip").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["s.zip"]

@@ -124,3 +124,35 @@ def test_specks_that_the_run_did_not_list_do_not_come_with_the_threshold_or_a_sa
     again = open_result(scene, result.segmentation)
     assert again is not None
     assert [row.area_px for row in again.lesions.rows()] == [40]
+
+
+@pytest.mark.parametrize("scene_knows", [False, True])
+def test_specks_stay_out_where_scan_and_file_differ_in_whether_the_spacing_is_known(
+    scene: Any, monkeypatch: pytest.MonkeyPatch, scene_knows: bool
+) -> None:
+    bench, volume = Bench(scene), mr(scene)
+    keep_reading(volume, Reading(spacing_known=scene_knows))
+    real = bench.worker.write
+    voxel_ml = float(np.prod(volume.GetSpacing())) / 1000
+
+    def by_the_other_measure(values: dict[str, Any]) -> Path:
+        folder = real(values)
+        report = json.loads((folder / "report.json").read_text())
+        limits = (
+            {"smallest_ml": 0.0, "smallest_px": 30} if scene_knows else {"smallest_ml": 30 * voxel_ml, "smallest_px": 0}
+        )
+        report["geometry"]["spacing_known"] = not scene_knows
+        report["search"] = {"targets": ["glioma"], "n_slices": 9, "analysed": 9, **limits}
+        report["smallest"] = {"ml": 30 * voxel_ml, "px": 30}
+        (folder / "report.json").write_text(json.dumps(report))
+        return folder
+
+    monkeypatch.setattr(bench.worker, "write", by_the_other_measure)
+    bench.start(volume)
+    result = bench.finish()
+    result.set_threshold(0.45)
+    assert [row.area_px for row in result.lesions.rows()] == [40], "24 voxels are less than 30"
+    assert ("marks below 30 pixels" in result.summary()) is not scene_knows
+    result.set_threshold(0.999)
+    size = f"{30 * voxel_ml:g} ml" if scene_knows else "30 pixels"
+    assert result.summary().startswith(f"No glioma of {size} or more found")

@@ -16,6 +16,7 @@ from own_models import write_phantoms
 
 from ClamSegLib.commands import train as train_verb
 from ClamSegLib.model.model_folder import read_config
+from ClamSegLib.system.errors import OutputError
 from ClamSegPanel.corrections_folder import corrections_folder
 from ClamSegWorkflow.process.command_line import extra_environment, library_words, python_program
 from ClamSegWorkflow.process.training_process import TrainingFollower, running_trainings, start_training
@@ -314,3 +315,20 @@ def test_how_an_unknown_training_was_started_is_not_guessed(models: Path) -> Non
     started = StartedTrainings(models, start_training)
     with pytest.raises(OSError, match="start it again"):
         started.go_on("never")
+
+
+def test_a_full_disk_leaves_the_words_of_the_training_before_and_starts_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[list[str]] = []
+    started = StartedTrainings(tmp_path, lambda words, _log: begun.append(words) or 1)
+    started.begin("mine", ["first"])
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OutputError, match="No space left"):
+        started.begin("mine", ["second"])
+    assert begun == [["first"]]
+    assert json.loads((tmp_path / ".trainings" / "mine.json").read_text()) == ["first"]

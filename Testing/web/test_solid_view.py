@@ -241,3 +241,30 @@ def test_a_result_that_never_had_surfaces_gets_none_by_a_decision(segmentation: 
 
     run_apart(followed())
     assert segmentation.GetSegmentation().GetSegment("segment-0").GetRepresentation(SURFACE) is None
+
+
+def test_surfaces_that_met_a_change_in_every_try_are_made_once_the_reader_rests(
+    segmentation: Any, solid: SolidView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, radii = solid._process.make, iter((6, 7, 8, 9))
+
+    def make_and_change(folder: Any) -> None:
+        made(folder)
+        radius = next(radii, None)
+        if radius is not None:
+            put_segment(segmentation, segmentation.volume, look(1), ball(radius), keep_surface=True)
+            put_segment(segmentation, segmentation.volume, look(0), ball(radius + 3), keep_surface=True)
+
+    monkeypatch.setattr(solid._process, "make", make_and_change)
+
+    async def rested() -> None:
+        solid.show(segmentation)
+        for _turn in range(500):
+            await asyncio.sleep(0.02)
+            if not solid._tasks:
+                return
+
+    run_apart(rested())
+    assert np.ptp(points(segmentation, "segment-1"), axis=0).max() > 0.8 * 2 * 7
+    assert segmentation.GetDisplayNode().GetVisibility3D()
+    assert solid._page.state.solid_words == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ from ClamSegWorkflow.scene.passing import PassingSegmentation
 from ClamSegWorkflow.scene.segments import put_segment
 from ClamSegWorkflow.scene.views import segment_fill, shows_behind, voxel_at_view
 from ClamSegWorkflow.words import tr as _
+
+_log = logging.getLogger(__name__)
 
 _FILE = "first.npy"
 # Of the longest side of the scan; a stripe has at least two voxels, as has the gap beside it.
@@ -47,7 +50,7 @@ class FirstLook:
         return {"first_slice": voxel, "first_file": str(case.folder / _FILE)}
 
     def show(self, case: RunCase, event: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-        """Draws what the worker's `preview` tells of; False where that does not fit the scan, and nothing is drawn.
+        """Draws what the worker's `preview` tells of; False where that does not fit the scan or could not be drawn, and nothing is.
 
         Args:
             config: the model's config.json.
@@ -62,7 +65,12 @@ class FirstLook:
             return False
         if labels.ndim != 3 or len(start) != 3 or not _fits(start, labels.shape, case.record.shape):
             return False
-        is_marked = self._draw(case, labels, start, config)
+        try:
+            is_marked = self._draw(case, labels, start, config)
+        except Exception as error:  # nothing provisional may end a run, and nothing half-drawn stays in the views
+            _log.warning("A first look could not be drawn (%s).", type(error).__name__)  # its words may name the scan
+            self.remove()
+            return False
         self.words = _words(int(first), int(last), is_marked, case.is_picture)
         return True
 

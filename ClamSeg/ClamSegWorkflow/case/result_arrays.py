@@ -12,7 +12,7 @@ import numpy as np
 
 from ClamSegLib.imaging.volume import box_of
 from ClamSegWorkflow.case.lesion_list import LesionList
-from ClamSegWorkflow.case.lesion_map import WorkerLesions
+from ClamSegWorkflow.case.lesion_map import Smallest, WorkerLesions
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.geometry import GeometryRecord
 from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY, STRONGEST, array_of_map, map_image
@@ -66,15 +66,22 @@ def read_result(
     if strongest is not None:
         maps[STRONGEST] = map_image(strongest)
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    smallest = smallest_of(report, config)
     # The list looks at the memory of the scene's map; the array that was read is not needed beside it.
     lesions = LesionList(
         array_of_map(maps[PROBABILITY]), None if strongest is None else array_of_map(maps[STRONGEST]), grid,
         [c["name"] for c in config["conditions"]], plane=config["plane"], threshold=threshold,
-        minimum_volume_ml=float(config.get("minimum_volume_ml", 0.0)),
-        minimum_px=int(report.get("search", {}).get("smallest_px", 0)), found=_found(folder, report, record, grid),
+        minimum_volume_ml=smallest.ml, minimum_px=smallest.px, found=_found(folder, report, record, grid),
     )  # fmt: skip
     lesions.rows()
     return ReadResult(segments, maps, lesions)
+
+
+def smallest_of(report: Mapping[str, Any], config: Mapping[str, Any]) -> Smallest:
+    """What the run did not list, by ml and by pixels, whichever of them the worker counted in."""
+    told = report.get("smallest", {})
+    px = told.get("px", report.get("search", {}).get("smallest_px", 0))
+    return Smallest(float(told.get("ml", config.get("minimum_volume_ml", 0.0))), int(px))
 
 
 def _labelmap(mask: Any, record: GeometryRecord) -> Any:

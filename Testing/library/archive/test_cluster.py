@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -150,6 +151,9 @@ def test_a_poisoned_scan_is_given_up_after_two_tries_and_all_else_is_as_in_one_p
     assert {name: row["state"] for name, row in rows.items() if row["state"] != "done"} == {poison: "failed"}
     assert rows[poison]["tries"] == "2"
     assert "ended its worker 2 times" in rows[poison]["words"]
+    progress = [json.loads(line) for line in told if '"stage": "cases"' in line]
+    assert [(event["done"], event["total"]) for event in progress] == [(n, 6) for n in range(1, 7)]
+    assert progress[-2]["seconds_left"] > 0, "over the whole archive"
     assert main(words([root], model, tmp_path / "here", "--select", "", "--progress", "none")) == 0
     here = maps(tmp_path / "here")
     assert len(here) == 6
@@ -232,6 +236,69 @@ def test_a_scheduler_at_an_address_is_taken_by_tls_with_its_certificates(tmp_pat
             assert main(words([root], model, tmp_path / name / "out", *more[:-3], folder, *more[-2:])) == 2
             assert "is not reached" in capsys.readouterr().err
     assert {row["state"] for row in cases(tmp_path / "out").values()} == {"done"}
+
+
+# A scheduler with two workers, which never come to an end with a case that they begin once more.
+SCHEDULER = """
+import sys, time
+from distributed import LocalCluster
+from ClamSegLib.archive import cluster_task
+
+outcome, begun = cluster_task._outcome, set()
+
+def slow(case, *more):
+    if case.name in begun:
+        print("again", flush=True)
+        time.sleep(600)
+    begun.add(case.name)
+    return outcome(case, *more)
+
+cluster_task._outcome = slow
+options = {"processes": False, "n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+with LocalCluster(**options, host="127.0.0.1", protocol="tcp://") as cluster:
+    print(cluster.scheduler_address, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_scheduler_that_is_killed_while_a_lost_answer_is_made_anew_ends_the_run_in_one_line_and_resume_goes_on(
+    tmp_path, model, environment, capfd, monkeypatch
+):
+    from ClamSegLib.cluster import tasks
+
+    root, out, answer, lost = tree(tmp_path / "archive", 3), tmp_path / "out", tasks._Tasks._answer, []
+
+    def lose(self: tasks._Tasks, future: object) -> object:
+        if not lost:
+            lost.extend(address for found in self._client.who_has([future]).values() for address in found)
+            self._client.run_on_scheduler(leave, lost[0])
+        return answer(self, future)
+
+    async def leave(address: str, dask_scheduler=None) -> None:
+        await dask_scheduler.remove_worker(address, stimulus_id="test")
+
+    monkeypatch.setattr(tasks._Tasks, "_answer", lose)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCHEDULER],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with process, ThreadPoolExecutor(1) as pool:
+        address = process.stdout.readline().strip()
+        pool.submit(lambda: process.stdout.readline() and process.kill())
+        more = ["--select", "", "--cluster", address, "--insecure-cluster", "--progress", "none"]
+        code = main(words([root], model, out, *more))
+        process.kill()
+    told = capfd.readouterr().err
+    assert lost, "an answer went with its worker"
+    assert (code, told.count("\n")) == (1, 1), told
+    assert "The scheduler was lost; finished cases stay, go on with --resume." in told
+    assert main(words([root], model, out, "--select", "", "--resume", "--progress", "none")) == 0
+    assert "kept" in {row["state"] for row in cases(out).values()}
+    assert len(maps(out)) == 3
 
 
 # -- what is refused ---------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """A batch that is stopped goes on: finished cases stay, changed ones are done again, somebody's work is never replaced."""
 
 import csv
+import hashlib
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from pyarrow import parquet
 from tiny_model import tiny_model
 
@@ -116,6 +118,40 @@ def test_what_changed_is_done_again(tmp_path, scans, model, change):
     assert segment([scans, "--resume", *options], own, out) == 0
     assert done_again(out, before) == ({"s0", "s1", "s2"} if change in ("model", "options") else {"s1"})
     assert not [p for p in (out / "s1").iterdir() if p.name.endswith(".nrrd") and not p.stat().st_size]
+
+
+def as_of_a_version_without(folder: Path, *, option: bool, report: bool) -> None:
+    """Takes the rule for the smallest mark out of what a case tells of itself."""
+    record = json.loads((folder / "record.json").read_text())
+    if option:
+        del record["options"]["minimum_area_px"]
+    if report:
+        told = json.loads((folder / "report.json").read_text())
+        del told["search"]["smallest_px"]
+        text = json.dumps(told).encode()
+        (folder / "report.json").write_bytes(text)
+        record["files"]["report.json"] = {"bytes": len(text), "sha256": hashlib.sha256(text).hexdigest()}
+    (folder / "record.json").write_text(json.dumps(record))
+
+
+def test_a_picture_made_by_another_rule_for_the_smallest_mark_is_done_again_and_nothing_else_is(tmp_path, scans, model):
+    out = tmp_path / "out"
+    for name in ("old", "older"):
+        Image.fromarray(np.random.default_rng(0).integers(0, 200, (40, 44), np.uint8)).save(scans / f"{name}.png")
+    assert segment([scans], model, out) == 0
+    for name in ("old", "s0"):  # the rule was there, and records did not name it
+        as_of_a_version_without(out / name, option=True, report=False)
+    for name in ("older", "s1"):  # there was none
+        as_of_a_version_without(out / name, option=True, report=True)
+    before = times(out)
+    assert segment([scans, "--resume"], model, out) == 0
+    assert done_again(out, before) == {"older"}
+    record = json.loads((out / "s2" / "record.json").read_text())
+    record["options"]["minimum_area_px"] = "9 of the network"  # of a version that took more where a model says nothing
+    (out / "s2" / "record.json").write_text(json.dumps(record))
+    before = times(out)
+    assert segment([scans, "--resume"], model, out) == 0
+    assert done_again(out, before) == {"s2"}
 
 
 def test_a_segmentation_that_somebody_edited_is_never_replaced_without_overwrite(tmp_path, scans, model, capsys):

@@ -1,6 +1,9 @@
 """Pieces of work on workers: tried twice, never mixed up with those of another run; a worker that does not fit is named."""
 
 import json
+import logging
+import os
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,8 +12,8 @@ import pytest
 from tiny_model import tiny_model
 from workers_here import workers_here
 
-from ClamSegLib.cluster import tasks, worker
-from ClamSegLib.cluster.open_cluster import ClusterError, OpenCluster
+from ClamSegLib.cluster import open_cluster, scheduler, tasks, worker
+from ClamSegLib.cluster.open_cluster import ClusterError, ClusterRequest, OpenCluster, local_workers
 from ClamSegLib.cluster.tasks import Piece, Work, spread
 from ClamSegLib.cluster.worker import answer, unfit, versions
 from ClamSegLib.model.model_folder import sha256_of
@@ -77,7 +80,7 @@ def test_the_last_of_two_runs_gives_a_scheduler_its_own_settings_back(client_her
         return dask_scheduler.allowed_failures, dask_scheduler.WORKER_SATURATION
 
     own = client_here.run_on_scheduler(settings)
-    first, second = tasks._two_tries(client_here), tasks._two_tries(client_here)
+    first, second = scheduler.two_tries(client_here), scheduler.two_tries(client_here)
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)
@@ -91,38 +94,69 @@ def test_workers_that_do_not_fit_are_sent_away_and_without_any_other_the_run_end
         run_pieces(client, answers(tmp_path / "unfit", lambda *_: {"unfit": "it has torch 1"}))
 
 
-class Lost:
-    """A task that has ended and whose answer died with its worker, under the next task."""
+class Died:
+    """A task whose workers died, as often alone as the client says."""
 
     status = "finished"
 
     def __init__(self, key: str) -> None:
         self.key = key
 
-    def result(self) -> str:
+    def result(self, timeout: float) -> str:
         from distributed.scheduler import KilledWorker
 
         raise KilledWorker(self.key, None, 1)
 
 
-def test_a_piece_whose_answer_died_with_its_worker_is_done_again_and_not_blamed():
+def test_a_piece_whose_workers_always_die_beside_others_is_tried_alone_and_at_last_told_without_blame():
     class Client:
+        def run_on_scheduler(self, *_words: object) -> int:
+            return 1
+
         def submit(self, _do, _words, _run, key, pure):
-            return Lost(key)
+            return Died(key)
 
     ended: list[Outcome] = []
     work = Work(own_name)
     run = tasks._Tasks(
         Client(), [Piece("a", "{}")], work, "{}", lambda _, outcome, __: ended.append(outcome), Reporter()
     )
-    future, keys = Lost(f"{next(iter(run._pieces))}/1"), set()
-    while future is not None:
-        assert not ended
+    key = next(iter(run._pieces))
+    future, keys = Died(f"{key}/1"), set()
+    while not ended:
         keys.add(future.key)
-        future = run._ended(future)
+        assert run._ended(future) is None
+        if run._suspects:
+            future = run._again(run._suspects.popleft(), "alone")
     assert len(keys) == 6, "each time under a key of its own"
     assert [(outcome.state, outcome.tries) for outcome in ended] == [(FAILED, 1)]
-    assert "was lost 6 times with its worker" in ended[0].words
+    assert "The workers of a died 6 times beside other tasks" in ended[0].words
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
+def test_a_piece_is_blamed_only_for_workers_that_died_with_it_alone(tmp_path):
+    """Two pieces run on one worker, which one of them kills whenever it runs."""
+    from distributed import Client, LocalCluster
+
+    begun = tmp_path / "begun"
+
+    def do(name_json: str, _run: str) -> str:
+        name = json.loads(name_json)
+        with begun.open("a") as file:
+            file.write(name)
+        if name == "a":
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(1)
+        return json.dumps({"state": "done", "words": "fine"})
+
+    options = {"n_workers": 1, "threads_per_worker": 2, "dashboard_address": None, "host": "127.0.0.1"}
+    with LocalCluster(**options, silence_logs=logging.CRITICAL) as cluster, Client(cluster) as client:
+        ended = run_pieces(client, do, "ab")
+    assert [(name, words[:24], tries) for name, words, tries in ended] == [
+        ("a", "a ended its worker 2 tim", 2),
+        ("b", "fine", 1),
+    ]
+    assert begun.read_text().count("a") == 4, "twice beside the other, twice by itself"
 
 
 def test_a_scheduler_that_is_lost_ends_the_run_and_says_what_is_kept(client_here, monkeypatch):
@@ -189,6 +223,20 @@ def test_a_worker_takes_a_gpu_that_no_other_has(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(worker, "_kept", worker._Kept())
     assert worker._no_device(True) == "", "without any GPU the processor does"
+
+
+def test_workers_on_this_machine_are_as_many_as_asked_gpus_or_what_processors_and_memory_take(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(open_cluster, "processors", lambda: 8)
+    for free_mb, count in ((50_000, 8), (20_000, 3), (1_000, 1), (None, 1)):
+        monkeypatch.setattr(open_cluster, "cpu_memory_mb", lambda free_mb=free_mb: (free_mb, 64_000))
+        assert local_workers(ClusterRequest("local")) == count
+    assert local_workers(ClusterRequest("local", workers=5)) == 5
+    assert local_workers(ClusterRequest("local", one_device=True)) == 1
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert local_workers(ClusterRequest("local", gpu=True)) == 2
 
 
 def test_versions_that_do_not_fit_are_named(monkeypatch):

@@ -10,6 +10,7 @@ from ClamSegLib.datasets.labelled_folder import read_labelled_folder
 from ClamSegLib.experiments.study_file import StudyRow, read_study, with_choice
 from ClamSegLib.experiments.study_patients import with_left_out
 from ClamSegLib.experiments.study_table import criterion_correlation
+from ClamSegLib.model.model_folder import sha256_of
 from ClamSegLib.system.errors import InputError
 
 BASE = {
@@ -211,7 +212,11 @@ def test_a_row_that_fails_is_said_and_the_others_go_on(data, tmp_path, capsys):
     assert "row wrong: objective 'clam' is unknown; allowed are normative, paper." in capsys.readouterr().err
 
 
-def test_a_row_whose_settings_changed_is_refused_until_overwrite_is_said(done, data, tmp_path, capsys):
+def test_a_row_whose_settings_changed_is_refused_until_overwrite_is_said_and_the_model_stays_until_another_is_whole(
+    done, data, tmp_path, capsys, monkeypatch
+):
+    from ClamSegLib.training.learner import Learner
+
     output = tmp_path / "out"
     file = write_study(tmp_path / "study.json", ROWS[:1], ceiling="")
     assert study(data, file, output) == 0
@@ -221,7 +226,17 @@ def test_a_row_whose_settings_changed_is_refused_until_overwrite_is_said(done, d
     assert main(told) == 2
     assert "other settings" in capsys.readouterr().err
     assert row_of(output, "labels")["seed"] == 0
+    before = sha256_of(output / "runs" / "labels" / "weights.safetensors")
+
+    def killed(_self: Learner) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Learner, "step", killed)
+        assert study(data, file, output, "--overwrite") == 130
+    assert sha256_of(output / "runs" / "labels" / "weights.safetensors") == before, "trained beside it"
     assert study(data, file, output, "--overwrite") == 0
+    assert sha256_of(output / "runs" / "labels" / "weights.safetensors") != before
     assert row_of(output, "labels")["seed"] == 5
 
 

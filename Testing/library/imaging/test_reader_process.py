@@ -72,6 +72,25 @@ def test_a_reader_that_hangs_is_ended_after_its_time(tmp_path: Path, reader: Sca
     assert reader.read(tmp_path / "whole.nrrd").array.shape == (3, 30, 40)
 
 
+def test_a_file_has_two_minutes_and_more_by_its_size_or_slices_and_the_reader_four_fifths_of_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "large.nrrd").open("wb") as file:
+        file.truncate(30 << 20)
+    (tmp_path / "slices").mkdir()
+    for number in range(40):
+        (tmp_path / "slices" / str(number)).touch()
+    said = f"import sys; from pathlib import Path; Path({str(tmp_path / 'limit')!r}).write_text(sys.argv[-1])"
+    monkeypatch.setattr(reader_process, "cpu_memory_mb", lambda: (500, 1000))
+    ended = ScanReader((sys.executable, "-c", said))
+    ended.start()
+    assert ended._process.wait(timeout=60) == 0
+    ended.stop()
+    assert (tmp_path / "limit").read_text() == "800"
+    for path, seconds in ((tmp_path / "large.nrrd", 150), (tmp_path / "slices", 160)):
+        assert ended._seconds + reader_process._slowness(path) == seconds
+
+
 def test_a_bad_file_is_refused_in_the_words_of_the_reader(tmp_path: Path, reader: ScanReader) -> None:
     (tmp_path / "bad.nrrd").write_bytes(b"NRRD0004\nthis is none\n")
     with pytest.raises(InputError) as here:
