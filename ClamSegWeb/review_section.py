@@ -155,7 +155,21 @@ class ReviewSection:
             return
         self._state.overlay = kind if kind in (PROBABILITY, DOUBT) else _NO_MAP
         shown = None if self._state.hidden or self._state.overlay == _NO_MAP else self._state.overlay
+        work = self.result.doubt_work() if shown == DOUBT else None
+        if work is not None:
+            result = self.result
+            self._page.beside(work, lambda image, error: self._doubt_made(result, image, error))
+            return
         show_overlay(self._page.views.scene, self.result.map_node(shown) if shown else None)
+
+    @user_action(_("The map could not be shown."))
+    def _doubt_made(self, result: Any, image: Any, error: Exception | None) -> None:
+        if error is not None:
+            raise error
+        if result.is_alive():
+            result.take_doubt(image)
+            if result is self.result:
+                self.show_map(self._state.overlay)
 
     def toggle_hidden(self) -> None:
         """Before and after: all segments and the map at once."""
