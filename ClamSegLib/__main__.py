@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -28,7 +29,9 @@ def main() -> int:
             cure = "install ClamSeg again, or close other programs where memory is short"
         os.write(2, f"error: the program could not be loaded ({words}); {cure}\n".encode())
         return 1
-    return command_line()
+    code = command_line()
+    gc.freeze()  # nothing is looked through once more at the end: the system takes the memory back
+    return code
 
 
 if __name__ == "__main__":

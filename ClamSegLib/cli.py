@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             signal.signal(signal.SIGINT, _on_stop)
     reporter = make_reporter(parsed.progress)
     try:
-        _take_threads(getattr(parsed, "threads", 0))
+        _check_threads(getattr(parsed, "threads", 0))
         code = int(parsed.run(parsed, reporter))
         sys.stdout.flush()
         return code
@@ -127,14 +127,10 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace | int:
         return _ended(make_reporter("none"), _words_of_the_machine(error) or lacking, 1)
 
 
-def _take_threads(count: int) -> None:
-    """What `--threads` of a verb asks for."""
+def _check_threads(count: int) -> None:
+    """What `--threads` of a verb asks for; the verb takes them when it loads torch."""
     if count < 0:
         raise InputError(f"--threads {count} must be 0 (all cores) or larger.")
-    if count:
-        import torch
-
-        torch.set_num_threads(count)
 
 
 def _words_of_the_machine(error: Exception) -> str:

@@ -17,7 +17,7 @@ class ClickTool:
     """The cross in the slice views while lesions are added.
 
     Args:
-        review: the section, with `result`, `refresh`, `jump` and `stop_drawing`.
+        review: the section, with `result`, `decisions`, `refresh`, `jump` and `stop_drawing`.
     """
 
     def __init__(self, page: Any, review: Any) -> None:
@@ -96,6 +96,7 @@ class ClickTool:
         """The proposal becomes a lesion of the review."""
         if self._outline is None:
             return
+        self._review.decisions.turns.finish()
         number = self._outline.keep()
         self._state.click_takes_away = False
         self._review.refresh()
@@ -134,9 +135,9 @@ class ClickTool:
     @user_action(_("The border could not be changed."))
     def refine(self, how: str) -> None:
         """WIDER, TIGHTER, CUT or SPLIT of the chosen lesion."""
+        self._review.stop_drawing()
         number = self._review.chosen()
         if number is not None:
-            self._review.stop_drawing()
             following = border.refine(self._review.result, number, how)
             self._review.refresh()
             if following != number:
@@ -145,10 +146,10 @@ class ClickTool:
     @user_action(_("The lesions could not be merged."))
     def merge(self) -> None:
         """The chosen lesion with the nearest one of its condition."""
+        self._review.stop_drawing()
         number = self._review.chosen()
         if number is None:
             return
-        self._review.stop_drawing()
         other = border.nearest(self._review.result, number)
         if other is None:
             self._page.tell(_("There is no other lesion of this condition to merge with."))
@@ -159,6 +160,7 @@ class ClickTool:
 
     def go_to_most_doubtful(self) -> None:
         """The undecided lesion that is most doubtful, then the next one."""
+        self._review.decisions.turns.finish()
         result = self._review.result
         if result is None or result.lesions is None:
             return

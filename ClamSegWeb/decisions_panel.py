@@ -48,7 +48,7 @@ def _decide(review: Any) -> None:
             (_("Reset"), "undecided", "", "0"),
         ):  # fmt: skip
             v3.VBtn(
-                words, size="small", color=colour or None, variant="flat" if colour else "tonal", click=(review.decide, f"['{value}']"),
+                words, size="small", color=colour or None, variant="flat" if colour else "tonal", click=(review.decisions.decide, f"['{value}']"),
                 id=f"decide-{value}", disabled=("!lesion_number",), title=f"{words} ({key})",
                 raw_attrs=[f'aria-keyshortcuts="{key}"'],
             )  # fmt: skip
@@ -66,7 +66,7 @@ def _decide(review: Any) -> None:
 def _steps(review: Any) -> None:
     with html.Div(classes="d-flex align-center ga-1 mt-1"):
         for words, call, key, state, name in (
-            (_("Undo"), review.undo, "U", "undo_words", "undo-button"), (_("Redo"), review.redo, "Y", "redo_words", "redo-button"),
+            (_("Undo"), review.decisions.undo, "U", "undo_words", "undo-button"), (_("Redo"), review.decisions.redo, "Y", "redo_words", "redo-button"),
         ):  # fmt: skip
             with v3.VBtn(
                 size="small", variant="tonal", click=call, disabled=(f"!{state}",), id=name, classes="step-button",

@@ -37,8 +37,8 @@ class ExportSection:
         path = folder / file_name(result, KINDS[kind][1])
         if kind not in BY_WORKER:
             write = prepare_review(result, kind)
-            # Packing a large scan takes seconds, in which the page goes on; what reads the scene stays here.
-            packs = kind in ("segmentation", "nifti")
+            # Packing a large scan and drawing take their time, in which the page goes on; what reads the scene stays here.
+            packs = kind in ("segmentation", "nifti", "report")
             written = await asyncio.to_thread(write, path) if packs else write(path)
         else:
             written = await self._write_dicom(result, kind, with_ending(path, kind), folder)

@@ -172,6 +172,7 @@ class InputSection:
             self._page.failed(_("A run is in progress; cancel it first, or wait for it to finish."))
             self._tell()
             return
+        self._page.review.stop_drawing()  # while the review is still that of its own scan
         self.current = case
         scan = self.current.scan
         self._page.views.show(scan.volume, is_picture=scan.is_picture)
@@ -203,6 +204,8 @@ class InputSection:
 
     @user_action(_("The scan could not be closed."))
     def _close(self, case: OpenCase) -> None:
+        if case is self.current:
+            self._page.review.stop_drawing()
         scene = self._page.views.scene
         self._cases.remove(case)
         self._page.kept.drop(case)

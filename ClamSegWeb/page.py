@@ -82,6 +82,7 @@ class Page:
 
     def result_arrived(self, result: Any, certificate: str) -> None:
         """A run brought a result."""
+        self.review.stop_drawing()  # before the older result of this scan goes
         self.input.keep_result(result)
         self._unfold(True)
         self.review.show_new(result, certificate)
@@ -102,7 +103,8 @@ class Page:
         return self.segment.run.job.is_busy or self.input.is_opening
 
     def close(self) -> None:
-        """The page ends: the worker and what makes surfaces with it; a training goes on."""
+        """The page ends: the worker and what makes surfaces with it; a training goes on, and what was decided counts."""
+        self.review.decisions.turns.finish()
         self.worker.kill()
         self.review.solid_view.close()
 

@@ -80,7 +80,7 @@ def _threshold(review: Any) -> None:
         v3.VSlider(
             model_value=("threshold",), min=0.02, max=0.98, step=0.01, label=_("Threshold"), name=_("Threshold"), density="compact",
             hide_details=True, update_modelValue="threshold_moving = $event; threshold = $event",
-            end=(review.set_threshold, "[$event]"), id="threshold",
+            end=(review.decisions.set_threshold, "[$event]"), id="threshold",
         )  # fmt: skip
         html.Div(
             "{{ Number(threshold).toFixed(2) }}", classes="text-body-2", style="min-width: 34px", id="threshold-value"
@@ -97,7 +97,7 @@ def _filters(review: Any) -> None:
             density="compact", hide_details=True, variant="outlined", id="smallest-shown", style="max-width: 92px",
         )  # fmt: skip
         v3.VBtn(
-            _("Reject smaller"), size="x-small", variant="tonal", click=review.reject_small, id="reject-small",
+            _("Reject smaller"), size="x-small", variant="tonal", click=review.decisions.reject_small, id="reject-small",
             disabled=("!(Number(smallest_shown) > 0)",), title=_("Rejects all undecided lesions below this size, as one step of Undo"),
         )  # fmt: skip
 

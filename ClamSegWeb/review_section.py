@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ClamSegWeb.click_tool import ClickTool
+from ClamSegWeb.decisions import Decisions
 from ClamSegWeb.drawing import Drawing
 from ClamSegWeb.lesion_table import LesionTable
 from ClamSegWeb.slice_labels import SliceLabels
@@ -38,17 +39,17 @@ class ReviewSection:
         self.table = LesionTable(page.state)
         self.labels = SliceLabels(page, self)
         self.clicks = ClickTool(page, self)
+        self.decisions = Decisions(page, self)
         self._state.update(
             {
                 "has_result": False, "has_lesions": False, "summary": "", "certificate": "", "result_warnings": [],
                 "statistics": "", "several_conditions": False, "conditions": [], "condition_names": {},
-                "threshold": 0.5, "threshold_moving": None, "overlay": _NO_MAP, "opacity": 0.35, "hidden": False, "solid": False, "solid_words": "", "has_depth": False,
+                "overlay": _NO_MAP, "opacity": 0.35, "hidden": False, "solid": False, "solid_words": "", "has_depth": False,
                 "tool": "", "tool_size": 6.0, "drawing_words": "",
-                "undo_words": "", "redo_words": "", "waits_for_export": False, "size_unit": "ml",
+                "waits_for_export": False, "size_unit": "ml",
             }
         )  # fmt: skip
         self._state.change("opacity")(self._opacity_changed)
-        self._state.change("threshold_moving")(self._threshold_moves)
 
     # What the page tells
 
@@ -76,7 +77,7 @@ class ReviewSection:
         """A scan that is come back to: the review goes on with the first lesion that waits, in the views and for the keys."""
         following = self.table.next_undecided([], 0)
         if following is not None:
-            self.jump(following)
+            self.show_lesion(following)
 
     def show_new(self, result: Any, certificate: str) -> None:
         """A run brought a result: it is shown, with its first lesion in the middle."""
@@ -115,7 +116,8 @@ class ReviewSection:
         state.size_unit = "ml" if lesions.spacing_known else "px"
         self.table.fill(rows, state.condition_names)
         state.statistics = statistics_words(rows)
-        state.threshold = round(lesions.threshold, 3)
+        if self.decisions.turns.is_idle:  # else the reader has moved on
+            state.threshold = round(lesions.threshold, 3)
         self.labels.tell()
         self.tell_steps()
         if state.solid and not self._drawing.is_active:
@@ -135,7 +137,12 @@ class ReviewSection:
 
     @user_action(_("The view could not be changed."))
     def jump(self, number: int) -> None:
-        """A lesion in the middle of all views."""
+        """A lesion in the middle of all views, once the steps before are taken."""
+        self.decisions.turns.take(lambda: self.show_lesion(number))
+
+    @user_action(_("The view could not be changed."))
+    def show_lesion(self, number: int) -> None:
+        """The same, now."""
         if self.result is None or self.result.lesions is None:
             return
         self._state.lesion_number = int(number)
@@ -144,6 +151,7 @@ class ReviewSection:
 
     def go(self, step: int) -> None:
         """The next lesion of the table, or the one before for -1."""
+        self.decisions.turns.finish()
         number = self.table.neighbour(int(step))
         if number is not None:
             self.jump(number)
@@ -155,7 +163,26 @@ class ReviewSection:
             return
         self._state.overlay = kind if kind in (PROBABILITY, DOUBT) else _NO_MAP
         shown = None if self._state.hidden or self._state.overlay == _NO_MAP else self._state.overlay
+        work = self.result.doubt_work() if shown == DOUBT else None
+        if work is not None:
+            result = self.result
+            self._page.beside(work, lambda image, error: self._doubt_made(result, image, error))
+            return
         show_overlay(self._page.views.scene, self.result.map_node(shown) if shown else None)
+
+    @user_action(_("The map could not be shown."))
+    def _doubt_made(self, result: Any, image: Any, error: Exception | None) -> None:
+        if error is not None:
+            raise error
+        if result.is_alive():
+            result.take_doubt(image)
+            if result is self.result:
+                self.show_map(self._state.overlay)
+
+    @property
+    def shows_map(self) -> bool:
+        """Whether probability or doubt is chosen."""
+        return bool(self._state.overlay != _NO_MAP)
 
     def toggle_hidden(self) -> None:
         """Before and after: all segments and the map at once."""
@@ -188,56 +215,15 @@ class ReviewSection:
         if self.result is not None:
             outline_opacity(self.result.segmentation, float(self._state.opacity))
 
-    # Threshold
-
-    def _threshold_moves(self, **_state: Any) -> None:
-        """While dragging only the map moves; it is shown, because otherwise there is nothing to see."""
-        moving = self._state.threshold_moving
-        if moving is None or self.result is None or self.result.lesions is None:
-            return
-        if self._state.overlay == _NO_MAP:
-            self.show_map(PROBABILITY)
-        self.result.preview_threshold(float(moving))
-
-    @user_action(_("The threshold could not be changed."))
-    def set_threshold(self, threshold: float) -> None:
-        """On release: undecided lesions follow."""
-        self._state.threshold_moving = None
-        if self.result is None or self.result.lesions is None:
-            return
-        self.stop_drawing()
-        if abs(self.result.lesions.threshold - float(threshold)) > 1e-9:
-            self.result.set_threshold(float(threshold))
-        else:  # dragged back: the marks, mere outlines meanwhile, are filled again
-            self.result.preview_threshold(self.result.lesions.threshold)
-        self.refresh()
-
-    # Decisions
-
-    @user_action(_("The decision could not be saved."))
-    def decide(self, word: str) -> None:
-        """Accepts, rejects or frees the chosen lesion, and goes on to the next undecided one."""
-        number = self._chosen()
-        if number is None:
-            return
-        self.stop_drawing()
-        decision, before = Decision(word), self.table.shown()
-        self.result.decide(number, decision)
-        self.refresh()
-        following = self.table.next_undecided(before, number)
-        if decision is not Decision.UNDECIDED and following is not None:
-            self.jump(following)
-
-    def chosen(self) -> int | None:
-        """The chosen lesion; the reader is told where there is none."""
-        return self._chosen()
+    # Lesions
 
     def stop_measuring(self) -> None:
         """A line that was begun is given up: one tool at a time takes the clicks."""
         if self._state.measuring:
             self._page.distances.toggle()
 
-    def _chosen(self) -> int | None:
+    def chosen(self) -> int | None:
+        """The chosen lesion; the reader is told where there is none."""
         if self.result is None or self.result.lesions is None:
             return None
         number = int(self._state.lesion_number or 0)
@@ -246,42 +232,13 @@ class ReviewSection:
             return None
         return number
 
-    @user_action(_("The last step could not be undone."))
-    def undo(self) -> None:
-        """Takes the last step of the review back."""
-        if self.result is None or self.result.lesions is None:
-            return
-        self.stop_drawing()
-        if not self.result.undo():
-            self._page.tell(_("There is nothing to undo."))
-        self.refresh()
-
-    @user_action(_("The step could not be done again."))
-    def redo(self) -> None:
-        """Does the step again that was taken back last."""
-        if self.result is None or self.result.lesions is None:
-            return
-        self.stop_drawing()
-        if not self.result.redo():
-            self._page.tell(_("There is nothing to do again."))
-        self.refresh()
-
-    @user_action(_("The lesions could not be rejected."))
-    def reject_small(self) -> None:
-        """All undecided lesions below the size in the field, as one step."""
-        if self.result is None or self.result.lesions is None:
-            return
-        self.stop_drawing()
-        if not self.result.reject_below(self.table.smallest_shown()):
-            self._page.tell(_("No undecided lesion is smaller."))
-        self.refresh()
-
     # Drawing
 
     @user_action(_("The lesion could not be edited."))
     def edit(self) -> None:
         """Opens the chosen lesion for painting and erasing."""
-        number = self._chosen()
+        self.decisions.turns.finish()
+        number = self.chosen()
         if number is None:
             return
         self.stop_drawing()
@@ -311,7 +268,13 @@ class ReviewSection:
 
     @user_action(_("Your drawing could not be read."))
     def stop_drawing(self) -> None:
-        """What was drawn counts; a new lesion that was left empty goes."""
+        """What was decided and drawn counts: steps that wait are taken, and a new lesion that was left empty goes."""
+        self.decisions.turns.finish()
+        self.end_drawing()
+
+    @user_action(_("Your drawing could not be read."))
+    def end_drawing(self) -> None:
+        """The brush is put away; steps that wait go on waiting."""
         if not self._drawing.is_active:
             return
         self._drawing.end()

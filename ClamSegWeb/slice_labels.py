@@ -58,6 +58,10 @@ class SliceLabels:
         if index is None:
             self._page.failed(_("The view shows no slice of this scan."))
             return
+        self._review.decisions.turns.take(lambda: self._mark(result, index, word))
+
+    @user_action(_("The slice could not be labelled."))
+    def _mark(self, result: Any, index: int, word: str) -> None:
         result.mark(index, "" if result.marks.get(index) == word else word)
         self.tell()
         self._review.tell_steps()

@@ -10,7 +10,7 @@ from ClamSegLib.archive.case import Case, tidy
 from ClamSegLib.archive.case_record import ABSENT, AGAIN, Standing, model_of, settings_of, standing, write_record
 from ClamSegLib.archive.delivery import deliver
 from ClamSegLib.archive.settings import RunSettings
-from ClamSegLib.segmentation.batch_of_cases import CaseWork
+from ClamSegLib.segmentation.case_work import CaseWork
 from ClamSegLib.system.errors import InputError
 
 

@@ -50,7 +50,8 @@ def _room() -> Path:
 
 def _outcome(case: Case, again: bool, run: dict[str, Any]) -> Outcome:
     from ClamSegLib.archive.local_run import pipeline_options
-    from ClamSegLib.segmentation.batch_of_cases import CasePipeline, CaseWork
+    from ClamSegLib.segmentation.batch_of_cases import CasePipeline
+    from ClamSegLib.segmentation.case_work import CaseWork
     from ClamSegLib.segmentation.segment_volume import CaseResult
     from ClamSegLib.system.progress import Reporter
 

@@ -10,7 +10,8 @@ from ClamSegLib.archive.case_job import CaseJob
 from ClamSegLib.archive.private_room import private_room
 from ClamSegLib.archive.settings import RunSettings
 from ClamSegLib.model.checkpoint import LoadedModel
-from ClamSegLib.segmentation.batch_of_cases import CasePipeline, CaseWork, PipelineOptions, Shares
+from ClamSegLib.segmentation.batch_of_cases import CasePipeline, PipelineOptions, Shares
+from ClamSegLib.segmentation.case_work import CaseWork
 from ClamSegLib.segmentation.segment_volume import CaseResult
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.outcome import DONE, Outcome, outcome_of

@@ -56,7 +56,8 @@ def _segmented(sample: dict[str, Any], path: Path, arguments: argparse.Namespace
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.model.registry import find_model
     from ClamSegLib.segmentation.options import SegmentOptions
-    from ClamSegLib.segmentation.report import OVERLAY, STAGES, write_case
+    from ClamSegLib.segmentation.pictured_case import OVERLAY, STAGES
+    from ClamSegLib.segmentation.report import write_case
     from ClamSegLib.segmentation.segment_volume import segment_volume
 
     output = arguments.output / sample["name"]

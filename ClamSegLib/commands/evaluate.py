@@ -9,6 +9,7 @@ from typing import Any
 
 from ClamSegLib.commands.cluster_options import add_cluster_options, cluster_of
 from ClamSegLib.commands.licence_question import add_licence_option, find_confirmed_model
+from ClamSegLib.system.device import take_threads
 from ClamSegLib.system.progress import Reporter
 
 NAME = "evaluate"
@@ -47,6 +48,7 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ClamSegLib.model.checkpoint import load_model
     from ClamSegLib.system.atomic_output import refuse_existing
 
+    take_threads(arguments.threads)
     request = cluster_of(arguments)
     refuse_existing(arguments.output, arguments.overwrite, EVALUATION)
     models = [

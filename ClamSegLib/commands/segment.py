@@ -136,9 +136,19 @@ def _run(
 ) -> None:
     """Does the cases that are to do and adds what became of each."""
     from ClamSegLib.archive.finished_cases import finished_by_others
+    from ClamSegLib.imaging.reader_process import begin_reading
+    from ClamSegLib.segmentation.drawing_process import begin_drawing
+    from ClamSegLib.system.device import take_threads
+    from ClamSegLib.system.loading import loading
     from ClamSegLib.system.outcome import DONE, KEPT
 
-    models = _loaded(found.to_do, settings, request is None or request.where == "local")
+    if request is None and found.to_do and not found.to_do[0].source.is_private:
+        # Both have processes of their own, which begin while this one loads torch and the model.
+        begin_reading(found.to_do[0].source.bring(Path()), series=settings.series)
+        begin_drawing()
+    with loading():
+        take_threads(arguments.threads)
+        models = _loaded(found.to_do, settings, request is None or request.where == "local")
 
     def told(case: Case, outcome: Outcome) -> None:
         if arguments.resume:

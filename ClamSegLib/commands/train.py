@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ClamSegLib.commands.licence_question import add_licence_option, find_confirmed_model
+from ClamSegLib.system.device import take_threads
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.progress import Reporter
 
@@ -106,6 +107,7 @@ def _model_changes(arguments: argparse.Namespace, from_file: dict[str, Any]) -> 
 
 def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Trains; exit code 0."""
+    take_threads(arguments.threads)
     train(arguments, sys.argv[1:], reporter)
     reporter.note(f"model written to {arguments.output}")
     return 0

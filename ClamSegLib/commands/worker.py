@@ -50,9 +50,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 from ClamSegLib import __version__
 from ClamSegLib.commands.worker_dicom import dicom_seg, dicom_sr
 from ClamSegLib.commands.worker_request import need
+from ClamSegLib.system.device import take_threads
 from ClamSegLib.system.disk import words_of_the_machine
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.installation import drawing_problem, examine_installation, require_torch
+from ClamSegLib.system.process import end_with
 from ClamSegLib.system.progress import JsonReporter, Reporter
 
 if TYPE_CHECKING:
@@ -79,9 +81,8 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     answers = claim_stdout("utf-8")
     sys.stdout = sys.stderr
     if arguments.parent:
-        from ClamSegLib.system.process import end_with
-
         end_with(arguments.parent)
+    take_threads(arguments.threads)
     return Worker(sys.stdin, answers).run()
 
 

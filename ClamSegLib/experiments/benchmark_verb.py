@@ -33,9 +33,10 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ClamSegLib.experiments.benchmark import BENCHMARK, BenchmarkOptions, run_benchmark
     from ClamSegLib.model.registry import find_model
     from ClamSegLib.system.atomic_output import whole_folder
-    from ClamSegLib.system.device import choose_device
+    from ClamSegLib.system.device import choose_device, take_threads
     from ClamSegLib.system.errors import InputError
 
+    take_threads(arguments.threads)
     choose_device(arguments.device)
     find_model(arguments.model)
     if arguments.repetitions < 1 or arguments.slices < 2:

@@ -29,9 +29,10 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ClamSegLib.datasets.labelled_folder import read_labelled_folder
     from ClamSegLib.experiments.study import StudyRequest, run_study
     from ClamSegLib.experiments.study_file import read_study
-    from ClamSegLib.system.device import choose_device
+    from ClamSegLib.system.device import choose_device, take_threads
     from ClamSegLib.training.request import words_for_card
 
+    take_threads(arguments.threads)
     study = read_study(arguments.file)
     if arguments.data is None and not study.data:
         raise InputError(f"{arguments.file.name} names no data; say the labelled folder with --data.")

@@ -50,6 +50,7 @@ class ScanReader:
         self._one_at_a_time = threading.RLock()
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: queue.Queue[bytes | None] = queue.Queue()
+        self._asked: tuple[object, ...] | None = None  # not answered yet
         self._ready = self._unusable = False
         self._folder: Path | None = None
         self._memory: int | None = None
@@ -61,7 +62,7 @@ class ScanReader:
                 return
             self._end(self._process)
             voxels, shared = self._voxel_file()
-            self._answers, self._ready = queue.Queue(), False
+            self._answers, self._ready, self._asked = queue.Queue(), False, None
             library = str(Path(__file__).resolve().parents[2])
             path = os.pathsep.join(filter(None, (library, os.environ.get("PYTHONPATH", ""))))
             _, total_mb = cpu_memory_mb()
@@ -73,6 +74,23 @@ class ScanReader:
             )  # fmt: skip
             threading.Thread(target=_lines, args=(self._process, self._answers), daemon=True).start()
 
+    def begin(self, path: Path, *, series: str | None = None) -> None:
+        """Asks for a file that `read` will be called for, without waiting for it; `give_up` where it will not.
+
+        What cannot be asked for is not begun: `read` tells what is wrong with it. Nor is a folder, of whose files none may
+        change between.
+        """
+        with self._one_at_a_time, suppress(OSError, ValueError, ClamSegError):
+            check_path(path)
+            if path.is_file():
+                self.start()
+                self._ask(path, series, self._seconds + _slowness(path))
+
+    def give_up(self) -> None:
+        """Ends the process where it reads a file that nobody has called `read` for."""
+        if self._asked is not None:
+            self.stop()
+
     def read(self, path: Path, *, series: str | None = None) -> Volume:
         """As `read_write.read_volume`, in the other process.
 
@@ -82,17 +100,18 @@ class ScanReader:
         path = Path(path)
         check_path(path)
         with self._one_at_a_time:
+            if self._asked != _state_of(path, series):
+                self.give_up()
             if not self._is_ready():
                 return read_here(path, series=series)  # this machine starts no process
             process = self._process
             assert process is not None
-            assert process.stdin is not None
             limit_s = self._seconds + _slowness(path)
-            asked = {"path": str(path), "series": series, "folder": str(Path.cwd()), "seconds": limit_s}
             try:
-                process.stdin.write(json.dumps(asked).encode() + b"\n")
-                process.stdin.flush()
+                if self._asked is None:
+                    self._ask(path, series, limit_s)
                 answer = self._answers.get(timeout=limit_s)
+                self._asked = None
             except queue.Empty:
                 self._end(process)
                 raise InputError(
@@ -109,7 +128,7 @@ class ScanReader:
 
     def stop(self) -> None:
         """Ends the process, also while it reads for another thread, and takes its files away."""
-        process, self._process = self._process, None
+        process, self._process, self._asked = self._process, None, None
         self._end(process)
         folder, self._folder = self._folder, None
         if folder is not None:
@@ -124,6 +143,15 @@ class ScanReader:
         with suppress(OSError, ValueError):
             if process.stdin is not None:
                 process.stdin.close()
+
+    def _ask(self, path: Path, series: str | None, limit_s: float) -> None:
+        """Sends the question for a file to the process, which answers when it has read it."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        asked = {"path": str(path), "series": series, "folder": str(Path.cwd()), "seconds": limit_s}
+        self._process.stdin.write(json.dumps(asked).encode() + b"\n")
+        self._process.stdin.flush()
+        self._asked = _state_of(path, series)
 
     def _is_ready(self) -> bool:
         """Starts it where it does not run; False where it cannot be started here."""
@@ -192,6 +220,12 @@ def _lines(process: subprocess.Popen[bytes], answers: queue.Queue[bytes | None])
     answers.put(None)
 
 
+def _state_of(path: Path, series: str | None) -> tuple[object, ...]:
+    """What a file was asked for by, and its size and time then: one that changes after it was begun is read anew."""
+    told = path.stat()
+    return path.absolute(), series, told.st_size, told.st_mtime_ns
+
+
 def _slowness(path: Path) -> float:
     """Seconds more that a large file or a folder of many may take."""
     if path.is_dir():
@@ -229,6 +263,13 @@ def reading_apart(at_once: bool = True) -> Iterator[None]:
         raise
     finally:
         _Shared.users -= 1
+        if not _Shared.users:
+            _Shared.reader.give_up()
+
+
+def begin_reading(path: Path, *, series: str | None = None) -> None:
+    """Inside `reading_apart`: begins a file that `read_volume` will be called for, while something else is done."""
+    _Shared.reader.begin(path, series=series)
 
 
 def read_volume(path: Path, *, series: str | None = None) -> Volume:

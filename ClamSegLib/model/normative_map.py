@@ -215,41 +215,44 @@ def _side_of_frame(organ: Bools, frame: str, axis: int, size: int) -> tuple[floa
     return float(step), float(middle - step * (size - 1) / 2)
 
 
-def _interpolation(places: NDArray[np.floating], length: int, *, goes_on: bool) -> Floats:
-    """(len(places), length) weights of a linear interpolation; beyond the ends the rim goes on, or there is nothing."""
-    inside = np.clip(places, 0, length - 1)
-    low = np.minimum(inside.astype(np.int64), max(0, length - 2))
-    share = inside - low
-    weights = np.zeros((len(places), length), np.float32)
-    row = np.arange(len(places))
-    weights[row, low] = 1 - share
-    weights[row, np.minimum(low + 1, length - 1)] += share
+def _interpolated(field: Floats, places: NDArray[np.floating], axis: int, *, goes_on: bool) -> Floats:
+    """Linear interpolation of a field (H,W) at places along an axis; beyond the ends the rim goes on, or there is nothing.
+
+    As a product of matrices this would wake the threads of NumPy's linear algebra, which then stand in the way of torch's:
+    the network took two to three times as long (docs/research/performance.md).
+    """
+    last = field.shape[axis] - 1
+    inside = np.clip(places, 0, last)
+    low = np.minimum(inside.astype(np.int64), max(0, last - 1))
+    share = np.expand_dims((inside - low).astype(np.float32), 1 - axis)
+    lower, upper = (np.take(field, place, axis) for place in (low, np.minimum(low + 1, last)))
+    found = lower + (upper - lower) * share
     if not goes_on:
-        weights[(places < 0) | (places > length - 1)] = 0
-    return weights
+        found *= np.expand_dims((places >= 0) & (places <= last), 1 - axis)
+    return np.asarray(found, np.float32)
 
 
 def from_frame(field: Floats, organ: Bools, frame: str) -> Floats:
     """A field of the frame (size, size) on the pixels (H,W) of the slice; the rim goes on beyond the frame."""
     size = field.shape[-1]
-    sides = []
     for axis in (0, 1):
         step, offset = _side_of_frame(organ, frame, axis, size)
-        places = (np.arange(organ.shape[axis]) - offset) / step
-        sides.append(_interpolation(places, size, goes_on=True))
-    return np.asarray(sides[0] @ field @ sides[1].T, np.float32)
+        field = _interpolated(field, (np.arange(organ.shape[axis]) - offset) / step, axis, goes_on=True)
+    return field
 
 
 def to_frame(field: Floats, organ: Bools, frame: str, size: int) -> Floats:
     """A field of a slice (H,W) on the frame's pixels (size, size); 0 where the slice ends."""
     from scipy import ndimage
 
-    sides, sigma = [], []
+    places, sigma = [], []
     for axis in (0, 1):
         step, offset = _side_of_frame(organ, frame, axis, size)
-        places = np.arange(size) * step + offset
-        sides.append(_interpolation(places, organ.shape[axis], goes_on=False))
+        places.append(np.arange(size) * step + offset)
         sigma.append(max(0.0, 0.4 * (step - 1)))  # a frame coarser than the slice must not pick single pixels
     if max(sigma) > 0.05:
         field = ndimage.gaussian_filter(field.astype(np.float32), sigma)
-    return np.asarray(sides[0] @ field.astype(np.float32) @ sides[1].T, np.float32)
+    field = field.astype(np.float32)
+    for axis in (0, 1):
+        field = _interpolated(field, places[axis], axis, goes_on=False)
+    return field

@@ -6,8 +6,6 @@ not depend on the overlap: what computes with torch's threads stays in the calli
 
 from __future__ import annotations
 
-import importlib
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +17,8 @@ from pathlib import Path
 from ClamSegLib.imaging.reader_process import read_volume, reading_apart
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.model.checkpoint import LoadedModel
+from ClamSegLib.segmentation.case_work import CaseWork
+from ClamSegLib.segmentation.drawing_process import drawing_apart
 from ClamSegLib.segmentation.inspection import Inspection, inspect
 from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.report import CASE, write_case
@@ -31,28 +31,6 @@ from ClamSegLib.system.progress import Reporter
 
 # The volume, its maps, labels and components, and their temporary copies.
 _BYTES_PER_VOXEL = 40
-_PICTURES = "ClamSegLib.segmentation.pictures"
-
-
-@dataclass(frozen=True)
-class CaseWork:
-    """A case to do: the scan, and the folder its results become.
-
-    Attributes:
-        path: the scan.
-        folder: of the results.
-        organ: of this case in place of that of all; '' for none of its own.
-        overwrite: replace what stands in this folder, whatever holds for all.
-        prepare: called before the scan is read, in another thread; may bring the scan to `path`.
-        finish: of `write_case`.
-    """
-
-    path: Path
-    folder: Path
-    organ: str = ""
-    overwrite: bool = False
-    prepare: Callable[[], None] | None = None
-    finish: Callable[[Path], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,9 +89,7 @@ class CasePipeline:
         if drawing_problem():
             self.reporter.note(drawing_problem())
         # A file that ends or stops its reader costs one case, and is told.
-        with _background() as reader, _background() as writer, reading_apart():
-            if not drawing_problem() and _PICTURES not in sys.modules:  # imported while the network computes
-                writer.submit(importlib.import_module, _PICTURES)
+        with _background() as reader, _background() as writer, reading_apart(), drawing_apart():
             ahead: Future[_Read] | None = None
             for number, case in enumerate(cases):
                 if len(cases) > 1:

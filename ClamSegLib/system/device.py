@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.loading import loading
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +39,15 @@ def choose_device(name: str = "auto") -> torch.device:
         found = "no CUDA GPU was found" if count == 0 else f"only cuda:0 to cuda:{count - 1} were found"
         raise InputError(f"Device '{name}' was asked for, but {found}; use --device auto or cpu.")
     return torch.device("cuda", index)
+
+
+def take_threads(count: int) -> None:
+    """Lets torch compute with so many threads; 0 leaves them as they are, and torch where it is."""
+    if count:
+        with loading():
+            import torch
+
+        torch.set_num_threads(count)
 
 
 def clock_of(kind: str) -> tuple[str, Callable[[], float]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ClamSegLib.system.device import has_vnni
 from ClamSegLib.system.errors import ClamSegError
+from ClamSegLib.system.loading import loading
 from ClamSegLib.system.memory import cpu_memory_mb
 
 PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "safetensors", "pydicom", "highdicom")
@@ -64,7 +65,8 @@ def drawing_problem() -> str:
 def torch_problem() -> str:
     """Why networks cannot run, with what to do; '' where torch imports and computes."""
     try:
-        import torch
+        with loading():
+            import torch
     except ModuleNotFoundError as error:
         if error.name == "torch":
             return "PyTorch is not installed; use Setup, Install."

@@ -28,9 +28,11 @@ from ClamSegLib.model.checkpoint import LoadedModel, load_model
 from ClamSegLib.model.config import NetworkConfig
 from ClamSegLib.model.registry import find_model
 from ClamSegLib.model.twin import TwinUNet
-from ClamSegLib.segmentation import inspection, pictures
+from ClamSegLib.segmentation import inspection
 from ClamSegLib.segmentation import segment_volume as inference
+from ClamSegLib.segmentation.drawing_process import draw_here
 from ClamSegLib.segmentation.options import SegmentOptions
+from ClamSegLib.segmentation.pictured_case import pictured
 from ClamSegLib.segmentation.report import write_case
 from ClamSegLib.system.paths import resources_folder
 from ClamSegLib.system.progress import Stopwatch
@@ -76,9 +78,7 @@ def one_round(scan: Path, model: Any, options: Any, folder: Path) -> tuple[dict[
     written = {"worker": {"arrays": True, "pictures": False}, "write": {"pictures": False}}
     for name, how in written.items():
         stages[name], _ = seconds_of(lambda how=how: write_case(result, folder / "case", overwrite=True, **how))
-    drawn = folder / "drawn.png"
-    stages["pictures"] = seconds_of(lambda: pictures.write_overlay(drawn, result, "case"))[0]
-    stages["pictures"] += seconds_of(lambda: pictures.write_stages(drawn, result))[0]
+    stages["pictures"], _ = seconds_of(lambda: draw_here(pictured(result, "case"), folder))
     digest = hashlib.sha256()
     for array in (result.probability, result.labels, result.components, result.organ.mask):
         digest.update(array.tobytes())

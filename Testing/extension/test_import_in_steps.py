@@ -53,14 +53,14 @@ def test_while_arrays_are_read_the_scene_is_as_before_and_no_segment_comes_befor
     while not bench.told.results:
         beside.do()
         seen.append([ids(each) for each in segmentations(bench.scene)])
-    assert len(seen) > 2
+    assert len(seen) > 1
     # empty until the last step, which brings organ and lesions together with the certificate
     assert all(shown in ([], [[]]) for shown in seen[:-1])
     assert seen[-1] == [["organ", "lesion-glioma"]]
     assert bench.told.results[0][1] == "aligned, 0.000 mm"
 
 
-@pytest.mark.parametrize("steps_done", [0, 1, 2])
+@pytest.mark.parametrize("steps_done", [0, 1])
 def test_a_run_cancelled_between_two_steps_leaves_nothing(bench: Bench, beside: Beside, steps_done: int) -> None:
     for _ in range(steps_done):
         beside.do()
@@ -73,7 +73,7 @@ def test_a_run_cancelled_between_two_steps_leaves_nothing(bench: Bench, beside: 
     assert bench.told.failures == []
 
 
-@pytest.mark.parametrize("steps_done", [0, 1, 2])
+@pytest.mark.parametrize("steps_done", [0, 1])
 def test_a_scan_that_is_moved_between_two_steps_gets_no_mask(bench: Bench, beside: Beside, steps_done: int) -> None:
     for _ in range(steps_done):
         beside.do()

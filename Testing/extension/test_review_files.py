@@ -291,7 +291,7 @@ def test_the_diameters_of_a_lesion_are_drawn_in_the_reports_picture_at_their_len
     assert middle == pytest.approx((j + 0.5, i + 0.5), abs=0.8)
 
 
-@pytest.mark.parametrize("kind", ["segmentation", "nifti"])
+@pytest.mark.parametrize("kind", ["segmentation", "nifti", "report"])
 def test_what_was_taken_out_of_the_scene_is_written_as_it_was_whatever_happens_there(
     bench: Bench, tmp_path: Path, kind: str
 ) -> None:

@@ -31,7 +31,7 @@ from ClamSegWorkflow.scene.segments import (
     add_segmentation,
     put_segment,
     read_provenance,
-    segment_count,
+    segment_counter,
     segment_mask,
     segment_slice,
     segment_time,
@@ -176,7 +176,7 @@ def test_a_segment_written_without_its_surface_is_the_mask_in_its_place_and_its_
     assert np.array_equal(segment_mask(segmentation, "other", SHAPE), smaller)
     assert np.array_equal(segment_mask(segmentation, LOOK.id, SHAPE), first & ~second)
     assert certify(segmentation, volume).holds
-    assert segment_count(segmentation, "other") == 6
+    assert segment_counter(segmentation, "other")() == 6
     for axis, size in enumerate(SHAPE):
         for index in range(size):
             plane = segment_slice(segmentation, "other", SHAPE, axis, index)

@@ -7,7 +7,7 @@ import resource
 from collections.abc import Callable
 from pathlib import Path
 
-from command import Harm, run
+from command import Ended, Harm, run
 from materials import VERBS, essence, finished, hidden, home, result_folder
 from trial import Trial
 
@@ -36,13 +36,13 @@ def _attempt(verb: str, harm: Harm) -> Callable[[Path], str]:
     def attempt(folder: Path) -> str:
         expected, output = essence(verb, finished(verb)[0]), folder / "out"
         ended = run(VERBS[verb](output), home() / "printed", harm)
-        # A process whose libraries find no memory for themselves may be ended by them; then nothing may be left either.
-        problem = "" if harm.memory_mb and ended.code < 0 else ended.complaint(0, 1, 2)
+        by_library = bool(harm.memory_mb) and _ended_by_a_library(ended)
+        problem = "" if by_library else ended.complaint(0, 1, 2)
         if problem:
             return problem
         if ended.code == 0 and essence(verb, output) != expected:
             return "the result is another one"
-        left = [name for name in hidden(folder) if ended.code >= 0]
+        left = [] if by_library else hidden(folder)
         if left:
             return f"left behind: {left}"
         begun = verb == "train" and (output / "state" / "state.safetensors").is_file()
@@ -53,3 +53,8 @@ def _attempt(verb: str, harm: Harm) -> Callable[[Path], str]:
         return "" if essence(verb, output) == expected else "run again, the result is another one"
 
     return attempt
+
+
+def _ended_by_a_library(ended: Ended) -> bool:
+    """Libraries that find no memory for themselves may end the process: by a signal, or by glibc's own words where a thread begins."""
+    return ended.code < 0 or (ended.code == 127 and "cannot allocate memory for thread-local data" in ended.err)

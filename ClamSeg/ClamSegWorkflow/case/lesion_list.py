@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ClamSegWorkflow.case.drawn_lesions import FoundLesion, drawn_lesions
+from ClamSegWorkflow.case.foresight import Foresight
 from ClamSegWorkflow.case.lesion_map import KeptLesion, LesionMap, Smallest, WorkerLesions
 from ClamSegWorkflow.case.lesion_measure import Figures, row_of
 from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
@@ -59,6 +60,7 @@ class LesionList:
         self._review = ReviewMemory(self._map, threshold)
         self._figures = Figures()
         self._undecided = UndecidedLesions(self._map, self.conditions, self._figures)
+        self.foresight = Foresight(self._review, self._undecided, self.smallest)
         self._rows: list[LesionRow] | None = None
         if found is None:
             self._find()

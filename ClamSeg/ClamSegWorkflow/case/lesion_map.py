@@ -98,10 +98,21 @@ class LesionMap:
 
     def find_lesions(self, kept_lesions: Iterable[KeptLesion], threshold: float, smallest: Smallest) -> None:
         """The undecided lesions of the map, without the voxels of decided ones; those that none of them touches stay the same objects."""
+        self.take_found(threshold, *self.look(kept_lesions, threshold, smallest))
+
+    def take_found(self, threshold: float, parts: list[MapPart], undecided: list[MapPart]) -> None:
+        """Takes what `look` found at a threshold."""
+        self._parts.know(threshold, parts)
+        self.undecided = list(undecided)
+
+    def look(
+        self, kept_lesions: Iterable[KeptLesion], threshold: float, smallest: Smallest
+    ) -> tuple[list[MapPart], list[MapPart]]:
+        """All lesions at a threshold, and the undecided ones among what decided ones leave of them; any thread may look."""
         from ClamSegLib.segmentation.lesions import has_ml
 
         regions = [region for kept in kept_lesions for region in self._regions_in_box(kept)]
-        parts = self._parts.at(threshold)
+        parts = self._parts.peek(threshold)
         touching = _Touching(parts)
         near: dict[int, list[tuple[Box, np.ndarray]]] = {}
         for region in regions:
@@ -109,7 +120,7 @@ class LesionMap:
                 near.setdefault(n, []).append(region)
         left = [rest for n, part in enumerate(parts) for rest in (part.without(near[n]) if n in near else [part])]
         least = max(1.0, smallest.ml / self.grid.voxel_ml if has_ml(self.grid) else smallest.px)
-        self.undecided = self._without_rims(ordered(part for part in left if part.size >= least), regions)
+        return parts, self._without_rims(ordered(part for part in left if part.size >= least), regions)
 
     def take_lesions(self, components: np.ndarray, conditions: Sequence[int], threshold: float) -> bool:
         """Undecided lesions as the worker found them; False, and nothing changed, where they do not lie in the map.

@@ -99,13 +99,18 @@ class MapParts:
 
     def at(self, threshold: float) -> list[MapPart]:
         """All lesions at a threshold, the largest first, in the order in which `lesion_mask` numbers them."""
-        key = _key(threshold)
-        found = self._found.pop(key, None)
-        self.know(threshold, ordered(self._look(threshold)) if found is None else found)
-        return self._found[key]
+        found = self.peek(threshold)
+        self.know(threshold, found)
+        return found
+
+    def peek(self, threshold: float) -> list[MapPart]:
+        """The same, and nothing is remembered of it: any thread may ask."""
+        found = self._found.get(_key(threshold))
+        return ordered(self._look(threshold)) if found is None else found
 
     def know(self, threshold: float, parts: list[MapPart]) -> None:
         """Remembers the lesions of a threshold."""
+        self._found.pop(_key(threshold), None)
         self._found[_key(threshold)] = parts
         for old in list(self._found)[:-_KEPT]:
             del self._found[old]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,18 +45,23 @@ def key_pictures(result: Any) -> list[KeyPicture]:
 
     In them, the longest diameter of these lesions and the one across it are drawn.
     """
+    return pictures_of(result)()
+
+
+def pictures_of(result: Any) -> Callable[[], list[KeyPicture]]:
+    """Takes the slices of `key_pictures` out of the scene, now; what it returns draws them, in any thread."""
     lesions = result.lesions
     if lesions is None:
-        return []
+        return list
     scan = scan_of(result)
     volume, orientation = canonical(scan, lesions.plane)
     standing = [row for row in lesions.rows() if row.decision is not Decision.REJECTED]
     largest = list(_largest(standing))
     shown = sorted(_slice_of(row) for row in largest) or [volume.array.shape[0] // 2]
-    lines: dict[int, list[Any]] = {k: [] for k in shown}
+    measured: dict[int, list[Any]] = {k: [] for k in shown}
     for row in largest:
         if row.diameter_slice is not None:
-            lines[row.diameter_slice] += _diameters(lesions, row, orientation, volume, result.record.shape)
+            measured[row.diameter_slice].append(lesions.lesion_mask(row.number))
     across, shape = orientation.permutation[0], result.record.shape
 
     def masks(k: int) -> list[tuple[tuple[int, int, int], np.ndarray]]:
@@ -66,13 +71,18 @@ def key_pictures(result: Any) -> list[KeyPicture]:
             for look in segment_looks(result.segmentation)
         ]
 
+    window, pixel_mm = _window(result.volume), volume.pixel_mm if volume.spacing_known else None
     left, right = ("", "") if lesions.is_picture else _SIDES[lesions.plane]
-    return [
-        KeyPicture(
-            _words(k, lesions.n_slices, standing), _png(_drawn(result, volume, k, masks(k), lines[k])), left, right
-        )
-        for k in shown
-    ]
+    slices = [(k, np.array(volume.array[k]), masks(k), _words(k, lesions.n_slices, standing)) for k in shown]
+
+    def draw() -> list[KeyPicture]:
+        pictures = []
+        for k, values, outlines, words in slices:
+            lines = [line for part in measured[k] for line in _diameters(part, k, orientation, shape, pixel_mm)]
+            pictures.append(KeyPicture(words, _png(_drawn(values, window, pixel_mm, outlines, lines)), left, right))
+        return pictures
+
+    return draw
 
 
 def _slice_of(row: LesionRow) -> int:
@@ -89,17 +99,24 @@ def _largest(standing: list[LesionRow]) -> Iterator[LesionRow]:
             yield row
 
 
-def _diameters(lesions: Any, row: LesionRow, orientation: Any, volume: Any, shape: tuple[int, ...]) -> list[Any]:
-    """Both lines of a lesion, ends as (row, column) of its canonical slice."""
+def _diameters(
+    part: tuple[np.ndarray, tuple[int, int, int]], k: int, orientation: Any, shape: tuple[int, ...], pixel_mm: Any
+) -> list[Any]:
+    """Both lines of a lesion in canonical slice k, ends as (row, column).
+
+    Args:
+        part: its mask over a box of the own frame, and the first voxel of the box.
+    """
     from ClamSegLib.segmentation.diameters import diameters_of
 
-    if row.diameter_slice is None:
-        return []
-    mask, start = lesions.lesion_mask(row.number)
-    whole = np.zeros(shape, bool)
-    whole[tuple(slice(s, s + n) for s, n in zip(start, mask.shape, strict=True))] = mask
-    k = row.diameter_slice
-    found = diameters_of(orientation.apply(whole)[k : k + 1], volume.pixel_mm)
+    mask, start = part
+    across = orientation.permutation[0]
+    own = (shape[across] - 1 - k if orientation.flips[0] else k) - start[across]
+    flat = [side for axis, side in enumerate(shape) if axis != across]
+    plane = np.zeros(flat, bool)
+    where = [(s, n) for axis, (s, n) in enumerate(zip(start, mask.shape, strict=True)) if axis != across]
+    plane[tuple(slice(s, s + n) for s, n in where)] = mask.take(own, across)
+    found = diameters_of(orientation.apply(np.expand_dims(plane, across)), pixel_mm)
     return [] if found is None else [found.longest, found.perpendicular]
 
 
@@ -112,19 +129,27 @@ def _words(k: int, n_slices: int, standing: list[LesionRow]) -> str:
     return _("{words}, lesion {numbers}").format(words=words, numbers=", ".join(numbers[:6]) + more)
 
 
+def _window(volume: Any) -> tuple[float, float]:
+    """Centre and width of the views, (0, 0) where there is none."""
+    display = volume.GetDisplayNode()
+    return (display.GetLevel(), display.GetWindow()) if display is not None else (0.0, 0.0)
+
+
 def _drawn(
-    result: Any, volume: Any, k: int, masks: list[tuple[tuple[int, int, int], np.ndarray]], lines: list[Any]
+    values: np.ndarray,
+    window: tuple[float, float],
+    pixel_mm: tuple[float, float] | None,
+    masks: list[tuple[tuple[int, int, int], np.ndarray]],
+    lines: list[Any],
 ) -> np.ndarray:
     """(row, column, 3) uint8 with square pixels, at the window of the views."""
     from scipy import ndimage
 
-    display = result.volume.GetDisplayNode()
-    centre, width = (display.GetLevel(), display.GetWindow()) if display is not None else (0.0, 0.0)
-    values = volume.array[k].astype(np.float32)
+    (centre, width), values = window, values.astype(np.float32)
     if width <= 0:
         centre, width = float(values.mean()), float(np.ptp(values)) or 1.0
     rows, columns = values.shape
-    row_mm, column_mm = volume.pixel_mm if volume.spacing_known else (1.0, 1.0)
+    row_mm, column_mm = pixel_mm or (1.0, 1.0)
     scale = _SIDE_PX / max(rows * row_mm, columns * column_mm)
     zoom = (scale * row_mm, scale * column_mm)
     grey = ndimage.zoom(values, zoom, order=1, grid_mode=True, mode="nearest")

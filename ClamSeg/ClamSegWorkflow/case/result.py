@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from ClamSegLib.segmentation.finding import Search
+from ClamSegWorkflow.case.apart import Work
 from ClamSegWorkflow.case.lesion_list import LesionList
 from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.case.result_segments import ResultSegments
@@ -77,15 +78,31 @@ class Result:
                 remove_node(self.scene, node)
 
     def map_node(self, kind: str) -> Any:
-        """The volume of a map, None where it is gone; that of doubt is made from the probability where a scene of before has none."""
-        node, probability = map_of(self.segmentation, kind), map_of(self.segmentation, PROBABILITY)
-        if node is None and kind == DOUBT and probability is not None:
+        """The volume of a map, None where it is gone; that of doubt is made from the probability when it is wanted first."""
+        node = map_of(self.segmentation, kind)
+        if node is None and kind == DOUBT:
+            work = self.doubt_work()
+            node = None if work is None else self.take_doubt(work())
+        return node
+
+    def doubt_work(self) -> Work | None:
+        """Makes the image of the map of doubt, in any thread; None where it is there already, or can be made of nothing."""
+        probability = map_of(self.segmentation, PROBABILITY)
+        if probability is None or map_of(self.segmentation, DOUBT) is not None:
+            return None
+        values = map_array(probability)
+
+        def work() -> Any:
             from ClamSegLib.segmentation.lesions import doubt_of
 
-            node = add_map(
-                self.scene, self.volume, self.segmentation, map_image(doubt_of(map_array(probability))), DOUBT
-            )
-        return node
+            return map_image(doubt_of(values))
+
+        return work
+
+    def take_doubt(self, image: Any) -> Any:
+        """Brings what `doubt_work` made into the scene, where no other call has; the volume."""
+        node = map_of(self.segmentation, DOUBT)
+        return node or add_map(self.scene, self.volume, self.segmentation, image, DOUBT)
 
     def certificate(self) -> Certificate:
         """Where the segments lie against the volume, now."""

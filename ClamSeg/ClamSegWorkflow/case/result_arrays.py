@@ -15,7 +15,7 @@ from ClamSegWorkflow.case.lesion_list import LesionList
 from ClamSegWorkflow.case.lesion_map import Smallest, WorkerLesions
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.geometry import GeometryRecord
-from ClamSegWorkflow.scene.overlays import DOUBT, PROBABILITY, STRONGEST, array_of_map, map_image
+from ClamSegWorkflow.scene.overlays import PROBABILITY, STRONGEST, array_of_map, map_image
 from ClamSegWorkflow.scene.segments import SegmentLook, labelmap_on
 from ClamSegWorkflow.words import tr as _
 
@@ -53,8 +53,6 @@ def read_result(
     Raises:
         SceneError: a file is missing or damaged, or does not fit the scan.
     """
-    from ClamSegLib.segmentation.lesions import doubt_of
-
     labels = _array(folder, "labels", record)
     if config["task"] != "lesion":
         return ReadResult(
@@ -62,7 +60,7 @@ def read_result(
         )
     segments = {"organ": _labelmap(labels > 0, record)} if looks[0].id == "organ" else {}
     probability, strongest = (_array(folder, name, record) for name in ("probability", "strongest"))
-    maps = {PROBABILITY: map_image(probability), DOUBT: map_image(doubt_of(probability))}
+    maps = {PROBABILITY: map_image(probability)}
     if strongest is not None:
         maps[STRONGEST] = map_image(strongest)
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
@@ -90,7 +88,7 @@ def _labelmap(mask: Any, record: GeometryRecord) -> Any:
     return None if box is None else labelmap_on(mask[box], [side.start for side in box], record.matrix)
 
 
-def _array(folder: Path, name: str, record: GeometryRecord, kind: type = np.uint8) -> Any:
+def _array(folder: Path, name: str, record: GeometryRecord, kinds: Sequence[type] = (np.uint8,)) -> Any:
     """An array of the worker's folder; None for the strongest condition where there is one only."""
     path = folder / f"{name}.npy"
     if name == "strongest" and not path.is_file():
@@ -101,7 +99,7 @@ def _array(folder: Path, name: str, record: GeometryRecord, kind: type = np.uint
         raise SceneError(
             _("The worker's result {name} cannot be read ({error}); run again.").format(name=path.name, error=error)
         ) from error
-    if array.shape != record.shape or array.dtype != kind:
+    if array.shape != record.shape or array.dtype not in kinds:
         raise SceneError(
             _("The result has {shape} voxels, the volume {shape2}; it is not shown.").format(
                 shape=array.shape, shape2=record.shape
@@ -116,5 +114,5 @@ def _found(folder: Path, report: Mapping[str, Any], record: GeometryRecord, grid
 
     if report["geometry"]["spacing_known"] != grid.spacing_known:
         return None
-    components = _array(folder, "components", record, np.int32)
+    components = _array(folder, "components", record, (np.uint8, np.uint16, np.uint32, np.int32))
     return WorkerLesions(components, lesions_of_report(report["lesions"]))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import csv
-import html
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,11 +12,10 @@ import numpy as np
 
 from ClamSegWorkflow.case.corrections import scan_of
 from ClamSegWorkflow.case.lesion_row import Decision, LesionRow
-from ClamSegWorkflow.case.report_picture import key_pictures
-from ClamSegWorkflow.case.review_text import decision_words, diameters_words, size_words, sizes_words, slices_words
+from ClamSegWorkflow.case.report_page import report_of
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.geometry import matrix_of
-from ClamSegWorkflow.scene.segments import SegmentLook, segment_count, segment_looks, segment_mask
+from ClamSegWorkflow.scene.segments import SegmentLook, segment_looks, segment_mask
 from ClamSegWorkflow.words import tr as _
 
 # kind -> (name in the menu, ending, file dialog's words)
@@ -34,9 +31,6 @@ KINDS: dict[str, tuple[str, str]] = {
 _TABLE_COLUMNS = (
     "id", "condition", "decision", "first_index", "last_index", "first_slice", "last_slice", "n_slices", "volume_ml",
     "area_px", "longest_diameter_mm", "perpendicular_diameter_mm", "diameter_slice", "mean_probability", "mean_doubt", "centre_l_mm", "centre_p_mm", "centre_s_mm",
-)  # fmt: skip
-_REPORT_FACTS = (
-    "model", "weights_sha256", "level", "threshold", "version", "device", "engine", "organ", "warnings", "accepted_warnings",
 )  # fmt: skip
 
 
@@ -90,7 +84,7 @@ def write_review(result: Any, kind: str, path: Path) -> Path:
 def prepare_review(result: Any, kind: str) -> Callable[[Path], Path]:
     """What takes voxels out of the scene, now; what it returns writes them, as `write_review` does, and may run elsewhere.
 
-    Segmentation and NIfTI, whose packing takes the time, are written without another look at the scene.
+    Segmentation, NIfTI and report, whose packing and drawing take the time, are written without another look at the scene.
 
     Args:
         result, kind: as for `write_review`.
@@ -102,7 +96,7 @@ def prepare_review(result: Any, kind: str) -> Callable[[Path], Path]:
     write_legend = partial(_write_legend, segment_looks(result.segmentation))
     writers: dict[str, Callable[[Any], Callable[[Path], object]]] = {
         "segmentation": _segmentation, "nifti": _nifti, "legend": lambda _result: write_legend,
-        "table": lambda result: partial(_write_table, result), "report": lambda result: partial(_write_report, result),
+        "table": lambda result: partial(_write_table, result), "report": report_of,
     }  # fmt: skip
     write = writers[kind](result)
 
@@ -161,16 +155,6 @@ def _nifti(result: Any) -> Callable[[Path], object]:
     return lambda path: write_volume(labels, scan, path)
 
 
-def organ_words(result: Any) -> str:
-    """Name and volume of the organ that was searched, '' where none was outlined or no millimetres are known."""
-    looks = {look.id: look.name for look in segment_looks(result.segmentation)}
-    if result.lesions is None or "organ" not in looks or not result.lesions.spacing_known:
-        return ""
-    voxels = segment_count(result.segmentation, "organ")
-    ml = voxels * abs(float(np.linalg.det(matrix_of(result.volume)[:3, :3]))) / 1000
-    return _("Searched: {organ}, {ml} ml.").format(organ=looks["organ"], ml=f"{ml:.0f}")
-
-
 def legend_beside(path: Path) -> Path:
     """Where the legend of a NIfTI of labels lies."""
     return path.with_name(path.name[: -len(KINDS["nifti"][1])] + KINDS["legend"][1])
@@ -217,55 +201,3 @@ def _write_table(result: Any, path: Path) -> None:
                     text(row.mean_probability, 3), text(row.mean_doubt, 3), *centre,
                 ]
             )  # fmt: skip
-
-
-def _write_report(result: Any, path: Path) -> None:
-    facts = result.provenance
-    name = html.escape(result.volume.GetName() or "")
-    lines = [
-        "<!DOCTYPE html><html><head><meta charset='utf-8'><title>ClamSeg report</title><style>",
-        "body{font:15px/1.45 sans-serif;max-width:52em;margin:2em auto;padding:0 1em}",
-        "table{border-collapse:collapse;margin:1em 0}td,th{border:1px solid #bbb;padding:.25em .6em;text-align:left}",
-        ".notice{font-weight:bold}figure{display:inline-block;margin:0 .5em 0 0;max-width:32%}img{width:100%}figcaption{font-size:12px}</style></head><body>",
-        f"<h1>ClamSeg: {name}</h1>",
-        f"<p class='notice'>{html.escape(facts.get('notice', _('For research, not for diagnosis.')))}</p>",
-        f"<p>{html.escape(result.summary())}. Geometry: {html.escape(str(result.certificate()))}.</p>",
-    ]
-    for picture in key_pictures(result):
-        shown = base64.b64encode(picture.png).decode("ascii")
-        sides = f" ({picture.left} | {picture.right})" if picture.left else ""
-        words = html.escape(picture.words + sides)
-        lines.append(
-            f"<figure><img alt='{words}' src='data:image/png;base64,{shown}'><figcaption>{words}</figcaption></figure>"
-        )
-    rows = table_rows(result)
-    if rows:
-        heads = (
-            _("No."), _("condition"), _("slices"), _("size"), _("diameters"), _("probability"), _("doubt"), _("decision"),
-        )  # fmt: skip
-        lines.append("<table><tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>")
-        names = result.condition_names()
-        for row in rows:
-            cells = (
-                str(row.number), names[row.condition], slices_words(row), size_words(row), diameters_words(row),
-                f"{row.mean_probability:.2f}", f"{row.mean_doubt:.2f}", decision_words(row.decision),
-            )  # fmt: skip
-            lines.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
-        lines.append("</table>")
-        if sizes_words(result.volume):
-            lines.append(f"<p>{html.escape(sizes_words(result.volume))}</p>")
-    if result.marks:
-        marks = ", ".join(f"{index + 1} {word}" for index, word in sorted(result.marks.items()))
-        lines.append("<p>" + _("Slices labelled by the reader: {marks}.").format(marks=html.escape(marks)) + "</p>")
-    if searched := organ_words(result):
-        lines.append(f"<p>{html.escape(searched)}</p>")
-    lines.append("<table>")
-    named = facts.get("model_name", "")
-    if named and named != facts.get("model"):
-        facts = {**facts, "model": f"{named} ({facts['model']})"}
-    for fact in _REPORT_FACTS:
-        if facts.get(fact):
-            words = fact.replace("_", " ")
-            lines.append(f"<tr><th>{words}</th><td>{html.escape(facts[fact])}</td></tr>")
-    lines.append("</table></body></html>")
-    path.write_text("\n".join(lines), encoding="utf-8")

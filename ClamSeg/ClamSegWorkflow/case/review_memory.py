@@ -14,7 +14,7 @@ from ClamSegWorkflow.case.review_steps import ReviewSteps
 
 
 @dataclass(frozen=True)
-class _Moment:
+class Moment:
     """What undo or redo brings back."""
 
     threshold: float
@@ -43,7 +43,7 @@ class ReviewMemory:
         self.decided = DecidedLesions(lesion_map)
         self.numbers: dict[Peak, int] = {}
         self.marks: dict[int, str] = {}
-        self.steps: ReviewSteps[_Moment] = ReviewSteps()
+        self.steps: ReviewSteps[Moment] = ReviewSteps()
 
     def remember(self, words: str) -> None:
         """A step of this name begins: what stands now is what undo brings back."""
@@ -86,10 +86,10 @@ class ReviewMemory:
             "decided": self.decided.memory(),
         }
 
-    def _now(self) -> _Moment:
-        return _Moment(self.threshold, dict(self.decided.by_number), dict(self.numbers), dict(self.marks))
+    def _now(self) -> Moment:
+        return Moment(self.threshold, dict(self.decided.by_number), dict(self.numbers), dict(self.marks))
 
-    def _bring_back(self, moment: _Moment | None) -> bool:
+    def _bring_back(self, moment: Moment | None) -> bool:
         if moment is None:
             return False
         self.threshold, self.decided.by_number = moment.threshold, dict(moment.kept)

@@ -32,6 +32,16 @@ class ReviewSteps(Generic[Moment]):
         """Name of the step that redo does again, '' where there is none."""
         return self._forth[-1][0] if self._forth else ""
 
+    @property
+    def before(self) -> Moment | None:
+        """The moment that undo would bring back."""
+        return self._back[-1][2] if self._back else None
+
+    @property
+    def after(self) -> Moment | None:
+        """The moment that redo would bring back."""
+        return self._forth[-1][2] if self._forth else None
+
     def add(self, words: str, before: Moment) -> None:
         """A new step begins; what was taken back before it is gone for good.
 

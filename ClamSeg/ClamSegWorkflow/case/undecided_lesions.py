@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +17,21 @@ from ClamSegWorkflow.words import tr as _
 _WHOLE = (slice(0, None),) * 3
 
 
+@dataclass(frozen=True)
+class _Ahead:
+    """What was found for decided lesions and a threshold that may come."""
+
+    kept: tuple[KeptLesion, ...]
+    threshold: float
+    parts: list[MapPart]
+    undecided: list[MapPart]
+
+    def is_of(self, kept: tuple[KeptLesion, ...], threshold: float) -> bool:
+        """Whether just this has come."""
+        same = len(kept) == len(self.kept) and all(a is b for a, b in zip(kept, self.kept, strict=True))
+        return same and threshold == self.threshold
+
+
 class UndecidedLesions:
     """Lesions that follow the threshold.
 
@@ -27,6 +43,7 @@ class UndecidedLesions:
 
     def __init__(self, lesion_map: LesionMap, conditions: Sequence[str], figures: Figures) -> None:
         self._map, self._conditions, self._figures = lesion_map, tuple(conditions), figures
+        self._ahead: _Ahead | None = None
         self._part: dict[int, MapPart] = {}  # by the number of the lesion
 
     def take(self, found: WorkerLesions, threshold: float) -> None:
@@ -42,8 +59,24 @@ class UndecidedLesions:
             self._figures.know(part.mask, _WHOLE, lesion)
 
     def find(self, kept_lesions: Iterable[KeptLesion], threshold: float, smallest: Smallest) -> None:
-        """Looks for them on the map, without the voxels of decided lesions."""
-        self._map.find_lesions(kept_lesions, threshold, smallest)
+        """Looks for them on the map, without the voxels of decided lesions; what was seen ahead of just this is taken."""
+        kept, ahead = tuple(kept_lesions), self._ahead
+        if ahead is not None and ahead.is_of(kept, threshold):
+            self._map.take_found(threshold, ahead.parts, ahead.undecided)
+        else:
+            self._map.find_lesions(kept, threshold, smallest)
+        self._ahead = None
+
+    def look_ahead(self, kept_lesions: Iterable[KeptLesion], threshold: float, smallest: Smallest) -> None:
+        """Finds and measures what `find` will ask for, in any thread; nothing else is changed, whatever the list does meanwhile."""
+        kept = tuple(kept_lesions)
+        parts, undecided = self._map.look(kept, threshold, smallest)
+        for part in undecided:
+            self._map.peak_of(part)
+            self._figures.of(self._map, (self._map.whole_box(part), part.mask, part.condition), self._conditions)
+        for each in kept:
+            self._figures.of(self._map, (each.box, each.mask, each.condition), self._conditions)
+        self._ahead = _Ahead(kept, threshold, parts, undecided)
 
     def measured(self, number_of: Callable[[tuple[int, int, int]], int]) -> list[LesionRow]:
         """Their rows, the largest first.

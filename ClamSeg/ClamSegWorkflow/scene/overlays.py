@@ -48,8 +48,12 @@ def add_map(scene: Any, volume: Any, segmentation: Any, image: Any, kind: str) -
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"{segmentation.GetName()} {kind}")
     node.SetAttribute(_MAP, kind)
     node.SetIJKToRASMatrix(vtk_matrix(matrix_of(volume)))
-    node.SetAndObserveImageData(image)
     node.CreateDefaultDisplayNodes()
+    if node.GetDisplayNode() is not None:
+        node.GetDisplayNode().SetAutoWindowLevel(
+            0
+        )  # else Slicer looks through all values for a window that no map is shown in
+    node.SetAndObserveImageData(image)
     follow(node, volume)
     place_beside(scene, node, volume)
     if kind in _RAMPS:
@@ -72,7 +76,6 @@ def _show_as_ramp(scene: Any, node: Any, kind: str) -> None:
             rgb = [np.interp(step / 255, (0, 0.5, 1), ends) for ends in zip(*_RAMPS[kind], strict=True)]
             colours.SetColor(step, f"{step / 255:.2f}", *rgb, 1.0)
     display.SetAndObserveColorNodeID(colours.GetID())
-    display.SetAutoWindowLevel(0)
     display.SetWindowLevelMinMax(0, 255)
     display.SetInterpolate(0)
     set_shown_threshold(node, 0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -257,10 +257,10 @@ def segment_mask(segmentation: Any, segment_id: str, shape: tuple[int, int, int]
     return mask
 
 
-def segment_count(segmentation: Any, segment_id: str) -> int:
-    """Voxels of a segment, counted where they are."""
+def segment_counter(segmentation: Any, segment_id: str) -> Callable[[], int]:
+    """Counts the voxels that a segment has now, where they are; what it returns may run in any thread."""
     voxels, value, _first = _labelmap(segmentation, segment_id)
-    return int(np.count_nonzero(voxels == value))
+    return lambda: int(np.count_nonzero(voxels == value))
 
 
 def segment_slice(segmentation: Any, segment_id: str, shape: tuple[int, int, int], axis: int, index: int) -> np.ndarray:

@@ -94,6 +94,31 @@ def test_workers_that_do_not_fit_are_sent_away_and_without_any_other_the_run_end
         run_pieces(client, answers(tmp_path / "unfit", lambda *_: {"unfit": "it has torch 1"}))
 
 
+def test_an_answer_that_went_with_its_worker_is_made_anew_while_others_come(tmp_path, monkeypatch):
+    answer, waited = tasks._Tasks._answer, []
+
+    async def leave(address: str, dask_scheduler=None) -> None:
+        await dask_scheduler.remove_worker(address, stimulus_id="test")
+
+    def lose(self: tasks._Tasks, future: object) -> object:
+        if not waited:
+            (holders,) = self._client.who_has([future]).values()
+            self._client.run_on_scheduler(leave, holders[0])
+        waited.append(answer(self, future))
+        return waited[-1]
+
+    def slow(name: str, n: int) -> dict[str, str]:
+        time.sleep(0.1 if n == 1 else 1)
+        return DONE
+
+    monkeypatch.setattr(tasks._Tasks, "_answer", lose)
+    monkeypatch.setattr(tasks, "_ANSWER_S", 0.2)
+    with workers_here() as client:
+        ended = run_pieces(client, answers(tmp_path / "lost", slow))
+    assert ended == [("a", "fine", 1), ("b", "fine", 1), ("c", "fine", 1)]
+    assert None in waited, "nobody stood still for it"
+
+
 class Died:
     """A task whose workers died, as often alone as the client says."""
 

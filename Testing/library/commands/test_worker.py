@@ -317,6 +317,7 @@ def test_arrays_for_a_front_equal_the_image_files(tmp_path, panel, model):
     assert np.array_equal(labels == 2, masks["lesion-lesion"])
     components = np.load(tmp_path / "arrays" / "components.npy", allow_pickle=False)
     assert np.array_equal(components > 0, labels == 2)
+    assert components.itemsize == 1, "a front reads no more than it has to"
     told = json.loads((tmp_path / "arrays" / "report.json").read_text())
     assert np.bincount(components[components > 0])[1:].tolist() == [lesion["area_px"] for lesion in told["lesions"]]
     assert told["accepted_warnings"] == accepted

@@ -178,3 +178,52 @@ def test_outside_of_a_batch_files_are_read_here(tmp_path: Path, monkeypatch: pyt
     with reading_apart():
         reader_process.read_volume(tmp_path / "a.nrrd")
     assert asked == [tmp_path / "a.nrrd"]
+
+
+def test_a_file_that_was_begun_is_read_once_and_given_to_who_asks_for_it(tmp_path, reader):
+    path = scan(tmp_path / "a.nrrd")
+    reader.begin(path)
+    path.chmod(0o600)
+    asked = []
+    ask = reader._ask
+    reader._ask = lambda *how: asked.append(how[0].name) or ask(*how)
+    assert np.array_equal(reader.read(path).array, read_volume(path).array)
+    assert asked == []
+    assert np.array_equal(reader.read(path).array, read_volume(path).array)
+    assert asked == ["a.nrrd"]
+
+
+def test_another_file_than_the_one_begun_is_what_was_asked_for(tmp_path, reader):
+    begun, other = scan(tmp_path / "hangs.nrrd"), scan(tmp_path / "b.nrrd", 1)
+    reader.begin(begun)
+    started = time.monotonic()
+    assert np.array_equal(reader.read(other).array, read_volume(other).array)
+    assert time.monotonic() - started < 60  # the one begun is given up, not waited for
+    assert np.array_equal(reader.read(other).array, read_volume(other).array)
+
+
+def test_a_file_that_changes_after_it_was_begun_is_read_anew(tmp_path, reader):
+    path = scan(tmp_path / "a.nrrd")
+    reader.begin(path)
+    time.sleep(0.5)
+    scan(path, 1)
+    assert np.array_equal(reader.read(path).array, read_volume(path).array)
+
+
+def test_what_is_wrong_with_a_file_that_was_begun_is_told_to_who_asks_for_it(tmp_path, reader):
+    bad, dies = tmp_path / "bad.nrrd", scan(tmp_path / "dies.nrrd")
+    bad.write_bytes(b"NRRD0004\ntype: short\n")
+    for path, words in ((bad, r"bad\.nrrd"), (dies, "ended the process"), (tmp_path / "none.nrrd", "does not exist")):
+        reader.begin(path)
+        with pytest.raises(InputError, match=words):
+            reader.read(path)
+
+
+def test_a_file_that_was_begun_and_not_asked_for_is_given_up_at_the_end(tmp_path, monkeypatch):
+    reader = ScanReader(PROGRAM)
+    monkeypatch.setattr(reader_process._Shared, "reader", reader)
+    with reading_apart():
+        reader_process.begin_reading(scan(tmp_path / "hangs.nrrd"))
+        process = reader._process
+    assert process is not None
+    assert process.wait(30) != 0

@@ -16,7 +16,8 @@ from ClamSegLib.imaging.read_write import write_volume
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.model.checkpoint import load_model
 from ClamSegLib.segmentation import batch_of_cases as case_pipeline
-from ClamSegLib.segmentation.batch_of_cases import CasePipeline, CaseWork, PipelineOptions
+from ClamSegLib.segmentation.batch_of_cases import CasePipeline, PipelineOptions
+from ClamSegLib.segmentation.case_work import CaseWork
 from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.progress import Reporter

@@ -1,6 +1,7 @@
 """Maps of a case whose outlines depend on the strongest evidence of slice and volume."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from ClamSegLib.model.decoding_config import RefinementConfig, VolumeEvidenceCon
 from ClamSegLib.model.twin import decode
 from ClamSegLib.segmentation.maps import CaseMaps, paste_steps
 from ClamSegLib.segmentation.options import SegmentOptions
+from ClamSegLib.segmentation.report import _which_is_strongest
 from ClamSegLib.segmentation.segment_volume import segment_volume
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.progress import Reporter
@@ -87,3 +89,11 @@ def test_a_volume_that_is_weighed_as_a_whole_is_the_same_in_any_batches(tmp_path
     assert np.abs(result.probability.astype(int) - expected).max() <= 1
     alone = segmented(plain, scan, batch_size=batch_size, engine="reference")
     assert np.abs(result.probability.astype(int) - alone.probability).max() > 20
+
+
+def test_a_front_is_told_the_first_of_the_strongest_conditions_and_none_where_none_has_any():
+    probability = np.random.default_rng(0).integers(0, 4, (3, 5, 40, 30), np.uint8)
+    turned = SimpleNamespace(probability=probability, in_own_frame=lambda array: array.transpose(2, 0, 1)[:, :, ::-1])
+    told = np.stack(list(_which_is_strongest(turned)))
+    expected = np.where(probability.any(axis=0), probability.argmax(axis=0) + 1, 0)
+    assert np.array_equal(told, turned.in_own_frame(expected))

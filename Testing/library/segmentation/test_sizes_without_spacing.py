@@ -13,6 +13,7 @@ from tiny_model import tiny_normative_model
 import ClamSegLib as cs
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.segmentation import pictures
+from ClamSegLib.segmentation.pictured_case import pictured
 
 
 def picture(folder: Path) -> cs.Volume:
@@ -79,6 +80,7 @@ def test_a_picture_has_no_bar_of_5_cm_and_no_place_in_mm(tmp_path):
 
     case = cs.segment(picture(tmp_path), tiny_normative_model(tmp_path / "m"), device="cpu").case
     axes = Figure().subplots()
-    pictures._scale_bar(axes, case)
+    shown = pictured(case, "case")
+    pictures._scale_bar(axes, shown)
     assert not axes.lines
-    assert "mm" not in pictures._caption(case, 0)
+    assert "mm" not in shown.stage.caption

@@ -1,0 +1,24 @@
+"""Libraries loaded without Python's collector of garbage, which finds none among them and looks for long."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Runs a block that imports large libraries: what they make stays, so it is never looked through, then or later.
+
+    torch makes half a million objects when it is loaded. Each full collection walks them all, also those at the end of the
+    process, which together take a quarter of the time of the import (docs/research/performance.md).
+    """
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was:
+            gc.enable()

@@ -1,0 +1,44 @@
+"""Libraries are loaded without the collector, which works as before when they are there."""
+
+import gc
+import subprocess
+import sys
+
+import pytest
+
+from ClamSegLib.system.loading import loading
+
+
+def test_nothing_is_collected_while_libraries_are_loaded_and_what_was_made_then_is_never_looked_through():
+    gc.unfreeze()
+    with loading():
+        assert not gc.isenabled()
+        made = [[] for _ in range(1000)]
+    assert gc.isenabled()
+    assert gc.get_freeze_count() >= len(made)
+    gc.unfreeze()
+
+
+def test_the_collector_works_again_where_loading_failed():
+    with pytest.raises(ImportError), loading():
+        raise ImportError
+    assert gc.isenabled()
+    gc.unfreeze()
+
+
+def test_a_scan_is_begun_before_torch_is_loaded(tmp_path):
+    program = """
+import sys
+from ClamSegLib.imaging import reader_process
+from ClamSegLib.system.paths import resources_folder
+begun = []
+reader_process.begin_reading = lambda path, series: begun.append((path.name, "torch" in sys.modules))
+from ClamSegLib.cli import main
+scan = resources_folder() / "Samples" / "ct_chest.nrrd"
+code = main(["segment", str(scan), "--model", "ct-lung-lesion", "--threads", "1", "--device", "cpu", "--output", sys.argv[1], "--progress", "none"])
+print(code, begun)
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "out")], capture_output=True, text=True, check=False
+    )
+    assert told.stdout.splitlines()[-1:] == ["0 [('ct_chest.nrrd', False)]"], told.stderr
