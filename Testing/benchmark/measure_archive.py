@@ -170,11 +170,7 @@ def pulls(scans: Path, model: Path, output: Path, count: int, times: int, chance
         wait = chance.uniform(0.1, 6.0)
         while process.poll() is None and time.monotonic() - began < 60 and not workers_of(process.pid):
             time.sleep(0.05)
-        while (
-            process.poll() is None
-            and time.monotonic() - began < 30
-            and finished(output) == before
-        ):
+        while process.poll() is None and time.monotonic() - began < 30 and finished(output) == before:
             time.sleep(0.05)
         time.sleep(wait)
         if process.poll() is not None:
