@@ -62,12 +62,12 @@ OUT_OF_MEMORY = (
 
 
 def words_of_the_machine(error: BaseException) -> str:
-    """One sentence where an error is the machine's: disk, limits or memory gave out; '' for any other."""
+    """One sentence where an error, or what it was raised from, is the machine's: disk, limits or memory gave out; '' for any other."""
     if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
         return "Memory ran out; close other programs, raise the limit (ulimit -v), or use a smaller --batch-size."
     if isinstance(error, OSError) and error.errno in _ADVICE:
         return str(output_error(Path(str(error.filename or "the output")), error))
-    return ""
+    return words_of_the_machine(error.__cause__) if error.__cause__ is not None else ""
 
 
 def exists(path: Path) -> bool:
