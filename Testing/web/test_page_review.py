@@ -144,6 +144,9 @@ def test_edit_decides_nothing_by_itself_and_one_undo_takes_a_drawing_back(review
     before = rows(review)
     review.click("edit-button")
     review.says("drawing", f"lesion {number}")
+    colour = "id => getComputedStyle(document.getElementById(id)).backgroundColor"
+    review.until(f"() => ({colour})('tool-paint') === 'rgb(25, 118, 210)'")
+    assert review.tab.evaluate(colour, "tool-erase") == "rgba(0, 0, 0, 0)", "the one in hand is seen"
     review.click("drawing-done")
     review.holds("tool", "")
     assert rows(review) == before
@@ -162,6 +165,8 @@ def test_surfaces_stay_in_the_3d_view_through_drawing_and_the_decisions_after_it
     shown = review.count_until(SOLID, ORGAN, lambda n: n > 300)
     review.click("edit-button")
     review.holds("tool", "paint")
+    review.tab.wait_for_timeout(1500)  # those of the lesion that is opened would be made in this time
+    review.count_until(SOLID, ORGAN, lambda n: n < 50)
     review.drag("Red", (0.42, 0.4), (0.58, 0.4), (0.58, 0.5))
     review.click("drawing-done")
     review.holds("tool", "")
