@@ -260,9 +260,8 @@ class ReviewSection:
         if self._state.hidden:
             self.toggle_hidden()
         self._drawing.begin(self.result.segmentation, self.result.volume, segment_id)
-        self.solid_view.hide(
-            self.result.segmentation
-        )  # also those that are being made: each stroke would make them anew
+        # Also those that are being made: each stroke would make them anew.
+        self.solid_view.hide(self.result.segmentation)
         self._state.drawing_words = words
 
     def choose_tool(self, tool: str) -> None:
