@@ -128,6 +128,15 @@ class SceneViews:
         for view in self.app.view_manager.get_views():
             view.schedule_render()
 
+    def draw_slices(self) -> None:
+        """The slices alone; the 3-D view, which takes longest, is drawn when its surfaces are there."""
+        for view in self.slices:
+            view.schedule_render()
+
+    def draw_solid(self) -> None:
+        """The 3-D view alone."""
+        self.view(SOLID).schedule_render()
+
     def fit_solid(self) -> None:
         """The 3-D view back to all that it shows."""
         self.view(SOLID).reset_view()

@@ -185,6 +185,24 @@ def test_surfaces_stay_in_the_3d_view_through_drawing_and_the_decisions_after_it
     review.count_until(SOLID, ORGAN, lambda n: n > shown / 2)
 
 
+def test_a_step_that_changes_no_surface_draws_the_slices_and_no_3d_view(review: PageReader) -> None:
+    review.holds("solid", True)
+    review.count_until(SOLID, ORGAN, lambda n: n > 300)
+    review.tab.locator("#smallest-shown").fill("0.00001")
+    review.tab.mouse.move(5, 5)
+    for view in (*SLICES, SOLID):
+        review.still(view)
+    view = "document.getElementById('view-NAME').closest('.layout-grid-item')"
+    for name, counter in (("Red", "slices"), (SOLID, "solid")):
+        counts = f"{view.replace('NAME', name)}.addEventListener('load', () => window.drawn_{counter}++, true)"
+        review.tab.evaluate(f"() => {{ window.drawn_{counter} = 0; {counts} }}")
+    review.click("reject-small")
+    review.says("notices", "No undecided lesion is smaller")
+    review.until("() => window.drawn_slices > 0")
+    review.tab.wait_for_timeout(600)
+    assert review.tab.evaluate("window.drawn_solid") == 0
+
+
 def test_steps_asked_for_one_right_behind_the_other_are_taken_in_their_order(review: PageReader) -> None:
     first = review.value("lesion_number")
     review.tab.keyboard.press("a")
