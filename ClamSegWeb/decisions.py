@@ -60,6 +60,11 @@ class Decisions:
         value = float(threshold)
         self.turns.take(lambda: self._set_threshold(value), self._foreseen(lambda ahead: ahead.threshold(value)))
 
+    def key_let_go(self, threshold: float, moving: float | None) -> None:
+        """The same where a key moved it; other keys pass by."""
+        if moving is not None:
+            self.set_threshold(threshold)
+
     @user_action(_("The threshold could not be changed."))
     def _set_threshold(self, threshold: float) -> None:
         self._state.threshold_moving = None
