@@ -102,14 +102,15 @@ class Decisions:
 
     def reject_small(self) -> None:
         """All undecided lesions below the size in the field, as one step."""
-        self.turns.take(self._reject_small)
+        size = self._review.table.smallest_shown()  # as it is now: the field may change before the turn comes
+        self.turns.take(lambda: self._reject_small(size))
 
     @user_action(_("The lesions could not be rejected."))
-    def _reject_small(self) -> None:
+    def _reject_small(self, size: float) -> None:
         if self._lesions() is None:
             return
         self._review.end_drawing()
-        if not self._review.result.reject_below(self._review.table.smallest_shown()):
+        if not self._review.result.reject_below(size):
             self._page.tell(_("No undecided lesion is smaller."))
         self._review.refresh()
 
