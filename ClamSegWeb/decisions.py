@@ -60,6 +60,11 @@ class Decisions:
         value = float(threshold)
         self.turns.take(lambda: self._set_threshold(value), self._foreseen(lambda ahead: ahead.threshold(value)))
 
+    def key_let_go(self, threshold: float, moving: float | None) -> None:
+        """The same where a key moved it; other keys pass by."""
+        if moving is not None:
+            self.set_threshold(threshold)
+
     @user_action(_("The threshold could not be changed."))
     def _set_threshold(self, threshold: float) -> None:
         self._state.threshold_moving = None
@@ -97,14 +102,15 @@ class Decisions:
 
     def reject_small(self) -> None:
         """All undecided lesions below the size in the field, as one step."""
-        self.turns.take(self._reject_small)
+        size = self._review.table.smallest_shown()  # as it is now: the field may change before the turn comes
+        self.turns.take(lambda: self._reject_small(size))
 
     @user_action(_("The lesions could not be rejected."))
-    def _reject_small(self) -> None:
+    def _reject_small(self, size: float) -> None:
         if self._lesions() is None:
             return
         self._review.end_drawing()
-        if not self._review.result.reject_below(self._review.table.smallest_shown()):
+        if not self._review.result.reject_below(size):
             self._page.tell(_("No undecided lesion is smaller."))
         self._review.refresh()
 

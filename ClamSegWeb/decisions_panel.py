@@ -87,7 +87,7 @@ def _drawing(review: Any) -> None:
             ):  # fmt: skip
                 v3.VBtn(
                     words, size="small", click=(review.choose_tool, f"['{tool}']"), id=f"tool-{tool}", prepend_icon=icon,
-                    variant=(f"tool === '{tool}' ? 'flat' : 'outlined'",), title=f"{words} ({key})",
+                    variant=(f"tool === '{tool}' ? 'flat' : 'outlined'",), color=(f"tool === '{tool}' ? 'blue-darken-2' : undefined",), title=f"{words} ({key})",
                     raw_attrs=[f'aria-keyshortcuts="{key}"', f":aria-pressed=\"tool === '{tool}'\""],
                 )  # fmt: skip
             v3.VBtn(

@@ -121,8 +121,8 @@ class ReviewSection:
         self.labels.tell()
         self.tell_steps()
         if state.solid and not self._drawing.is_active:
-            self.solid_view.follow(result.segmentation, self._page.views.draw)
-        self._page.views.draw()
+            self.solid_view.follow(result.segmentation, self._page.views.draw_solid)
+        self._page.views.draw_slices()
 
     def tell_steps(self) -> None:
         """What Undo and Redo would do, and whether something is in no file yet."""
@@ -260,6 +260,8 @@ class ReviewSection:
         if self._state.hidden:
             self.toggle_hidden()
         self._drawing.begin(self.result.segmentation, self.result.volume, segment_id)
+        # Also those that are being made: each stroke would make them anew.
+        self.solid_view.hide(self.result.segmentation)
         self._state.drawing_words = words
 
     def choose_tool(self, tool: str) -> None:

@@ -17,6 +17,9 @@ FOUR, ONE = "four", "one"
 AXIAL, CORONAL, SAGITTAL, SOLID = "Red", "Green", "Yellow", "ThreeD"
 ORIENTATIONS = {AXIAL: "Axial", CORONAL: "Coronal", SAGITTAL: "Sagittal"}
 _THIN_RULER = 1
+# Of JPEG, in percent: that of a view at rest. Any other for one that moves has each change drawn a second time a quarter of a
+# second later, in the page's loop, and without a graphics card a 3-D view takes a tenth of a second and more.
+_QUALITY = 90
 
 
 class SceneViews:
@@ -36,7 +39,7 @@ class SceneViews:
         self.scene = self.app.scene
         register_rca_factories(
             self.app.view_manager, server, slice_view_ui_f=slice_ui, three_d_view_ui_f=solid_ui,
-            target_fps=20.0, blur_fps=12.0, interactive_quality=75,
+            target_fps=20.0, blur_fps=12.0, interactive_quality=_QUALITY,
         )  # fmt: skip
         self.layouts = LayoutManager(self.scene, self.app.view_manager, server)
         slices = {
@@ -124,6 +127,15 @@ class SceneViews:
         """Every view is drawn again soon."""
         for view in self.app.view_manager.get_views():
             view.schedule_render()
+
+    def draw_slices(self) -> None:
+        """The slices alone; the 3-D view, which takes longest, is drawn when its surfaces are there."""
+        for view in self.slices:
+            view.schedule_render()
+
+    def draw_solid(self) -> None:
+        """The 3-D view alone."""
+        self.view(SOLID).schedule_render()
 
     def fit_solid(self) -> None:
         """The 3-D view back to all that it shows."""

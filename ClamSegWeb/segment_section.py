@@ -219,5 +219,6 @@ class SegmentSection(RunListener):
     def confirms(self, volume: str, doubts: list[str]) -> bool | None:
         """Doubts are shown before the run; the answer comes later and stays in the result."""
         self._page.views.draw()
+        self._state.run_words = _("waiting for your answer")
         self._page.ask(_("Does this fit?"), f"{volume}:\n" + "\n".join(doubts), self.run.answer, _("Segment anyway"))
         return None

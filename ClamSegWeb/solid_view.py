@@ -81,8 +81,8 @@ class SolidView:
             if turn == self._turn and display is not None:
                 display.SetVisibility3D(True)
                 shown()
-                if not is_whole:  # the reader goes on: those of what stands then
-                    self._begin(segmentation, shown, _PATIENCE_S)
+                if not is_whole:  # the reader goes on: those of what stands then, seen from where the reader looks now
+                    self._begin(segmentation, self._page.views.draw_solid, _PATIENCE_S)
         except (OSError, SceneError) as error:
             if turn == self._turn:  # else a later call makes them, or the page has ended
                 self._page.failed(_("The 3-D view could not be made ({error}).").format(error=error))

@@ -53,7 +53,10 @@ class Turns:
     def _go_on(self) -> None:
         while self._waiting and not self._is_preparing:
             turn = self._waiting[0]
-            work = turn[0]()
+            try:
+                work = turn[0]()
+            except Exception:  # the step itself meets what is wrong, and tells
+                work = None
             if work is None:
                 self._waiting.popleft()
                 turn[1]()

@@ -77,7 +77,7 @@ class ViewWords:
             told[name] = "" if found is None else f"{found[0]} / {found[1]}"
         self._state.slice_of = told
         display = volume.GetDisplayNode()
-        self._state.window_words = f"W {display.GetWindow():.4g} L {display.GetLevel():.4g}"
+        self._state.window_words = window_words(display.GetWindow(), display.GetLevel())
 
     def _tell_cursor(self) -> None:
         case, ras = self._page.input.current, [0.0, 0.0, 0.0]
@@ -86,3 +86,9 @@ class ViewWords:
             words = words_at(case.scan.volume, ras, case.result, is_hu=self._is_hu)
         if words != self._state.cursor_words:
             self._state.cursor_words = words
+
+
+def window_words(width: float, centre: float) -> str:
+    """Width and centre as read on any other workstation: whole numbers, more digits only where grey values are small."""
+    digits = 0 if abs(width) >= 20 else 3
+    return " ".join(f"{letter} {round(value, digits):.10g}" for letter, value in (("W", width), ("L", centre)))

@@ -170,9 +170,12 @@ def _smallest_of(folder: Path, now: Any) -> Any:
     """
     try:
         report = report_in(folder)
-        known = report["geometry"]["spacing_known"] and report["search"]["share"] is None
-        return now if known or "smallest_px" in report["search"] else "none"
-    except (InputError, KeyError, TypeError):
+        search = report.get("search", {})
+        if report["geometry"]["spacing_known"] and search.get("share") is None:
+            return now
+        of_model = now if isinstance(now, str) else "of the network"  # a number was given now, and was not then
+        return of_model if "smallest_px" in search else "none"
+    except (InputError, KeyError, TypeError, AttributeError):
         return "none"
 
 

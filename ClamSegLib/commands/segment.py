@@ -135,6 +135,7 @@ def _run(
     reporter: Reporter,
 ) -> None:
     """Does the cases that are to do and adds what became of each."""
+    from ClamSegLib.archive.case_input import files_of
     from ClamSegLib.archive.finished_cases import finished_by_others
     from ClamSegLib.imaging.reader_process import begin_reading
     from ClamSegLib.segmentation.drawing_process import begin_drawing
@@ -144,7 +145,9 @@ def _run(
 
     if request is None and found.to_do and not found.to_do[0].source.is_private:
         # Both have processes of their own, which begin while this one loads torch and the model.
-        begin_reading(found.to_do[0].source.bring(Path()), series=settings.series)
+        first = found.to_do[0].source.bring(Path())
+        if files_of(first) == [first]:  # of several files one could change before the others are read
+            begin_reading(first, series=settings.series)
         begin_drawing()
     with loading():
         take_threads(arguments.threads)

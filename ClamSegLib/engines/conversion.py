@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.twin import TwinUNet, decode
+from ClamSegLib.system.disk import words_of_the_machine
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.silence_c_output import suppress_c_stdout
 
@@ -125,6 +126,8 @@ def import_openvino() -> Any:
     try:
         import openvino
     except ImportError as error:
+        if words_of_the_machine(error):  # it is there, and finds no memory
+            raise
         raise InputError("OpenVINO is missing; install it with pip install 'clamseg[openvino]'.") from error
     return openvino
 
@@ -141,6 +144,8 @@ def import_mnn() -> Any:
         with suppress_c_stdout():
             import MNN
     except ImportError as error:
+        if words_of_the_machine(error):  # it is there, and finds no memory
+            raise
         raise InputError("MNN is missing; install it with pip install 'clamseg[mnn]'.") from error
     return MNN
 
@@ -155,6 +160,8 @@ def write_onnx(graph: Graph, folder: Path) -> Path:
         import onnxruntime  # noqa: F401 - what is written here must run here
         import onnxscript  # noqa: F401 - torch's exporter needs it and fails late without
     except ImportError as error:
+        if words_of_the_machine(error):  # it is there, and finds no memory
+            raise
         raise InputError(
             "ONNX needs onnx, onnxscript and onnxruntime; install them with pip install 'clamseg[onnx]'."
         ) from error
@@ -220,6 +227,8 @@ def write_mnn(graph: Graph, folder: Path) -> Path:
     try:
         import onnxscript  # noqa: F401 - torch's exporter needs it and fails late without
     except ImportError as error:
+        if words_of_the_machine(error):  # it is there, and finds no memory
+            raise
         raise InputError(
             "MNN needs onnx and onnxscript to convert a network; install them with pip install 'clamseg[mnn]'."
         ) from error

@@ -36,6 +36,7 @@ from ClamSegLib.model.model_folder import INT8_ABOUT, INT8_GRAPH, INT8_NUMBERS, 
 from ClamSegLib.model.twin import TwinUNet
 from ClamSegLib.system.atomic_output import whole_file
 from ClamSegLib.system.device import has_vnni
+from ClamSegLib.system.disk import words_of_the_machine
 from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.progress import Reporter
 
@@ -82,6 +83,8 @@ def _import_nncf() -> Any:
         with quiet():
             import nncf
     except ImportError as error:
+        if words_of_the_machine(error):  # it is there, and finds no memory
+            raise
         raise InputError("NNCF is missing; install it with pip install 'clamseg[quantize]'.") from error
     nncf.set_log_level(logging.ERROR)
     return nncf

@@ -31,7 +31,7 @@ from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.memory import cpu_memory_mb
 
 PROGRAM = (sys.executable, "-P", "-m", "ClamSegLib.imaging.reader_child")
-_START_S = 60.0
+_START_S, _END_S = 60.0, 10.0
 # A slow network drive gives a megabyte or a few slices in a second.
 _SECONDS, _BYTES_A_SECOND, _SECONDS_A_SLICE = 120.0, 1 << 20, 1.0
 _MEMORY_SHARE = 0.8
@@ -77,14 +77,15 @@ class ScanReader:
     def begin(self, path: Path, *, series: str | None = None) -> None:
         """Asks for a file that `read` will be called for, without waiting for it; `give_up` where it will not.
 
-        What cannot be asked for is not begun: `read` tells what is wrong with it. Nor is a folder, of whose files none may
-        change between.
+        What cannot be asked for is not begun: `read` tells what is wrong with it. Nor is a folder, any file
+        of which may change before `read` is called.
         """
         with self._one_at_a_time, suppress(OSError, ValueError, ClamSegError):
+            self.give_up()
             check_path(path)
             if path.is_file():
                 self.start()
-                self._ask(path, series, self._seconds + _slowness(path))
+                self._ask(path, series, _state_of(path, series), self._seconds + _slowness(path))
 
     def give_up(self) -> None:
         """Ends the process where it reads a file that nobody has called `read` for."""
@@ -100,7 +101,8 @@ class ScanReader:
         path = Path(path)
         check_path(path)
         with self._one_at_a_time:
-            if self._asked != _state_of(path, series):
+            state = _state_of(path, series)
+            if self._asked != state:
                 self.give_up()
             if not self._is_ready():
                 return read_here(path, series=series)  # this machine starts no process
@@ -109,7 +111,7 @@ class ScanReader:
             limit_s = self._seconds + _slowness(path)
             try:
                 if self._asked is None:
-                    self._ask(path, series, limit_s)
+                    self._ask(path, series, state, limit_s)
                 answer = self._answers.get(timeout=limit_s)
                 self._asked = None
             except queue.Empty:
@@ -144,14 +146,14 @@ class ScanReader:
             if process.stdin is not None:
                 process.stdin.close()
 
-    def _ask(self, path: Path, series: str | None, limit_s: float) -> None:
+    def _ask(self, path: Path, series: str | None, state: tuple[object, ...], limit_s: float) -> None:
         """Sends the question for a file to the process, which answers when it has read it."""
         assert self._process is not None
         assert self._process.stdin is not None
         asked = {"path": str(path), "series": series, "folder": str(Path.cwd()), "seconds": limit_s}
+        self._asked = state  # before it is sent: no answer may come to a question that nobody knows of
         self._process.stdin.write(json.dumps(asked).encode() + b"\n")
         self._process.stdin.flush()
-        self._asked = _state_of(path, series)
 
     def _is_ready(self) -> bool:
         """Starts it where it does not run; False where it cannot be started here."""
@@ -170,8 +172,10 @@ class ScanReader:
         return False
 
     def _how_it_ended(self, process: subprocess.Popen[bytes]) -> str:
-        code = process.wait()
+        with suppress(subprocess.TimeoutExpired):  # its pipe is closed, or a stop was asked for
+            process.wait(_END_S)
         self._end(process)
+        code = process.returncode
         with suppress(ValueError):
             return signal.Signals(-code).name
         return f"code {code}"
@@ -222,7 +226,10 @@ def _lines(process: subprocess.Popen[bytes], answers: queue.Queue[bytes | None])
 
 def _state_of(path: Path, series: str | None) -> tuple[object, ...]:
     """What a file was asked for by, and its size and time then: one that changes after it was begun is read anew."""
-    told = path.stat()
+    try:
+        told = path.stat()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); check the name and the folder.") from error
     return path.absolute(), series, told.st_size, told.st_mtime_ns
 
 

@@ -24,6 +24,7 @@ from ClamSegLib.segmentation.pictured_case import PicturedCase
 from ClamSegLib.system.installation import drawing_problem
 
 PROGRAM = (sys.executable, "-P", "-m", "ClamSegLib.segmentation.drawing_child")
+_LIMIT_S = 120.0
 
 
 class Drawer:
@@ -40,50 +41,59 @@ class Drawer:
 
     def start(self) -> None:
         """Starts the process where none runs, without waiting for it."""
-        if self._process is not None and self._process.poll() is None:
-            return
+        with self._one_at_a_time:
+            self._running()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        process = self._process
+        if process is not None and process.poll() is None:
+            return process
         self.stop()
         library = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, (library, os.environ.get("PYTHONPATH", ""))))
-        self._process = subprocess.Popen(
+        self._process = process = subprocess.Popen(
             self._program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )  # fmt: skip
+        return process
 
     def draw(self, case: PicturedCase, folder: Path) -> None:
-        """Writes the pictures of a case into a folder.
+        """Writes the pictures of a case into a folder; here where the process cannot be started, ends or is stopped.
 
         Raises:
             OSError: of the disk, as if it were written to here.
         """
         with self._one_at_a_time:
             try:
-                self.start()
-                answer = self._answer(case, folder)
-            except (OSError, ValueError):  # it cannot be started here, or ended, or was stopped
+                answer = self._answer(self._running(), case, folder.absolute())
+            except (OSError, ValueError):
                 answer = {}
         if "errno" in answer:
             raise OSError(answer["errno"], answer["strerror"], answer["filename"] or None)
         if not answer.get("drawn"):
             draw_here(case, folder)
 
-    def _answer(self, case: PicturedCase, folder: Path) -> dict[str, Any]:
-        process = self._process
-        assert process is not None
+    @staticmethod
+    def _answer(process: subprocess.Popen[bytes], case: PicturedCase, folder: Path) -> dict[str, Any]:
         assert process.stdin is not None
         assert process.stdout is not None
         arrays: list[Array] = []
         request = {"folder": str(folder), "case": told_of(case, arrays)}
-        process.stdin.write(json.dumps(request).encode() + b"\n")
-        for array in arrays:
-            process.stdin.write(np.ascontiguousarray(array).data)
-        process.stdin.flush()
-        for line in process.stdout:
-            answer: dict[str, Any] = json.loads(line)
-            if "ready" not in answer:
-                return answer
-        return {}
+        limit = threading.Timer(_LIMIT_S, process.kill)  # a folder of fonts may lie on a drive that does not answer
+        limit.start()
+        try:
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            for array in arrays:
+                process.stdin.write(np.ascontiguousarray(array).data)
+            process.stdin.flush()
+            for line in process.stdout:
+                answer: dict[str, Any] = json.loads(line)
+                if "ready" not in answer:
+                    return answer
+            return {}
+        finally:
+            limit.cancel()
 
     def stop(self) -> None:
         """Ends the process, also while it draws."""
@@ -134,7 +144,7 @@ def begin_drawing() -> None:
 
 @contextmanager
 def drawing_apart() -> Iterator[None]:
-    """While the block runs, `draw` draws in a process of its own; when it ends early, what is being drawn is given up."""
+    """While the block runs, `draw` draws in a process of its own, which goes with the block when that ends early."""
     begin_drawing()
     _Shared.users += 1
     try:

@@ -81,7 +81,9 @@ def finding_words(search: Search, count: int, *, decided: int | None = None, rej
     place += f" ({search.lacking})" if search.lacking else ""
     if search.is_organ:
         found = (
-            f"{', '.join(map(_inside, search.targets))} outlined" if count else f"no {_joined(search.targets)} found"
+            f"{', '.join(map(inside_sentence, search.targets))} outlined"
+            if count
+            else f"no {_joined(search.targets)} found"
         )
         doubt = f"; {search.doubt}" if search.doubt else ""
         return f"{found[0].upper()}{found[1:]}, {place}; this model looks for no lesions{doubt}"
@@ -106,11 +108,11 @@ def finding_words(search: Search, count: int, *, decided: int | None = None, rej
 
 def _joined(names: Sequence[str]) -> str:
     """'a', 'a or b', 'a, b or c', as they stand inside a sentence."""
-    *first, last = map(_inside, names)
+    *first, last = map(inside_sentence, names)
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def _inside(name: str) -> str:
+def inside_sentence(name: str) -> str:
     """A name as it stands inside a sentence: 'Glioma' as 'glioma', 'MS lesion' as it is."""
     word = name.partition(" ")[0]
     return name[0].lower() + name[1:] if word[1:2].isalpha() and word[1:].islower() else name

@@ -7,6 +7,7 @@ are swapped the one before lies in `.clamseg-old-*/NAME`. What a killed process 
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import shutil
 import stat
@@ -22,6 +23,7 @@ from ClamSegLib.system.folder_kind import FolderKind
 
 _PART, _OLD = ".clamseg-part-", ".clamseg-old-"
 _LEFTOVER_AGE_S = 24 * 3600
+_RESERVE_BYTES = 4 << 20
 # Another process may put its own result in place between the two renames; whoever comes last wins.
 _ATTEMPTS = 5
 _RACED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT)
@@ -116,6 +118,8 @@ def whole_file(target: Path) -> Iterator[Path]:
 def _written_aside(target: Path) -> Iterator[Path]:
     """A path in a new folder beside `target`, on the same file system; whatever is left in it goes."""
     aside = target.with_name(f"{_PART}{uuid.uuid4().hex[:8]}")
+    # Where memory runs out in between, there is this much to tidy up with; until then it is only an address.
+    reserve = mmap.mmap(-1, _RESERVE_BYTES)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(target.parent)
@@ -124,6 +128,7 @@ def _written_aside(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise output_error(target, error) from error
     finally:
+        reserve.close()
         _remove(aside)
 
 

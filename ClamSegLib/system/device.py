@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
+from ClamSegLib.system.disk import OUT_OF_MEMORY
 from ClamSegLib.system.errors import InputError
 from ClamSegLib.system.loading import loading
 
@@ -110,6 +111,4 @@ def is_out_of_memory(error: BaseException) -> bool:
 
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
         return True
-    # The second is all that oneDNN, which computes torch's convolutions on the CPU, says of it.
-    words = ("can't allocate memory", "could not create a primitive")
-    return isinstance(error, RuntimeError) and any(each in str(error) for each in words)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)

@@ -53,20 +53,21 @@ def output_error(path: Path, error: OSError) -> OutputError:
     return OutputError(f"Cannot write {path}: {words}{where}. Choose a folder you may write to.")
 
 
-# How libraries say that memory ran out: torch, the system's loader, threads, C++, ITK.
-_OUT_OF_MEMORY = (
-    "can't allocate memory", "Cannot allocate memory", "Failed to allocate memory", "failed to map segment",
-    "can't start new thread", "bad_alloc",
+# How libraries say that memory ran out: torch, oneDNN (which computes its convolutions on the CPU), the system's loader,
+# threads, C++, ITK.
+OUT_OF_MEMORY = (
+    "can't allocate memory", "could not create a primitive", "Cannot allocate memory", "Failed to allocate memory",
+    "failed to map segment", "can't start new thread", "bad_alloc",
 )  # fmt: skip
 
 
 def words_of_the_machine(error: BaseException) -> str:
-    """One sentence where an error is the machine's: disk, limits or memory gave out; '' for any other."""
-    if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
+    """One sentence where an error, or what it was raised from, is the machine's: disk, limits or memory gave out; '' for any other."""
+    if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
         return "Memory ran out; close other programs, raise the limit (ulimit -v), or use a smaller --batch-size."
     if isinstance(error, OSError) and error.errno in _ADVICE:
         return str(output_error(Path(str(error.filename or "the output")), error))
-    return ""
+    return words_of_the_machine(error.__cause__) if error.__cause__ is not None else ""
 
 
 def exists(path: Path) -> bool:

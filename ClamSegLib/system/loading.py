@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,11 +15,12 @@ def loading() -> Iterator[None]:
     torch makes half a million objects when it is loaded. Each full collection walks them all, also those at the end of the
     process, which together take a quarter of the time of the import (docs/research/performance.md).
     """
-    was = gc.isenabled()
+    was, before = gc.isenabled(), len(sys.modules)
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
+        if len(sys.modules) > before:  # else garbage of this process would be kept with it, again and again
+            gc.freeze()
         if was:
             gc.enable()

@@ -30,6 +30,7 @@ import psutil
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "Testing" / "library")]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+LOST = "segmentation.seg.nrrd"
 # Python reads this at its start, in workers too.
 WITHOUT_PICTURES = "from ClamSegLib.system import installation\ninstallation.drawing_problem = lambda: 'not drawn'\n"
 
@@ -147,6 +148,11 @@ def flushes(folder: Path, times: int) -> dict[str, float]:
     return {name: round(1e3 * float(np.median(seconds)), 1) for name, seconds in took.items()}
 
 
+def finished(output: Path) -> int:
+    """Cases that have the file which half of them lose."""
+    return len(list(output.glob(f"*/{LOST}")))
+
+
 def pulls(scans: Path, model: Path, output: Path, count: int, times: int, chance: random.Random) -> dict[str, object]:
     """Kills the client or a worker at random times, goes on with --resume, and looks at every case at the end."""
     killed = {"client": 0, "worker": 0}
@@ -155,20 +161,16 @@ def pulls(scans: Path, model: Path, output: Path, count: int, times: int, chance
     while sum(killed.values()) < times:
         if process is None or process.poll() is not None:
             process = subprocess.Popen(command(scans, model, output, *more), env=ENVIRONMENT, stderr=subprocess.DEVNULL)
-        before, began = len(list(output.glob("*/report.json"))), time.monotonic()
+        before, began = finished(output), time.monotonic()
         if before == count:  # all were finished: some go again, so that there is something to kill
             process.wait()
             for folder in sorted(output.glob("s*"))[::2]:
-                (folder / "segmentation.seg.nrrd").unlink()
+                (folder / LOST).unlink()
             continue
         wait = chance.uniform(0.1, 6.0)
         while process.poll() is None and time.monotonic() - began < 60 and not workers_of(process.pid):
             time.sleep(0.05)
-        while (
-            process.poll() is None
-            and time.monotonic() - began < 30
-            and len(list(output.glob("*/report.json"))) == before
-        ):
+        while process.poll() is None and time.monotonic() - began < 30 and finished(output) == before:
             time.sleep(0.05)
         time.sleep(wait)
         if process.poll() is not None:

@@ -11,7 +11,7 @@ import pytest
 
 from ClamSegLib.model.registry import list_models
 from ClamSegWorkflow.case.display_names import model_titles, shown_name
-from ClamSegWorkflow.case.model_fit import body_part, describe, mismatches, suggest_model
+from ClamSegWorkflow.case.model_fit import body_part, describe, mismatches, model_words, suggest_model
 from ClamSegWorkflow.scene.volume_facts import VolumeFacts
 
 AXIAL = np.diag([-1.0, -1.0, 3.0, 1.0])
@@ -100,3 +100,12 @@ def test_a_lateral_x_ray_is_named_before_the_run() -> None:
     (told,) = mismatches(config_of("xray-lungs"), lateral, AXIAL)
     assert "lateral" in told
     assert mismatches(config_of("xray-lungs"), VolumeFacts("XR", True, "cxr", 1, False, view="frontal"), AXIAL) == []
+
+
+def test_what_a_model_finds_stands_in_a_sentence_as_people_write_it() -> None:
+    entries = {entry["name"]: entry for entry in list_models()}
+    assert model_words(entries["mr-flair-glioma"]).startswith("Finds glioma and nothing else. ")
+    assert model_words(entries["ct-lung-lesion"]).startswith("Finds infection, nodule and nothing else. ")
+    assert model_words(entries["xray-lungs"]).startswith("Outlines lungs only: ")
+    own = {**entries["mr-flair-glioma"], "condition_names": ["MS lesion"]}
+    assert model_words(own).startswith("Finds MS lesion and")

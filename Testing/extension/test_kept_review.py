@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +90,24 @@ def test_a_damaged_file_is_told_and_leaves_nothing_in_the_scene(keep: Any, scene
     with pytest.raises(SceneError, match="damaged"):
         bring_back(scene, volume, folder)
     assert scene.GetNumberOfNodes() == before
+
+
+def test_the_organ_is_taken_without_a_copy_and_written_as_it_was_whatever_happens_in_the_scene(
+    scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    bench = Bench(scene)
+    bench.start(mr(scene, "oblique"))
+    result = bench.finish()
+    part = np.zeros(SHAPE, bool)
+    part[2:7, 3:9, 5:] = True
+    put_segment(result.segmentation, result.volume, SegmentLook("organ", "brain", (1, 2, 3)), part)
+    snapshot = snapshot_of_maps(result)
+    assert callable(snapshot.arrays["organ"]), "the page does not wait for it"
+    put_segment(result.segmentation, result.volume, SegmentLook("organ", "brain", (1, 2, 3)), ~part)
+    result.remove()
+    writer = threading.Thread(target=snapshot.write, args=(tmp_path / "maps.npz",))
+    writer.start()
+    writer.join()
+    with np.load(tmp_path / "maps.npz", allow_pickle=False) as file:
+        assert np.array_equal(file["organ"], part)

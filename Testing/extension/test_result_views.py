@@ -100,6 +100,20 @@ def test_with_a_doubtful_organ_the_scan_keeps_its_own_window_until_the_models_is
     assert window_of(result.volume) == pytest.approx((12.0, 345.0))
 
 
+def test_a_scan_whose_values_fill_a_part_of_the_models_window_keeps_its_own_until_it_is_asked_for(bench: Bench) -> None:
+    result = result_of(bench)
+    report = json.loads(result.provenance["report"])
+    lowest, highest = result.volume.GetImageData().GetScalarRange()
+    wide = (lowest - 0.5 * (highest - lowest), highest + 0.5 * (highest - lowest))
+    write_provenance(result.segmentation, {"report": json.dumps({**report, "window": wide})})
+    before = window_of(result.volume)
+    show_model_window(result)
+    jump_to_lesion(result, 1)
+    assert window_of(result.volume) == before, "all of it would be grey in grey"
+    show_model_window(result, asked=True)
+    assert window_of(result.volume) == pytest.approx(wide)
+
+
 def test_a_model_for_hu_has_its_window_before_any_run_and_one_for_mr_has_none(bench: Bench) -> None:
     volume = mr(bench.scene)
     before = window_of(volume)

@@ -144,6 +144,9 @@ def test_edit_decides_nothing_by_itself_and_one_undo_takes_a_drawing_back(review
     before = rows(review)
     review.click("edit-button")
     review.says("drawing", f"lesion {number}")
+    colour = "id => getComputedStyle(document.getElementById(id)).backgroundColor"
+    review.until(f"() => ({colour})('tool-paint') === 'rgb(25, 118, 210)'")
+    assert review.tab.evaluate(colour, "tool-erase") == "rgba(0, 0, 0, 0)", "the one in hand is seen"
     review.click("drawing-done")
     review.holds("tool", "")
     assert rows(review) == before
@@ -162,6 +165,8 @@ def test_surfaces_stay_in_the_3d_view_through_drawing_and_the_decisions_after_it
     shown = review.count_until(SOLID, ORGAN, lambda n: n > 300)
     review.click("edit-button")
     review.holds("tool", "paint")
+    review.tab.wait_for_timeout(1500)  # those of the lesion that is opened would be made in this time
+    review.count_until(SOLID, ORGAN, lambda n: n < 50)
     review.drag("Red", (0.42, 0.4), (0.58, 0.4), (0.58, 0.5))
     review.click("drawing-done")
     review.holds("tool", "")
@@ -180,24 +185,36 @@ def test_surfaces_stay_in_the_3d_view_through_drawing_and_the_decisions_after_it
     review.count_until(SOLID, ORGAN, lambda n: n > shown / 2)
 
 
-def test_keys_pressed_one_right_behind_the_other_are_taken_in_their_order(review: PageReader) -> None:
+def test_a_step_that_changes_no_surface_draws_the_slices_and_no_3d_view(review: PageReader) -> None:
+    review.holds("solid", True)
+    review.count_until(SOLID, ORGAN, lambda n: n > 300)
+    review.tab.locator("#smallest-shown").fill("0.00001")
+    review.tab.mouse.move(5, 5)
+    for view in (*SLICES, SOLID):
+        review.still(view)
+    view = "document.getElementById('view-NAME').closest('.layout-grid-item')"
+    for name, counter in (("Red", "slices"), (SOLID, "solid")):
+        counts = f"{view.replace('NAME', name)}.addEventListener('load', () => window.drawn_{counter}++, true)"
+        review.tab.evaluate(f"() => {{ window.drawn_{counter} = 0; {counts} }}")
+    review.click("reject-small")
+    review.says("notices", "No undecided lesion is smaller")
+    review.until("() => window.drawn_slices > 0")
+    review.tab.wait_for_timeout(600)
+    assert review.tab.evaluate("window.drawn_solid") == 0
+
+
+def test_steps_asked_for_one_right_behind_the_other_are_taken_in_their_order(review: PageReader) -> None:
     first = review.value("lesion_number")
-    for key in ("a", "r", "u", "u", "y", "y", "u"):
-        review.tab.keyboard.press(key)
-    review.until("() => /rejected/.test(window.trame.state.get('redo_words'))")
+    review.tab.keyboard.press("a")
     review.until("() => /accepted/.test(window.trame.state.get('undo_words'))")
-    assert decided(review) == {first: "accepted"}
-    thumb = review.tab.locator(".v-input:has(input#threshold) .v-slider-thumb")
     before = review.value("threshold")
-    thumb.focus()
-    for key in ("ArrowRight", "ArrowRight", "ArrowRight"):
-        review.tab.keyboard.press(key)
-    review.until(
-        "v => window.trame.state.get('undo_words') === `threshold ${v.toFixed(2)}`"
-        " && window.trame.state.get('threshold_moving') === null",
-        before + 0.03,
-    )
-    assert review.value("threshold") == pytest.approx(before + 0.03)
+    review.tab.locator(".v-input:has(input#threshold) .v-slider-thumb").focus()
+    for _key in range(3):
+        review.tab.keyboard.press("ArrowRight")
+    review.click("undo-button")
+    review.until("v => window.trame.state.get('redo_words') === `threshold ${v.toFixed(2)}`", before + 0.03)
+    assert review.value("undo_words") == f"threshold {before + 0.02:.2f}"
+    review.until("v => Math.abs(window.trame.state.get('threshold') - v) < 1e-6", before + 0.02)
     assert decided(review) == {first: "accepted"}
 
 

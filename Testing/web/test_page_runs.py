@@ -207,6 +207,7 @@ def ask_about_the_model(reader: PageReader) -> None:
     reader.click("segment-button")
     reader.says("question", "Does this fit?")
     reader.says("question", "model 'tiny-mr' was made for MRI")
+    reader.says("run-words", "waiting for your answer")
 
 
 def test_doubts_are_asked_about_before_the_run_and_no_means_no(reader: PageReader) -> None:

@@ -97,6 +97,18 @@ def test_a_turn_of_the_wheel_goes_through_the_slices(reader: PageReader) -> None
     reader.picture_until("Red", lambda picture: differs(picture, before))
 
 
+def test_a_turn_of_the_wheel_is_drawn_once(reader: PageReader) -> None:
+    reader.open_sample("ct-chest", "Chest CT")
+    reader.tab.mouse.move(*reader.place("Red", 0.5, 0.5))
+    reader.still("Red")
+    drawn = "document.getElementById('view-Red').closest('.layout-grid-item')"
+    reader.tab.evaluate(f"() => {{ window.drawn = 0; {drawn}.addEventListener('load', () => window.drawn++, true) }}")
+    reader.wheel("Red", 1)
+    reader.until("() => window.drawn > 0")
+    reader.tab.wait_for_timeout(1000)
+    assert reader.tab.evaluate("window.drawn") == 1, "not once more in another quality"
+
+
 def test_hide_shows_the_scan_alone_and_again_the_overlays(reader: PageReader) -> None:
     reader.open_sample("ct-chest", "Chest CT")
     marked = count(reader.still("Red"), ORGAN)

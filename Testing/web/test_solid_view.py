@@ -64,7 +64,9 @@ def points(segmentation: Any, segment_id: str) -> np.ndarray:
 def page() -> Any:
     failures: list[str] = []
     state = SimpleNamespace(solid_words="", flush=lambda: None)
-    return SimpleNamespace(state=state, failed=failures.append, failures=failures)
+    drawn: list[None] = []
+    views = SimpleNamespace(draw_solid=lambda: drawn.append(None))
+    return SimpleNamespace(state=state, failed=failures.append, failures=failures, views=views, drawn=drawn)
 
 
 async def shown(view: SolidView, segmentation: Any, meanwhile: Callable[[], None] = lambda: None) -> int:
@@ -257,8 +259,10 @@ def test_surfaces_that_met_a_change_in_every_try_are_made_once_the_reader_rests(
 
     monkeypatch.setattr(solid._process, "make", make_and_change)
 
+    fitted: list[None] = []
+
     async def rested() -> None:
-        solid.show(segmentation)
+        solid.show(segmentation, lambda: fitted.append(None))
         for _turn in range(500):
             await asyncio.sleep(0.02)
             if not solid._tasks:
@@ -268,3 +272,5 @@ def test_surfaces_that_met_a_change_in_every_try_are_made_once_the_reader_rests(
     assert np.ptp(points(segmentation, "segment-1"), axis=0).max() > 0.8 * 2 * 7
     assert segmentation.GetDisplayNode().GetVisibility3D()
     assert solid._page.state.solid_words == ""
+    assert len(fitted) == 1  # what comes later leaves the reader's view as it is
+    assert solid._page.drawn

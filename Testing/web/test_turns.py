@@ -94,9 +94,7 @@ def test_a_step_whose_needs_could_not_be_found_is_taken_all_the_same(beside: Bes
     assert done == ["threshold is looked for", "threshold", "accept"]
 
 
-def test_a_step_that_another_one_asks_for_comes_behind_those_that_wait(
-    beside: Beside, done: list[str]
-) -> None:
+def test_a_step_that_another_one_asks_for_comes_behind_those_that_wait(beside: Beside, done: list[str]) -> None:
     turns = Turns(beside)
 
     def accept() -> None:

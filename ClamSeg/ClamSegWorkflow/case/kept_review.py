@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from ClamSegWorkflow.scene.segments import (
     add_segmentation,
     put_segment,
     read_provenance,
-    segment_mask,
+    segment_reader,
     write_provenance,
 )
 from ClamSegWorkflow.scene.views import organ_behind_lesions
@@ -43,12 +44,12 @@ class Snapshot:
 
     Attributes:
         words: to be written as JSON.
-        arrays: to be written by their names.
+        arrays: to be written by their names; a large one that is made when it is written is a call that gives it.
         voxels: of the scan; their checksum, which takes its time on a large one, is written with the words.
     """
 
     words: dict[str, Any]
-    arrays: dict[str, np.ndarray]
+    arrays: dict[str, np.ndarray | Callable[[], np.ndarray]]
     voxels: np.ndarray | None = None
 
     def write(self, path: Path) -> None:
@@ -62,18 +63,19 @@ class Snapshot:
         words = self.words if self.voxels is None else {**self.words, "voxels": _checksum(self.voxels)}
         text = np.frombuffer(json.dumps(words).encode("utf-8"), np.uint8)
         with whole_file(path) as part, part.open("wb") as file:
-            named: dict[str, Any] = {_WORDS: text, **self.arrays}
+            arrays = {name: array() if callable(array) else array for name, array in self.arrays.items()}
+            named: dict[str, Any] = {_WORDS: text, **arrays}
             np.savez_compressed(file, **named)
 
 
 def snapshot_of_maps(result: Result) -> Snapshot:
     """What a run brought and no step of the review changes."""
-    arrays = {PROBABILITY: map_array(map_of(result.segmentation, PROBABILITY))}
+    arrays: dict[str, Any] = {PROBABILITY: map_array(map_of(result.segmentation, PROBABILITY))}
     strongest = map_of(result.segmentation, STRONGEST)
     if strongest is not None:
         arrays[STRONGEST] = map_array(strongest)
     if result.segmentation.GetSegmentation().GetSegment(_ORGAN) is not None:
-        arrays[_ORGAN] = segment_mask(result.segmentation, _ORGAN, result.record.shape)
+        arrays[_ORGAN] = segment_reader(result.segmentation, _ORGAN, result.record.shape)
     words = {
         "name": result.segmentation.GetName(),
         "matrix": matrix_of(result.volume).tolist(),
@@ -85,7 +87,7 @@ def snapshot_of_steps(result: Result) -> Snapshot:
     """What the reader decided, drew and labelled until now."""
     lesions = result.lesions
     assert lesions is not None
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     masks = {}
     for number, decision in lesions.decisions().items():
         if decision in FROZEN:

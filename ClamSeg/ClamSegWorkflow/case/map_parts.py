@@ -122,6 +122,8 @@ class MapParts:
             components: lesion numbers from 1 over the map.
             conditions: of each lesion, from 1.
         """
+        if not len(conditions):
+            return []  # nothing is looked for in a large scan without any
         from scipy import ndimage
 
         return [

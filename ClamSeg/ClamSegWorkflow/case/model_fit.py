@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ClamSegLib.segmentation.finding import inside_sentence
 from ClamSegWorkflow.case.display_names import shown_name
 from ClamSegWorkflow.case.licence_words import licence_of
 from ClamSegWorkflow.scene.volume_facts import VolumeFacts
@@ -68,7 +69,7 @@ def choosable_models(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def model_words(entry: dict[str, Any]) -> str:
     """What a model finds, and its licence."""
-    what = ", ".join(entry["condition_names"])
+    what = ", ".join(map(inside_sentence, entry["condition_names"]))
     if entry["task"] == "lesion":
         return _("Finds {what} and nothing else. {licence}").format(what=what, licence=licence_of(entry))
     words = _("Outlines {what} only: it looks for no lesions. {licence}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ClamSegWorkflow.case.model_fit import organ_doubts
@@ -14,6 +14,7 @@ from ClamSegWorkflow.scene.geometry import to_world
 from ClamSegWorkflow.scene.views import jump_to, set_window, show_behind, show_segments, turn_to_slices, voxel_at_view
 
 # The view that shows the slices of a model's plane.
+_WIDEST = 1.5  # times the values of the scan
 _VIEWS = {"axial": "Red", "sagittal": "Yellow", "coronal": "Green"}
 
 
@@ -52,18 +53,25 @@ def show_model_window(result: Any, *, asked: bool = False) -> None:
     """The window the model worked with; a picture shown inverted keeps the reader's.
 
     Where the organ is doubtful the scan keeps its own: the model's is then taken from what is no organ, and may show grey
-    in grey what the reader has to judge by eye.
+    in grey what the reader has to judge by eye. So does one whose values fill only a part of the model's.
 
     Args:
         asked: the reader wants to see what the model saw, whatever its organ is worth.
     """
     report = json.loads(result.provenance.get("report", "{}"))
     window = report.get("window")
-    if not asked and organ_doubts(report.get("organ", {})):
+    if not asked and (organ_doubts(report.get("organ", {})) or (window and _is_too_wide(window, result.volume))):
         return
     display = result.volume.GetDisplayNode()
     if window and display is not None and not display.GetInvertDisplayScalarRange():
         set_window(result.volume, float(window[0]), float(window[1]))
+
+
+def _is_too_wide(window: Sequence[float], volume: Any) -> bool:
+    """Whether all values of a scan lie close together in a window, as those of a picture do in what a network takes of it."""
+    image = volume.GetImageData()
+    lowest, highest = image.GetScalarRange() if image is not None else (0.0, 0.0)
+    return highest > lowest and float(window[1]) - float(window[0]) > _WIDEST * (highest - lowest)
 
 
 def show_fixed_window(config: Mapping[str, Any], volume: Any) -> bool:

@@ -263,6 +263,21 @@ def segment_counter(segmentation: Any, segment_id: str) -> Callable[[], int]:
     return lambda: int(np.count_nonzero(voxels == value))
 
 
+def segment_reader(segmentation: Any, segment_id: str, shape: tuple[int, int, int]) -> Callable[[], np.ndarray]:
+    """Gives the mask (k, j, i) of a segment that nobody draws in, what of it lies on the grid, in any thread."""
+    voxels, value, first = _labelmap(segmentation, segment_id)
+
+    def read() -> np.ndarray:
+        mask = np.zeros(shape, bool)
+        ends = [min(size, start + n) for size, start, n in zip(shape, first, voxels.shape, strict=True)]
+        here = tuple(slice(max(0, start), end) for start, end in zip(first, ends, strict=True))
+        there = tuple(slice(s.start - start, max(0, s.stop - start)) for s, start in zip(here, first, strict=True))
+        mask[here] = voxels[there] == value
+        return mask
+
+    return read
+
+
 def segment_slice(segmentation: Any, segment_id: str, shape: tuple[int, int, int], axis: int, index: int) -> np.ndarray:
     """The voxels of a segment in one slice of the grid that our segmentations are made on, whose other voxels are not looked at.
 

@@ -146,6 +146,10 @@ def test_a_picture_made_by_another_rule_for_the_smallest_mark_is_done_again_and_
     before = times(out)
     assert segment([scans, "--resume"], model, out) == 0
     assert done_again(out, before) == {"older"}
+    before = times(out)
+    assert segment([scans, "--resume", "--minimum-area-px", "500"], model, out) == 0
+    assert "old" in done_again(out, before)  # it was made by the model's rule, not by this number
+    assert segment([scans, "--resume"], model, out) == 0
     record = json.loads((out / "s2" / "record.json").read_text())
     record["options"]["minimum_area_px"] = "9 of the network"  # of a version that took more where a model says nothing
     (out / "s2" / "record.json").write_text(json.dumps(record))

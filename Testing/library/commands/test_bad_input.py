@@ -840,6 +840,31 @@ def test_verbs_that_find_no_room_to_be_loaded_are_told_in_one_line(monkeypatch, 
     assert "Too many files are open" in words
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["[enforce fail] DefaultCPUAllocator: can't allocate memory", "could not create a primitive", "std::bad_alloc"],
+    ids=["torch", "oneDNN", "C++"],
+)
+def test_a_library_without_memory_ends_a_verb_in_one_line_that_says_so(monkeypatch, capsys, words):
+    def full():
+        raise RuntimeError(words)
+
+    monkeypatch.setattr("ClamSegLib.model.registry.list_models", full)
+    code, told = one_line(["models"], capsys)
+    assert code == 1
+    assert "Memory ran out" in told
+
+
+def test_a_library_that_wraps_what_memory_said_ends_a_verb_in_the_same_line(monkeypatch, capsys):
+    def full():
+        raise RuntimeError("Failed to export the model. Next steps: ...") from MemoryError()
+
+    monkeypatch.setattr("ClamSegLib.model.registry.list_models", full)
+    code, told = one_line(["models"], capsys)
+    assert code == 1
+    assert "Memory ran out" in told
+
+
 def test_a_program_that_finds_no_room_to_be_loaded_says_so_in_one_line(monkeypatch, capfd):
     monkeypatch.setitem(sys.modules, "ClamSegLib.cli", None)  # as a library that cannot be mapped into memory
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -18,6 +18,7 @@ from ClamSegLib.engines import choose as engine_choice
 from ClamSegLib.engines import self_test as engine_trial
 from ClamSegLib.engines.build import open_engine
 from ClamSegLib.engines.choose import SMALLEST_AGREEMENT, OpenEngine, Work, choose_engine, engines_by_rule
+from ClamSegLib.engines.conversion import import_mnn, import_openvino
 from ClamSegLib.engines.engine import Engine, EngineChoice
 from ClamSegLib.engines.self_test import try_engine
 from ClamSegLib.imaging.read_write import read_volume
@@ -193,6 +194,18 @@ for size in (4096, 2048, 64):
     else:
         print("wrong" if size == 64 and not np.allclose(found, expected, atol=1e-4) else len(found))
 """
+
+
+@pytest.mark.parametrize(("package", "load"), [("openvino", import_openvino), ("MNN", import_mnn)])
+def test_a_package_that_finds_no_memory_is_not_called_missing(tmp_path, monkeypatch, package, load):
+    (tmp_path / f"{package}.py").write_text("raise ImportError('lib.so: failed to map segment from shared object')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, package, raising=False)
+    with pytest.raises(ImportError, match="failed to map segment"):
+        load()
+    (tmp_path / f"{package}.py").write_text("raise ImportError('lib.so: no such symbol in this version')")
+    with pytest.raises(InputError, match="is missing; install it"):
+        load()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process have little memory")

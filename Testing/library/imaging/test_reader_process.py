@@ -204,10 +204,24 @@ def test_another_file_than_the_one_begun_is_what_was_asked_for(tmp_path, reader)
 
 def test_a_file_that_changes_after_it_was_begun_is_read_anew(tmp_path, reader):
     path = scan(tmp_path / "a.nrrd")
+    reader.read(path)
     reader.begin(path)
-    time.sleep(0.5)
+    while not reader._answers.qsize():  # it has read what was there
+        time.sleep(0.01)
     scan(path, 1)
     assert np.array_equal(reader.read(path).array, read_volume(path).array)
+
+
+def test_no_answer_comes_to_another_question(tmp_path, reader):
+    first, second = scan(tmp_path / "a.nrrd"), scan(tmp_path / "b.nrrd", 1)
+    reader.begin(first)
+    reader.begin(second)
+    assert np.array_equal(reader.read(second).array, read_volume(second).array)
+    reader.begin(first)
+    first.unlink()  # it cannot be asked for any more
+    with pytest.raises(InputError, match=r"a\.nrrd does not exist"):
+        reader.read(first)
+    assert np.array_equal(reader.read(second).array, read_volume(second).array)
 
 
 def test_what_is_wrong_with_a_file_that_was_begun_is_told_to_who_asks_for_it(tmp_path, reader):

@@ -204,3 +204,28 @@ def test_a_further_click_widens_as_far_as_the_first_share_that_reaches_it_and_gr
     fresh = tissue_of(tissue.array, (1, 1, 1), None, None)
     outline(fresh, [first, Click((10, 30, 55))])
     assert set(surroundings_of(fresh, first.point).regions) == {SHARES[1]}, "no share reaches so far"
+
+
+def test_a_click_that_takes_away_tightens_to_the_first_share_that_leaves_it_out_and_grows_few() -> None:
+    away = np.sqrt(sum((g - c) ** 2 for g, c in zip(np.ogrid[:30, :60, :60], (15, 30, 30), strict=True)))
+    array = (100 + 60 * np.exp(-0.5 * (away / 11) ** 6)).astype(np.float32)
+
+    def tissue() -> Tissue:
+        return Tissue(array, (1.0, 1.0, 1.0), None, 100.0, 5.0)
+
+    first = (15, 30, 30)
+    around = surroundings_of(tissue(), first)
+    usual = region_of(around, SHARES[1])
+    tightened = set()
+    for column in range(36, 45):
+        at = (15, 30, column)
+        tighter = [usual & region_of(around, SHARES[1] * factor) for factor in (1.1, 1.2, 1.35, 1.5, 1.7)]
+        leaving = [mask for mask in tighter if not mask[at]]
+        fresh = tissue()
+        found = outline(fresh, [Click(first), Click(at, adds=False)]).mask
+        if usual[at] and leaving and leaving[0].sum() >= 0.6 * usual.sum():
+            assert np.array_equal(found, leaving[0])
+            tightened.add(int(found.sum()))
+        assert not found[at]
+        assert len(surroundings_of(fresh, first).regions) <= 4, "the usual one and at most three more"
+    assert len(tightened) == 2

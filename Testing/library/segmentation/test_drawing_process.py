@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def test_pictures_drawn_apart_are_those_drawn_here(tmp_path, drawer, monkeypatch
     assert pixels(apart) == pixels(here)
 
 
-def test_pictures_are_drawn_here_where_the_process_dies_is_stopped_or_cannot_be_started(tmp_path):
+def test_pictures_are_drawn_here_where_the_process_dies_or_cannot_be_started(tmp_path):
     here, apart = two_folders(tmp_path)
     draw_here(pictured(), here)
     for program in (
@@ -76,6 +77,21 @@ def test_pictures_are_drawn_here_where_the_process_dies_is_stopped_or_cannot_be_
         drawer.stop()
 
 
+@pytest.mark.parametrize("is_stopped", [True, False])
+def test_pictures_are_drawn_here_where_the_process_is_stopped_or_does_not_answer(tmp_path, monkeypatch, is_stopped):
+    here, apart = two_folders(tmp_path)
+    draw_here(pictured(), here)
+    monkeypatch.setattr(drawing_process, "_LIMIT_S", 60.0 if is_stopped else 0.5)
+    drawer = Drawer((sys.executable, "-c", "import time; time.sleep(600)"))
+    drawer.start()
+    if is_stopped:
+        threading.Timer(0.5, drawer.stop).start()
+    drawer.draw(pictured(), apart)
+    drawer.stop()
+    assert pixels(apart) == pixels(here)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows knows no such signal")
 def test_a_process_killed_between_two_cases_is_started_anew(tmp_path, drawer, monkeypatch):
     drawer.draw(pictured(), tmp_path)
     first = drawer._process
@@ -108,6 +124,7 @@ def test_a_run_that_ends_early_leaves_no_process(monkeypatch):
     assert processes[0].wait(30) != 0
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="only Linux tells of processes in files")
 def test_the_process_ends_with_the_one_that_asked(tmp_path, repository):
     script = (
         "import os; from ClamSegLib.segmentation import drawing_process as d; d.begin_drawing();"

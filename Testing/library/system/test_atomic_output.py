@@ -1,6 +1,8 @@
 import errno
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -270,3 +272,38 @@ def test_parts_of_a_process_killed_long_ago_are_removed_and_young_ones_kept(tmp_
     with whole_folder(tmp_path / "case", KIND):
         pass
     assert sorted(p.name for p in tmp_path.iterdir()) == [".clamseg-part-00000002", "case"]
+
+
+NO_MEMORY = """
+import os, resource, sys
+from pathlib import Path
+from ClamSegLib.system.atomic_output import whole_file
+
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 40 * 2**20,) * 2)
+held = [None] * 2_000_000
+taken = 0
+try:
+    with whole_file(Path(sys.argv[1]) / "table.csv") as part:
+        part.write_bytes(b"half")
+        size = 1 << 20
+        while size:
+            try:
+                while True:
+                    held[taken] = bytes(size)
+                    taken += 1
+            except MemoryError:
+                size //= 2
+        raise MemoryError
+except MemoryError:
+    del held
+print(sorted(os.listdir(sys.argv[1])))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process have little memory")
+def test_a_process_without_any_memory_left_tidies_up_all_the_same(tmp_path, repository):
+    environment = {**os.environ, "PYTHONPATH": str(repository)}
+    words = [sys.executable, "-c", NO_MEMORY, str(tmp_path)]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

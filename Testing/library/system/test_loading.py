@@ -1,6 +1,7 @@
 """Libraries are loaded without the collector, which works as before when they are there."""
 
 import gc
+import importlib
 import subprocess
 import sys
 
@@ -11,12 +12,21 @@ from ClamSegLib.system.loading import loading
 
 def test_nothing_is_collected_while_libraries_are_loaded_and_what_was_made_then_is_never_looked_through():
     gc.unfreeze()
+    sys.modules.pop("this", None)
     with loading():
         assert not gc.isenabled()
+        importlib.import_module("this")
         made = [[] for _ in range(1000)]
     assert gc.isenabled()
     assert gc.get_freeze_count() >= len(made)
     gc.unfreeze()
+
+
+def test_garbage_is_not_kept_where_nothing_had_to_be_loaded():
+    gc.unfreeze()
+    with loading():
+        pass
+    assert gc.get_freeze_count() == 0
 
 
 def test_the_collector_works_again_where_loading_failed():
