@@ -2,7 +2,8 @@
 
     python docs/research/study/chest-ct/thin_marks.py chest_ct chest-ct cap002 normal001 LIDC-IDRI-0001 cap001 P001
 
-`chest_ct` is the labelled folder of `docs/starters/ct_folder.py`, `chest-ct` the output of the study with its runs. Nothing is random.
+`chest_ct` is the labelled folder of `docs/starters/ct_folder.py`, `chest-ct` the output of the study with its runs, or
+the folder of one model for all patients. Nothing is random.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ def main() -> None:
     torch.set_num_threads(1)
     folder = read_labelled_folder(Path(sys.argv[1]), normal_class="normal")
     for patient in sys.argv[3:]:
-        own = dataclasses.replace(folder, rows=[row for row in folder.rows if row.patient_id == patient])
-        model = load_model(Path(sys.argv[2]) / "runs" / f"without-{patient}")
+        own = dataclasses.replace(folder, rows=tuple(row for row in folder.rows if row.patient_id == patient))
+        left_out = Path(sys.argv[2]) / "runs" / f"without-{patient}"
+        model = load_model(left_out if left_out.is_dir() else Path(sys.argv[2]))
         with reading_apart():
             case = next(read_cases(own, range(len(own.rows)), plane=model.config.plane))
             volume, organ = searched(own, case, model.config, CaseWarnings(Reporter()))
