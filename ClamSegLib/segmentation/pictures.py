@@ -25,7 +25,7 @@ from ClamSegLib.segmentation.pictured_case import OVERLAY, STAGES, PicturedCase,
 from ClamSegLib.system.words import in_picture
 
 _BACKGROUND, _WORDS, _FAINT = "#101214", "#e8e8e8", "#9aa0a6"
-_CHARACTERS_PER_INCH = 12  # of a heading
+_CHARACTERS_PER_INCH = 11  # of a heading
 _SIDE, _CAPTION, _DPI = 4.2, 0.3, 100  # inches of a slice with its caption, of the caption alone
 # Letters at the left, right, top and bottom of a canonical slice.
 _SIDES = {"axial": ("R", "L", "A", "P"), "coronal": ("R", "L", "S", "I"), "sagittal": ("A", "P", "S", "I")}
