@@ -90,6 +90,7 @@ def take_training_lock(folder: Path) -> None:
         for _ in range(_ATTEMPTS):
             _refuse_running(folder)
             if _taken(own, path):
+                _take_away_left(own)
                 return
             _take_away_stale(path)
         raise InputError(f"Other trainings start in {folder} at this moment; choose another output.")
@@ -124,6 +125,14 @@ def _taken(own: Path, path: Path) -> bool:
             return True
         return False
     return True
+
+
+def _take_away_left(own: Path) -> None:
+    """Takes away what processes left that were killed while they asked; an unfinished file may be that of a living one."""
+    for other in own.parent.glob(f".{TRAINING_LOCK}-????????"):
+        with suppress(OSError):
+            if other != own and other.stat().st_size and _living(other) is None:
+                other.unlink()
 
 
 def _take_away_stale(path: Path) -> None:

@@ -81,3 +81,12 @@ def test_a_disk_without_links_has_locks_too(tmp_path, monkeypatch):
 @pytest.mark.parametrize("number", [0, -1, 2**31, 10**30])
 def test_no_process_has_such_a_number(number):
     assert not is_alive(number)
+
+
+def test_what_a_process_left_that_was_killed_while_it_asked_goes_and_what_a_living_one_writes_stays(tmp_path):
+    dead, living, begun = (tmp_path / f".{TRAINING_LOCK}-{number:08d}" for number in range(3))
+    dead.write_text(json.dumps(OWN | {"process_start": "before"}))
+    living.write_text(json.dumps(OWN))
+    begun.touch()
+    take_training_lock(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([living.name, begun.name, TRAINING_LOCK])
