@@ -13,6 +13,8 @@ from ClamSegWorkflow.case.lesion_row import Decision
 from ClamSegWorkflow.scene.overlays import PROBABILITY
 from ClamSegWorkflow.words import tr as _
 
+_SMALLEST_STEP = 1e-3  # of the threshold: what the browser shows is rounded
+
 
 class Decisions:
     """The steps of the result under review.
@@ -28,6 +30,7 @@ class Decisions:
     def __init__(self, page: Any, review: Any) -> None:
         self._page, self._state, self._review = page, page.state, review
         self.turns = Turns(page.beside)
+        self._asked = 0.5
         self._state.update({"threshold": 0.5, "threshold_moving": None, "undo_words": "", "redo_words": ""})
         self._state.change("threshold_moving")(self._threshold_moves)
 
@@ -57,17 +60,25 @@ class Decisions:
 
     def set_threshold(self, threshold: float) -> None:
         """On release: undecided lesions follow."""
-        value = float(threshold)
+        value = self._asked = float(threshold)
         self.turns.take(lambda: self._set_threshold(value), self._foreseen(lambda ahead: ahead.threshold(value)))
 
     def key_let_go(self, threshold: float, moving: float | None) -> None:
-        """The same where a key moved it; other keys pass by."""
-        if moving is not None:
+        """The same where a key moved it; other keys pass by.
+
+        What the step before took back of `moving` may reach the browser after the key: then the threshold itself tells.
+        """
+        lesions = self._lesions()
+        if lesions is None:
+            return
+        last = lesions.threshold if self.turns.is_idle else self._asked
+        if moving is not None or abs(float(threshold) - last) > _SMALLEST_STEP:
             self.set_threshold(threshold)
 
     @user_action(_("The threshold could not be changed."))
     def _set_threshold(self, threshold: float) -> None:
-        self._state.threshold_moving = None
+        if self._state.threshold_moving in (None, threshold):  # else the reader moves it further
+            self._state.threshold_moving = None
         lesions, review = self._lesions(), self._review
         if lesions is None:
             return

@@ -64,7 +64,7 @@ class ReviewSection:
         self.result = result
         if result is not None:
             result.keep_surfaces()  # they are made beside the page, and never while it waits
-        self._state.update({"overlay": _NO_MAP, "hidden": False, "lesion_number": 0})
+        self._state.update({"overlay": _NO_MAP, "hidden": False, "lesion_number": 0, "threshold_moving": None})
         if result is not None:
             show_segments(result.segmentation, True)
             outline_opacity(result.segmentation, float(self._state.opacity))
@@ -116,7 +116,7 @@ class ReviewSection:
         state.size_unit = "ml" if lesions.spacing_known else "px"
         self.table.fill(rows, state.condition_names)
         state.statistics = statistics_words(rows)
-        if self.decisions.turns.is_idle:  # else the reader has moved on
+        if self.decisions.turns.is_idle and state.threshold_moving is None:  # else the reader has moved on
             state.threshold = round(lesions.threshold, 3)
         self.labels.tell()
         self.tell_steps()

@@ -57,6 +57,7 @@ class SolidView:
     def hide(self, segmentation: Any) -> None:
         """Puts them away; what is being made is not shown any more."""
         self._turn += 1
+        self._page.state.solid_words = ""
         if segmentation.GetDisplayNode() is not None:
             segmentation.GetDisplayNode().SetVisibility3D(False)
 

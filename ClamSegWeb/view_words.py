@@ -89,6 +89,9 @@ class ViewWords:
 
 
 def window_words(width: float, centre: float) -> str:
-    """Width and centre as read on any other workstation: whole numbers, more digits only where grey values are small."""
+    """Width and centre as read on any other workstation: whole numbers, more digits only where grey values are small.
+
+    Adding 0 takes the sign from a zero.
+    """
     digits = 0 if abs(width) >= 20 else 3
-    return " ".join(f"{letter} {round(value, digits):.10g}" for letter, value in (("W", width), ("L", centre)))
+    return " ".join(f"{letter} {round(value, digits) + 0.0:.10g}" for letter, value in (("W", width), ("L", centre)))

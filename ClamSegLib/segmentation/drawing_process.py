@@ -67,7 +67,7 @@ class Drawer:
         with self._one_at_a_time:
             try:
                 answer = self._answer(self._running(), case, folder.absolute())
-            except (OSError, ValueError):
+            except (OSError, ValueError, RuntimeError):  # the last where no thread can be started
                 answer = {}
         if "errno" in answer:
             raise OSError(answer["errno"], answer["strerror"], answer["filename"] or None)
@@ -80,7 +80,7 @@ class Drawer:
         assert process.stdout is not None
         arrays: list[Array] = []
         request = {"folder": str(folder), "case": told_of(case, arrays)}
-        limit = threading.Timer(_LIMIT_S, process.kill)  # a folder of fonts may lie on a drive that does not answer
+        limit = threading.Timer(_LIMIT_S, process.kill)  # one that stands still is not waited for
         limit.start()
         try:
             process.stdin.write(json.dumps(request).encode() + b"\n")

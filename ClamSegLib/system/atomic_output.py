@@ -119,7 +119,9 @@ def _written_aside(target: Path) -> Iterator[Path]:
     """A path in a new folder beside `target`, on the same file system; whatever is left in it goes."""
     aside = target.with_name(f"{_PART}{uuid.uuid4().hex[:8]}")
     # Where memory runs out in between, there is this much to tidy up with; until then it is only an address.
-    reserve = mmap.mmap(-1, _RESERVE_BYTES)
+    reserve = None
+    with suppress(OSError):
+        reserve = mmap.mmap(-1, _RESERVE_BYTES)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(target.parent)
@@ -128,7 +130,8 @@ def _written_aside(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise output_error(target, error) from error
     finally:
-        reserve.close()
+        if reserve is not None:
+            reserve.close()
         _remove(aside)
 
 

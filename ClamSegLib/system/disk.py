@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
-from ClamSegLib.system.errors import InputError, OutputError
+from ClamSegLib.system.errors import ClamSegError, InputError, OutputError
 
 _FLUSHED_AT_ONCE = 8
 # Not every file system can flush a folder, and not every one says so in the same words.
@@ -63,6 +63,8 @@ OUT_OF_MEMORY = (
 
 def words_of_the_machine(error: BaseException) -> str:
     """One sentence where an error, or what it was raised from, is the machine's: disk, limits or memory gave out; '' for any other."""
+    if isinstance(error, ClamSegError):  # it says already what and where
+        return ""
     if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
         return "Memory ran out; close other programs, raise the limit (ulimit -v), or use a smaller --batch-size."
     if isinstance(error, OSError) and error.errno in _ADVICE:

@@ -14,6 +14,7 @@ from ClamSegLib.engines.choose import gflop_of_a_slice, int8_pays
 from ClamSegLib.model.checkpoint import load_model
 from ClamSegLib.objective.batches import CropSource
 from ClamSegLib.system.device import has_vnni
+from ClamSegLib.system.disk import words_of_the_machine
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.installation import installed_engines
 from ClamSegLib.system.progress import Reporter
@@ -33,8 +34,13 @@ def quantize_where_it_helps(folder: Path, learner: Learner, reporter: Reporter) 
         return
     try:
         _quantize(folder, learner, reporter)
-    except ClamSegError as error:  # a licence that nobody has confirmed is one, too
-        reporter.note(f"No int8 network: {error}")
+    except (
+        ClamSegError,
+        ImportError,
+        MemoryError,
+        OSError,
+    ) as error:  # a licence that nobody has confirmed is one, too
+        reporter.note(f"No int8 network: {words_of_the_machine(error) or error}")
 
 
 def _quantize(folder: Path, learner: Learner, reporter: Reporter) -> None:

@@ -218,6 +218,18 @@ def test_steps_asked_for_one_right_behind_the_other_are_taken_in_their_order(rev
     assert decided(review) == {first: "accepted"}
 
 
+def test_a_threshold_that_a_key_moves_further_while_the_step_before_is_taken_stays_there(review: PageReader) -> None:
+    before = review.value("threshold")
+    review.tab.locator(".v-input:has(input#threshold) .v-slider-thumb").focus()
+    review.tab.keyboard.press("ArrowRight")
+    review.tab.keyboard.down("ArrowRight")
+    taken = "v => window.trame.state.get('undo_words') === `threshold ${v.toFixed(2)}`"
+    review.until(taken, before + 0.01)
+    assert review.value("threshold") == pytest.approx(before + 0.02)
+    review.tab.keyboard.up("ArrowRight")
+    review.until(taken, before + 0.02)
+
+
 def test_undo_takes_back_the_last_step_also_where_it_labelled_a_slice(review: PageReader) -> None:
     number = review.value("lesion_number")
     review.click("decide-accepted")

@@ -68,7 +68,7 @@ class FirstLook:
         try:
             is_marked = self._draw(case, labels, start, config)
         except Exception as error:  # nothing provisional may end a run, and nothing half-drawn stays in the views
-            _log.warning("A first look could not be drawn (%s).", type(error).__name__)  # its words may name the scan
+            _log.warning("Preview: %s", type(error).__name__)  # its words may name the scan
             self.remove()
             return False
         self.words = _words(int(first), int(last), is_marked, case.is_picture)

@@ -241,6 +241,11 @@ def test_a_training_writes_it_only_where_scans_gain_by_it(monkeypatch, tmp_path)
     heard = Heard()
     finish_int8.quantize_where_it_helps(tmp_path / "nowhere", None, heard)
     assert "No int8 network" in heard.notes[0], "a training never fails by it"
+    for error in (MemoryError(), ImportError("libopenvino.so: failed to map segment from shared object")):
+        with monkeypatch.context() as short:
+            short.setattr(finish_int8, "_quantize", lambda *_, error=error: (_ for _ in ()).throw(error))
+            finish_int8.quantize_where_it_helps(model.folder, None, heard)
+        assert "No int8 network: Memory ran out" in heard.notes[-1]
     asked: list[float] = []
     monkeypatch.setattr(finish_int8, "int8_pays", lambda gflop: asked.append(gflop) or False)
     finish_int8.quantize_where_it_helps(model.folder, None, Reporter())

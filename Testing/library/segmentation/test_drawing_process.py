@@ -91,6 +91,17 @@ def test_pictures_are_drawn_here_where_the_process_is_stopped_or_does_not_answer
     assert pixels(apart) == pixels(here)
 
 
+def test_pictures_are_drawn_here_where_no_thread_can_be_started(tmp_path, drawer, monkeypatch):
+    def refuse(_self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    here, apart = two_folders(tmp_path)
+    draw_here(pictured(), here)
+    monkeypatch.setattr(drawing_process.threading.Timer, "start", refuse)
+    drawer.draw(pictured(), apart)
+    assert pixels(apart) == pixels(here)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows knows no such signal")
 def test_a_process_killed_between_two_cases_is_started_anew(tmp_path, drawer, monkeypatch):
     drawer.draw(pictured(), tmp_path)
