@@ -21,12 +21,12 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class PicturedSlice:
-    """A canonical slice.
+    """A canonical slice of H rows and W columns.
 
     Attributes:
-        grey: uint8 at the model's window.
-        organ: mask.
-        labels: number of the condition from 1, 0 for none.
+        grey: (H,W) uint8 at the model's window.
+        organ: (H,W) bool.
+        labels: (H,W) uint8, number of the condition from 1, 0 for none.
         caption: its number, place and lesions.
     """
 
@@ -55,12 +55,12 @@ class PicturedCase:
         spacing_known: whether those are millimetres.
         slices: of overlay.png.
         stage: slice of stages.png.
-        crop: what the network was given of it.
+        crop: (S,S) float32, what the network was given of it.
         crop_range: of the values that are shown black and white.
         crop_rows: first row of the crop, and the first below it.
         crop_columns: likewise.
-        probability: uint8 inside the crop, the strongest condition.
-        doubt: of that, by `doubt_of`.
+        probability: uint8 in steps of 1/255, the rows and columns of the crop, the strongest condition.
+        doubt: likewise, by `doubt_of`.
     """
 
     title: str
@@ -173,7 +173,7 @@ def _caption(result: CaseResult, k: int) -> str:
 
 
 def _cautions(result: CaseResult) -> tuple[str, ...]:
-    """The organ was not found."""
+    """A line where the organ was not found; none where it was."""
     if not result.organ.fell_back:
         return ()
     name = result.model.config.organ.name
