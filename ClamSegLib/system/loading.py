@@ -12,7 +12,7 @@ from contextlib import contextmanager
 def loading() -> Iterator[None]:
     """Runs a block that imports large libraries: what they make stays, so it is never looked through, then or later.
 
-    torch makes half a million objects when it is loaded. Each full collection walks them all, also the last one at the end of
+    torch makes 240,000 objects when it is loaded. Each full collection walks them all, also the last one at the end of
     the process: a quarter of the time of `import torch` (docs/research/performance.md, "Libraries in each other's way").
     """
     was, before = gc.isenabled(), len(sys.modules)
