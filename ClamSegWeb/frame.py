@@ -72,7 +72,7 @@ def build_frame(page: Any) -> None:
             "serve": {"clamseg": str(_SERVED)},
             "scripts": [
                 f"clamseg/{name}.js"
-                for name in ("upload", "size", "keys", "clicks", "enlarge", "cross", "width", "unfold")
+                for name in ("order", "upload", "size", "keys", "clicks", "enlarge", "cross", "width", "unfold")
             ],
         }
     )

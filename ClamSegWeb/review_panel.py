@@ -76,10 +76,9 @@ def _look(review: Any) -> None:
 
 
 def _threshold(review: Any) -> None:
-    # The slider says when the mouse lets go of it, and nothing where keys move it.
-    with html.Div(
-        classes="d-flex align-center ga-2", keyup=(review.decisions.key_let_go, "[threshold, threshold_moving]")
-    ):
+    # The slider says when the mouse lets go of it, and nothing where keys move it; who leaves it with the key held lets go too.
+    let_go = (review.decisions.key_let_go, "[threshold, threshold_moving]")
+    with html.Div(classes="d-flex align-center ga-2", __events=["focusout"], keyup=let_go, focusout=let_go):
         v3.VSlider(
             model_value=("threshold",), min=0.02, max=0.98, step=0.01, label=_("Threshold"), name=_("Threshold"), density="compact",
             hide_details=True, update_modelValue="threshold_moving = $event; threshold = $event",

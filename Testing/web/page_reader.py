@@ -28,6 +28,13 @@ _FOLDED_AROUND = """selector => {
       titles.unshift(panel.querySelector('.v-expansion-panel-title').innerText.trim());
   return titles;
 }"""
+# A click on what still moves can be lost: the button is pressed over one thing and let go over another.
+_NOTHING_OPENS = "!document.querySelector('[class*=expand-transition]')"
+_IS_OPEN = f"""title => {{
+  const head = [...document.querySelectorAll('.v-expansion-panel-title')].find(each => each.textContent.includes(title));
+  const panel = head && head.closest('.v-expansion-panel');
+  return panel && panel.classList.contains('v-expansion-panel--active') && {_NOTHING_OPENS};
+}}"""
 # Quality steps of a view's picture: the sum of its first table of quantisation, some 700 at rest and 1800 while something moves.
 _COARSENESS = """async view => {
   const picture = document.getElementById(`view-${view}`).parentElement.querySelector('img');
@@ -150,6 +157,7 @@ class PageReader:
         """Unfolds the sections around an element, the outer one first."""
         for title in self.tab.evaluate(_FOLDED_AROUND, selector):
             self.unfold(title)
+        self.until(f"() => {_NOTHING_OPENS}")
 
     def unfold(self, title: str) -> None:
         """Opens a folded section by its title, where it is folded, and what it lies in."""
@@ -158,6 +166,7 @@ class PageReader:
             self.unfold("Input")
         if head.get_attribute("aria-expanded") != "true":
             head.click()
+        self.until(_IS_OPEN, title)
 
     def shows(self, name: str) -> None:
         """Waits until a scan of this name is shown, by its file or its patient, and nothing is being opened."""
@@ -275,6 +284,17 @@ class PageReader:
         """A point of a view in the browser's pixels; both parts from 0 to 1."""
         box = self.tab.locator(f"#view-{view}").bounding_box()
         return box["x"] + across * box["width"], box["y"] + down * box["height"]
+
+    def middle(self, selector: str) -> tuple[float, float]:
+        """The middle of an element in the browser's pixels, once sections that open or fold no longer move it."""
+        last: Any = None
+        for _ in range(100):
+            box = self.tab.locator(selector).bounding_box()
+            if box is not None and box == last:
+                return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+            last = box
+            self.tab.wait_for_timeout(500)  # longer than sections move
+        raise AssertionError(f"{selector} does not come to rest")
 
     def wheel(self, view: str, steps: int) -> None:
         """Turns the wheel over a view, step by step."""

@@ -171,6 +171,21 @@ def test_a_file_that_cannot_be_opened_is_told_in_a_sentence_and_the_next_one_ope
     assert reader.notices() == []
 
 
+def test_a_click_under_way_while_an_opened_section_comes_into_sight_is_not_lost(reader: PageReader) -> None:
+    reader.tab.set_viewport_size({"width": 1280, "height": 480})
+    reader.click("own-files")
+    reader.middle("#own-files")
+    reader.unfold("Own files")  # it has its height, and is not in sight yet
+    box = entry(reader, "renamed.nii").bounding_box()
+    reader.tab.mouse.move(box["x"] + 40, box["y"] + box["height"] / 2)
+    reader.tab.mouse.down()
+    reader.tab.wait_for_timeout(600)
+    assert entry(reader, "renamed.nii").bounding_box()["y"] == box["y"], "nothing moves under the pressed button"
+    reader.tab.mouse.up()
+    reader.is_told("renamed.nii")
+    assert entry(reader, "renamed.nii").bounding_box()["y"] < box["y"]
+
+
 def test_a_folder_without_a_series_is_told(reader: PageReader) -> None:
     entry(reader, "nothing here").click()
     reader.until("() => window.trame.state.get('folder_words') === 'nothing here'")

@@ -12,6 +12,8 @@ from page_reader import LESION, ORGAN, SLICES, SOLID, PageReader, count
 from page_scans import write_brain
 from page_server import PageServer
 
+THUMB = ".v-slider:has(#threshold) [role=slider]"
+
 
 @pytest.fixture(scope="module")
 def server(serve: Callable[..., PageServer], tmp_path_factory: pytest.TempPathFactory) -> PageServer:
@@ -67,9 +69,7 @@ def test_while_the_threshold_is_dragged_the_map_moves_and_on_release_the_masks_f
     review.click("decide-accepted")
     review.until("n => window.trame.state.get('lesion_rows').some(r => r.number === n && r.state === 'accepted')", kept)
     review.choose_lesion(kept)
-    thumb = review.tab.locator(".v-slider:has(#threshold) [role=slider]")
-    box = thumb.bounding_box()
-    at = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    at = review.middle(THUMB)
     mouse = review.tab.mouse
     mouse.move(*at)
     mouse.down()
@@ -88,6 +88,30 @@ def test_while_the_threshold_is_dragged_the_map_moves_and_on_release_the_masks_f
     assert rows(review)[kept]["size"] == before[kept]["size"], "what was decided stays as it is"
     assert low > 0
     assert moved.shape[2] == 3
+
+
+def test_what_was_changed_just_before_a_click_counts_for_it_also_while_an_answer_is_on_its_way(
+    review: PageReader,
+) -> None:
+    before = len(rows(review))
+    review.reach("#threshold")
+    at = review.middle(THUMB)
+    review.tab.evaluate("() => window.trame.client.beginBusy()")
+    try:
+        review.tab.mouse.move(*at)
+        review.tab.mouse.down()
+        review.tab.mouse.move(at[0] + 110, at[1], steps=8)
+        review.tab.mouse.up()
+        review.until("n => window.trame.state.get('lesion_rows').length < n", before)
+        sizes = sorted(float(row["size"].split()[0]) for row in rows(review).values())
+        review.tab.locator("#smallest-shown").fill(str((sizes[1] + sizes[2]) / 2))
+        review.tab.locator("#reject-small").click()
+        review.says("summary", "2 decided (2 rejected)")
+    finally:
+        review.tab.evaluate("() => window.trame.client.endBusy()")
+    review.breathe()
+    review.holds("threshold_moving", None)
+    review.tab.locator("#smallest-shown").fill("0")
 
 
 def test_accept_and_reject_go_on_to_the_next_lesion_and_undo_takes_them_back(review: PageReader) -> None:
@@ -228,6 +252,18 @@ def test_a_threshold_that_a_key_moves_further_while_the_step_before_is_taken_sta
     assert review.value("threshold") == pytest.approx(before + 0.02)
     review.tab.keyboard.up("ArrowRight")
     review.until(taken, before + 0.02)
+
+
+def test_a_threshold_key_that_is_held_while_the_slider_is_left_counts_as_let_go(review: PageReader) -> None:
+    before = len(rows(review))
+    review.reach("#threshold")
+    review.tab.locator(THUMB).focus()
+    for _ in range(9):
+        review.tab.keyboard.down("PageUp")
+    review.tab.evaluate("() => document.activeElement.blur()")
+    review.holds("threshold_moving", None)
+    review.until("n => window.trame.state.get('lesion_rows').length < n", before)
+    review.tab.keyboard.up("PageUp")
 
 
 def test_undo_takes_back_the_last_step_also_where_it_labelled_a_slice(review: PageReader) -> None:
