@@ -91,17 +91,23 @@ class Decisions:
 
     # Decisions
 
-    def decide(self, word: str) -> None:
-        """Accepts, rejects or frees the chosen lesion, and goes on to the next undecided one."""
-        decision = Decision(word)
-        number = int(self._state.lesion_number or 0)
-        self.turns.take(lambda: self._decide(decision), self._foreseen(lambda ahead: ahead.decision(number, decision)))
+    def decide(self, word: str, seen: int) -> None:
+        """Accepts, rejects or frees the chosen lesion, and goes on to the next undecided one.
+
+        Args:
+            word: the decision.
+            seen: number of the lesion that stood before the reader; the second click of two counts for no other one.
+        """
+        decision, number = Decision(word), int(seen or 0)
+        self.turns.take(
+            lambda: self._decide(decision, number), self._foreseen(lambda ahead: ahead.decision(number, decision))
+        )
 
     @user_action(_("The decision could not be saved."))
-    def _decide(self, decision: Decision) -> None:
+    def _decide(self, decision: Decision, seen: int) -> None:
         review = self._review
         number = review.chosen()
-        if number is None:
+        if number is None or number != seen:
             return
         review.end_drawing()
         before = review.table.shown()

@@ -48,7 +48,7 @@ def _decide(review: Any) -> None:
             (_("Reset"), "undecided", "", "0"),
         ):  # fmt: skip
             v3.VBtn(
-                words, size="small", color=colour or None, variant="flat" if colour else "tonal", click=(review.decisions.decide, f"['{value}']"),
+                words, size="small", color=colour or None, variant="flat" if colour else "tonal", click=(review.decisions.decide, f"['{value}', lesion_number]"),
                 id=f"decide-{value}", disabled=("!lesion_number",), title=f"{words} ({key})",
                 raw_attrs=[f'aria-keyshortcuts="{key}"'],
             )  # fmt: skip

@@ -16,6 +16,8 @@
     }
     return event.key.length === 1 ? event.key.toUpperCase() : event.key;
   };
+  // What a held key may do again and again; a decision is taken on what was seen, once a press.
+  const repeated = ["N", "P", "+", "-"];
   document.addEventListener("keydown", (event) => {
     const state = window.trame && window.trame.state;
     if (!state || event.defaultPrevented || busy(event.target) || state.get("question")) return;
@@ -28,7 +30,7 @@
     if (!button) return;
     event.preventDefault();
     event.stopPropagation();
-    button.click();
+    if (!event.repeat || repeated.includes(key)) button.click();
   }, true);
   // The line that was chosen stays in sight when keys go through the table, and so does the scan that is shown.
   let shown = null;

@@ -75,6 +75,12 @@ def test_tab_comes_to_more_volumes_after_the_volume(window: Any) -> None:
     assert more.focusPolicy() == QtCore.Qt.FocusPolicy.StrongFocus
 
 
+def test_a_key_that_is_held_decides_once_so_that_no_lesion_is_decided_unseen(window: Any) -> None:
+    keys = window.native("lesionTable").findChildren(QtGui.QShortcut)
+    assert {"A", "R", "U"} <= {key.key().toString() for key in keys}
+    assert not any(key.autoRepeat() for key in keys)
+
+
 # The room there is
 
 

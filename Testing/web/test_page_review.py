@@ -130,6 +130,21 @@ def test_accept_and_reject_go_on_to_the_next_lesion_and_undo_takes_them_back(rev
     assert review.tab.locator("#undo-button").is_disabled(), "there is nothing more to undo"
 
 
+def test_a_held_key_and_the_second_of_two_clicks_decide_on_no_lesion_that_was_not_seen(review: PageReader) -> None:
+    first, second, third = sorted(rows(review))[:3]
+    review.choose_lesion(first)
+    review.tab.keyboard.down("a")
+    for _ in range(3):
+        review.tab.keyboard.down("a")  # as the keyboard repeats it
+    review.tab.keyboard.up("a")
+    review.holds("lesion_number", second)
+    assert decided(review) == {first: "accepted"}
+    review.tab.locator("#decide-rejected").dblclick()
+    review.holds("lesion_number", third)
+    review.tab.wait_for_timeout(500)
+    assert decided(review) == {first: "accepted", second: "rejected"}
+
+
 def test_a_missed_lesion_is_painted_with_the_mouse_and_what_is_too_much_erased(review: PageReader) -> None:
     before = set(rows(review))
     review.tab.locator(".add-button").first.click()

@@ -48,6 +48,7 @@ class LesionTable:
             shortcut = qt.QShortcut(widget)
             shortcut.setKey(qt.QKeySequence(key))
             shortcut.setContext(qt.Qt.WidgetWithChildrenShortcut)
+            shortcut.setAutoRepeat(False)  # a held key would decide on lesions that nobody has seen
             shortcut.connect("activated()", action)
             self._shortcuts.append(shortcut)
 
