@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from ClamSegLib.imaging.volume import Volume
-from ClamSegLib.outlining.growth import SHARES, most_of_region, region_of, surroundings_of
+from ClamSegLib.outlining.growth import SHARES, region_of, surroundings_of
 from ClamSegLib.outlining.outline import Click, Outlines, outline
 from ClamSegLib.outlining.tissue import Tissue, tissue_of
 from ClamSegLib.system.errors import InputError
@@ -172,60 +172,3 @@ def test_the_front_door_outlines_in_the_frame_of_the_scan(monkeypatch: pytest.Mo
     assert dice(found, lesion) > 0.9
     with pytest.raises(InputError, match="inside it"):
         outline_at(volume, (30, 30, 20))
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_what_a_share_may_reach_holds_its_region_dark_cores_and_leaks_as_well(seed: int) -> None:
-    random = np.random.default_rng(seed)
-    shape, mm = ((1, 90, 90), (1.0, 1.0, 1.0)) if seed == 0 else ((16, 60, 60), (2.5, 0.8, 0.8))
-    array = 100 + 60 * ndimage.gaussian_filter(random.normal(size=shape), [0 if seed == 0 else 1.5, 4, 4])
-    whole = ball(shape, (shape[0] // 2, 30, 30), 12, mm)
-    core = ball(shape, (shape[0] // 2, 30, 30), 7, mm)
-    tissue = tissue_of((array + 25 * whole - 35 * core).astype(np.float32), mm, None, None)
-    for at in ((30, 30), (30, 22), (20, 33)):
-        around = surroundings_of(tissue, (shape[0] // 2, *at))
-        shares = (0.25, 0.4, 0.55, 0.8, 1.1)
-        most = [most_of_region(around, share) for share in shares]
-        for share, held in zip(shares, most, strict=True):
-            assert not (region_of(around, share) & ~held).any()
-        assert all(not (tight & ~wide).any() for wide, tight in pairwise(most)), "and that of larger shares"
-
-
-def test_a_further_click_widens_as_far_as_the_first_share_that_reaches_it_and_grows_none_that_cannot() -> None:
-    lesion = ball((20, 60, 60), (10, 30, 30), 10, (1, 1, 1))
-    rim = ball((20, 60, 60), (10, 30, 30), 12, (1, 1, 1)) & ~lesion
-    tissue = tissue_of(scan(lesion, 40) + 18 * rim, (1, 1, 1), None, None)
-    first, beside = Click((10, 30, 30)), Click((10, 30, 41))
-    around = surroundings_of(tissue, first.point)
-    usual = region_of(around, SHARES[1])
-    reaching = [f for f in (0.9, 0.8, 0.7, 0.6, 0.5) if region_of(around, SHARES[1] * f)[10, 30, 41]]
-    found = outline(tissue, [first, beside])
-    assert np.array_equal(found.mask, usual | region_of(around, SHARES[1] * reaching[0]))
-    fresh = tissue_of(tissue.array, (1, 1, 1), None, None)
-    outline(fresh, [first, Click((10, 30, 55))])
-    assert set(surroundings_of(fresh, first.point).regions) == {SHARES[1]}, "no share reaches so far"
-
-
-def test_a_click_that_takes_away_tightens_to_the_first_share_that_leaves_it_out_and_grows_few() -> None:
-    away = np.sqrt(sum((g - c) ** 2 for g, c in zip(np.ogrid[:30, :60, :60], (15, 30, 30), strict=True)))
-    array = (100 + 60 * np.exp(-0.5 * (away / 11) ** 6)).astype(np.float32)
-
-    def tissue() -> Tissue:
-        return Tissue(array, (1.0, 1.0, 1.0), None, 100.0, 5.0)
-
-    first = (15, 30, 30)
-    around = surroundings_of(tissue(), first)
-    usual = region_of(around, SHARES[1])
-    tightened = set()
-    for column in range(36, 45):
-        at = (15, 30, column)
-        tighter = [usual & region_of(around, SHARES[1] * factor) for factor in (1.1, 1.2, 1.35, 1.5, 1.7)]
-        leaving = [mask for mask in tighter if not mask[at]]
-        fresh = tissue()
-        found = outline(fresh, [Click(first), Click(at, adds=False)]).mask
-        if usual[at] and leaving and leaving[0].sum() >= 0.6 * usual.sum():
-            assert np.array_equal(found, leaving[0])
-            tightened.add(int(found.sum()))
-        assert not found[at]
-        assert len(surroundings_of(fresh, first).regions) <= 4, "the usual one and at most three more"
-    assert len(tightened) == 2
