@@ -169,12 +169,14 @@ class _Region:
         self._unwanted.append(place)
 
     def _depth_mm(self, place: Index) -> float:
+        """From a place inside to the border."""
         away = distance_mm(place, self.mask.shape, self._tissue.spacing_mm)
         return float(away[~self.mask].min()) if not self.mask.all() else 0.0
 
     def _is_below(self, place: Index) -> bool:
         """Whether a click outside stands too low for the region; else it is only too far from it, or was cut off."""
-        return bool(self._limits.heights[place] <= self._limits.limit[place])
+        limit = self._limits.limit[place]  # infinite where no click has looked yet
+        return bool(np.isfinite(limit) and self._limits.heights[place] <= limit)
 
     def _place(self, point: Index) -> Index | None:
         """A voxel of the scan in the region's box; None beyond it."""

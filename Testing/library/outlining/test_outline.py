@@ -172,3 +172,49 @@ def test_the_front_door_outlines_in_the_frame_of_the_scan(monkeypatch: pytest.Mo
     assert dice(found, lesion) > 0.9
     with pytest.raises(InputError, match="inside it"):
         outline_at(volume, (30, 30, 20))
+
+
+def lesion_with_faint_sides(shape: tuple[int, int, int]) -> tuple[Tissue, np.ndarray]:
+    """A ball that fades to the left and to the right alike: too faint there for a first click in its middle."""
+    middle = (shape[0] // 2, 40, 60)
+    core = ball(shape, middle, 12, (1, 1, 1))
+    sides = ball(shape, (middle[0], 40, 45), 8, (1, 1, 1)) | ball(shape, (middle[0], 40, 75), 8, (1, 1, 1))
+    array = 100 + ndimage.gaussian_filter(40.0 * core + 13.0 * (sides & ~core), [float(s > 1) for s in shape])
+    return Tissue(array.astype(np.float32), (1.0, 1.0, 1.0), None, 100.0, 5.0), core | sides
+
+
+@pytest.mark.parametrize("slices", [1, 40])
+def test_a_further_click_moves_the_border_near_it_and_nowhere_else(slices: int) -> None:
+    tissue, lesion = lesion_with_faint_sides((slices, 80, 120))
+    k, shape = slices // 2, lesion.shape
+    first, left = Click((k, 40, 60)), Click((k, 40, 42))
+    before = outline(tissue, [first]).whole(shape)
+    after = outline(tissue, [first, left]).whole(shape)
+    assert not before[left.point]
+    assert (after & ~before)[:, :, :60].sum() > 50
+    assert np.array_equal(after[:, :, 66:], before[:, :, 66:]), "the other side, as faint, stays"
+    assert dice(after[:, :, :60], lesion[:, :, :60]) > dice(before[:, :, :60], lesion[:, :, :60])
+    back = outline(tissue, [first, left, Click((k, 40, 41), adds=False)]).whole(shape)
+    assert not back[k, 40, 41]
+    assert back[left.point], "what was asked for stays"
+    assert np.array_equal(back[:, :, 66:], before[:, :, 66:])
+
+
+def test_a_hole_that_a_click_has_made_is_not_filled_by_the_next_click() -> None:
+    lesion = ball((1, 120, 120), (0, 60, 60), 24, (1, 1, 1))
+    faint = ball((1, 120, 120), (0, 60, 72), 5, (1, 1, 1))
+    tissue = tissue_of(scan(lesion) - 30 * faint, None, None, None)
+    clicks = [Click((0, 60, 52)), Click((0, 60, 72), adds=False), Click((0, 60, 30))]
+    found = outline(tissue, clicks).whole(lesion.shape)
+    assert outline(tissue, clicks[:1]).whole(lesion.shape)[0, 60, 72], "a hole is filled at first"
+    assert not found[0, 60, 72]
+    assert found[0, 60, 30]
+    assert found[0, 60, 52]
+
+
+def test_clicks_far_apart_join_also_where_no_click_has_looked_before() -> None:
+    places = [(0, 60, 60), (0, 200, 200), (0, 60, 220)]
+    lesion = np.any([ball((1, 260, 280), place, 9, (1, 1, 1)) for place in places], axis=0)
+    tissue = tissue_of(scan(lesion), None, None, None)
+    found = outline(tissue, [Click((k, j, i)) for k, j, i in places]).whole(lesion.shape)
+    assert dice(found, lesion) > 0.9
