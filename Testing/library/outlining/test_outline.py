@@ -219,3 +219,50 @@ def test_clicks_far_apart_join_also_where_no_click_has_looked_before() -> None:
     with np.errstate(all="raise"):
         found = outline(tissue, [Click((k, j, i)) for k, j, i in places]).whole(lesion.shape)
     assert dice(found, lesion) > 0.9
+
+
+_BOTH_WAYS = pytest.mark.parametrize(
+    ("shape", "mm"), [((1, 120, 120), (1.0, 1.0, 1.0)), ((30, 120, 120), (2.0, 1.0, 1.0))], ids=["slice", "volume"]
+)
+
+
+def _distance_mm(shape: tuple[int, ...], at: tuple[int, ...], mm: tuple[float, ...]) -> np.ndarray:
+    return np.sqrt(sum(((g - c) * m) ** 2 for g, c, m in zip(np.ogrid[tuple(map(slice, shape))], at, mm, strict=True)))
+
+
+def _lesion_with_a_rim(shape: tuple[int, int, int], mm: tuple[float, float, float], rim: float) -> Tissue:
+    k = shape[0] // 2
+    lesion = ball(shape, (k, 60, 60), 14, mm)
+    around = ball(shape, (k, 60, 60), 19, mm) & ~lesion
+    return tissue_of(scan(lesion) + rim * around.astype(np.float32), mm, None, None)
+
+
+@_BOTH_WAYS
+def test_a_second_click_that_takes_away_moves_the_border_only_near_it(
+    shape: tuple[int, int, int], mm: tuple[float, float, float]
+) -> None:
+    tissue, k = _lesion_with_a_rim(shape, mm, rim=29.0), shape[0] // 2
+    first, unwanted = Click((k, 60, 60)), Click((k, 60, 77), adds=False)
+    before = outline(tissue, [first]).whole(shape)
+    after = outline(tissue, [first, unwanted]).whole(shape)
+    assert before[unwanted.point]
+    assert not after[unwanted.point]
+    assert not (after & ~before).any()
+    assert after[first.point]
+    far = _distance_mm(shape, unwanted.point, mm) > 12
+    assert before[k, 60, 44]
+    assert np.array_equal(before[far], after[far]), "the rim on the other side stays inside"
+
+
+@_BOTH_WAYS
+def test_without_the_further_clicks_the_first_outline_is_back_as_it_was(
+    shape: tuple[int, int, int], mm: tuple[float, float, float]
+) -> None:
+    tissue, k = _lesion_with_a_rim(shape, mm, rim=16.0), shape[0] // 2
+    clicks = [Click((k, 60, 60)), Click((k, 60, 76)), Click((k, 73, 60), adds=False), Click((k, 60, 42))]
+    proposals = [outline(tissue, clicks[:n]) for n in range(1, 5)]
+    for n in (4, 3, 2, 1):
+        again = outline(tissue, clicks[:n])
+        assert again.box == proposals[n - 1].box
+        assert np.array_equal(again.mask, proposals[n - 1].mask)
+    assert len({proposal.whole(shape).sum() for proposal in proposals}) > 2
