@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -21,6 +22,7 @@ class ExportSection:
     def __init__(self, page: Any) -> None:
         self._page, self._state = page, page.state
         self._state.update({"corrections_words": ""})
+        self._saving = threading.Lock()  # all corrections share one table, which is read and written anew
 
     async def write(self, kind: str, folder: Path) -> Path:
         """Writes one kind of file into a folder of its own and returns its path.
@@ -62,16 +64,9 @@ class ExportSection:
         else:
             drawn = await asyncio.to_thread(prepare_review(result, "segmentation"), folder / "drawn")
             command, values = "dicom_seg", {"segmentation": str(drawn), "model": result.provenance.get("model", "")}
-        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-        def answered(event: dict[str, Any]) -> None:
-            if event["event"] in ("done", "error") and not answer.done():
-                answer.set_result(event.get("message", "") if event["event"] == "error" else "")
-
-        self._page.worker.request(command, answered, input=str(case.scan.source), output=str(path), **values)
-        problem = await answer
-        if problem:
-            raise SceneError(problem)
+        answer = await self._page.worker.ask(command, input=str(case.scan.source), output=str(path), **values)
+        if answer["event"] == "error":
+            raise SceneError(answer["message"])
         return _together(path, segmentation_beside(path)) if kind == "dicom_sr" else path
 
     @user_action(_("The corrections could not be saved."))
@@ -84,8 +79,13 @@ class ExportSection:
         case = reviewed_case(result)
         stands = result.lesions.steps.revision
         self._state.corrections_words = _("Corrections are being saved ...")
+
+        def save() -> Any:
+            with self._saving:
+                return save_corrections(self._page.corrections, case)
+
         self._page.beside(
-            lambda: save_corrections(self._page.corrections, case),
+            save,
             lambda saved, error: self._corrections_saved(result, stands, saved, error),
         )
 
