@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ClamSegLib.imaging.reader_process import read_volume, reading_apart
 from ClamSegLib.imaging.volume import Volume
-from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.segmentation.case_work import CaseWork
 from ClamSegLib.segmentation.drawing_process import drawing_apart
 from ClamSegLib.segmentation.inspection import Inspection, inspect
@@ -28,6 +28,9 @@ from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.installation import drawing_problem
 from ClamSegLib.system.memory import cpu_memory_mb
 from ClamSegLib.system.progress import Reporter
+
+if TYPE_CHECKING:
+    from ClamSegLib.model.checkpoint import LoadedModel
 
 # The volume, its maps, labels and components, and their temporary copies.
 _BYTES_PER_VOXEL = 40
