@@ -46,6 +46,7 @@ def run(model, cases: list[CaseWork]) -> tuple[list[str], case_pipeline.Shares]:
     options = PipelineOptions(SegmentOptions(device="cpu"))
     pipeline = CasePipeline(
         model,
+        lambda: model,
         options,
         lambda case, result: told.append(case.path.name),
         lambda case, error: told.append(f"{case.path.name}: {error}"),
