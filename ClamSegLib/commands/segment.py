@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,19 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     if arguments.cluster is not None:  # its workers read
         return _segment(arguments, reporter)
     with reading_apart():  # the process that reads starts while torch and the model are loaded
+        if arguments.input and not (arguments.resume or works_on_series(arguments)):
+            _begin(arguments.input[0], arguments.series)
         return _segment(arguments, reporter)
+
+
+def _begin(scan: Path, series: str | None) -> None:
+    """Begins to read what is a file by itself: of several ones one could change before the others are read."""
+    from ClamSegLib.archive.case_input import files_of
+    from ClamSegLib.imaging.reader_process import begin_reading
+
+    with suppress(OSError):  # what is wrong with it is told when it is read
+        if scan.is_file() and files_of(scan) == [scan]:
+            begin_reading(scan, series=series)
 
 
 def _segment(arguments: argparse.Namespace, reporter: Reporter) -> int:
@@ -135,16 +148,11 @@ def _run(
     reporter: Reporter,
 ) -> None:
     """Does the cases that are to do and adds what became of each."""
-    from ClamSegLib.archive.case_input import files_of
     from ClamSegLib.archive.finished_cases import finished_by_others
-    from ClamSegLib.imaging.reader_process import begin_reading
     from ClamSegLib.system.outcome import DONE, KEPT
 
     if request is None and found.to_do and not found.to_do[0].source.is_private:
-        # A process of its own reads, from here on, while this one loads torch and the model.
-        first = found.to_do[0].source.bring(Path())
-        if files_of(first) == [first]:  # of several files one could change before the others are read
-            begin_reading(first, series=settings.series)
+        _begin(found.to_do[0].source.bring(Path()), settings.series)
     _check_models(found.to_do, settings)
     models: dict[Path, LoadedModel] = {}
 

@@ -242,15 +242,8 @@ class Worker:
         reporter.progress(0, 1, "finding the organ")
         if organ_needs_network(model.config, options):
             self._require_torch()
-        try:
-            found = inspect(volume, model, options, reporter)
-        except ClamSegError:
-            raise
-        except Exception:
-            self._require_torch()  # masks are enlarged by it, too
-            raise
-        self._inspection, self._inspection_key = found, key
-        return found
+        self._inspection, self._inspection_key = inspect(volume, model, options, reporter), key
+        return self._inspection
 
     def _inspect(self, request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
         need(request, "input", "model")
