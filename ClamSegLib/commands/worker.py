@@ -100,6 +100,7 @@ class Worker:
         self._requests, self._answers = requests, answers
         self._torch = TorchBeside(threads, self._torch_came)
         self._one_at_a_time = threading.Lock()
+        self._at_hand: dict[str, Any] = {}
         self._waiting: list[JsonReporter] = []  # of `hello`, until torch is loaded
         self._model: LoadedModel | None = None
         self._model_key: tuple[str, Any] | None = None
@@ -114,6 +115,7 @@ class Worker:
         self._answers.write(json.dumps(started) + "\n")
         self._answers.flush()
         with reading_apart():
+            self._at_hand = {"clamseg": __version__, **packages_at_hand(), "models": list_models()}
             self._torch.begin()
             for line in self._requests:
                 with self._one_at_a_time:
@@ -135,7 +137,7 @@ class Worker:
             reporter.error(str(error), code=error.exit_code)
             return True
         if request["command"] == "hello" and not self._torch.is_through:
-            reporter.greeting(clamseg=__version__, **packages_at_hand(), models=list_models())
+            reporter.greeting(**self._at_hand)
             self._waiting.append(reporter)
             return True
         _report(reporter, lambda: self._do(request, reporter))

@@ -16,6 +16,12 @@ class _Blocks:
     running = 0
     was_enabled = False
     modules_before = 0
+    interval_s = 0.0
+
+
+# Python lets a thread that only imports go on for 5 ms before another one's turn comes: one that computes beside it, by many short
+# steps of NumPy, would wait as long after each of them.
+_TURN_S = 0.0005
 
 
 @contextmanager
@@ -30,6 +36,8 @@ def loading() -> Iterator[None]:
         if not _Blocks.running:
             _Blocks.was_enabled, _Blocks.modules_before = gc.isenabled(), len(sys.modules)
             gc.disable()
+            _Blocks.interval_s = sys.getswitchinterval()
+            sys.setswitchinterval(_TURN_S)
         _Blocks.running += 1
     try:
         yield
@@ -43,3 +51,4 @@ def loading() -> Iterator[None]:
                     gc.freeze()
                 if _Blocks.was_enabled:
                     gc.enable()
+                sys.setswitchinterval(_Blocks.interval_s)

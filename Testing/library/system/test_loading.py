@@ -51,4 +51,6 @@ print(code, begun)
     told = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "out")], capture_output=True, text=True, check=False
     )
-    assert told.stdout.splitlines()[-1] == f"0 {[('ct_chest.nrrd', False)] * 2}", told.stderr  # before and after the cases are known
+    assert told.stdout.splitlines()[-1] == f"0 {[('ct_chest.nrrd', False)] * 2}", (
+        told.stderr
+    )  # before and after the cases are known
