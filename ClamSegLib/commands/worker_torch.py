@@ -25,7 +25,9 @@ class TorchBeside:
 
     def begin(self) -> None:
         """Starts to load, without waiting for it; where no thread can be started, it is loaded when it is needed."""
-        thread = threading.Thread(target=self._load, name="torch")
+        thread = threading.Thread(
+            target=self._load, name="torch", daemon=True
+        )  # a worker that is told to end does not wait
         try:
             thread.start()
         except RuntimeError:

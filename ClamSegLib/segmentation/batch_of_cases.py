@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from ClamSegLib.imaging.reader_process import read_volume, reading_apart
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.segmentation.case_work import CaseWork
-from ClamSegLib.segmentation.drawing_process import drawing_apart
+from ClamSegLib.segmentation.drawing_process import begin_drawing, drawing_apart
 from ClamSegLib.segmentation.inspection import Inspection, inspect, organ_needs_network
 from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.report import CASE, write_case
@@ -133,6 +133,7 @@ class CasePipeline:
         if case.prepare is not None:
             case.prepare()
         volume = read_volume(case.path, series=self.options.series)
+        begin_drawing()  # not before: while the scan is read and torch loaded, two processors are busy
         seconds = time.perf_counter() - started
         if self.options.dicom_seg and not volume.slice_files:
             raise InputError(f"--dicom-seg needs a DICOM series, but {case.path.name} is none; leave the option out.")
