@@ -141,7 +141,7 @@ class Worker:
             self._waiting.append(reporter)
             return True
         _report(reporter, lambda: self._do(request, reporter))
-        return request["command"] != "quit"
+        return bool(request["command"] != "quit")
 
     def _torch_came(self) -> None:
         """In the thread that loaded it."""

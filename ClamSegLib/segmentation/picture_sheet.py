@@ -37,7 +37,8 @@ class Sheet:
 
     def words(self, x: float, y: float, text: str, size: float, **how: Any) -> None:
         """Words at a place in pixels from the lower left corner; `how` as for Matplotlib's text."""
-        self.figure.text(x, y, text, **{"color": WORDS, "transform": IdentityTransform()} | how, fontsize=size)
+        how.setdefault("color", WORDS)
+        self.figure.text(x, y, text, fontsize=size, transform=IdentityTransform(), **how)
 
     def line(self, x: list[float], y: list[float], **how: Any) -> None:
         """A line through places in pixels."""
