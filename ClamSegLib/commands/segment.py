@@ -103,7 +103,6 @@ def _begin(scan: Path, series: str | None) -> None:
 
 def _segment(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ClamSegLib.archive.case_table import refuse_foreign_tables, write_tables
-    from ClamSegLib.archive.chosen_series import write_left_out
     from ClamSegLib.archive.finished_cases import Sorted, deliver_kept, sort_cases
     from ClamSegLib.archive.settings import RunSettings
 
@@ -125,6 +124,8 @@ def _segment(arguments: argparse.Namespace, reporter: Reporter) -> int:
         has_tables = True
         refuse_foreign_tables(arguments.output)
     if on_series:
+        from ClamSegLib.archive.chosen_series import write_left_out
+
         path = write_left_out(arguments.output, left_out)
         reporter.note(f"{len(left_out)} series or files were left out; {path} says why")
     found = sort_cases(cases, settings, reporter) if arguments.resume else Sorted(to_do=list(cases))
@@ -201,12 +202,13 @@ def _check_models(cases: list[Case], settings: RunSettings) -> None:
         InputError: a damaged model, a level that it has not, a report of what is no lesion.
     """
     from ClamSegLib.model.described_model import describe_model
-    from ClamSegLib.segmentation.dicom_report import require_lesions
 
     for folder in dict.fromkeys(case.model for case in cases):
         config = describe_model(folder).config
         config.level_of(settings.segment.level)
         if settings.dicom_sr:
+            from ClamSegLib.segmentation.dicom_report import require_lesions
+
             require_lesions(config.task, config.name)
 
 
