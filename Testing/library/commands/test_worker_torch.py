@@ -14,7 +14,8 @@ from tiny_model import tiny_model
 # Loads until it is let go, and is damaged then.
 SLOW_AND_DAMAGED = """
 import pathlib, time
-while not pathlib.Path({go!r}).exists():
+end = time.monotonic() + 20
+while not pathlib.Path({go!r}).exists() and time.monotonic() < end:
     time.sleep(0.01)
 raise ImportError("libtorch_cpu.so: cannot open shared object file")
 """
