@@ -47,6 +47,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -145,7 +146,7 @@ class Worker:
 
     def _torch_came(self) -> None:
         """In the thread that loaded it."""
-        with self._one_at_a_time:
+        with self._one_at_a_time, suppress(OSError):  # who asked is gone: the other thread ends the process
             self._answer_waiting()
 
     def _answer_waiting(self) -> None:
