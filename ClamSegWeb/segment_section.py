@@ -50,6 +50,8 @@ class SegmentSection(RunListener):
         """Asks the worker which devices there are and whether torch works."""
 
         def answered(event: dict[str, Any]) -> None:
+            if event["event"] == "greeting":  # what is installed; torch is loaded meanwhile
+                self._state.highdicom_words = highdicom_problem(event)
             if event["event"] != "done":
                 return
             self._state.devices = [{"title": _("automatic"), "value": "auto"}] + [
