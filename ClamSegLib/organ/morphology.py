@@ -16,7 +16,7 @@ from ClamSegLib.system.sparse_memory import zeros_on_demand
 _ASSUMED_WIDTH_MM = {"CT": 350.0, "MR": 240.0, "XR": 350.0}
 _ASSUMED_SLICE_MM = 5.0
 # Neighbours above, below, left and right, none in other slices.
-_IN_PLANE = np.stack([np.zeros((3, 3), bool), ndimage.generate_binary_structure(2, 1), np.zeros((3, 3), bool)])
+IN_PLANE = np.stack([np.zeros((3, 3), bool), ndimage.generate_binary_structure(2, 1), np.zeros((3, 3), bool)])
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def close(mask: NDArray[np.bool_], radius_mm: float, spacing_mm: tuple[float, ..
 
 def fill_holes(stack: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Every slice of (slice, row, column) with what it encloses: background that reaches no side of the picture."""
-    labels, count = ndimage.label(~stack, _IN_PLANE)
+    labels, count = ndimage.label(~stack, IN_PLANE)
     sides = (labels[:, 0], labels[:, -1], labels[..., 0], labels[..., -1])
     inside = np.ones(count + 1, bool)
     inside[np.unique(np.concatenate([side.ravel() for side in sides]))] = False
