@@ -49,7 +49,7 @@ class ExportSection:
 
     async def _write_dicom(self, result: Any, kind: str, path: Path, folder: Path) -> Path:
         """A DICOM SEG; or an SR in one archive with the DICOM SEG that it measures."""
-        case = self._page.input.current
+        case = self._page.input.case_of(result)
         if case is None or not case.is_dicom:
             raise SceneError(
                 _("{kind} needs a scan opened from DICOM; export the segmentation as .seg.nrrd instead.").format(
@@ -68,7 +68,9 @@ class ExportSection:
             if event["event"] in ("done", "error") and not answer.done():
                 answer.set_result(event.get("message", "") if event["event"] == "error" else "")
 
-        self._page.worker.request(command, answered, input=str(case.scan.source), output=str(path), **values)
+        self._page.worker.request(
+            command, answered, input=str(case.scan.source), series=case.scan.series or None, output=str(path), **values
+        )
         problem = await answer
         if problem:
             raise SceneError(problem)
