@@ -230,9 +230,9 @@ def test_files_that_wait_are_opened_also_where_more_come_or_one_cannot_be_shown(
     page.input.open_paths([d])
 
     def fails(*_given: object, **_named: object) -> None:
-        raise RuntimeError("no view")
+        raise OSError("the file is gone")
 
-    page.views.show = fails
+    monkeypatch.setattr("ClamSegWeb.input_section.is_dicom_file", fails)
     for k in range(4):
         path, on_done = asked[k]
         on_done(OpenedScan(SimpleNamespace(GetName=lambda: "scan"), path, False, ()), "")
