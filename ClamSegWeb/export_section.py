@@ -51,7 +51,7 @@ class ExportSection:
 
     async def _write_dicom(self, result: Any, kind: str, path: Path, folder: Path) -> Path:
         """A DICOM SEG; or an SR in one archive with the DICOM SEG that it measures."""
-        case = self._page.input.current
+        case = self._page.input.case_of(result)
         if case is None or not case.is_dicom:
             raise SceneError(
                 _("{kind} needs a scan opened from DICOM; export the segmentation as .seg.nrrd instead.").format(
@@ -64,7 +64,9 @@ class ExportSection:
         else:
             drawn = await asyncio.to_thread(prepare_review(result, "segmentation"), folder / "drawn")
             command, values = "dicom_seg", {"segmentation": str(drawn), "model": result.provenance.get("model", "")}
-        answer = await self._page.worker.ask(command, input=str(case.scan.source), output=str(path), **values)
+        answer = await self._page.worker.ask(
+            command, input=str(case.scan.source), series=case.scan.series or None, output=str(path), **values
+        )
         if answer["event"] == "error":
             raise SceneError(answer["message"])
         return _together(path, segmentation_beside(path)) if kind == "dicom_sr" else path

@@ -133,7 +133,7 @@ class ReviewSection:
         state.redo_words = steps.redo_words if steps is not None else ""
         state.waits_for_export = self.result is not None and self.result.waits_for_export()
         if steps is not None:
-            self._page.kept.step_done(self._page.input.current)
+            self._page.kept.step_done(self._page.input.case_of(self.result))
 
     @user_action(_("The view could not be changed."))
     def jump(self, number: int) -> None:
