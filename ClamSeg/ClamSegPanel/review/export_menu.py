@@ -81,12 +81,17 @@ class ExportMenu:
             self._ui.exportButton, self._menu_words(kind), str(start), f"{KINDS[kind][0]} (*{ending})"
         )
         if chosen:
-            self.export(kind, Path(str(chosen)))
+            self.export(kind, Path(str(chosen)), result)
 
     @user_action(_("The result could not be exported."))
-    def export(self, kind: str, path: Path) -> None:
-        """Writes one kind of file; DICOM SEG and SR come from the worker and are told when they are there."""
-        result = self._review.result
+    def export(self, kind: str, path: Path, result: Any = None) -> None:
+        """Writes one kind of file; DICOM SEG and SR come from the worker and are told when they are there.
+
+        Args:
+            result: the one that the file was named after, because a run may bring another one while a dialog asks; the
+                one under review unless given.
+        """
+        result = result if result is not None else self._review.result
         if result is None:
             return
         self._ui.exportLabel.text = ""  # what was written before must not stand under what fails now

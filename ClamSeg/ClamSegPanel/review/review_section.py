@@ -19,6 +19,7 @@ from ClamSegPanel.review.slice_views import PictureLayout, fit_slice_views
 from ClamSegPanel.user_action import user_action
 from ClamSegWorkflow.case.result_views import jump_to_lesion, show_result
 from ClamSegWorkflow.case.review_text import sizes_words, statistics_words
+from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.views import show_crosshair
 
 _NOT_EXPORTED = _("Not exported yet.")
@@ -105,6 +106,18 @@ class ReviewSection:
     def _take_over(self) -> None:
         self.result.end_edit()
         self.refresh()
+
+    def go_back_to(self, result: Any) -> None:
+        """The result that the reader was asked about is the one under review, also where another one came meanwhile.
+
+        Raises:
+            SceneError: it was removed meanwhile.
+        """
+        if not result.is_alive():
+            raise SceneError(_("The result was removed or changed meanwhile; nothing was added to it."))
+        if self.result is not result:
+            self._choose(result.segmentation)
+            self._bring(result.segmentation)
 
     # Showing
 
