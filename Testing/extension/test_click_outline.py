@@ -435,7 +435,13 @@ def test_while_another_run_goes_on_clicks_still_fill_the_result_under_review_and
     kept = mask_of(first, number)
     tool._clicked(list(to_world(volume, (25.0, 50.0, 15.0))), False)  # proposed when the run ends
     run_to_its_end()
+    assert window.panel.review.result is first, "the reader is at work on it"
+    assert window.ui.clickButton.checked
+    assert "Proposed" in window.ui.clickLabel.text
+    waits = max((n for n in window.entries("resultSelector") if n in window.text("arrivedLabel")), key=len)
+    window.choose("resultSelector", waits)
     assert window.panel.review.result is not first
+    assert not window.shown("arrivedLabel")
     assert not window.ui.clickButton.checked, "the clicks belonged to the other result"
     assert not [n for n in nodes_of(window.scene, "vtkMRMLSegmentationNode") if "proposal" in n.GetName()]
     assert first.is_alive()

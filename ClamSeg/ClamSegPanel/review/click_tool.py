@@ -58,6 +58,11 @@ class ClickTool:
         """Keys of the lesion table that belong to this tool."""
         return {"L": self._ui.clickButton.toggle, "Q": self.go_to_most_doubtful}
 
+    @property
+    def is_on(self) -> bool:
+        """Whether the cross is in the slice views."""
+        return self._outline is not None
+
     def enable(self, possible: bool) -> None:
         """Greys what needs a result with lesions."""
         for widget in (self._ui.clickButton, self._ui.borderButton, self._ui.doubtButton):
