@@ -59,6 +59,10 @@ class Panel:
             self.setup.look()
         self.review.take_over_edits()
 
+    def left(self) -> None:
+        """The user goes to another module, where clicks and keys mean something else."""
+        self.review.left()
+
     def scene_closing(self) -> None:
         """The scene is about to go."""
         self.node = None

@@ -133,8 +133,15 @@ class ClickTool:
         ):  # fmt: skip
             shortcut = qt.QShortcut(window)
             shortcut.setKey(qt.QKeySequence(key))
-            shortcut.connect("activated()", act)
+            shortcut.setAutoRepeat(act in (self._wider, self._tighter))
+            shortcut.connect("activated()", lambda act=act: self._by_key(act))
             self._shortcuts.append(shortcut)
+
+    def _by_key(self, act: Any) -> None:
+        """A key pressed in a field is meant for what is written there: Return after a size keeps no lesion."""
+        field = slicer.app.focusWidget()
+        if field is None or not (field.inherits("QLineEdit") or field.inherits("QAbstractSpinBox")):
+            act()
 
     @user_action(_("The lesion could not be outlined."))
     def _clicked(self, ras: list[float], alt: bool) -> None:
@@ -169,7 +176,7 @@ class ClickTool:
 
     @user_action(_("The lesion could not be added."))
     def _keep(self, _checked: bool = False) -> None:
-        if self._outline is None:
+        if self._outline is None or not self._ui.keepButton.enabled:
             return
         number = self._outline.keep()
         self._ui.takeAwayButton.checked = False

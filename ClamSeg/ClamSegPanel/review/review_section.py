@@ -71,6 +71,10 @@ class ReviewSection:
         self._export.close()
         self._editor.left()
 
+    def left(self) -> None:
+        """Another module, perhaps the Segment Editor: its strokes are no clicks for lesions."""
+        self._clicks.stop()
+
     def scene_closing(self) -> None:
         """The scene is about to go."""
         self._clicks.stop()
