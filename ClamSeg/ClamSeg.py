@@ -132,6 +132,8 @@ class ClamSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def exit(self) -> None:
         """The user goes to another module; a run goes on."""
         self._disconnect_gui()
+        if self.panel is not None:
+            self.panel.left()
 
     def cleanup(self) -> None:
         """The window is destroyed or the module reloaded: the worker ends, a training goes on."""

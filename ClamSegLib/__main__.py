@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 from typing import NoReturn
 
@@ -31,7 +33,21 @@ def main() -> int:
         return 1
     code = command_line()
     gc.freeze()  # nothing is looked through once more at the end: the system takes the memory back
+    _leave(code)
     return code
+
+
+def _leave(code: int) -> None:
+    """Ends the process as Python does, but for taking its modules apart: the system takes them back ten times as fast."""
+    if any(not each.daemon for each in threading.enumerate() if each is not threading.main_thread()):
+        return  # Python waits for them
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            return
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -30,14 +30,20 @@ DEVELOPERS_VERBS = ("study", "benchmark")
 _CANCELLED = "cancelled; nothing half-written was left"
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The parser with all verbs; verb files import nothing heavy before they run."""
+def make_parser(only: str = "") -> argparse.ArgumentParser:
+    """The parser; verb files import nothing heavy before they run.
+
+    Args:
+        only: the verb that it is for, of those that there are; '' for all.
+    """
     parser = argparse.ArgumentParser(
         prog="clamseg", description=f"Organ and lesions over medical images. {RESEARCH_ONLY}"
     )
     parser.add_argument("--version", action="version", version=f"clamseg {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, module in _modules().items():
+        if only not in ("", name):
+            continue
         verb = importlib.import_module(module)
         own = verbs.add_parser(
             name, help=verb.HELP, description=f"{verb.HELP[0].upper()}{verb.HELP[1:]}. {RESEARCH_ONLY}"
@@ -119,7 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace | int:
     """What was asked for, or the exit code where that is not known."""
     try:
-        return make_parser().parse_args(arguments)
+        words = sys.argv[1:] if arguments is None else list(arguments)
+        return make_parser(words[0] if words and words[0] in _modules() else "").parse_args(words)
     except SystemExit as stop:  # argparse printed the reason
         return int(stop.code or 0)
     except (MemoryError, OSError, ImportError) as error:  # of this machine, while the verbs were loaded

@@ -27,8 +27,10 @@ def click_buttons(tool: Any) -> None:
         with v3.VBtn(_("Border"), size="small", variant="tonal", id="border-button", disabled=("!lesion_number",)):
             with v3.VMenu(activator="parent"), v3.VList(density="compact", id="borders"):
                 for how, words in _BORDERS:
-                    v3.VListItem(title=words, click=(tool.refine, f"['{how}']"), id=f"border-{how}")
-                v3.VListItem(title=_("Merge with the nearest lesion"), click=tool.merge, id="border-merge")
+                    v3.VListItem(title=words, click=(tool.refine, f"['{how}', lesion_number]"), id=f"border-{how}")
+                v3.VListItem(
+                    title=_("Merge with the nearest lesion"), click=(tool.merge, "[lesion_number]"), id="border-merge"
+                )
         v3.VBtn(
             _("Most doubtful"), size="small", variant="tonal", click=tool.go_to_most_doubtful, id="doubt-button",
             title=_("The most doubtful undecided lesion, then the next") + " (Q)", raw_attrs=['aria-keyshortcuts="Q"'],

@@ -133,10 +133,15 @@ class ClickTool:
     # Borders, doubt
 
     @user_action(_("The border could not be changed."))
-    def refine(self, how: str) -> None:
-        """WIDER, TIGHTER, CUT or SPLIT of the chosen lesion."""
+    def refine(self, how: str, seen: int) -> None:
+        """WIDER, TIGHTER, CUT or SPLIT of the chosen lesion.
+
+        Args:
+            how: one of these.
+            seen: number of the lesion that stood before the reader.
+        """
         self._review.stop_drawing()
-        number = self._review.chosen()
+        number = self._review.chosen(seen)
         if number is not None:
             following = border.refine(self._review.result, number, how)
             self._review.refresh()
@@ -144,10 +149,10 @@ class ClickTool:
                 self._review.jump(following)
 
     @user_action(_("The lesions could not be merged."))
-    def merge(self) -> None:
-        """The chosen lesion with the nearest one of its condition."""
+    def merge(self, seen: int) -> None:
+        """The chosen lesion, that with the number seen, with the nearest one of its condition."""
         self._review.stop_drawing()
-        number = self._review.chosen()
+        number = self._review.chosen(seen)
         if number is None:
             return
         other = border.nearest(self._review.result, number)

@@ -91,13 +91,16 @@ class Decisions:
 
     # Decisions
 
-    def decide(self, word: str, seen: int) -> None:
+    def decide(self, word: str, seen: int, clicks: int = 0) -> None:
         """Accepts, rejects or frees the chosen lesion, and goes on to the next undecided one.
 
         Args:
             word: the decision.
-            seen: number of the lesion that stood before the reader; the second click of two counts for no other one.
+            seen: number of the lesion that stood before the reader.
+            clicks: that the browser counts as one, 0 for a key; the second of a double click decides nothing.
         """
+        if clicks > 1:
+            return
         decision, number = Decision(word), int(seen or 0)
         self.turns.take(
             lambda: self._decide(decision, number), self._foreseen(lambda ahead: ahead.decision(number, decision))

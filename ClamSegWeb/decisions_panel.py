@@ -48,12 +48,12 @@ def _decide(review: Any) -> None:
             (_("Reset"), "undecided", "", "0"),
         ):  # fmt: skip
             v3.VBtn(
-                words, size="small", color=colour or None, variant="flat" if colour else "tonal", click=(review.decisions.decide, f"['{value}', lesion_number]"),
+                words, size="small", color=colour or None, variant="flat" if colour else "tonal", click=(review.decisions.decide, f"['{value}', lesion_number, $event.detail]"),
                 id=f"decide-{value}", disabled=("!lesion_number",), title=f"{words} ({key})",
                 raw_attrs=[f'aria-keyshortcuts="{key}"'],
             )  # fmt: skip
         v3.VBtn(
-            _("Edit"), size="small", variant="tonal", click=review.edit, id="edit-button", disabled=("!lesion_number",),
+            _("Edit"), size="small", variant="tonal", click=(review.edit, "[lesion_number]"), id="edit-button", disabled=("!lesion_number",),
             title=_("Edit") + " (E)", raw_attrs=['aria-keyshortcuts="E"'],
         )  # fmt: skip
         with v3.VBtn(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -21,6 +22,7 @@ class ExportSection:
     def __init__(self, page: Any) -> None:
         self._page, self._state = page, page.state
         self._state.update({"corrections_words": ""})
+        self._saving = threading.Lock()  # all corrections share one table, which is read and written anew
 
     async def write(self, kind: str, folder: Path) -> Path:
         """Writes one kind of file into a folder of its own and returns its path.
@@ -49,7 +51,7 @@ class ExportSection:
 
     async def _write_dicom(self, result: Any, kind: str, path: Path, folder: Path) -> Path:
         """A DICOM SEG; or an SR in one archive with the DICOM SEG that it measures."""
-        case = self._page.input.current
+        case = self._page.input.case_of(result)
         if case is None or not case.is_dicom:
             raise SceneError(
                 _("{kind} needs a scan opened from DICOM; export the segmentation as .seg.nrrd instead.").format(
@@ -62,16 +64,11 @@ class ExportSection:
         else:
             drawn = await asyncio.to_thread(prepare_review(result, "segmentation"), folder / "drawn")
             command, values = "dicom_seg", {"segmentation": str(drawn), "model": result.provenance.get("model", "")}
-        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-        def answered(event: dict[str, Any]) -> None:
-            if event["event"] in ("done", "error") and not answer.done():
-                answer.set_result(event.get("message", "") if event["event"] == "error" else "")
-
-        self._page.worker.request(command, answered, input=str(case.scan.source), output=str(path), **values)
-        problem = await answer
-        if problem:
-            raise SceneError(problem)
+        answer = await self._page.worker.ask(
+            command, input=str(case.scan.source), series=case.scan.series or None, output=str(path), **values
+        )
+        if answer["event"] == "error":
+            raise SceneError(answer["message"])
         return _together(path, segmentation_beside(path)) if kind == "dicom_sr" else path
 
     @user_action(_("The corrections could not be saved."))
@@ -84,8 +81,13 @@ class ExportSection:
         case = reviewed_case(result)
         stands = result.lesions.steps.revision
         self._state.corrections_words = _("Corrections are being saved ...")
+
+        def save() -> Any:
+            with self._saving:
+                return save_corrections(self._page.corrections, case)
+
         self._page.beside(
-            lambda: save_corrections(self._page.corrections, case),
+            save,
             lambda saved, error: self._corrections_saved(result, stands, saved, error),
         )
 

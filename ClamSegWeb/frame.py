@@ -210,9 +210,11 @@ def _questions(page: Any) -> None:
             with v3.VCardText():
                 html.Div("{{ line }}", v_for="(line, k) in question.lines", key="k", classes="text-body-2")
             with v3.VCardActions():
-                with v3.VBtn(click=(page.answer, "[true]"), id="question-yes", variant="tonal"):
+                with v3.VBtn(
+                    click=(page.answer_asked, "[true, question.id, $event.detail]"), key=("question.id",), id="question-yes", variant="tonal",
+                ):  # fmt: skip
                     html.Span("{{ question.yes }}")
-                v3.VBtn(_("No"), click=(page.answer, "[false]"), id="question-no")
+                v3.VBtn(_("No"), click=(page.answer_asked, "[false, question.id, $event.detail]"), id="question-no")
 
 
 def slice_overlay(enlarge: Callable[[str], None], server: Any, _view_id: str, view: Any) -> None:

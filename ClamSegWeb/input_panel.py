@@ -105,9 +105,9 @@ def _own_files(section: Any) -> None:
             )
         with html.Div(style="max-height: 180px; overflow: auto; border: 1px solid #444", id="folder-list"):
             with html.Div(
-                v_for="(entry, index) in folder_entries", key="index", click=(section.open_entry, "[index]"),
-                raw_attrs=['tabindex="0" role="button"'], enter=(section.open_entry, "[index]"),
-                __events=[("enter", "keydown.enter"), ("space", "keydown.space.prevent")], space=(section.open_entry, "[index]"),
+                v_for="(entry, index) in folder_entries", key="index", click=(section.open_entry, "[index, entry.name, $event.detail]"),
+                raw_attrs=['tabindex="0" role="button"'], enter=(section.open_entry, "[index, entry.name]"),
+                __events=[("enter", "keydown.enter"), ("space", "keydown.space.prevent")], space=(section.open_entry, "[index, entry.name]"),
                 classes="px-2 text-body-2 folder-entry", style="cursor: pointer; white-space: nowrap",
             ):  # fmt: skip
                 v3.VIcon(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ from typing import Any
 from ClamSegLib.imaging.dicom_signature import is_dicom_file
 from ClamSegLib.imaging.read_write import readable_name
 from ClamSegLib.system.malloc_tuning import give_back_memory
+from ClamSegWeb.open_case import OpenCase
 from ClamSegWeb.opened_scan import OpenedScan, open_scan, scan_name
 from ClamSegWeb.organ_masks import may_be_mask
-from ClamSegWeb.series_titles import SeriesTitles, ask_titles
+from ClamSegWeb.series_titles import ask_titles
 from ClamSegWeb.user_action import user_action
 from ClamSegWeb.windows import show_window, windows_of
 from ClamSegWorkflow.case.model_fit import describe
@@ -24,23 +24,6 @@ from ClamSegWorkflow.scene.volume_facts import facts_of
 from ClamSegWorkflow.words import tr as _
 
 _LARGEST_LIST = 500
-
-
-@dataclass
-class OpenCase:
-    """A scan in the scene and, after a run, its result.
-
-    Attributes:
-        id: never given to another one.
-        is_dicom: whether it came from DICOM files, which a DICOM SEG refers to; they may be gone since.
-        titles: what its header says, for the screen only: nothing of it goes to a log, a file or an export.
-    """
-
-    id: int
-    scan: OpenedScan
-    is_dicom: bool
-    result: Any = None
-    titles: SeriesTitles = field(default_factory=SeriesTitles)
 
 
 class InputSection:
@@ -91,9 +74,16 @@ class InputSection:
             self.open_sample(self._samples[0][0]["name"])
 
     @user_action(_("The file could not be opened."))
-    def open_entry(self, index: int) -> None:
-        """A click in the folder list: a folder is listed, a file opened."""
-        entry = self._entries[index]
+    def open_entry(self, index: int, name: str, clicks: int = 0) -> None:
+        """A click in the folder list: a folder is listed, a file opened.
+
+        Args:
+            name: of the line, as the reader saw it; where the list is another one by now, nothing is opened.
+            clicks: how many in a row the browser counts; the second half of a double click opens nothing of the next list.
+        """
+        entry = self._entries[index] if index < len(self._entries) else None
+        if entry is None or entry.name != name or clicks > 1:
+            return
         if entry.is_folder:
             self.list_folder(entry.path)
         else:
@@ -107,7 +97,7 @@ class InputSection:
 
     def open_paths(self, paths: Sequence[Path]) -> None:
         """Opens files and DICOM folders one after the other; the last one is shown."""
-        self._waiting = list(dict.fromkeys(paths))
+        self._waiting = list(dict.fromkeys([*self._waiting, *paths]))  # those that wait already are not forgotten
         self._open_next()
 
     def _open_next(self) -> None:
@@ -143,10 +133,11 @@ class InputSection:
     @user_action(_("The scan could not be shown."))
     def _opened(self, path: Path, scan: OpenedScan | None, problem: str, then: Callable[[OpenCase], None]) -> None:
         self.is_opening, self._state.opening = False, ""
-        if scan is None:
-            self._page.failed(problem)
-            self._let_go(path)
-        else:
+        try:
+            if scan is None:
+                self._page.failed(problem)
+                self._let_go(path)
+                return
             self._opened_cases += 1
             is_dicom = scan.source.is_dir() or is_dicom_file(scan.source)
             case = OpenCase(self._opened_cases, scan, is_dicom)
@@ -158,7 +149,8 @@ class InputSection:
             then(case)
             if is_dicom:
                 ask_titles(self._page.worker, case, self._tell)
-        self._open_next()
+        finally:
+            self._open_next()
 
     # Showing and closing
 
@@ -168,8 +160,7 @@ class InputSection:
         case = self._case(case_id)
         if case is None:
             return
-        if self._page.segment.run.job.is_busy and self.current is not case:
-            self._page.failed(_("A run is in progress; cancel it first, or wait for it to finish."))
+        if self.current is not case and self._run_goes_on():
             self._tell()
             return
         self._page.review.stop_drawing()  # while the review is still that of its own scan
@@ -184,8 +175,7 @@ class InputSection:
         case = self._case(case_id)
         if case is None:
             return
-        if self._page.segment.run.job.is_busy:
-            self._page.failed(_("A run is in progress; cancel it first, or wait for it to finish."))
+        if self._run_goes_on():
             return
         if case is self.current:
             self._page.review.stop_drawing()  # what is drawn just now counts as well
@@ -204,6 +194,8 @@ class InputSection:
 
     @user_action(_("The scan could not be closed."))
     def _close(self, case: OpenCase) -> None:
+        if case not in self._cases or self._run_goes_on():  # begun or closed while the question stood
+            return
         if case is self.current:
             self._page.review.stop_drawing()
         scene = self._page.views.scene
@@ -225,6 +217,13 @@ class InputSection:
         # After the views let go of it; what lies free between other things stays with the process otherwise.
         self._page.later(self._give_back)
 
+    def _run_goes_on(self) -> bool:
+        """Whether a run is under way, which the reader is told then."""
+        is_busy = bool(self._page.segment.run.job.is_busy)
+        if is_busy:
+            self._page.failed(_("A run is in progress; cancel it first, or wait for it to finish."))
+        return is_busy
+
     def _give_back(self) -> None:
         """What was closed or replaced goes back to the system at once; arrays of hundreds of MB count as one object each for
         Python, which would look for such circles only much later.
@@ -241,18 +240,22 @@ class InputSection:
         return next((case for case in self._cases if case.id == case_id), None)
 
     def _let_go(self, source: Path) -> None:
-        """A scan was closed or refused: an upload of it is no longer kept, unless another scan of it is."""
-        self.forget(source, [*(case.scan.source for case in self._cases), *self._waiting])
+        """A scan was closed or refused: an upload of it is no longer kept, unless another scan or review needs it."""
+        self.forget(source, [*(case.scan.source for case in self._cases), *self._waiting, *self._page.kept.sources()])
+
+    def case_of(self, result: Any) -> OpenCase | None:
+        """The scan that a result lies on, None for one that is not open."""
+        return next((case for case in self._cases if result is not None and case.scan.volume is result.volume), None)
 
     def keep_result(self, result: Any) -> None:
         """The result of a run belongs to its scan; an older one of the same scan leaves the scene."""
-        for case in self._cases:
-            if case.scan.volume is result.volume:
-                if case.result is not None:
-                    case.result.remove()
-                    self._page.later(self._give_back)
-                self._page.kept.drop(case)
-                case.result = result
+        case = self.case_of(result)
+        if case is not None:
+            if case.result is not None:
+                case.result.remove()
+                self._page.later(self._give_back)
+            self._page.kept.drop(case)
+            case.result = result
         self._tell()
 
     @user_action(_("The series could not be opened."))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ClamSegLib.system.disk import words_of_the_machine
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegWeb.page_folder import REVIEWS, clear_where_empty, kept_in
 from ClamSegWeb.user_action import user_action
@@ -99,8 +101,14 @@ class KeptReviews:
                 await asyncio.to_thread(_write_files, folder, source, maps, steps)
                 if case.result is not result:  # replaced or closed while it was written
                     shutil.rmtree(folder, ignore_errors=True)
-        except (ClamSegError, SceneError, OSError) as error:
-            self._page.failed(_("The review could not be kept for a crash of the page: {error}").format(error=error))
+        except Exception as error:  # memory may run out, or no thread start: the reader knows then that nothing is kept
+            if not isinstance(error, (ClamSegError, SceneError, OSError)):
+                _log.exception("a review could not be kept")
+            self._page.failed(
+                _("The review could not be kept for a crash of the page: {error}").format(
+                    error=str(error) or type(error).__name__
+                )
+            )
         finally:
             self._writing.discard(case.id)
 
@@ -108,7 +116,7 @@ class KeptReviews:
 
     def _tell(self) -> None:
         told = []
-        for index, folder in enumerate(self._offered):
+        for folder in self._offered:
             try:
                 steps, source = read_steps(folder), _source_of(folder)
             except (SceneError, OSError, ValueError, TypeError):
@@ -119,20 +127,18 @@ class KeptReviews:
                 _("one slice labelled") if steps["labelled"] == 1 else _("{n} slices labelled").format(n=steps["labelled"]),
             )  # fmt: skip
             words = ", ".join([*(words for words in parts if not words.startswith("0 ")), when])
-            told.append({"id": index, "words": f"{source.name}: {words}"})
+            told.append({"id": _id_of(folder), "words": f"{source.name}: {words}"})
         self._page.state.kept_reviews = told
 
     @user_action(_("The review could not be brought back."))
-    def bring(self, index: int) -> None:
-        """Opens the scan of a kept review again, and shows the review on it."""
-        folder = self._offered[int(index)]
+    def bring(self, review: str) -> None:
+        """Opens the scan of a kept review again, and shows the review on it; one that is gone by now is passed over."""
+        folder = self._folder_of(review)
+        if folder is None:
+            return
         source = _source_of(folder)
-        path = self.take_upload(Path(source.path))
-        if str(path) != source.path:
-            source = Source(str(path), source.name, source.series)
-            (folder / _SOURCE_FILE).write_text(json.dumps(asdict(source)), encoding="utf-8")
         self._page.input.open_path(
-            path, source.name, series=source.series, then=lambda case: self._opened(case, folder)
+            Path(source.path), source.name, series=source.series, then=lambda case: self._opened(case, folder)
         )
 
     @user_action(_("The review could not be brought back."))
@@ -140,18 +146,55 @@ class KeptReviews:
         if case.result is not None:
             raise SceneError(_("This scan has a result already; close it, then bring the review back."))
         result = bring_back(self._page.views.scene, case.scan.volume, folder)
+        try:
+            self._take_scan(case)
+        except OSError as error:
+            result.remove()
+            raise SceneError(words_of_the_machine(error) or str(error)) from error
         self._page.result_arrived(result, str(result.certificate()))
         own = self._of(case)
         own.parent.mkdir(exist_ok=True)
         shutil.move(folder, own)
         self._forget(folder)
 
+    def _take_scan(self, case: Any) -> None:
+        """The scan's upload becomes one of this page, with all that was uploaded with it; other reviews find theirs there."""
+        case.scan = replace(case.scan, source=self.take_upload(case.scan.source))
+        for folder in self._offered:
+            with contextlib.suppress(ValueError, TypeError):  # a damaged one is not offered
+                source = _source_of(folder)
+                path = Path(source.path)
+                if not path.exists() and (taken := self.take_upload(path)) != path:
+                    _write_source(folder, replace(source, path=str(taken)))
+
+    def sources(self) -> list[Path]:
+        """Where the scans of reviews lie that are offered still."""
+        found = []
+        for folder in self._offered:
+            with contextlib.suppress(OSError, ValueError, TypeError):
+                found.append(Path(_source_of(folder).path))
+        return found
+
+    def discard(self, review: str) -> None:
+        """The reader does not want it any more, and is asked whether that is so."""
+        folder = self._folder_of(review)
+        words = next((each["words"] for each in self._page.state.kept_reviews if each["id"] == review), "")
+        if folder is not None:
+            self._page.ask(
+                _("Discard the review?"),
+                _("{review}. This cannot be undone.").format(review=words),
+                lambda yes: self._discard(folder) if yes else None,
+                _("Discard"),
+            )
+
     @user_action(_("The review could not be discarded."))
-    def discard(self, index: int) -> None:
-        """The reader does not want it any more."""
-        folder = self._offered[int(index)]
-        shutil.rmtree(folder)
-        self._forget(folder)
+    def _discard(self, folder: Path) -> None:
+        if folder in self._offered:  # else brought back or discarded while the question stood
+            shutil.rmtree(folder)
+            self._forget(folder)
+
+    def _folder_of(self, review: str) -> Path | None:
+        return next((folder for folder in self._offered if _id_of(folder) == review), None)
 
     def _forget(self, folder: Path) -> None:
         self._offered.remove(folder)
@@ -160,14 +203,23 @@ class KeptReviews:
         self._tell()
 
 
+def _id_of(folder: Path) -> str:
+    """Names a review as long as it lies there, whatever others come and go."""
+    return f"{folder.parent.parent.name}-{folder.name}"
+
+
 def _source_of(folder: Path) -> Source:
     return Source(**json.loads((folder / _SOURCE_FILE).read_text(encoding="utf-8")))
+
+
+def _write_source(folder: Path, source: Source) -> None:
+    (folder / _SOURCE_FILE).write_text(json.dumps(asdict(source)), encoding="utf-8")
 
 
 def _write_files(folder: Path, source: Source, maps: Any, steps: Any) -> None:
     """Maps first: a folder counts as a review once its steps are there."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _SOURCE_FILE).write_text(json.dumps(asdict(source)), encoding="utf-8")
+    _write_source(folder, source)
     if maps is not None:
         maps.write(folder / MAPS_FILE)
     steps.write(folder / STEPS_FILE)

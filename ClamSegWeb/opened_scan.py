@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from ClamSegWorkflow.case.apart import Beside, at_once
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.scan_facts import Reading, keep_reading
 from ClamSegWorkflow.words import tr as _
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,15 @@ def open_scan(
         if isinstance(error, (OSError, ValueError, MemoryError, SceneError)):
             on_done(None, str(error) or _("Memory ran out; close other programs and open the scan again."))
             return
-        if error is not None:
-            raise error
-        volume = add_volume(scene, name, image, event)
-        scan = OpenedScan(volume, source, bool(event["is_picture"]), tuple(event["warnings"]), series)
+        try:
+            if error is not None:
+                raise error
+            volume = add_volume(scene, name, image, event)
+            scan = OpenedScan(volume, source, bool(event["is_picture"]), tuple(event["warnings"]), series)
+        except Exception:  # whatever it is, who asked gets an answer, and the next scan can be opened
+            _log.exception("a scan could not be taken into the scene")
+            on_done(None, _("The scan could not be read; open it again, or see the log."))
+            return
         on_done(scan, "")
 
     chosen = {"series": series} if series else {}
@@ -126,6 +134,15 @@ def add_volume(scene: Any, name: str, image: Any, facts: dict[str, Any]) -> Any:
     matrix = vtk.vtkMatrix4x4()
     matrix.DeepCopy((np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps).ravel().tolist())
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    try:
+        _fill_volume(scene, node, image, matrix, facts)
+    except Exception:
+        scene.RemoveNode(node)  # nothing half-made stays
+        raise
+    return node
+
+
+def _fill_volume(scene: Any, node: Any, image: Any, matrix: Any, facts: dict[str, Any]) -> None:
     node.SetIJKToRASMatrix(matrix)
     node.SetAndObserveImageData(image)
     node.CreateDefaultDisplayNodes()
@@ -139,7 +156,6 @@ def add_volume(scene: Any, name: str, image: Any, facts: dict[str, Any]) -> Any:
         item = hierarchy.GetItemByDataNode(node) or hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
         hierarchy.SetItemAttribute(item, "DICOM.Modality", "DX" if facts["modality"] == "XR" else facts["modality"])
         hierarchy.SetItemAttribute(item, "DICOM.SeriesDescription", facts["description"])
-    return node
 
 
 def scan_name(path: Path) -> str:

@@ -23,6 +23,7 @@ from ClamSegWeb.view_words import ViewWords
 from ClamSegWeb.worker_process import AsyncWorkerProcess
 from ClamSegWorkflow.case import licence_words
 from ClamSegWorkflow.case.apart import Done, Work
+from ClamSegWorkflow.scene.views import show_segments
 from ClamSegWorkflow.words import tr as _
 
 _LOG_LINES = 200
@@ -51,7 +52,8 @@ class Page:
             {"notices": [], "log_lines": [], "question": None, "window_title": "ClamSeg", "keys_on": True}
         )
         self._on_answer: Callable[[bool], None] | None = None
-        self._told = 0
+        self._asked, self._told = 0, 0
+        self._shown: Any = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.worker = AsyncWorkerProcess(self.log, self.state.flush)
         self.views = SceneViews(server, partial(slice_overlay, self.enlarge), partial(solid_overlay, self.enlarge))
@@ -71,6 +73,9 @@ class Page:
 
     def scan_shown(self, case: Any) -> None:
         """Another scan is before the reader's eyes, or none."""
+        if case is not self._shown:
+            self.answer(False)  # a question was put about what was shown when it was put
+        self._shown = case
         self.state.enlarged = ""
         self.distances.clear()
         self.words.follow(case)
@@ -80,12 +85,48 @@ class Page:
         self.segment.scan_changed(case)
         self.review.show(case.result if case is not None else None)
 
-    def result_arrived(self, result: Any, certificate: str) -> None:
-        """A run brought a result."""
-        self.review.stop_drawing()  # before the older result of this scan goes
+    def result_arrived(self, result: Any, certificate: str, *, replaces: int | None = None) -> None:
+        """A run, or a kept review, brought a result.
+
+        It is shown where its scan is, and over no other one; a review that the reader did not give up goes only after a question.
+
+        Args:
+            replaces: state of the earlier review that the reader gave up when the run began, None where there was none.
+        """
+        case = self.input.case_of(result)
+        if case is None:
+            result.remove()
+            return
+        if case is self.input.current:
+            self.review.stop_drawing()  # what is drawn just now counts, and before the older result of this scan goes
+        earlier = case.result
+        if earlier is None or not earlier.is_reviewed() or earlier.lesions.steps.revision == replaces:
+            self._take_result(result, certificate)
+            return
+        show_segments(result.segmentation, False)
+        self.ask(
+            _("Replace the review?"),
+            _(
+                "{name}: the new result is there, and this scan was reviewed while it was made. The new result replaces that review."
+            ).format(name=case.scan.volume.GetName()),
+            lambda yes: self._take_result(result, certificate) if yes else self._give_up(result),
+            _("Replace"),
+        )
+
+    def _take_result(self, result: Any, certificate: str) -> None:
+        self.review.stop_drawing()
         self.input.keep_result(result)
+        case = self.input.case_of(result)
+        if case is None or case is not self.input.current:
+            show_segments(result.segmentation, False)
+            self.tell(_("{name} has a result; choose the scan to see it.").format(name=result.volume.GetName()))
+            return
         self._unfold(True)
         self.review.show_new(result, certificate)
+
+    def _give_up(self, result: Any) -> None:
+        result.remove()
+        self.tell(_("The review stays; the new result was given up."))
 
     def _unfold(self, has_result: bool) -> None:
         """Before a result the steps that lead to it are open; with one the review has the room."""
@@ -141,7 +182,10 @@ class Page:
         """Puts a question; a second one takes the first one's place, which counts as No."""
         self.answer(False)
         self._on_answer = on_answer
-        self.state.question = {"title": title, "lines": text.split("\n"), "yes": yes or _("Continue")}
+        self._asked += 1
+        self.state.question = {
+            "id": self._asked, "title": title, "lines": text.split("\n"), "yes": yes or _("Continue"),
+        }  # fmt: skip
 
     def with_licence(self, entry: dict[str, Any] | None, go_on: Callable[[], None]) -> None:
         """Goes on where a model or sample may be used; one for non-commercial use only is asked about, once for all."""
@@ -166,8 +210,19 @@ class Page:
             return False
         return True
 
+    def answer_asked(self, yes: bool, question_id: int, clicks: int = 0) -> None:
+        """The reader's click on an answer.
+
+        Args:
+            question_id: of the question that stood there; one that another has replaced is answered already.
+            clicks: how many in a row the browser counts; the second half of a double click says nothing to the next question.
+        """
+        question = self.state.question
+        if question is not None and question["id"] == question_id and clicks <= 1:
+            self.answer(yes)
+
     def answer(self, yes: bool) -> None:
-        """The reader's answer."""
+        """An answer to the question that stands there; none stands there after it."""
         on_answer, self._on_answer = self._on_answer, None
         self.state.question = None
         if on_answer is not None:

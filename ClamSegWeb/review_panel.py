@@ -150,7 +150,7 @@ def _slices(review: Any) -> None:
             (_("normal"), "normal", "1"), (_("diseased"), "diseased", "2"), (_("unsure"), "unsure", "3"),
         ):  # fmt: skip
             v3.VBtn(
-                words, size="x-small", click=(review.labels.mark, f"['{value}']"), id=f"mark-{value}", title=f"{words} ({key})",
+                words, size="x-small", click=(review.labels.mark, f"[slice_mark === '{value}' ? '' : '{value}', slice_words, $event.detail]"), id=f"mark-{value}", title=f"{words} ({key})",
                 variant=(f"slice_mark === '{value}' ? 'flat' : 'outlined'",), disabled=("!slice_words",),
                 raw_attrs=[f'aria-keyshortcuts="{key}"', f":aria-pressed=\"slice_mark === '{value}'\""],
             )  # fmt: skip

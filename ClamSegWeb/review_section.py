@@ -133,7 +133,7 @@ class ReviewSection:
         state.redo_words = steps.redo_words if steps is not None else ""
         state.waits_for_export = self.result is not None and self.result.waits_for_export()
         if steps is not None:
-            self._page.kept.step_done(self._page.input.current)
+            self._page.kept.step_done(self._page.input.case_of(self.result))
 
     @user_action(_("The view could not be changed."))
     def jump(self, number: int) -> None:
@@ -222,23 +222,31 @@ class ReviewSection:
         if self._state.measuring:
             self._page.distances.toggle()
 
-    def chosen(self) -> int | None:
-        """The chosen lesion; the reader is told where there is none."""
+    def chosen(self, seen: int | None = None) -> int | None:
+        """The chosen lesion; the reader is told where there is none, or where steps that were waiting led to another one.
+
+        Args:
+            seen: number of the lesion that stood before the reader.
+        """
         if self.result is None or self.result.lesions is None:
             return None
         number = int(self._state.lesion_number or 0)
         if not any(row.number == number for row in self.result.lesions.rows()):
             self._page.failed(_("Choose a lesion in the table first."))
             return None
+        if seen is not None and number != int(seen or 0):
+            words = _("Lesion {number} has been chosen meanwhile, and nothing was done; look at it and click again.")
+            self._page.failed(words.format(number=number))
+            return None
         return number
 
     # Drawing
 
     @user_action(_("The lesion could not be edited."))
-    def edit(self) -> None:
-        """Opens the chosen lesion for painting and erasing."""
+    def edit(self, seen: int) -> None:
+        """Opens the chosen lesion, that with the number seen, for painting and erasing."""
         self.decisions.turns.finish()
-        number = self.chosen()
+        number = self.chosen(seen)
         if number is None:
             return
         self.stop_drawing()

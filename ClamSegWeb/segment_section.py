@@ -33,6 +33,7 @@ class SegmentSection(RunListener):
     def __init__(self, page: Any) -> None:
         self._page, self._state = page, page.state
         self._models: list[dict[str, Any]] = []
+        self._replaces: int | None = None
         self.run = SegmentationRun(page.views.scene, page.worker, self, page.later, page.beside)
         self._state.update(
             {
@@ -50,6 +51,8 @@ class SegmentSection(RunListener):
         """Asks the worker which devices there are and whether torch works."""
 
         def answered(event: dict[str, Any]) -> None:
+            if event["event"] == "greeting":  # what is installed; torch is loaded meanwhile
+                self._state.highdicom_words = highdicom_problem(event)
             if event["event"] != "done":
                 return
             self._state.devices = [{"title": _("automatic"), "value": "auto"}] + [
@@ -150,6 +153,7 @@ class SegmentSection(RunListener):
 
     @user_action(_("The segmentation could not be started."))
     def _replace_or_start(self, entry: dict[str, Any], current: Any) -> None:
+        self._is_shown(current)
         level = int(self._state.level)
         self._page.review.stop_drawing()  # what is drawn just now counts as well
         if current.result is not None and current.result.is_reviewed():
@@ -166,6 +170,11 @@ class SegmentSection(RunListener):
 
     @user_action(_("The segmentation could not be started."))
     def _start(self, entry: dict[str, Any], current: Any, level: int) -> None:
+        self._is_shown(current)
+        self._page.answer(False)  # what was asked before is not asked about what this run brings
+        # A review that the reader gave up just now; what is decided while the run goes on is another one.
+        reviewed = current.result is not None and current.result.is_reviewed()
+        self._replaces = current.result.lesions.steps.revision if reviewed else None
         options = RunOptions(
             entry,
             self._config(entry),
@@ -174,6 +183,15 @@ class SegmentSection(RunListener):
             organ=self._organ(current),
         )
         self.run.start([current.scan.volume], options)
+
+    def _is_shown(self, case: Any) -> None:
+        """A run is of the scan before the reader's eyes.
+
+        Raises:
+            SceneError: another one was chosen while a question stood.
+        """
+        if case is not self._page.input.current:
+            raise SceneError(_("Another scan is shown by now; choose Segment again."))
 
     def _organ(self, case: Any) -> str:
         """The organ step as the worker takes it: for a mask its file."""
@@ -208,7 +226,7 @@ class SegmentSection(RunListener):
 
     def finished_case(self, result: Any, certificate: str) -> None:
         """A result is in the scene."""
-        self._page.result_arrived(result, certificate)
+        self._page.result_arrived(result, certificate, replaces=self._replaces)
 
     def failed(self, text: str) -> None:
         """The run ended with failures."""

@@ -46,22 +46,36 @@ class SliceLabels:
         if index is None:
             self._state.slice_words, self._state.slice_mark = "", ""
             return
-        self._state.slice_words = _("Slice {n} of {all}").format(n=index + 1, all=result.lesions.n_slices)
+        self._state.slice_words = self._words(index)
         self._state.slice_mark = result.marks.get(index, "")
         self._state.marked_slices = len(result.marks)
 
+    def _words(self, index: int) -> str:
+        return str(_("Slice {n} of {all}").format(n=index + 1, all=self._review.result.lesions.n_slices))
+
     @user_action(_("The slice could not be labelled."))
-    def mark(self, word: str) -> None:
-        """Marks the slice in view normal, diseased or unsure; the same word again takes the mark away."""
+    def mark(self, word: str, seen: str, clicks: int = 0) -> None:
+        """Marks the slice in view.
+
+        Args:
+            word: normal, diseased or unsure; '' takes the mark away.
+            seen: the words on the slice that stood before the reader; while the wheel turns, another one may be here already.
+            clicks: that the browser counts as one, 0 for a key; the second of a double click changes nothing.
+        """
+        if clicks > 1:
+            return
         result = self._review.result
         index = slice_in_view(result)
         if index is None:
             self._page.failed(_("The view shows no slice of this scan."))
             return
+        if seen != self._words(index):
+            self._page.failed(_("The view has moved on, and no slice was labelled; label it again."))
+            return
         self._review.decisions.turns.take(lambda: self._mark(result, index, word))
 
     @user_action(_("The slice could not be labelled."))
     def _mark(self, result: Any, index: int, word: str) -> None:
-        result.mark(index, "" if result.marks.get(index) == word else word)
+        result.mark(index, word)
         self.tell()
         self._review.tell_steps()

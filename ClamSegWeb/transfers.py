@@ -68,13 +68,16 @@ class Transfers:
             self._received.pop(batch.name, None)
 
     def take(self, source: Path) -> Path:
-        """An upload that an earlier page received becomes one of this page; any other path is returned as it is."""
+        """An upload that an earlier page received becomes one of this page; any other path is returned as it is.
+
+        All files of one upload come along, and the path of one that did is found.
+        """
         for parent in source.parents:
-            if parent.parent.name.startswith(_PREFIX) and _BATCH.match(parent.name) and source.exists():
-                if parent.parent == self._folder:
-                    return source
-                shutil.move(parent, self._folder / parent.name)
-                return self._folder / source.relative_to(parent.parent)
+            if parent.parent.name.startswith(_PREFIX) and _BATCH.match(parent.name):
+                taken = self._folder / source.relative_to(parent.parent)
+                if source.exists() and not taken.exists():
+                    shutil.move(parent, self._folder / parent.name)
+                return taken if taken.exists() else source
         return source
 
     def _admit(self, request: web.Request) -> None:

@@ -62,7 +62,10 @@ class Turns:
                 turn[1]()
                 continue
             self._is_preparing = True
-            self._beside(work, lambda _value, _error, turn=turn: self._prepared(turn))  # type: ignore[misc]
+            try:
+                self._beside(work, lambda _value, _error, turn=turn: self._prepared(turn))  # type: ignore[misc]
+            except Exception:  # it cannot be done beside: the step does without
+                self._prepared(turn)
 
     def _prepared(self, turn: tuple[Foresee, Callable[[], None]]) -> None:
         """What a step needs is there, or failed, which the step itself will meet and tell."""

@@ -34,6 +34,7 @@ class AsyncWorkerProcess:
         self._task: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._ending: set[asyncio.Task[None]] = set()
+        self._asked: set[asyncio.Future[dict[str, Any]]] = set()
 
     @property
     def is_running(self) -> bool:
@@ -60,8 +61,27 @@ class AsyncWorkerProcess:
         self._lines.put_nowait(line)
         return number
 
+    async def ask(self, command: str, **values: Any) -> dict[str, Any]:
+        """Sends a request and waits for what ends it: `done` or `error`, which a killed worker is as well."""
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+
+        def answered(event: dict[str, Any]) -> None:
+            if event["event"] in ("done", "error") and not answer.done():
+                answer.set_result(event)
+
+        self._asked.add(answer)
+        try:
+            self.request(command, answered, **values)
+            return await answer
+        finally:
+            self._asked.discard(answer)
+
     def kill(self) -> None:
-        """Ends the worker and its children at once; pending requests are forgotten."""
+        """Ends the worker and its children at once; pending requests are forgotten, those of `ask` fail."""
+        for answer in self._asked:
+            if not answer.done():
+                words = _("The worker was stopped before it had answered; try again.")
+                answer.set_result({"event": "error", "message": words, "code": 1})
         process, task, pid = self._process, self._task, self._requests.pid
         self._process, self._task, self._lines = None, None, None
         self._requests.forget()

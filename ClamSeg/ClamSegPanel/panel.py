@@ -59,6 +59,10 @@ class Panel:
             self.setup.look()
         self.review.take_over_edits()
 
+    def left(self) -> None:
+        """The user goes to another module, where clicks and keys mean something else."""
+        self.review.left()
+
     def scene_closing(self) -> None:
         """The scene is about to go."""
         self.node = None
@@ -99,8 +103,12 @@ class Panel:
     def result_arrived(self, result: Any, certificate: str) -> None:
         """A run brought a result."""
         self.logic.keep_result(result)
-        self.review.show_new(result, certificate)
-        self._soon.start()  # when the opened section has its height
+        if self.review.arrived(result, certificate):
+            self._soon.start()  # when the opened section has its height
+
+    def run_starts(self) -> None:
+        """The reader asked for results."""
+        self.review.run_starts()
 
     def _fold(self, folded: bool) -> None:
         """With a result the review has the room; before one the steps that lead to it."""

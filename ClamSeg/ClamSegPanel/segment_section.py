@@ -288,6 +288,7 @@ class SegmentSection(RunListener):
             organ_segment=selector.currentSegmentID() if step == "segment" else "",
         )
         self._results = 0
+        self._panel.run_starts()
         self.run.start(self._panel.input.volumes(), options)
 
     def state_changed(self, state: State) -> None:

@@ -73,7 +73,7 @@ def _outcome(case: Case, again: bool, run: dict[str, Any]) -> Outcome:
         outcomes.append(_finished_meanwhile(case, settings, run) or outcome_of(case.name, error))
 
     try:
-        CasePipeline(model, pipeline_options(settings), finished, failed, Reporter()).run([job.work])
+        CasePipeline(model, lambda: model, pipeline_options(settings), finished, failed, Reporter()).run([job.work])
     finally:
         job.tidy()
     return outcomes[0]

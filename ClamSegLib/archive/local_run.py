@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ClamSegLib.archive.case import Case
 from ClamSegLib.archive.case_job import CaseJob
 from ClamSegLib.archive.private_room import private_room
 from ClamSegLib.archive.settings import RunSettings
-from ClamSegLib.model.checkpoint import LoadedModel
+from ClamSegLib.model.described_model import describe_model
 from ClamSegLib.segmentation.batch_of_cases import CasePipeline, PipelineOptions, Shares
 from ClamSegLib.segmentation.case_work import CaseWork
 from ClamSegLib.segmentation.segment_volume import CaseResult
 from ClamSegLib.system.errors import ClamSegError
 from ClamSegLib.system.outcome import DONE, Outcome, outcome_of
 from ClamSegLib.system.progress import Reporter
+
+if TYPE_CHECKING:
+    from ClamSegLib.model.checkpoint import LoadedModel
 
 
 def pipeline_options(settings: RunSettings) -> PipelineOptions:
@@ -37,7 +42,7 @@ def run_here(
         cases: to do; those of one model are done together.
         again: names of those whose result is replaced.
         settings: of the run.
-        load: the model of a folder.
+        load: gives the model of a folder; called while the first case of it is read.
         told: called with each case when it has come to its end.
         reporter: progress and warnings.
 
@@ -65,6 +70,7 @@ def run_here(
 
         for folder in dict.fromkeys(case.model for case in cases):
             works = [jobs[case.folder].work for case in cases if case.model == folder]
-            part = CasePipeline(load(folder), pipeline_options(settings), finished, failed, reporter).run(works)
+            model, options = describe_model(folder), pipeline_options(settings)
+            part = CasePipeline(model, partial(load, folder), options, finished, failed, reporter).run(works)
             shares.network_s, shares.wall_s = shares.network_s + part.network_s, shares.wall_s + part.wall_s
     return shares

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,12 +86,23 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     if arguments.cluster is not None:  # its workers read
         return _segment(arguments, reporter)
     with reading_apart():  # the process that reads starts while torch and the model are loaded
+        if arguments.input and not (arguments.resume or works_on_series(arguments)):
+            _begin(arguments.input[0], arguments.series)
         return _segment(arguments, reporter)
+
+
+def _begin(scan: Path, series: str | None) -> None:
+    """Begins to read what is a file by itself: of several ones one could change before the others are read."""
+    from ClamSegLib.archive.case_input import files_of
+    from ClamSegLib.imaging.reader_process import begin_reading
+
+    with suppress(OSError):  # what is wrong with it is told when it is read
+        if scan.is_file() and files_of(scan) == [scan]:
+            begin_reading(scan, series=series)
 
 
 def _segment(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ClamSegLib.archive.case_table import refuse_foreign_tables, write_tables
-    from ClamSegLib.archive.chosen_series import write_left_out
     from ClamSegLib.archive.finished_cases import Sorted, deliver_kept, sort_cases
     from ClamSegLib.archive.settings import RunSettings
 
@@ -112,6 +124,8 @@ def _segment(arguments: argparse.Namespace, reporter: Reporter) -> int:
         has_tables = True
         refuse_foreign_tables(arguments.output)
     if on_series:
+        from ClamSegLib.archive.chosen_series import write_left_out
+
         path = write_left_out(arguments.output, left_out)
         reporter.note(f"{len(left_out)} series or files were left out; {path} says why")
     found = sort_cases(cases, settings, reporter) if arguments.resume else Sorted(to_do=list(cases))
@@ -135,23 +149,20 @@ def _run(
     reporter: Reporter,
 ) -> None:
     """Does the cases that are to do and adds what became of each."""
-    from ClamSegLib.archive.case_input import files_of
     from ClamSegLib.archive.finished_cases import finished_by_others
-    from ClamSegLib.imaging.reader_process import begin_reading
-    from ClamSegLib.segmentation.drawing_process import begin_drawing
-    from ClamSegLib.system.device import take_threads
-    from ClamSegLib.system.loading import loading
     from ClamSegLib.system.outcome import DONE, KEPT
 
     if request is None and found.to_do and not found.to_do[0].source.is_private:
-        # Both have processes of their own, which begin while this one loads torch and the model.
-        first = found.to_do[0].source.bring(Path())
-        if files_of(first) == [first]:  # of several files one could change before the others are read
-            begin_reading(first, series=settings.series)
-        begin_drawing()
-    with loading():
-        take_threads(arguments.threads)
-        models = _loaded(found.to_do, settings, request is None or request.where == "local")
+        _begin(found.to_do[0].source.bring(Path()), settings.series)
+    _check_models(found.to_do, settings)
+    models: dict[Path, LoadedModel] = {}
+
+    def load(folder: Path) -> LoadedModel:
+        if not models:  # all of them: what cannot run is told before the first case
+            models.update(
+                _loaded(found.to_do, settings, arguments.threads, request is None or request.where == "local")
+            )
+        return models[folder]
 
     def told(case: Case, outcome: Outcome) -> None:
         if arguments.resume:
@@ -169,6 +180,7 @@ def _run(
         from ClamSegLib.archive.cluster_run import run_on_cluster
         from ClamSegLib.cluster.open_cluster import open_cluster
 
+        load(found.to_do[0].model)
         licences = [model.config.licence for model in models.values() if model.config.is_non_commercial]
         models.clear()  # the workers load their own
         with open_cluster(request, reporter) as opened:
@@ -177,33 +189,53 @@ def _run(
     elif found.to_do:
         from ClamSegLib.archive.local_run import run_here
 
-        shares = run_here(found.to_do, found.again, settings, models.__getitem__, told, reporter)
+        shares = run_here(found.to_do, found.again, settings, load, told, reporter)
         if len(found.to_do) > 1 and shares.network_s:
             share = shares.network_s / shares.wall_s
             reporter.note(f"{len(found.to_do)} cases in {shares.wall_s:.0f} s, {share:.0%} of it in the network")
 
 
-def _loaded(cases: list[Case], settings: RunSettings, runs_here: bool) -> dict[Path, LoadedModel]:
-    """The models of cases, by their folders: what cannot run is told before the first case.
+def _check_models(cases: list[Case], settings: RunSettings) -> None:
+    """Refuses what the folders of the models of cases tell to be impossible, without torch.
+
+    Raises:
+        InputError: a damaged model, a level that it has not, a report of what is no lesion.
+    """
+    from ClamSegLib.model.described_model import describe_model
+
+    for folder in dict.fromkeys(case.model for case in cases):
+        config = describe_model(folder).config
+        config.level_of(settings.segment.level)
+        if settings.dicom_sr:
+            from ClamSegLib.segmentation.dicom_report import require_lesions
+
+            require_lesions(config.task, config.name)
+
+
+def _loaded(cases: list[Case], settings: RunSettings, threads: int, runs_here: bool) -> dict[Path, LoadedModel]:
+    """The models of cases, by their folders.
 
     Args:
         cases: of the run.
         settings: of the run.
+        threads: of the processor for torch; 0 leaves them as they are.
         runs_here: whether this machine computes; another one may have devices and engines that it has not.
 
     Raises:
-        InputError: a damaged model, a level that it has not, an engine that is not there.
+        InputError: a damaged model, a device or an engine that is not there.
+        InstallationError: torch is missing or damaged.
     """
-    from ClamSegLib.engines.choose import require_engine
-    from ClamSegLib.model.checkpoint import load_model
-    from ClamSegLib.segmentation.dicom_report import require_lesions
-    from ClamSegLib.system.device import choose_device
+    from ClamSegLib.system.device import choose_device, take_threads
+    from ClamSegLib.system.installation import require_torch
+    from ClamSegLib.system.loading import loading
 
-    models = {folder: load_model(folder) for folder in dict.fromkeys(case.model for case in cases)}
-    for model in models.values():
-        model.config.level_of(settings.segment.level)
-        if settings.dicom_sr:
-            require_lesions(model.config.task, model.config.name)
+    with loading():
+        require_torch()
+        take_threads(threads)
+        from ClamSegLib.engines.choose import require_engine
+        from ClamSegLib.model.checkpoint import load_model
+
+        models = {folder: load_model(folder) for folder in dict.fromkeys(case.model for case in cases)}
     if runs_here:
         require_engine(settings.segment.engine, choose_device(settings.segment.device))
     return models

@@ -4,6 +4,7 @@ First line out: {"event": "started", "id": null, "pid": N, "clamseg": VERSION, "
 
 Requests, one object a line on stdin:
     {"id": 1, "command": "hello"}           versions, what works, devices, models; never fails
+        While torch is loaded there is a `greeting` before `done`: clamseg, python, packages, engines, models.
     {"id": 2, "command": "inspect", "input": PATH, "model": NAME_OR_DIR, "options": {"device", "organ"}, "outline": null}
         -> organ {method, quality, fell_back, problem}, warnings, slices, plane, spacing_known
         "outline": a file.npy that takes the organ, (slice, row, column) uint8 in the frame of the input.
@@ -32,7 +33,8 @@ Requests, one object a line on stdin:
     {"id": 8, "command": "quit"}
 
 Answers carry the id: `progress`, `warning`, `note`, `preview` while it runs, then one `done` (segment: folder, summary) or
-`error` (message, code as the exit codes of the command line). Lines that are no request get an error with id
+`error` (message, code as the exit codes of the command line). Requests are answered one after the other, but for `hello`: torch
+is loaded from the start on, and what needs none of it is answered before the `done` of a `hello` that waits for it. Lines that are no request get an error with id
 null. The end of stdin ends the process; cancelling is killing it: outputs appear whole or not at all.
 Stdout carries nothing else: what libraries print goes to stderr.
 """
@@ -43,22 +45,29 @@ import argparse
 import json
 import os
 import sys
-from dataclasses import asdict
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ClamSegLib import __version__
+from ClamSegLib.commands.worker_arrays import first_look, write_outline
 from ClamSegLib.commands.worker_dicom import dicom_seg, dicom_sr
+from ClamSegLib.commands.worker_read import read, titles
 from ClamSegLib.commands.worker_request import need
-from ClamSegLib.system.device import take_threads
+from ClamSegLib.commands.worker_torch import TorchBeside
+from ClamSegLib.model.registry import list_models
 from ClamSegLib.system.disk import words_of_the_machine
 from ClamSegLib.system.errors import ClamSegError, InputError
-from ClamSegLib.system.installation import drawing_problem, examine_installation, require_torch
+from ClamSegLib.system.installation import drawing_problem, examine_installation, packages_at_hand
 from ClamSegLib.system.process import end_with
 from ClamSegLib.system.progress import JsonReporter, Reporter
 
 if TYPE_CHECKING:
-    from ClamSegLib.segmentation.first_slices import FirstLook
+    from ClamSegLib.model.checkpoint import LoadedModel
+    from ClamSegLib.model.described_model import DescribedModel
+    from ClamSegLib.segmentation.inspection import Inspection
     from ClamSegLib.segmentation.options import SegmentOptions
 
 NAME = "worker"
@@ -82,18 +91,21 @@ def run(arguments: argparse.Namespace, reporter: Reporter) -> int:
     sys.stdout = sys.stderr
     if arguments.parent:
         end_with(arguments.parent)
-    take_threads(arguments.threads)
-    return Worker(sys.stdin, answers).run()
+    return Worker(sys.stdin, answers, arguments.threads).run()
 
 
 class Worker:
     """Answers requests until 'quit' or the end of input."""
 
-    def __init__(self, requests: TextIO, answers: TextIO) -> None:
+    def __init__(self, requests: TextIO, answers: TextIO, threads: int = 0) -> None:
         self._requests, self._answers = requests, answers
-        self._model: Any = None
+        self._torch = TorchBeside(threads, self._torch_came)
+        self._one_at_a_time = threading.Lock()
+        self._at_hand: dict[str, Any] = {}
+        self._waiting: list[JsonReporter] = []  # of `hello`, until torch is loaded
+        self._model: LoadedModel | None = None
         self._model_key: tuple[str, Any] | None = None
-        self._inspection: Any = None
+        self._inspection: Inspection | None = None
         self._inspection_key: tuple[Any, ...] | None = None
 
     def run(self) -> int:
@@ -104,9 +116,14 @@ class Worker:
         self._answers.write(json.dumps(started) + "\n")
         self._answers.flush()
         with reading_apart():
+            self._at_hand = {"clamseg": __version__, **packages_at_hand(), "models": list_models()}
+            self._torch.begin()
             for line in self._requests:
-                if line.strip() and not self._answer(line):
+                with self._one_at_a_time:
+                    goes_on = not line.strip() or self._answer(line)
+                if not goes_on:
                     break
+            self._torch.end()
         return 0
 
     def _answer(self, line: str) -> bool:
@@ -117,17 +134,39 @@ class Worker:
             reporter = JsonReporter(self._answers, {"id": request.get("id")})
             if request.get("command") not in _COMMANDS:
                 raise InputError(f"The request needs a 'command': one of {', '.join(_COMMANDS)}.")
-            if request["command"] == "quit":
-                reporter.done()
-                return False
-            reporter.done(**self._do(request, reporter))
-        except ClamSegError as error:
+        except InputError as error:
             reporter.error(str(error), code=error.exit_code)
-        except Exception as error:  # whatever happens, the next request must find a living worker
-            words = " ".join(str(error).split())[:300]
-            internal = f"Internal error ({type(error).__name__}: {words}); please report it."
-            reporter.error(words_of_the_machine(error) or internal, code=1)
-        return True
+            return True
+        if request["command"] == "hello" and not self._torch.is_through:
+            reporter.greeting(**self._at_hand)
+            self._waiting.append(reporter)
+            return True
+        _report(reporter, lambda: self._do(request, reporter))
+        return bool(request["command"] != "quit")
+
+    def _torch_came(self) -> None:
+        """In the thread that loaded it."""
+        with self._one_at_a_time, suppress(OSError):  # who asked is gone: the other thread ends the process
+            self._answer_waiting()
+
+    def _answer_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for reporter in waiting:
+            _report(reporter, self._hello)
+
+    def _hello(self) -> dict[str, Any]:
+        """Versions, what works, devices with free memory, and models."""
+        return {"clamseg": __version__, **examine_installation(self._torch.problem()), "models": list_models()}
+
+    def _require_torch(self) -> None:
+        """Waits for torch; a `hello` that came before what is done now is answered before it goes on.
+
+        Raises:
+            InstallationError: networks cannot run.
+        """
+        self._torch.wait()
+        self._answer_waiting()
+        self._torch.require()
 
     @staticmethod
     def _parsed(line: str) -> dict[str, Any]:
@@ -140,24 +179,28 @@ class Worker:
         return request
 
     def _do(self, request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
+        if request["command"] == "quit":
+            self._torch.wait()
+            self._answer_waiting()
+            return {}
         if request["command"] == "hello":
-            return _hello()
+            return self._hello()
         if request["command"] == "dicom_seg":
             return dicom_seg(request)
         if request["command"] == "dicom_sr":
             return dicom_sr(request)
         if request["command"] == "read":
-            return _read(request, reporter)
+            return read(request, reporter)
         if request["command"] == "titles":
-            return _titles(request)
-        require_torch()
+            return titles(request)
         if request["command"] == "inspect":
             return self._inspect(request, reporter)
         if request["command"] == "try_engine":
+            self._require_torch()
             return self._try_engine(request)
         return self._segment(request, reporter)
 
-    def _load(self, name: str) -> Any:
+    def _load(self, name: str) -> LoadedModel:
         """The model, loaded once for all cases until another is asked for or its configuration changes."""
         from ClamSegLib.model.checkpoint import load_model
         from ClamSegLib.model.model_folder import read_config
@@ -165,24 +208,34 @@ class Worker:
 
         folder = find_model(name)
         key = (str(folder), read_config(folder))  # the same weights may be decoded otherwise
-        if key != self._model_key:
+        if self._model is None or key != self._model_key:
             self._model, self._model_key = None, None
-            self._model = load_model(folder)
-            self._model_key = key
+            self._model, self._model_key = load_model(folder), key
         return self._model
 
-    def _inspection_of(self, request: dict[str, Any], model: Any, options: SegmentOptions, reporter: Reporter) -> Any:
+    def _known(self, name: str) -> LoadedModel | DescribedModel:
+        """The model, loaded where torch is at hand already; else what its folder tells, which is enough to look at a scan."""
+        from ClamSegLib.model.described_model import describe_model
+        from ClamSegLib.model.registry import find_model
+
+        if self._torch.is_through and not self._torch.problem():
+            return self._load(name)
+        return describe_model(find_model(name))
+
+    def _inspection_of(
+        self, request: dict[str, Any], model: LoadedModel | DescribedModel, options: SegmentOptions, reporter: Reporter
+    ) -> Inspection:
         """The volume with its organ, inspected again only where file, model, device or organ request changed."""
         from ClamSegLib.imaging.reader_process import read_volume
-        from ClamSegLib.segmentation.inspection import inspect
+        from ClamSegLib.segmentation.inspection import inspect, organ_needs_network
         from ClamSegLib.segmentation.missing_slices import with_lacking
 
         path = Path(request["input"])
         files = [path, Path(options.organ)]
         stamps = tuple((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files if f.is_file())
         told = str([request.get(name) for name in ("series", "missing_slices", "stack_doubt")])
-        key = (str(path), stamps, self._model_key, options.device, options.organ, told)
-        if path.is_file() and key == self._inspection_key:
+        key = (str(path), stamps, (str(model.folder), model.config), options.device, options.organ, told)
+        if self._inspection is not None and path.is_file() and key == self._inspection_key:
             for message in self._inspection.warnings:
                 reporter.warning(message)
             return self._inspection
@@ -190,17 +243,18 @@ class Worker:
         reporter.progress(0, 1, "reading")
         volume = with_lacking(read_volume(path, series=request.get("series")), request)
         reporter.progress(0, 1, "finding the organ")
-        self._inspection = inspect(volume, model, options, reporter)
-        self._inspection_key = key
+        if organ_needs_network(model.config, options):
+            self._require_torch()
+        self._inspection, self._inspection_key = inspect(volume, model, options, reporter), key
         return self._inspection
 
     def _inspect(self, request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
         need(request, "input", "model")
-        model = self._load(request["model"])
+        model = self._known(request["model"])
         found = self._inspection_of(request, model, _options(request), reporter)
         if request.get("outline"):
             need(request, "outline")
-            _write_outline(Path(request["outline"]), found, model.config.plane)
+            write_outline(Path(request["outline"]), found, model.config.plane)
         told = {name: getattr(found.organ, name) for name in ("method", "fell_back", "problem")}
         return {
             "organ": {**told, "quality": round(found.organ.quality, 3)},
@@ -228,10 +282,11 @@ class Worker:
         accepted = request.get("accepted") or []
         if not isinstance(accepted, list) or not all(isinstance(text, str) for text in accepted):
             raise InputError("'accepted' must be a list of sentences.")
-        look = _first_look(request, reporter)
-        model = self._load(request["model"])
+        look = first_look(request, reporter)
         options = _options(request)
-        found = self._inspection_of(request, model, options, reporter)
+        found = self._inspection_of(request, self._known(request["model"]), options, reporter)
+        self._require_torch()
+        model = self._load(request["model"])
         result = segment_volume(found.volume, model, options, reporter, found, look)
         self._inspection, self._inspection_key = None, None  # a large scan is not kept in memory for nothing
         reporter.progress(0, 1, "writing")
@@ -250,47 +305,6 @@ class Worker:
         return {"folder": str(output), "summary": result.summary(), "lesions": len(result.lesions)}
 
 
-def _first_look(request: dict[str, Any], reporter: JsonReporter) -> FirstLook | None:
-    """The look at some slices before all others that a request asks for; what it finds is written, then told."""
-    from ClamSegLib.segmentation.first_slices import FirstLook, FirstSlices, voxel_of
-
-    if request.get("first_slice") is None:
-        return None
-    need(request, "first_file")
-    path = Path(request["first_file"])
-
-    def tell(found: FirstSlices) -> None:
-        _write_own(path, found.labels, "first look")
-        reporter.preview(file=str(path), start=list(found.start), slices=[found.first, found.last])
-
-    return FirstLook(voxel_of(request["first_slice"]), tell)
-
-
-def _write_outline(path: Path, found: Any, plane: str) -> None:
-    """The organ in the frame of the input."""
-    from ClamSegLib.imaging.volume import canonical_orientation
-
-    _write_own(path, canonical_orientation(found.volume, plane).undo(found.organ.mask), "outline")
-
-
-def _write_own(path: Path, array: Any, what: str) -> None:
-    """Writes an array in the frame of the input as uint8.
-
-    Raises:
-        OutputError: not writable, disk full.
-    """
-    import numpy as np
-
-    from ClamSegLib.system.errors import OutputError
-
-    try:
-        np.save(path, np.ascontiguousarray(array).astype(np.uint8), allow_pickle=False)
-    except OSError as error:
-        raise OutputError(
-            f"The {what} cannot be written to {path} ({error.strerror}); choose another place."
-        ) from error
-
-
 def _options(request: dict[str, Any]) -> SegmentOptions:
     """The checked options of a request; null means the default."""
     from ClamSegLib.model.config_json import from_json
@@ -302,49 +316,13 @@ def _options(request: dict[str, Any]) -> SegmentOptions:
     return from_json(SegmentOptions, given, "options")
 
 
-def _hello() -> dict[str, Any]:
-    """Versions, what works, devices with free memory, and models."""
-    from ClamSegLib.model.registry import list_models
-
-    return {"clamseg": __version__, **examine_installation(), "models": list_models()}
-
-
-def _read(request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
-    """A scan as an array in a folder of its own, and where it lies."""
-    import numpy as np
-
-    from ClamSegLib.imaging.reader_process import read_volume
-    from ClamSegLib.system.atomic_output import whole_file
-
-    need(request, "input", "output")
-    reporter.progress(0, 1, "reading")
-    volume = read_volume(Path(request["input"]), series=request.get("series"))
-    folder = Path(request["output"])
+def _report(reporter: JsonReporter, answer: Callable[[], dict[str, Any]]) -> None:
+    """Tells an answer, or what stood in its way: whatever happens, the next request must find a living worker."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be made a folder ({error.strerror}); name another 'output'.") from error
-    with whole_file(folder / "voxels.npy") as part, part.open("wb") as file:
-        np.save(file, np.ascontiguousarray(volume.array), allow_pickle=False)
-    return {
-        "file": str(folder / "voxels.npy"),
-        "shape": list(volume.array.shape),
-        "spacing_mm": list(volume.spacing_mm),
-        "origin": list(volume.origin),
-        "direction": list(volume.direction),
-        "spacing_known": volume.spacing_known,
-        "is_picture": volume.is_picture,
-        "modality": volume.modality,
-        "description": " ".join(filter(None, (volume.description, volume.body_part))),
-        "warnings": list(volume.warnings),
-        "missing_slices": list(volume.missing_slices),
-        "stack_doubt": volume.stack_doubt,
-    }
-
-
-def _titles(request: dict[str, Any]) -> dict[str, Any]:
-    """What people call the series of a DICOM folder or file."""
-    from ClamSegLib.imaging.dicom_titles import series_titles
-
-    need(request, "input")
-    return {"series": [asdict(title) for title in series_titles(Path(request["input"]))]}
+        reporter.done(**answer())
+    except ClamSegError as error:
+        reporter.error(str(error), code=error.exit_code)
+    except Exception as error:
+        words = " ".join(str(error).split())[:300]
+        internal = f"Internal error ({type(error).__name__}: {words}); please report it."
+        reporter.error(words_of_the_machine(error) or internal, code=1)

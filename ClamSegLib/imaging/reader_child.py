@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import sys
 from contextlib import suppress
@@ -38,8 +39,10 @@ def main(words: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asked
     _limit_memory(int(words[1]))
     with suppress(ImportError):  # loaded before the first file comes
-        import pydicom.pixels  # noqa: F401
         import SimpleITK  # noqa: F401
+
+        if not _is_asked():  # for DICOM only
+            import pydicom.pixels  # noqa: F401
     _say(answers, {"ready": True})
     for line in sys.stdin:
         request = json.loads(line)
@@ -47,6 +50,13 @@ def main(words: list[str]) -> int:
             os.chdir(request["folder"])
         _say(answers, _answer(request, Path(words[0])))
     return 0
+
+
+def _is_asked() -> bool:
+    """Whether a file is waited for already; False also where that cannot be known."""
+    with suppress(OSError, ValueError):  # on Windows only sockets can be asked
+        return bool(select.select([sys.stdin], [], [], 0)[0])
+    return False
 
 
 def _say(answers: TextIO, answer: dict[str, Any]) -> None:

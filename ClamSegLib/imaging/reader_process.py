@@ -81,11 +81,14 @@ class ScanReader:
         of which may change before `read` is called.
         """
         with self._one_at_a_time, suppress(OSError, ValueError, ClamSegError):
-            self.give_up()
             check_path(path)
+            state = _state_of(path, series)
+            if self._asked == state:
+                return  # begun before
+            self.give_up()
             if path.is_file():
                 self.start()
-                self._ask(path, series, _state_of(path, series), self._seconds + _slowness(path))
+                self._ask(path, series, state, self._seconds + _slowness(path))
 
     def give_up(self) -> None:
         """Ends the process where it reads a file that nobody has called `read` for."""

@@ -16,7 +16,8 @@ import torch
 
 from ClamSegLib.model.config import FORMAT_VERSION, ModelConfig
 from ClamSegLib.model.config_json import to_json
-from ClamSegLib.model.licence import LICENCE_TEXT, require_model
+from ClamSegLib.model.described_model import DescribedModel, describe_model
+from ClamSegLib.model.licence import LICENCE_TEXT
 from ClamSegLib.model.model_folder import (
     CARD,
     CONFIG,
@@ -24,7 +25,6 @@ from ClamSegLib.model.model_folder import (
     NORMATIVE,
     RUN,
     WEIGHTS,
-    read_config_and_warnings,
     sha256_of,
 )
 from ClamSegLib.model.normative_map import NormativeMap
@@ -81,36 +81,22 @@ def load_model(folder: Path) -> LoadedModel:
     """
     from safetensors.torch import load_file
 
-    folder = Path(folder)
-    config, warnings = read_config_and_warnings(folder)
-    require_model(config)
-    path = _intact(folder, WEIGHTS, config.weights_sha256)
+    model = describe_model(Path(folder))
+    config, path = model.config, model.weights
     twin = _empty_network(path, config)
     state = load_file(path)
     if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
         raise InputError(f"{path} holds values that are not finite; the model is damaged.")
     # The tensors of the file become the network's own: nothing is drawn or copied that would be thrown away.
     twin.load_state_dict({_name_today(name): _as_trained(tensor) for name, tensor in state.items()}, assign=True)
-    return LoadedModel(config, twin.eval(), folder, warnings, normative=_normative_map(folder, config))
+    return LoadedModel(config, twin.eval(), model.folder, model.warnings, normative=_normative_map(model))
 
 
-def _intact(folder: Path, name: str, sha256: str) -> Path:
-    """The path of a model's file, once it is the one that its configuration names."""
-    path = folder / name
-    if not path.is_file():
-        raise InputError(f"{folder} holds no {name}; copy the whole model folder again.")
-    if sha256_of(path) != sha256:
-        raise InputError(
-            f"{path} is not the file that {CONFIG} names (its SHA-256 differs): it was changed or damaged; copy the model again."
-        )
-    return path
-
-
-def _normative_map(folder: Path, config: ModelConfig) -> NormativeMap | None:
-    if config.normative is None:
+def _normative_map(model: DescribedModel) -> NormativeMap | None:
+    config = model.config
+    if config.normative is None or model.normative is None:
         return None
-    path = _intact(folder, NORMATIVE, config.normative.sha256)
-    return NormativeMap.load(path, config.normative, config.organ.symmetric)
+    return NormativeMap.load(model.normative, config.normative, config.organ.symmetric)
 
 
 def _as_trained(tensor: torch.Tensor) -> torch.Tensor:

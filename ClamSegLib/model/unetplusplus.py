@@ -32,8 +32,9 @@ class Node(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,channels,H/stride,W/stride)."""
-        x = torch.relu(self.norm1(self.conv1(x)))
-        return torch.relu(self.norm2(self.conv2(x)))
+        x = self.norm1(self.conv1(x)).relu_()  # in place: backwards only what ReLU gives is needed
+        found: Tensor = self.norm2(self.conv2(x)).relu_()
+        return found
 
 
 def initialise(network: nn.Module) -> None:

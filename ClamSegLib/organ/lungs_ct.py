@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ClamSegLib.imaging.volume import Array, Volume
+from ClamSegLib.organ.airways_ct import find_airways
 from ClamSegLib.organ.morphology import WorkingGrid, close, fill_holes, largest_component, smooth_upsample, working_grid
 from ClamSegLib.system.sparse_memory import zeros_on_demand
 
@@ -52,6 +53,8 @@ def find_lungs(volume: Volume, window_hu: tuple[float, float] | None) -> tuple[A
 def _coarse(hu: NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> NDArray[np.bool_]:
     body = fill_holes(largest_component(hu > _BODY_HU))
     air = (hu < _AIR_HU) & body
+    # Before the lungs are told apart: through the trachea both are one, and its half would be closed to a lung.
+    air &= ~find_airways(hu, air, body, spacing_mm)
     # Air that reaches the picture's border lies outside a body cut by the field of view.
     labels, count = ndimage.label(air)
     if count == 0:
@@ -72,7 +75,7 @@ def _coarse(hu: NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> 
     closed = np.zeros_like(air)
     # Each lung by itself: closing both together would bridge the gap between them and enclose the heart.
     for lung, middle_is_right in zip(_sides(labels, kept), (True, False), strict=True):
-        closed |= _closed(_without_trachea(lung, hu, body, spacing_mm), spacing_mm, middle_is_right)
+        closed |= _closed(lung, spacing_mm, middle_is_right)
     return np.asarray(closed & body)
 
 
@@ -128,29 +131,6 @@ def _open_ends(holes: NDArray[np.int32], count: int, filled: NDArray[np.bool_]) 
         ends = holes[here][~filled[beside]]
         found = np.maximum(found, np.bincount(ends.ravel(), minlength=count + 1))
     return found
-
-
-def _without_trachea(
-    lungs: NDArray[np.bool_], hu: NDArray[np.float32], body: NDArray[np.bool_], spacing_mm: tuple[float, float, float]
-) -> NDArray[np.bool_]:
-    """Drops small, nearly empty, central parts of each slice: trachea and main bronchi."""
-    kept = lungs.copy()
-    pixel_cm2 = spacing_mm[1] * spacing_mm[2] / 100
-    for k in np.flatnonzero(lungs.any(axis=(1, 2))):
-        columns = np.flatnonzero(body[k].any(axis=0))
-        if len(columns) == 0:
-            continue
-        low, high = np.quantile(columns, [0.33, 0.67])
-        labels, count = ndimage.label(lungs[k])
-        for number, place in enumerate(ndimage.find_objects(labels), 1):
-            if place is None or count == 0:
-                continue
-            part = labels[place] == number
-            centre = (place[1].start + place[1].stop - 1) / 2
-            small = part.sum() * pixel_cm2 < 6.0
-            if small and low < centre < high and hu[k][place][part].mean() < -880:
-                kept[k][place][part] = False
-    return kept
 
 
 def _refined(

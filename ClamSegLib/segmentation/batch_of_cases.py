@@ -1,4 +1,5 @@
-"""Many cases without waiting: the next one is read while the network works on this one and the last one is written.
+"""Many cases without waiting: the next one is read while the network works on this one and the last one is written; the
+first one, and its organ looked for, while torch and the model are loaded.
 
 At most three cases are in memory, one at each step; where three of the present size would not fit, one is. Results do
 not depend on the overlap: what computes with torch's threads stays in the calling thread.
@@ -13,13 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ClamSegLib.imaging.reader_process import read_volume, reading_apart
 from ClamSegLib.imaging.volume import Volume
-from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.segmentation.case_work import CaseWork
-from ClamSegLib.segmentation.drawing_process import drawing_apart
-from ClamSegLib.segmentation.inspection import Inspection, inspect
+from ClamSegLib.segmentation.drawing_process import begin_drawing, drawing_apart
+from ClamSegLib.segmentation.inspection import Inspection, inspect, organ_needs_network
 from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.report import CASE, write_case
 from ClamSegLib.segmentation.segment_volume import CaseResult, segment_volume
@@ -28,6 +29,10 @@ from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.installation import drawing_problem
 from ClamSegLib.system.memory import cpu_memory_mb
 from ClamSegLib.system.progress import Reporter
+
+if TYPE_CHECKING:
+    from ClamSegLib.model.checkpoint import LoadedModel
+    from ClamSegLib.model.described_model import DescribedModel
 
 # The volume, its maps, labels and components, and their temporary copies.
 _BYTES_PER_VOXEL = 40
@@ -64,7 +69,8 @@ class CasePipeline:
     """Segments cases one after the other with reading and writing beside the network.
 
     Args:
-        model: of all cases.
+        model: of all cases, as its folder tells of it or loaded.
+        load: gives it loaded; called once, in the calling thread, while the first case is read.
         options: of all cases.
         finished: called in the calling thread with the case and its result when it stands on disk.
         failed: called likewise with the case and what stopped it.
@@ -72,25 +78,31 @@ class CasePipeline:
 
     def __init__(
         self,
-        model: LoadedModel,
+        model: LoadedModel | DescribedModel,
+        load: Callable[[], LoadedModel],
         options: PipelineOptions,
         finished: Callable[[CaseWork, CaseResult], None],
         failed: Callable[[CaseWork, ClamSegError], None],
         reporter: Reporter,
     ) -> None:
-        self.model, self.options, self.reporter = model, options, reporter
+        self.model, self.load, self.options, self.reporter = model, load, options, reporter
         self.finished, self.failed = finished, failed
         self.shares = Shares()
         self._writing: tuple[CaseWork, CaseResult, Future[Path]] | None = None
 
     def run(self, cases: Sequence[CaseWork]) -> Shares:
-        """Does all cases; a bad one stops no other."""
+        """Does all cases; a bad one stops no other.
+
+        Raises:
+            ClamSegError: the model could not be loaded.
+        """
         started = time.perf_counter()
         if drawing_problem():
             self.reporter.note(drawing_problem())
         # A file that ends or stops its reader costs one case, and is told.
         with _background() as reader, _background() as writer, reading_apart(), drawing_apart():
-            ahead: Future[_Read] | None = None
+            ahead: Future[_Read] | None = reader.submit(self._read, cases[0]) if cases else None
+            model = self.load()
             for number, case in enumerate(cases):
                 if len(cases) > 1:
                     self.reporter.note(f"case {number + 1} of {len(cases)}: {case.path.name}")
@@ -100,7 +112,7 @@ class CasePipeline:
                     overlaps = number + 1 < len(cases) and _room_for_three(read.volume)
                     if overlaps:
                         ahead = reader.submit(self._read, cases[number + 1])
-                    result = self._segment(read)
+                    result = self._segment(read, model)
                     del read
                     self._finish_writing()
                     if overlaps:
@@ -121,21 +133,22 @@ class CasePipeline:
         if case.prepare is not None:
             case.prepare()
         volume = read_volume(case.path, series=self.options.series)
+        begin_drawing()  # not before: while the scan is read and torch loaded, two processors are busy
         seconds = time.perf_counter() - started
         if self.options.dicom_seg and not volume.slice_files:
             raise InputError(f"--dicom-seg needs a DICOM series, but {case.path.name} is none; leave the option out.")
         if self.options.dicom_sr and not volume.slice_files:
             raise InputError(f"--dicom-sr needs a DICOM series, but {case.path.name} is none; leave the option out.")
-        segment, organ = self.options.segment, self.model.config.organ.method
+        segment = self.options.segment
         segment = replace(segment, organ=case.organ) if case.organ else segment
-        by_network = segment.organ.startswith("model:") or (segment.organ == "auto" and organ.startswith("model:"))
+        by_network = organ_needs_network(self.model.config, segment)
         inspection = None if by_network else inspect(volume, self.model, segment)
         return _Read(volume, inspection, seconds, segment)
 
-    def _segment(self, read: _Read) -> CaseResult:
+    def _segment(self, read: _Read, model: LoadedModel) -> CaseResult:
         for message in read.inspection.warnings if read.inspection else ():
             self.reporter.warning(message)
-        result = segment_volume(read.volume, self.model, read.options, self.reporter, read.inspection)
+        result = segment_volume(read.volume, model, read.options, self.reporter, read.inspection)
         result.seconds["read"] = read.seconds
         self.shares.network_s += result.seconds["network"]
         return result

@@ -144,8 +144,10 @@ def begin_drawing() -> None:
 
 @contextmanager
 def drawing_apart() -> Iterator[None]:
-    """While the block runs, `draw` draws in a process of its own, which goes with the block when that ends early."""
-    begin_drawing()
+    """While the block runs, `draw` draws in a process of its own, which goes with the block when that ends early.
+
+    It starts with the first picture, or with `begin_drawing` before.
+    """
     _Shared.users += 1
     try:
         yield

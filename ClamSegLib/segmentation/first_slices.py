@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.imaging.volume import Volume, canonical_orientation
-from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.organ.crop_and_normalise import Preparation
 from ClamSegLib.segmentation.lesions import lesion_mask
 from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.run_network import run_network
 from ClamSegLib.system.device import choose_device
 from ClamSegLib.system.errors import Cancelled, InputError
+
+if TYPE_CHECKING:
+    from ClamSegLib.model.checkpoint import LoadedModel
 
 # Slices on either side of the one that was asked for.
 _BESIDE = 3

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ClamSegLib.imaging.volume import Volume, check_plane, looks_like_hu, size_doubt
-from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.organ.clean_values import clean_values
 from ClamSegLib.organ.crop_and_normalise import check_intensity
@@ -15,6 +15,10 @@ from ClamSegLib.segmentation.missing_slices import bridged
 from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.system.device import choose_device
 from ClamSegLib.system.progress import KeepWarnings, Reporter, Stopwatch
+
+if TYPE_CHECKING:
+    from ClamSegLib.model.checkpoint import LoadedModel
+    from ClamSegLib.model.described_model import DescribedModel
 
 # What DICOM headers call the parts that models name (PS3.16 annex L, and what stations write).
 _PARTS = (
@@ -45,9 +49,9 @@ class Inspection:
 
 
 def inspect(
-    volume: Volume, model: LoadedModel, options: SegmentOptions, reporter: Reporter | None = None
+    volume: Volume, model: LoadedModel | DescribedModel, options: SegmentOptions, reporter: Reporter | None = None
 ) -> Inspection:
-    """Checks whether the model can work on the volume, and finds the organ.
+    """Checks whether the model can work on the volume, and finds the organ; loads torch only where a network finds that.
 
     Raises:
         InputError: the volume cannot be worked on by this model.
@@ -62,9 +66,15 @@ def inspect(
         told.warning(note)
     check_intensity(turned, model.config)
     with stage("organ"):
-        device = str(choose_device(options.device))
+        device = str(choose_device(options.device)) if organ_needs_network(model.config, options) else "cpu"
         organ = organ_of(turned, model.config, request=options.organ, device=device, reporter=told)
     return Inspection(volume, turned, organ, tuple(told.warnings), stage.seconds)
+
+
+def organ_needs_network(config: ModelConfig, options: SegmentOptions) -> bool:
+    """Whether a network finds the organ, for which torch has to be there."""
+    method = config.organ.method if options.organ == "auto" else options.organ
+    return method.startswith("model:")
 
 
 def _doubts_of_match(volume: Volume, config: ModelConfig) -> Iterator[str]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from ClamSegLib.imaging.volume import Volume, box_of_slices
 from ClamSegLib.model.config_json import from_json
@@ -130,6 +129,8 @@ def measure_lesions(
     conditions: Sequence[str],
 ) -> list[Lesion]:
     """The table of the lesions in `components`, canonical arrays as from `lesion_mask`."""
+    from scipy import ndimage  # the tables of an archive are written without it
+
     lesions: list[Lesion] = []
     box = box_of_slices(own != 0 for own in components)
     if box is None:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.decoding.slice_smoothing import slices_are_close
-from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.organ.crop_and_normalise import Preparation
 from ClamSegLib.segmentation.maps import CaseMaps
 from ClamSegLib.segmentation.options import SegmentOptions
@@ -20,6 +19,7 @@ from ClamSegLib.system.progress import Reporter, Stopwatch
 
 if TYPE_CHECKING:
     from ClamSegLib.engines.choose import OpenEngine, Work
+    from ClamSegLib.model.checkpoint import LoadedModel
 
 _AS_TRAINED = "Going on with the network as it was trained."
 _CHOSEN_FAILED = f"The engine that was chosen here failed. {_AS_TRAINED}"

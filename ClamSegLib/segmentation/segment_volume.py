@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ClamSegLib.imaging.volume import Array, Volume, canonical_orientation
-from ClamSegLib.model.checkpoint import LoadedModel
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.organ.crop_and_normalise import Preparation, prepare
 from ClamSegLib.organ.find_organ import OrganResult
@@ -27,6 +26,9 @@ from ClamSegLib.segmentation.missing_slices import emptied, lacking_words
 from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.run_network import run_network
 from ClamSegLib.system.progress import KeepWarnings, Reporter, Stopwatch
+
+if TYPE_CHECKING:
+    from ClamSegLib.model.checkpoint import LoadedModel
 
 
 @dataclass(frozen=True)

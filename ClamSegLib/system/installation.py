@@ -118,15 +118,24 @@ def devices() -> list[dict[str, Any]]:
     return found
 
 
-def examine_installation() -> dict[str, Any]:
+def packages_at_hand() -> dict[str, Any]:
+    """What is installed as far as that is known without importing it: python, packages, engines."""
+    return {"python": platform.python_version(), "packages": versions(), "engines": engine_versions()}
+
+
+def examine_installation(problem: str | None = None) -> dict[str, Any]:
     """Everything the Setup part of a front shows; never fails.
+
+    Args:
+        problem: of torch, where that is known; else torch is tried.
 
     Returns:
         python, torch (version or None), packages, engines (version or None of each), vnni (whether the processor computes
         eight-bit networks), problems (sentences with what to do), devices.
     """
-    packages = versions()
-    problem = torch_problem()
+    at_hand = packages_at_hand()
+    packages = at_hand["packages"]
+    problem = torch_problem() if problem is None else problem
     problems = [problem] if problem else []
     problems += [f"{name} is not installed; use Setup, Install." for name in _NEEDED if packages[name] is None]
     found: list[dict[str, Any]] = []
@@ -139,10 +148,8 @@ def examine_installation() -> dict[str, Any]:
             if not entry["works"]
         ]
     return {
-        "python": platform.python_version(),
+        **at_hand,
         "torch": None if problem else packages["torch"],
-        "packages": packages,
-        "engines": engine_versions(),
         "vnni": not problem and has_vnni(),
         "problems": problems,
         "devices": found,

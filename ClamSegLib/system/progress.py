@@ -109,6 +109,10 @@ class JsonReporter(Reporter):
     def preview(self, **values: Any) -> None:
         self._write("preview", **values)
 
+    def greeting(self, **values: Any) -> None:
+        """What a worker knows of itself before everything is loaded."""
+        self._write("greeting", **values)
+
     def warning(self, message: str) -> None:
         self._write("warning", message=message)
 

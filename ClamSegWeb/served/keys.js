@@ -24,7 +24,13 @@
     const key = named(event);
     // Enter is a button's own, and that of a line of the table, except that it ends what is drawn.
     const own = state.get("tool") || state.get("clicking") ? "button, a, [role=button]" : "button, a, tr, [role=button]";
-    if (key === "Enter" && event.target instanceof Element && event.target.closest(own)) return;
+    if ((key === "Enter" || key === " ") && event.target instanceof Element && event.target.closest(own)) {
+      if (event.repeat) {  // the browser would click again and again
+        event.preventDefault();
+        event.stopPropagation();
+      }
+      return;
+    }
     if (!key || key === "\"" || (!state.get("keys_on") && event.key.length === 1 && !event.ctrlKey && !event.metaKey)) return;
     const button = [...document.querySelectorAll(`[aria-keyshortcuts="${CSS.escape(key)}"]`)].find((each) => !each.disabled && each.offsetParent);
     if (!button) return;

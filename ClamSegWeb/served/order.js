@@ -18,7 +18,7 @@
     const send = trame.trigger;
     trame.trigger = (...click) => new Promise((resolve, reject) => {
       waiting.push(() => {
-        send_changes(trame);
+        try { send_changes(trame); } catch (error) { console.log(error); } // the click itself tells of a lost connection
         send(...click).then(resolve, reject);
       });
       port2.postMessage(null);

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from run_bench import Bench, ids
+from PySide6.QtGui import QShortcut
+from run_bench import Bench, ids, two_lesions
 from scene_files import load_scene, save_scene
 from volumes_in_scene import GEOMETRIES, add_volume, grid_transform, linear_transform
 
@@ -435,9 +436,38 @@ def test_while_another_run_goes_on_clicks_still_fill_the_result_under_review_and
     kept = mask_of(first, number)
     tool._clicked(list(to_world(volume, (25.0, 50.0, 15.0))), False)  # proposed when the run ends
     run_to_its_end()
+    assert window.panel.review.result is first, "the reader is at work on it"
+    assert window.ui.clickButton.checked
+    assert "Proposed" in window.ui.clickLabel.text
+    waits = max((n for n in window.entries("resultSelector") if n in window.text("arrivedLabel")), key=len)
+    window.choose("resultSelector", waits)
     assert window.panel.review.result is not first
+    assert not window.shown("arrivedLabel")
     assert not window.ui.clickButton.checked, "the clicks belonged to the other result"
     assert not [n for n in nodes_of(window.scene, "vtkMRMLSegmentationNode") if "proposal" in n.GetName()]
     assert first.is_alive()
     assert len(first.lesions.rows()) == before + 1
     assert np.array_equal(mask_of(first, number), kept)
+
+
+def test_return_in_a_field_keeps_no_proposal_and_strokes_in_the_segment_editor_are_no_clicks(window: Any) -> None:
+    from test_review_section import segmented, states
+
+    segmented(window, two_lesions)
+    result = window.panel.review.result
+    window.click("clickButton")
+    window.panel.review._clicks._clicked(list(to_world(result.volume, (5.0, 5.0, 4.0))), False)
+    assert window.ui.keepButton.enabled
+    window.press("minimumSizeBox", "Return")
+    assert window.ui.keepButton.enabled, "it is still a proposal"
+    assert "+ added" not in states(window)
+    window.press("lesionTable", "Return")
+    assert "+ added" in states(window)
+    assert not window.ui.keepButton.enabled
+    window.press("lesionTable", "Return")  # nothing is proposed
+    assert window.dialogs.errors() == []
+    keys = {key.key().toString(): key.autoRepeat() for key in window.native("clickButton").findChildren(QShortcut)}
+    assert keys == {"Return": False, "Enter": False, "Esc": False, "+": True, "-": True, "M": False}
+    window.click("editButton")
+    assert window.panel.review._clicks._clicks is None
+    assert not window.ui.clickButton.checked

@@ -356,6 +356,41 @@ def test_dicom_seg_of_a_scan_that_is_no_dicom_is_refused_in_words(window: Any, t
     assert list(tmp_path.iterdir()) == []
 
 
+def test_two_dicom_files_wait_for_the_worker_side_by_side_and_what_is_decided_meanwhile_is_in_neither(
+    window: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmented(window)
+    result = window.panel.review.result
+    files = {f"1.2.{n}": tmp_path / f"{n}.dcm" for n in range(SHAPE[0])}
+    for file in files.values():
+        file.write_bytes(b"a slice")
+    result.volume.SetAttribute("DICOM.instanceUIDs", " ".join(files))
+
+    class Database:
+        def fileForInstance(self, uid: str) -> str:
+            return str(files[uid])
+
+        def instanceValue(self, _uid: str, _tag: str) -> str:
+            return ""
+
+    monkeypatch.setattr(slicer, "dicomDatabase", Database(), raising=False)
+    window.click("acceptButton")
+    for kind in ("dicom", "dicom_sr"):
+        window.panel.review._export.export(kind, tmp_path / "x.dcm")
+    (seg, seg_values, seg_answered), (sr, sr_values, _) = window.worker.requests[-2:]
+    assert (seg, sr) == ("dicom_seg", "dicom_sr")
+    for values in (seg_values, sr_values):
+        assert len(list(Path(values["input"]).iterdir())) == SHAPE[0], "the worker reads it later"
+    window.click("rejectButton")
+    seg_answered({"event": "done"})
+    assert not Path(seg_values["input"]).exists()
+    assert len(list(Path(sr_values["input"]).iterdir())) == SHAPE[0]
+    assert window.text("exportLabel").endswith("What was decided since it was asked for is not in it.")
+    assert result.waits_for_export()
+    window.panel.close()
+    assert not Path(sr_values["input"]).parent.exists()
+
+
 def test_kinds_that_need_a_missing_package_say_so_in_the_menu_and_when_they_are_asked_for(
     window: Any, tmp_path: Path
 ) -> None:

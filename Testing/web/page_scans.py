@@ -59,7 +59,7 @@ def write_turned_brain(path: Path) -> Path:
     return path
 
 
-def write_brain_series(folder: Path) -> Path:
+def write_brain_series(folder: Path, uid: str = "1.2.3.77", before_name: str = "") -> Path:
     """The same slices as a DICOM series, under names that say nothing of their order."""
     volume = brain()
     for k, pixels in enumerate(volume.array):
@@ -67,10 +67,10 @@ def write_brain_series(folder: Path) -> Path:
         # Rows of the sample run to the front, as its direction says.
         axes = np.asarray(volume.direction).reshape(3, 3)
         made = dataset(
-            pixels.astype(np.uint16), "1.2.3.77", k + 1, Modality="MR", SOPClassUID=MRImageStorage,
+            pixels.astype(np.uint16), uid, k + 1, Modality="MR", SOPClassUID=MRImageStorage,
             SeriesDescription="FLAIR brain", BodyPartExamined="HEAD", RescaleIntercept=0, PixelSpacing=[1.0, 1.0],
             SliceThickness=1.0, ImagePositionPatient=place, ImageOrientationPatient=[*axes[:, 0], *axes[:, 1]],
         )  # fmt: skip
         made.file_meta.MediaStorageSOPClassUID = MRImageStorage
-        save(folder, f"{(k * 5) % len(volume.array):03d}", made)
+        save(folder, f"{before_name}{(k * 5) % len(volume.array):03d}", made)
     return folder

@@ -154,7 +154,6 @@ def main() -> int:
             page.wait_for_selector("#scan-name:has-text('Chest CT')")
             segment_and_shoot(page, server.pid, folder / "page-first-look.png")
             page.click("#decide-accepted")
-            page.click("#decide-rejected")
             page.click("#lesion-1")
             page.wait_for_timeout(5000)
             shoot(page, folder / "page-review.png")

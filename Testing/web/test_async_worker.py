@@ -113,6 +113,29 @@ def test_a_crash_is_told_to_all_who_wait_and_ends_nothing_else(scan: Path, tmp_p
     talk(dialogue)
 
 
+def test_an_answer_that_cannot_be_taken_stops_no_other_one(scan: Path, tmp_path: Path) -> None:
+    async def dialogue(asker: Asker) -> None:
+        def cannot(event: dict[str, Any]) -> None:
+            raise EOFError(event["event"])
+
+        asker.worker.request("read", cannot, input=str(scan), output=str(tmp_path / "a"))
+        assert (await asker.ask("read", input=str(scan), output=str(tmp_path / "b")))["event"] == "done"
+
+    talk(dialogue)
+
+
+def test_who_waits_for_a_worker_that_is_stopped_is_told(scan: Path, tmp_path: Path) -> None:
+    async def dialogue(asker: Asker) -> None:
+        waiting = asyncio.ensure_future(asker.worker.ask("read", input=str(scan), output=str(tmp_path / "a")))
+        await asyncio.sleep(0)
+        asker.worker.kill()
+        answer = await waiting
+        assert answer["event"] == "error"
+        assert "try again" in answer["message"]
+
+    talk(dialogue)
+
+
 def test_a_worker_that_cannot_be_started_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_process, "python_program", lambda: str(tmp_path / "no-python"))
 

@@ -14,7 +14,8 @@ import pytest
 import vtk
 from asyncio_apart import run_apart
 
-from ClamSegWeb.input_section import InputSection, OpenCase
+from ClamSegWeb.input_section import InputSection
+from ClamSegWeb.open_case import OpenCase
 from ClamSegWeb.opened_scan import OpenedScan
 from ClamSegWeb.roots import Roots
 
@@ -60,7 +61,7 @@ def section(monkeypatch: pytest.MonkeyPatch) -> InputSection:
     soon: list[Callable[[], None]] = []
     page: Any = SimpleNamespace(
         state=State(), roots=Roots([]), views=SimpleNamespace(scene=None), later=soon.append, soon=soon,
-        kept=SimpleNamespace(drop=lambda _case: None), review=SimpleNamespace(stop_drawing=lambda: None), scan_shown=lambda _case: None, failed=pytest.fail,
+        kept=SimpleNamespace(drop=lambda _case: None, sources=list), review=SimpleNamespace(stop_drawing=lambda: None), scan_shown=lambda _case: None, failed=pytest.fail,
         segment=SimpleNamespace(run=SimpleNamespace(job=SimpleNamespace(is_busy=False))),
     )  # fmt: skip
     monkeypatch.setattr("ClamSegWeb.input_section.remove_node", lambda _scene, _node: None)

@@ -9,6 +9,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 from page_reader import PageReader, differs
@@ -24,13 +25,15 @@ from ClamSegLib.imaging.volume import Volume
 def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scans")
     write_brain_series(folder / "brain series")
+    for uid in ("1.2.3.78", "1.2.3.79"):
+        write_brain_series(folder / "pair", uid, f"{uid} ")
     write_turned_brain(folder / "turned brain.nii.gz")
     return folder
 
 
 @pytest.fixture(scope="module")
 def server(serve: Callable[..., PageServer], scans: Path) -> PageServer:
-    return serve(scans / "brain series", scans / "turned brain.nii.gz")
+    return serve(scans / "brain series", scans / "pair", scans / "turned brain.nii.gz")
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +176,26 @@ def test_dicom_seg_and_sr_refer_to_the_series_and_lie_where_the_segmentation_doe
     volumes = [next(m.value for m in group.get_measurements() if m.name.meaning == "Volume") for group in groups]
     assert [f"{ml:.3f}" for ml in volumes] == [row["volume_ml"] for row in lesions(folder)]
     assert measured.number_of_segments == len(groups)
+
+
+def test_a_dicom_seg_refers_to_the_series_that_was_chosen_where_a_folder_holds_several_of_one_grid(
+    reader: PageReader, tmp_path: Path
+) -> None:
+    reader.choose_scan("pair")
+    choices = reader.tab.locator(".series-choice")
+    choices.nth(1).wait_for()
+    other = "() => window.trame.state.get('series_choices').find(each => !each.chosen)"
+    uid = reader.tab.evaluate(other)["uid"]
+    reader.reach(".series-choice")
+    reader.tab.locator(".series-choice[aria-pressed=false]").click()
+    reader.until("uid => window.trame.state.get('series_choices').some(each => each.chosen && each.uid === uid)", uid)
+    reader.segment()
+    reader.until("() => window.trame.state.get('lesion_rows').length > 0")
+    with reader.tab.expect_download() as download:
+        reader.click("export-dicom")
+    download.value.save_as(tmp_path / "seg.dcm")
+    (referenced,) = pydicom.dcmread(tmp_path / "seg.dcm").ReferencedSeriesSequence
+    assert referenced.SeriesInstanceUID == uid
 
 
 def test_a_series_that_is_gone_gets_no_dicom_seg_and_the_reader_is_told_why(reader: PageReader, scans: Path) -> None:

@@ -143,6 +143,18 @@ def test_a_held_key_and_the_second_of_two_clicks_decide_on_no_lesion_that_was_no
     review.holds("lesion_number", third)
     review.tab.wait_for_timeout(500)
     assert decided(review) == {first: "accepted", second: "rejected"}
+    # The second click of a slow hand comes when the next lesion stands there already.
+    review.tab.locator("#decide-accepted").evaluate(
+        "button => button.dispatchEvent(new MouseEvent('click', {bubbles: true, detail: 2}))"
+    )
+    review.tab.locator("#decide-accepted").focus()
+    review.tab.keyboard.down("Enter")
+    for _ in range(3):
+        review.tab.keyboard.down("Enter")
+    review.tab.keyboard.up("Enter")
+    review.until("n => window.trame.state.get('lesion_number') !== n", third)
+    review.tab.wait_for_timeout(500)
+    assert decided(review) == {first: "accepted", second: "rejected", third: "accepted"}
 
 
 def test_a_missed_lesion_is_painted_with_the_mouse_and_what_is_too_much_erased(review: PageReader) -> None:

@@ -106,3 +106,16 @@ def test_a_step_that_another_one_asks_for_comes_behind_those_that_wait(beside: B
     turns.take(lambda: done.append("reject"))
     beside.do()
     assert done[1:] == ["threshold", "accept", "reject", "next lesion"]
+
+
+def test_a_step_whose_need_cannot_be_looked_for_beside_is_taken_without_and_the_next_ones_follow(
+    done: list[str],
+) -> None:
+    def no_thread(_work: Callable[[], Any], _done: Callable[[Any, Exception | None], None]) -> None:
+        raise RuntimeError("can't start new thread")
+
+    turns = Turns(no_thread)
+    turns.take(*step(done, "threshold"))
+    turns.take(lambda: done.append("accept"))
+    assert done == ["threshold", "accept"]
+    assert turns.is_idle

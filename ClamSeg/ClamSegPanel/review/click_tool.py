@@ -58,6 +58,11 @@ class ClickTool:
         """Keys of the lesion table that belong to this tool."""
         return {"L": self._ui.clickButton.toggle, "Q": self.go_to_most_doubtful}
 
+    @property
+    def is_on(self) -> bool:
+        """Whether the cross is in the slice views."""
+        return self._outline is not None
+
     def enable(self, possible: bool) -> None:
         """Greys what needs a result with lesions."""
         for widget in (self._ui.clickButton, self._ui.borderButton, self._ui.doubtButton):
@@ -128,8 +133,15 @@ class ClickTool:
         ):  # fmt: skip
             shortcut = qt.QShortcut(window)
             shortcut.setKey(qt.QKeySequence(key))
-            shortcut.connect("activated()", act)
+            shortcut.setAutoRepeat(act in (self._wider, self._tighter))
+            shortcut.connect("activated()", lambda act=act: self._by_key(act))
             self._shortcuts.append(shortcut)
+
+    def _by_key(self, act: Any) -> None:
+        """A key pressed in a field is meant for what is written there: Return after a size keeps no lesion."""
+        field = slicer.app.focusWidget()
+        if field is None or not (field.inherits("QLineEdit") or field.inherits("QAbstractSpinBox")):
+            act()
 
     @user_action(_("The lesion could not be outlined."))
     def _clicked(self, ras: list[float], alt: bool) -> None:
@@ -164,7 +176,7 @@ class ClickTool:
 
     @user_action(_("The lesion could not be added."))
     def _keep(self, _checked: bool = False) -> None:
-        if self._outline is None:
+        if self._outline is None or not self._ui.keepButton.enabled:
             return
         number = self._outline.keep()
         self._ui.takeAwayButton.checked = False

@@ -36,7 +36,7 @@ class ExportMenu:
             self._actions[kind] = action
         self._ui.exportButton.setMenu(self._menu)
         self._ui.saveCorrectionsButton.connect("clicked(bool)", self._save_corrections)
-        self._folder: Path | None = None
+        self._folders: set[Path] = set()
 
     def show_installation(self) -> None:
         """Kinds that need a package which is not there say so in the menu."""
@@ -48,10 +48,13 @@ class ExportMenu:
             )
 
     def close(self) -> None:
-        """Forgets what waits for the worker."""
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        """The window goes, and the worker with it: what waits for it is forgotten."""
+        for folder in list(self._folders):
+            self._forget(folder)
+
+    def _forget(self, folder: Path) -> None:
+        self._folders.discard(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
     def _menu_words(self, kind: str) -> str:
         words = {
@@ -81,12 +84,17 @@ class ExportMenu:
             self._ui.exportButton, self._menu_words(kind), str(start), f"{KINDS[kind][0]} (*{ending})"
         )
         if chosen:
-            self.export(kind, Path(str(chosen)))
+            self.export(kind, Path(str(chosen)), result)
 
     @user_action(_("The result could not be exported."))
-    def export(self, kind: str, path: Path) -> None:
-        """Writes one kind of file; DICOM SEG and SR come from the worker and are told when they are there."""
-        result = self._review.result
+    def export(self, kind: str, path: Path, result: Any = None) -> None:
+        """Writes one kind of file; DICOM SEG and SR come from the worker and are told when they are there.
+
+        Args:
+            result: the one that the file was named after, because a run may bring another one while a dialog asks; the
+                one under review unless given.
+        """
+        result = result if result is not None else self._review.result
         if result is None:
             return
         self._ui.exportLabel.text = ""  # what was written before must not stand under what fails now
@@ -105,9 +113,8 @@ class ExportMenu:
         lacks = highdicom_problem(self._panel.logic.installation)
         if lacks:
             raise SceneError(lacks + " " + _("Setup, Install brings it."))
-        self.close()
-        folder = Path(tempfile.mkdtemp(prefix="clamseg-"))
-        self._folder = folder
+        folder = Path(tempfile.mkdtemp(prefix="clamseg-"))  # of this file alone: another one may wait for the worker
+        self._folders.add(folder)
         try:
             database = getattr(slicer, "dicomDatabase", None)
             file_of = database.fileForInstance if database is not None else lambda _uid: ""
@@ -119,21 +126,25 @@ class ExportMenu:
                 drawn = write_review(result, "segmentation", folder / "drawn")
                 command, values = "dicom_seg", {"segmentation": str(drawn), "model": result.provenance.get("model", "")}
         except BaseException:
-            self.close()
+            self._forget(folder)
             raise
+        stands = result.lesions.steps.revision if result.lesions is not None else None
 
         def answered(event: dict[str, Any]) -> None:
             if event["event"] == "done":
-                result.know_as_exported()
+                result.know_as_exported(stands)
                 more = " " + _("Its DICOM SEG: {file}.").format(file=segmentation_beside(path).name)
                 told = _("Written: {file}.").format(file=path.name)
-                self._ui.exportLabel.text = told + (more if kind == "dicom_sr" else "")
+                since = " " + _("What was decided since it was asked for is not in it.")
+                self._ui.exportLabel.text = (
+                    told + (more if kind == "dicom_sr" else "") + (since if result.waits_for_export() else "")
+                )
             elif event["event"] == "error":
                 self._ui.exportLabel.text = ""
                 self._panel.failed(event["message"])
             else:
                 return
-            self.close()
+            self._forget(folder)
 
         self._panel.logic.worker.request(command, answered, input=str(series), output=str(path), **values)
         self._ui.exportLabel.text = _("Writing {kind}...").format(kind=KINDS[kind][0])

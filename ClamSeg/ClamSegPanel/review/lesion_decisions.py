@@ -73,21 +73,23 @@ class LesionDecisions:
         """Opens an empty lesion in the Segment Editor."""
         if not self._has_lesions():
             return
-        condition = self._condition_to_add()
+        result = self._review.result
+        condition = self._condition_to_add(result)
         if condition is None:
             return
-        segment_id = self._review.result.begin_lesion(condition)
-        self._editor.open(self._review.result.segmentation, self._review.result.volume, segment_id)
+        self._review.go_back_to(result)  # a run may have brought another one while the dialog asked
+        segment_id = result.begin_lesion(condition)
+        self._editor.open(result.segmentation, result.volume, segment_id)
 
-    def _condition_to_add(self) -> str | None:
-        conditions = list(self._review.result.lesions.conditions)
+    def _condition_to_add(self, result: Any) -> str | None:
+        conditions = list(result.lesions.conditions)
         if len(conditions) == 1:
             return conditions[0]
         # QInputDialog.getItem would give the first condition when the reader cancels.
         dialog = qt.QInputDialog()
         dialog.windowTitle = _("Add lesion")
         dialog.setLabelText(_("Condition:"))
-        names = self._review.result.condition_names()
+        names = result.condition_names()
         dialog.setComboBoxItems([names[condition] for condition in conditions])
         if dialog.exec_() != qt.QDialog.Accepted:
             return None

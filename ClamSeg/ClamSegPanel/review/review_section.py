@@ -8,6 +8,7 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
+from ClamSegPanel.review.arrivals import Arrivals
 from ClamSegPanel.review.click_tool import ClickTool
 from ClamSegPanel.review.export_menu import ExportMenu
 from ClamSegPanel.review.lesion_decisions import LesionDecisions
@@ -19,6 +20,7 @@ from ClamSegPanel.review.slice_views import PictureLayout, fit_slice_views
 from ClamSegPanel.user_action import user_action
 from ClamSegWorkflow.case.result_views import jump_to_lesion, show_result
 from ClamSegWorkflow.case.review_text import sizes_words, statistics_words
+from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.views import show_crosshair
 
 _NOT_EXPORTED = _("Not exported yet.")
@@ -46,6 +48,7 @@ class ReviewSection:
         self._marks = SliceMarks(panel, self)
         self._export = ExportMenu(panel, self)
         self._layout = PictureLayout()
+        self._arrivals = Arrivals(ui, self, self._clicks)
         self._has_pointed = False
         ui.resultSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._result_chosen)
         ui.resultSelector.connect("nodeActivated(vtkMRMLNode*)", self._bring)
@@ -68,10 +71,15 @@ class ReviewSection:
         self._export.close()
         self._editor.left()
 
+    def left(self) -> None:
+        """Another module, perhaps the Segment Editor: its strokes are no clicks for lesions."""
+        self._clicks.stop()
+
     def scene_closing(self) -> None:
         """The scene is about to go."""
         self._clicks.stop()
         self.result = None
+        self._arrivals.scene_closing()
         self._marks.close()
         self._show_nothing()
 
@@ -79,6 +87,18 @@ class ReviewSection:
         """Another scene is there."""
         if self._panel.node is not None:
             self._choose(self._panel.node.result)
+
+    def run_starts(self) -> None:
+        """The reader asked for a result: it is shown, unless the review is gone on with meanwhile."""
+        self._arrivals.may_come()
+
+    def arrived(self, result: Any, certificate: str) -> bool:
+        """A run brought a result; whether it is shown, because the reader is not in the middle of another review."""
+        if self._arrivals.must_wait():
+            self._arrivals.wait(result)
+            return False
+        self.show_new(result, certificate)
+        return True
 
     def show_new(self, result: Any, certificate: str) -> None:
         """A run brought a result: it is opened, in front of its scan, at the model's window."""
@@ -90,6 +110,7 @@ class ReviewSection:
         if rows:
             self._table.choose(rows[0].number)
             self._jump(rows[0].number)
+        self._arrivals.may_come()
 
     def take_over_edits(self) -> None:
         """The reader comes back, perhaps from the Segment Editor: what was drawn there counts."""
@@ -105,6 +126,18 @@ class ReviewSection:
     def _take_over(self) -> None:
         self.result.end_edit()
         self.refresh()
+
+    def go_back_to(self, result: Any) -> None:
+        """The result that the reader was asked about is the one under review, also where another one came meanwhile.
+
+        Raises:
+            SceneError: it was removed meanwhile.
+        """
+        if not result.is_alive():
+            raise SceneError(_("The result was removed or changed meanwhile; nothing was added to it."))
+        if self.result is not result:
+            self._choose(result.segmentation)
+            self._bring(result.segmentation)
 
     # Showing
 
@@ -140,6 +173,7 @@ class ReviewSection:
         self._clicks.stop()
         self.result = None
         self._show_nothing()
+        self._arrivals.opened(segmentation)
         if segmentation is None:
             return
         result = self._panel.logic.result_of(segmentation)

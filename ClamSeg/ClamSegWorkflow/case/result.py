@@ -24,7 +24,7 @@ from ClamSegWorkflow.scene.overlays import (
     map_of,
     set_shown_threshold,
 )
-from ClamSegWorkflow.scene.segments import SegmentLook, read_provenance, write_provenance
+from ClamSegWorkflow.scene.segments import SegmentLook, read_provenance, segment_time, write_provenance
 from ClamSegWorkflow.scene.views import segment_fill
 from ClamSegWorkflow.words import tr as _
 
@@ -279,6 +279,12 @@ class Result:
         decisions = {} if self.lesions is None else self.lesions.decisions()
         number = next((number for number, _condition, each in self._own_segments() if each == segment_id), None)
         return Decision.UNDECIDED if number is None else decisions.get(number, Decision.UNDECIDED)
+
+    def drawn_at(self) -> dict[str, int]:
+        """When the voxels of each segment were last touched, by its id; changes with every stroke, and takes nothing over."""
+        data = self.segmentation.GetSegmentation()
+        names = [data.GetNthSegmentID(index) for index in range(data.GetNumberOfSegments())]
+        return {name: segment_time(self.segmentation, name) for name in names}
 
     def write(self) -> None:
         """Brings the segments in step with the list, as one step of the scene's undo."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ from ClamSegWorkflow.words import tr as _
 
 OnEvent = Callable[[dict[str, Any]], None]
 _LOG_LINES = 400
+_log = logging.getLogger(__name__)
 _ENDS = ("done", "error")
 
 
@@ -101,7 +103,10 @@ class WorkerRequests:
             return
         if event["event"] in _ENDS and isinstance(number, int):
             del self._waiting[number]
-        on_event(event)
+        try:
+            on_event(event)
+        except Exception:  # the worker and what else waits for it go on
+            _log.exception("%s", event["event"])
 
     def _keep(self, line: str) -> None:
         self.log.append(line)

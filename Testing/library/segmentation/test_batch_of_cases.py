@@ -15,11 +15,12 @@ from ClamSegLib.imaging import reader_process
 from ClamSegLib.imaging.read_write import write_volume
 from ClamSegLib.imaging.volume import Volume
 from ClamSegLib.model.checkpoint import load_model
+from ClamSegLib.model.described_model import describe_model
 from ClamSegLib.segmentation import batch_of_cases as case_pipeline
 from ClamSegLib.segmentation.batch_of_cases import CasePipeline, PipelineOptions
 from ClamSegLib.segmentation.case_work import CaseWork
 from ClamSegLib.segmentation.options import SegmentOptions
-from ClamSegLib.system.errors import ClamSegError
+from ClamSegLib.system.errors import ClamSegError, InputError
 from ClamSegLib.system.progress import Reporter
 
 WAIT_S = 60
@@ -41,11 +42,12 @@ def scans(folder: Path, count: int) -> list[CaseWork]:
     return cases
 
 
-def run(model, cases: list[CaseWork]) -> tuple[list[str], case_pipeline.Shares]:
+def run(model, cases: list[CaseWork], load=None) -> tuple[list[str], case_pipeline.Shares]:
     told: list[str] = []
     options = PipelineOptions(SegmentOptions(device="cpu"))
     pipeline = CasePipeline(
         model,
+        load or (lambda: model),
         options,
         lambda case, result: told.append(case.path.name),
         lambda case, error: told.append(f"{case.path.name}: {error}"),
@@ -88,6 +90,35 @@ def test_the_next_case_is_read_while_the_network_works(tmp_path, model, monkeypa
     monkeypatch.setattr(case_pipeline, "segment_volume", segmenting)
     run(model, cases)
     assert waited == [True]
+
+
+def test_the_first_case_is_read_while_the_model_is_loaded(tmp_path, model, monkeypatch):
+    cases, read, waited = scans(tmp_path / "a", 1), threading.Event(), []
+    real_read = case_pipeline.read_volume
+
+    def reading(path, **options):
+        volume = real_read(path, **options)
+        read.set()
+        return volume
+
+    def loading():
+        waited.append(read.wait(WAIT_S))
+        return model
+
+    monkeypatch.setattr(case_pipeline, "read_volume", reading)
+    told, _ = run(describe_model(model.folder), cases, loading)
+    assert (waited, told) == ([True], ["scan0.nrrd"])
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_run_with_nothing_written(tmp_path, model):
+    cases = scans(tmp_path / "a", 2)
+
+    def loading():
+        raise InputError("the weights are damaged")
+
+    with pytest.raises(InputError, match="weights are damaged"):
+        run(describe_model(model.folder), cases, loading)
+    assert not any(case.folder.exists() for case in cases)
 
 
 def test_a_case_is_written_while_the_network_works_on_the_next(tmp_path, model, monkeypatch):

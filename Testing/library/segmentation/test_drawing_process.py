@@ -127,6 +127,7 @@ def test_a_run_that_ends_early_leaves_no_process(monkeypatch):
 
     def run() -> None:
         with drawing_apart():
+            drawing_process.begin_drawing()
             processes.append(drawer._process)
             raise KeyboardInterrupt
 

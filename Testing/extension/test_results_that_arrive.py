@@ -1,0 +1,135 @@
+"""A run brings its result while the reader is at work on another one, or is asked by a dialog: the work stays where it was meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import slicer
+from run_bench import mr, two_lesions
+from slicer_stand_in import dialogs
+from test_review_section import red_slice, segmented, states
+
+
+def two_results(window: Any) -> tuple[Any, Any]:
+    """Results of two scans, the first one under review as a run shows it."""
+    segmented(window, name="flair head a")
+    first = window.panel.review.result
+    segmented(window, name="flair head b")
+    second = window.panel.review.result
+    window.panel.review.show_new(first, "aligned")
+    return first, second
+
+
+def test_a_file_named_after_a_result_holds_that_one_though_another_arrives_while_the_dialog_asks(
+    window: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = two_results(window)
+    window.click("acceptButton")
+
+    def ask(_parent: Any, _title: str, start: str, _kinds: str) -> str:
+        assert Path(start).name.startswith("flair head a")
+        window.panel.review.show_new(second, "aligned")
+        return str(tmp_path / Path(start).name)
+
+    monkeypatch.setattr(dialogs.QFileDialog, "getSaveFileName", staticmethod(ask))
+    window.panel.review._export._ask("table")
+    (written,) = tmp_path.glob("flair head a*.csv")
+    assert "accepted" in written.read_text(encoding="utf-8")
+    assert not first.waits_for_export()
+
+
+def answered_under_a_dialog(window: Any, monkeypatch: pytest.MonkeyPatch, act: Any) -> None:
+    """Add lesion with a model of two conditions: its dialog stands while `act` goes on, then says glioma."""
+
+    def ask(_result: Any = None) -> str:
+        act()
+        return "glioma"
+
+    monkeypatch.setattr(window.panel.review._decisions, "_condition_to_add", ask)
+    window.click("addButton")
+
+
+def test_a_lesion_is_added_to_the_result_whose_dialog_asked_and_its_review_goes_on(
+    window: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = two_results(window)
+    answered_under_a_dialog(window, monkeypatch, lambda: window.panel.review.show_new(second, "aligned"))
+    editor = slicer.util.getModuleWidget("SegmentEditor").editor
+    assert editor.segmentationNode() is first.segmentation
+    assert editor.currentSegmentID() == "lesion-glioma-3"
+    assert window.panel.review.result is first
+    assert second.segmentation.GetSegmentation().GetSegment("lesion-glioma-3") is None
+
+
+def test_to_a_result_that_is_removed_while_the_dialog_asks_nothing_is_added(
+    window: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = two_results(window)
+
+    def remove() -> None:
+        window.panel.review.show_new(second, "aligned")
+        window.scene.RemoveNode(first.segmentation)
+
+    answered_under_a_dialog(window, monkeypatch, remove)
+    assert window.dialogs.errors() == ["The result was removed or changed meanwhile; nothing was added to it."]
+    assert window.panel.review.result is second
+    assert states(window) == ["undecided", "undecided"]
+
+
+def batch(window: Any, *names: str) -> None:
+    """Segment was clicked for several scans; the worker has not answered yet."""
+    window.worker.probability_of = two_lesions
+    window.open("inputSection")
+    for name in names:
+        window.tick("batchSelector", mr(window.scene, "plain", name))
+    window.choose("volumeSelector", names[0])
+    window.open("segmentSection")
+    window.click("applyButton")
+
+
+def next_result(window: Any) -> None:
+    """The worker goes on until one more result is in the list."""
+    before = len(window.entries("resultSelector"))
+    while len(window.entries("resultSelector")) == before:
+        asked = len(window.worker.requests)
+        window.worker.answer()
+        window.wait_until(lambda: len(window.worker.requests) > asked or not window.panel.segment.run.job.is_busy)  # noqa: B023
+    window.process_events()
+
+
+def test_a_reader_at_work_keeps_the_review_and_reads_that_the_next_results_of_a_batch_wait_in_the_list(
+    window: Any,
+) -> None:
+    batch(window, "scan a", "scan b", "scan c")
+    next_result(window)
+    first = window.panel.review.result
+    window.click_cell("lesionTable", 1)
+    place = red_slice()
+    next_result(window)
+    assert window.panel.review.result is first
+    assert red_slice() == place
+    window.press("lesionTable", "A")
+    assert states(window) == ["undecided", "\u2713 accepted"], "the lesion that was seen"
+    next_result(window)
+    told = window.text("arrivedLabel")
+    _none, *entries = window.entries("resultSelector")
+    b, c = (name for name in entries if name != first.segmentation.GetName())
+    assert window.shown("arrivedLabel")
+    assert told == f"New in this list: {b}, {c}. Your review goes on; choose it when you are done."
+    assert not slicer.util.getNode(b).GetDisplayNode().GetVisibility(), "over the scan that the reader sees"
+    window.choose("resultSelector", b)
+    assert states(window) == ["undecided", "undecided"]
+    assert slicer.util.getNode(b).GetDisplayNode().GetVisibility()
+    assert b not in window.text("arrivedLabel")
+    assert c in window.text("arrivedLabel")
+
+
+def test_results_of_a_batch_that_nobody_looks_at_are_shown_as_they_come(window: Any) -> None:
+    batch(window, "scan a", "scan b")
+    next_result(window)
+    first = window.panel.review.result
+    next_result(window)
+    assert window.panel.review.result not in (None, first)
+    assert not window.shown("arrivedLabel")
