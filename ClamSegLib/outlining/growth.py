@@ -63,6 +63,25 @@ class Surroundings:
     spacing_mm: tuple[float, float, float]
     usual_share: float
     regions: dict[float, Bools] = field(default_factory=dict, compare=False, repr=False)
+    limits: dict[float, float] = field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass
+class Limits:
+    """What a region is grown by; arrays are (slice, row, column) in one box.
+
+    Attributes:
+        heights: over normal tissue, in spreads.
+        limit: a place belongs to the region where it stands higher.
+        usual: height of the first click.
+        outside: as high or lower is not organ.
+    """
+
+    heights: Floats
+    limit: Floats
+    usual: float
+    outside: float
+    spacing_mm: tuple[float, float, float]
 
 
 def usual_share(tissue: Tissue) -> float:
@@ -113,17 +132,16 @@ def region_of(around: Surroundings, share: float) -> Bools:
     return around.regions[share]
 
 
-def most_of_region(around: Surroundings, share: float) -> Bools:
-    """What holds the region of a share, and those of larger ones, seen without the cuts, which take the time.
-
-    It is all that hangs together above the lowest limit that the region's own median may set; cuts only take away from it.
-    """
-    limit = _limit(around, _steadied(around.height, LOWEST_HEIGHT), share)
-    above = around.heights > limit
-    k = around.click[0]
-    above[k] |= (around.plane > limit) & (around.heights[k] > _OUTSIDE)
-    above[around.click] = True
-    return filled_in_slices(component_at(above, around.click))
+def limits_of(around: Surroundings, share: float) -> Limits:
+    """What the region of a share is grown by, for further clicks to move."""
+    region_of(around, share)
+    limit, heights = around.limits[share], around.heights
+    if heights[around.click] <= limit:  # a dark core
+        heights = heights.copy()
+        k = around.click[0]
+        heights[k] = np.where(heights[k] > _OUTSIDE, around.plane, heights[k])
+    whole = np.full(heights.shape, limit, np.float32)
+    return Limits(heights, whole, around.height, _OUTSIDE, around.spacing_mm)
 
 
 def _steadied(height: float, own: float) -> float:
@@ -140,7 +158,9 @@ def _limit(around: Surroundings, height: float, share: float) -> float:
 def _grown(around: Surroundings, share: float) -> Bools:
     first = _at_share(around, around.height, share)
     own = float(np.median(around.heights[first]))
-    return _at_share(around, _steadied(around.height, max(own, LOWEST_HEIGHT)), share)
+    height = _steadied(around.height, max(own, LOWEST_HEIGHT))
+    around.limits[share] = _limit(around, height, share)
+    return _at_share(around, height, share)
 
 
 def _at_share(around: Surroundings, height: float, share: float) -> Bools:

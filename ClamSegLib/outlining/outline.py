@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ClamSegLib.imaging.volume import Array
 from ClamSegLib.outlining.growth import (
     Bools,
     Box,
     Surroundings,
     component_at,
     cut_at_necks,
-    filled_in_slices,
-    most_of_region,
+    limits_of,
     part_of_seeds,
     region_of,
     surroundings_of,
     usual_share,
 )
+from ClamSegLib.outlining.near_click import distance_mm, filled_but, moved_near
 from ClamSegLib.outlining.tissue import Index, Tissue
 from ClamSegLib.system.errors import InputError
 
 WIDEST = 8  # steps of wider and tighter
 _STEP = 0.92  # of the share, per step
-# A click just outside lowers the share until the region reaches it, one that takes away raises it until it is left out,
-# as long as the region stays much the same.
-_WIDER, _MOST_GROWTH = (0.9, 0.8, 0.7, 0.6, 0.5), 1.6
-_TIGHTER, _LEAST_LEFT = (1.1, 1.2, 1.35, 1.5, 1.7), 0.6
+_NECK = 0.5  # of the click's depth: so much narrower is a neck at which a part is cut off
 _REACH, _LEAST_REACH_PX = 2.0, 2.0  # of a joining region: so many times its click's way to what is there
 
 
@@ -110,7 +106,7 @@ class Outlines:
             if click.adds:
                 region.add(click.point)
             else:
-                region.take_away(click.point, [other.point for other in self.clicks if other.adds])
+                region.take_away(click.point)
         return Outline(region.box, region.mask)
 
 
@@ -132,81 +128,55 @@ class _Region:
     """The outline while the clicks are taken one after the other."""
 
     def __init__(self, tissue: Tissue, around: Surroundings, share: float) -> None:
-        self._tissue, self._share, self._around = tissue, share, around
+        self._tissue, self._share = tissue, share
         self.box, self.mask = around.box, region_of(around, share)
-        self._is_grown = True  # all of it stands above one share of the first click's height
+        self._limits = limits_of(around, share)
+        self._wanted, self._unwanted = [around.click], list[Index]()
 
     def add(self, point: Index) -> None:
-        """A click outside widens the region where that reaches it; else a region of its own joins."""
+        """A click outside lowers the limit near it; where that does not reach the region, one of its own joins."""
         place = self._place(point)
         if place is not None and self.mask[place]:
+            self._wanted.append(place)
             return
-        if not (place is not None and self._is_grown and self._widened_to(place)):
-            self._join(point)
+        if place is not None and self._is_below(place):
+            moved = moved_near(self._limits, self.mask, place, [*self._wanted, place], self._unwanted, adds=True)
+            if moved is not None:
+                self.mask = moved
+                self._wanted.append(place)
+                return
+        self._join(point)
 
-    def take_away(self, point: Index, wanted: Sequence[Index]) -> None:
-        """A click inside tightens the region where that leaves it out; else its part is cut off.
-
-        Args:
-            wanted: all clicks that add, the first one first; what belongs to them stays, unless it is the very part.
-        """
+    def take_away(self, point: Index) -> None:
+        """A click inside cuts off its part where the region is narrow before it; else the limit rises near it."""
         place = self._place(point)
         if place is None or not self.mask[place]:
             return
-        if self._is_grown and place != self._around.click and self._tightened_from(place):
-            return
-        spacing = self._tissue.spacing_mm
-        basin = cut_at_necks(self.mask, place, spacing)
-        first, *others = [self._place(other) for other in wanted]
-        kept = [other for other in others if other is not None and not basin[other]]
-        if first is not None and first != place:
-            kept.insert(0, first)
-        part = part_of_seeds(self.mask, [place], kept, spacing) if kept else component_at(self.mask, place)
-        self.mask = self.mask & ~part
-        self._is_grown = False
+        first, *others = self._wanted
+        basin = cut_at_necks(self.mask, place, self._tissue.spacing_mm, max(1.0, _NECK * self._depth_mm(place)))
+        moved = None
+        if place != first and basin[first]:
+            moved = moved_near(self._limits, self.mask, place, self._wanted, [*self._unwanted, place], adds=False)
+        if moved is None:
+            kept = [other for other in others if not basin[other]]
+            if first != place:
+                kept.insert(0, first)
+            spacing = self._tissue.spacing_mm
+            part = part_of_seeds(self.mask, [place], kept, spacing) if kept else component_at(self.mask, place)
+            moved = self.mask & ~part
+            self._wanted = [other for other in self._wanted if moved[other]] or [first]
+        self.mask = moved
+        self._unwanted.append(place)
 
-    def _widened_to(self, place: Index) -> bool:
-        shares = [self._share * factor for factor in _WIDER]
-        # A share that cannot reach the click is not grown before another one does: growing is what takes time.
-        grown = len(shares)
-        while grown and most_of_region(self._around, shares[grown - 1])[place]:
-            grown -= 1
-        for share in shares[grown:]:
-            wider = self.mask | region_of(self._around, share)
-            if self._is_far_larger(wider):
-                return False
-            if wider[place]:
-                if any(map(self._grows_far, shares[:grown])):
-                    return False
-                self.mask, self._share = wider, share
-                return True
-        return False
+    def _depth_mm(self, place: Index) -> float:
+        """From a place inside to the border."""
+        away = distance_mm(place, self.mask.shape, self._tissue.spacing_mm)
+        return float(away[~self.mask].min()) if not self.mask.all() else 0.0
 
-    def _is_far_larger(self, wider: Bools) -> bool:
-        return bool(wider.sum() > _MOST_GROWTH * self.mask.sum())
-
-    def _grows_far(self, share: float) -> bool:
-        """Whether the region of a share is no longer much the same."""
-        return self._is_far_larger(self.mask | most_of_region(self._around, share)) and self._is_far_larger(
-            self.mask | region_of(self._around, share)
-        )
-
-    def _tightened_from(self, place: Index) -> bool:
-        # The first share that leaves the click out or too little of the region: found by halving, for growing takes time.
-        first, last, found = 0, len(_TIGHTER), None
-        while first < last:
-            middle = (first + last) // 2
-            share = self._share * _TIGHTER[middle]
-            tighter = self.mask & region_of(self._around, share)
-            is_left = bool(tighter.sum() >= _LEAST_LEFT * self.mask.sum())
-            if is_left and tighter[place]:
-                first = middle + 1
-            else:
-                last, found = middle, (tighter, share) if is_left else None
-        if found is None:
-            return False
-        self.mask, self._share = found
-        return True
+    def _is_below(self, place: Index) -> bool:
+        """Whether a click outside stands too low for the region; else it is only too far from it, or was cut off."""
+        limit = self._limits.limit[place]  # infinite where no click has looked yet
+        return bool(np.isfinite(limit) and self._limits.heights[place] <= limit)
 
     def _place(self, point: Index) -> Index | None:
         """A voxel of the scan in the region's box; None beyond it."""
@@ -219,15 +189,27 @@ class _Region:
         around = surroundings_of(self._tissue, point)
         box = _box_of_both(self.box, around.box)
         both, new = (np.zeros([side.stop - side.start for side in box], bool) for _ in range(2))
-        both[_inside(self.box, box)] = self.mask
-        new[_inside(around.box, box)] = region_of(around, self._share)
+        mine, theirs = _inside(self.box, box), _inside(around.box, box)
+        both[mine] = self.mask
+        new[theirs] = region_of(around, self._share)
+        other = limits_of(around, self._share)
+        limits = replace(
+            self._limits,
+            heights=np.full(both.shape, self._limits.outside, np.float32),
+            limit=np.full(both.shape, np.inf, np.float32),
+        )
+        for place, each in ((theirs, other), (mine, self._limits)):
+            limits.heights[place], limits.limit[place] = each.heights, each.limit
         spacing = self._tissue.spacing_mm
-        at = tuple(place - side.start for place, side in zip(point, box, strict=True))
-        away = _distance_mm(at, both.shape, spacing)
+        at = (point[0] - box[0].start, point[1] - box[1].start, point[2] - box[2].start)
+        away = distance_mm(at, both.shape, spacing)
         way = float(away[both].min()) if both.any() else np.inf
         new &= away <= _REACH * max(way, _LEAST_REACH_PX * min(spacing))
-        self.box, self.mask = box, filled_in_slices(both | new)
-        self._is_grown = False
+        moved = [side.start - wider.start for side, wider in zip(self.box, box, strict=True)]
+        for clicks in (self._wanted, self._unwanted):
+            clicks[:] = [(k + moved[0], j + moved[1], i + moved[2]) for k, j, i in clicks]
+        self.box, self.mask, self._limits = box, filled_but(both | new, self._unwanted), limits
+        self._wanted.append(at)
 
 
 def _box_of_both(one: Box, other: Box) -> Box:
@@ -237,10 +219,3 @@ def _box_of_both(one: Box, other: Box) -> Box:
 
 def _inside(box: Box, wider: Sequence[slice]) -> tuple[slice, ...]:
     return tuple(slice(p.start - b.start, p.stop - b.start) for p, b in zip(box, wider, strict=True))
-
-
-def _distance_mm(at: Sequence[int], shape: Sequence[int], spacing_mm: Sequence[float]) -> Array:
-    """Distance of every voxel of a box from one of them."""
-    axes = [((np.arange(size) - place) * mm) ** 2 for place, size, mm in zip(at, shape, spacing_mm, strict=True)]
-    distance: Array = np.sqrt(axes[0][:, None, None] + axes[1][:, None] + axes[2])
-    return distance

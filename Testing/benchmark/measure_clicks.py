@@ -4,12 +4,16 @@
 
 The first click lies at the innermost voxel of a true lesion, or at a random inner one (--seed); every further one at the
 innermost voxel of the largest part that is still wrong. A lesion that is missed altogether counts 0.
+With `--against` an earlier output the differences are told with intervals of 95 % (drawn again by patient, 2000 times);
+`--constant near_click._WIDTH=3` tries another value of a constant of ClamSegLib.outlining.
 `lgg_flair` is judged slice by slice, `open_ms_flair` and `lidc_ct` (FOLDER/volumes) in three dimensions.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
+import importlib
 import json
 import time
 from collections.abc import Iterator
@@ -24,11 +28,13 @@ from scipy import ndimage
 import ClamSegLib as cs
 from ClamSegLib.datasets.cases import read_cases
 from ClamSegLib.datasets.labelled_folder import read_labelled_folder
+from ClamSegLib.experiments.study_file import CHOICE, with_choice
 from ClamSegLib.imaging.volume import box_of, canonical
 from ClamSegLib.outlining.outline import Click, outline
 from ClamSegLib.outlining.tissue import Tissue, tissue_of
 
 CLICKS = 3
+REST = "rest"  # the training patients that are not in CHOICE
 LEAST_PX, LEAST_ML = 50, 0.03
 RULES = ("clicks", "clicks, image only", "share of height", "confidence connected", "mask at the threshold")
 
@@ -53,6 +59,9 @@ class Scene:
 def scenes_of_slices(folder: Path, split: str, model: Any) -> Iterator[Scene]:
     """The diseased slices of a labelled folder."""
     rows = read_labelled_folder(folder)
+    if split in (CHOICE, REST):
+        rows = with_choice(rows, 15, 0)
+    split = "train" if split == REST else split
     chosen = [k for k, row in enumerate(rows.rows) if row.split == split]
     for case in read_cases(rows, chosen):
         found = cs.segment(case.volume, model)
@@ -214,13 +223,44 @@ def summary(rows: list[dict[str, Any]], times: list[float]) -> dict[str, Any]:
     return told
 
 
+def against(rows: list[dict[str, Any]], earlier: list[dict[str, Any]], rule: str) -> dict[str, Any]:
+    """By place of the first click and for 1, 2, 3 clicks: mean gain over the same clicks before, and its interval."""
+    told: dict[str, Any] = {}
+    for place in ("centre", "random"):
+        new, old = ([row for row in each if row["place"] == place] for each in (rows, earlier))
+        if [(r["scene"], r["voxels"]) for r in new] != [(r["scene"], r["voxels"]) for r in old]:
+            raise SystemExit(
+                "The earlier output is of other lesions: use the same set, split, --every, --most and --seed."
+            )
+        gain = np.array([row[rule] for row in new]) - np.array([row[rule] for row in old])
+        whose = np.unique([row["scene"].split()[0] for row in new], return_inverse=True)[1]
+        sums = np.array([gain[whose == n].sum(axis=0) for n in range(whose.max() + 1)])
+        drawn = np.random.default_rng(0).integers(len(sums), size=(2000, len(sums)))
+        means = sums[drawn].sum(axis=1) / np.bincount(whose)[drawn].sum(axis=1)[:, None]
+        low, high = np.quantile(means, (0.025, 0.975), axis=0)
+        told[place] = [[round(float(v), 3) for v in each] for each in zip(gain.mean(axis=0), low, high, strict=True)]
+    return told
+
+
+def set_constant(text: str) -> None:
+    """Another value of a constant of ClamSegLib.outlining: `module.NAME=value`, a number or a tuple."""
+    name, value = text.split("=")
+    module, constant = name.split(".")
+    found = importlib.import_module(f"ClamSegLib.outlining.{module}")
+    if not hasattr(found, constant):
+        raise SystemExit(f"{module} has no constant {constant}.")
+    setattr(found, constant, ast.literal_eval(value))
+
+
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("set", choices=("lgg_flair", "open_ms_flair", "lidc_ct"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", required=True)
-    parser.add_argument("--split", default="dev", help="of lgg_flair")
+    parser.add_argument(
+        "--split", default="dev", help=f"of lgg_flair; {CHOICE}: 15 training patients, {REST}: the others"
+    )
     parser.add_argument("--patients", nargs="*", default=[], help="of the others; default: all")
     parser.add_argument("--every", type=int, default=1, help="only every so many-th slice or volume")
     parser.add_argument(
@@ -228,7 +268,11 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--against", type=Path, help="an earlier output of the same lesions")
+    parser.add_argument("--constant", action="append", default=[], help="module.NAME=value")
     arguments = parser.parse_args()
+    for text in arguments.constant:
+        set_constant(text)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     model, rng = cs.load_model(arguments.model), np.random.default_rng(arguments.seed)
     if arguments.set == "lgg_flair":
@@ -242,6 +286,9 @@ def main() -> None:
         if n % arguments.every == 0:
             judge(scene, rng, rows, times, arguments.most)
     told = summary(rows, times)
+    if arguments.against:
+        earlier = json.loads(arguments.against.read_text(encoding="utf-8"))["rows"]
+        told["gain, low, high"] = {rule: against(rows, earlier, rule) for rule in RULES[:2]}
     print(json.dumps(told, indent=1))
     if arguments.output:
         arguments.output.write_text(json.dumps({"summary": told, "rows": rows}, indent=1) + "\n", encoding="utf-8")
