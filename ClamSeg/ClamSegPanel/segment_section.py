@@ -9,6 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ClamSegPanel.colours import say
+from ClamSegPanel.quick_clicks import QuickClicks
 from ClamSegPanel.setup.faster_engine import is_offered
 from ClamSegWorkflow.case.display_names import model_titles
 from ClamSegWorkflow.case.model_figures import figures_words
@@ -54,6 +55,7 @@ class SegmentSection(RunListener):
         self._ui.organSegmentSelector.connect("currentSegmentChanged(QString)", self._organ_segment_changed)
         self._ui.deviceSelector.connect("currentIndexChanged(int)", self._device_changed)
         self._ui.levelSlider.connect("valueChanged(double)", self._level_changed)
+        self._quick = QuickClicks(self._ui.applyButton)
         self._ui.applyButton.connect("clicked(bool)", self._apply)
         self.fill_models()
         self.fill_devices()
@@ -257,6 +259,11 @@ class SegmentSection(RunListener):
     # The run
 
     def _apply(self, checked: bool = False) -> None:
+        if not self._quick.is_second():  # which would cancel what the first one started
+            self._start_or_cancel()
+        self._quick.done()
+
+    def _start_or_cancel(self) -> None:
         if self.run.job.is_busy:
             self.run.cancel()
             self._ui.progressLabel.text = _("Cancelled.")

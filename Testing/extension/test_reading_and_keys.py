@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import slicer
 from PySide6 import QtCore, QtGui, QtTest, QtWidgets
 from slicer_stand_in import driver, python_qt
 
@@ -79,6 +80,45 @@ def test_a_key_that_is_held_decides_once_so_that_no_lesion_is_decided_unseen(win
     keys = window.native("lesionTable").findChildren(QtGui.QShortcut)
     assert {"A", "R", "U"} <= {key.key().toString() for key in keys}
     assert not any(key.autoRepeat() for key in keys)
+
+
+def double_click(button: QtWidgets.QPushButton) -> None:
+    """What a window system sends for one: Qt gives `clicked` at both releases."""
+    place, left = QtCore.QPointF(button.rect().center()), QtCore.Qt.MouseButton.LeftButton
+    kinds, no_key = QtCore.QEvent.Type, QtCore.Qt.KeyboardModifier.NoModifier
+    for kind in (
+        kinds.MouseButtonPress, kinds.MouseButtonRelease, kinds.MouseButtonDblClick, kinds.MouseButtonRelease,
+    ):  # fmt: skip
+        held = QtCore.Qt.MouseButton.NoButton if kind == kinds.MouseButtonRelease else left
+        event = QtGui.QMouseEvent(kind, place, button.mapToGlobal(place), left, held, no_key)
+        QtWidgets.QApplication.sendEvent(button, event)
+
+
+def test_a_double_click_starts_one_run_and_decides_on_one_lesion_and_a_later_click_on_the_next(
+    window: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from test_review_section import segmented, states
+
+    segmented(window)
+    monkeypatch.setattr(python_qt.unwrap(slicer.app), "double_click_ms", 60_000)
+    heard: list[bool] = []
+    window.native("acceptButton").clicked.connect(lambda *_checked: heard.append(True))
+    double_click(window.native("acceptButton"))
+    assert len(heard) == 2, "Qt tells of both clicks"
+    assert states(window) == ["\u2713 accepted", "undecided"]
+    window.press("lesionTable", "R")  # a key is no click
+    assert states(window) == ["\u2713 accepted", "\u2717 rejected"]
+    monkeypatch.setattr(python_qt.unwrap(slicer.app), "double_click_ms", 0)
+    window.click("acceptButton")
+    assert states(window) == ["\u2713 accepted", "\u2713 accepted"]
+    monkeypatch.setattr(python_qt.unwrap(slicer.app), "double_click_ms", 60_000)
+    window.open("segmentSection")
+    window.panel.segment._quick._done_at = None  # the click that made the first result is long ago
+    double_click(window.native("applyButton"))
+    assert window.text("applyButton") == "Cancel"
+    monkeypatch.setattr(python_qt.unwrap(slicer.app), "double_click_ms", 0)
+    window.click("applyButton")
+    assert window.text("applyButton") == "Segment"
 
 
 # The room there is

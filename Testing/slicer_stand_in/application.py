@@ -27,6 +27,7 @@ class App(_Object):
         super().__init__()
         self.layout_manager, self.module_manager = LayoutManager(), ModuleManager()
         self.testing = False
+        self.double_click_ms = 0
         self.temporary_path = QtCore.QDir.tempPath()
 
     applicationName = Property(str, lambda self: "Slicer")
@@ -34,6 +35,8 @@ class App(_Object):
     revision = Property(str, lambda self: "stand-in")
     os = Property(str, lambda self: "linux")
     slicerHome = Property(str, lambda self: QtCore.QDir.tempPath())
+    # The driver clicks twice within a millisecond and means it; a test of a double click gives the user's own time.
+    doubleClickInterval = Property(int, lambda self: self.double_click_ms)
     temporaryPath = Property(str, lambda self: self.temporary_path)
 
     def testingEnabled(self) -> bool:

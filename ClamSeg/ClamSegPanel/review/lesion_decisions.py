@@ -7,6 +7,7 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
+from ClamSegPanel.quick_clicks import QuickClicks
 from ClamSegPanel.review.segment_editor import SegmentEditor
 from ClamSegPanel.user_action import user_action
 from ClamSegWorkflow.case.lesion_row import Decision
@@ -27,12 +28,23 @@ class LesionDecisions:
         self._panel, self._ui, self._review, self._editor = panel, panel.ui, review, editor
         self.keys = {"A": self.accept, "R": self.reject, "E": self.edit, "U": self.undo, "Y": self.redo}
         ui = self._ui
+        self._quick = QuickClicks(ui.acceptButton, ui.rejectButton)
         for button, action in (
-            (ui.acceptButton, self.accept), (ui.rejectButton, self.reject), (ui.editButton, self.edit),
-            (ui.addButton, self.add), (ui.resetButton, self.reset), (ui.undoButton, self.undo),
+            (ui.acceptButton, self._click_of(self.accept)), (ui.rejectButton, self._click_of(self.reject)),
+            (ui.editButton, self.edit), (ui.addButton, self.add), (ui.resetButton, self.reset), (ui.undoButton, self.undo),
             (ui.redoButton, self.redo), (ui.rejectSmallButton, self.reject_small),
         ):  # fmt: skip
             button.connect("clicked(bool)", action)
+
+    def _click_of(self, decide: Any) -> Any:
+        """A decision goes on to the next lesion, which the second click of a double click must not decide on unseen."""
+
+        def clicked(_checked: bool = False) -> None:
+            if not self._quick.is_second():
+                decide()
+            self._quick.done()
+
+        return clicked
 
     def accept(self, checked: bool = False) -> None:
         """Accepts the chosen lesion."""
