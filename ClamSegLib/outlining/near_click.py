@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from ClamSegLib.imaging.volume import Array
 from ClamSegLib.outlining.growth import Bools, Limits, filled_in_slices
-from ClamSegLib.outlining.tissue import Index
+from ClamSegLib.outlining.tissue import LOWEST_HEIGHT, Index
 
 # Chosen on training patients of lgg_flair (docs/research/clicks.md).
 _WIDTH = 1.2  # one sigma of the change, in ways from the click to the border
@@ -45,6 +45,8 @@ def moved_near(
     step = min(step, -least) if adds else max(step, least)
     limit = limits.limit.copy()
     limit[near] += np.float32(step) * np.exp(-0.5 * (away[near] / np.float32(sigma)) ** 2)
+    if adds:  # normal tissue between stays out: what is as low as that joins by a region of its own
+        limit[near] = np.maximum(limit[near], np.minimum(limits.limit[near], np.float32(LOWEST_HEIGHT)))
     moved = mask.copy()
     above = (limits.heights[near] > limit[near]) & (limits.heights[near] > limits.outside)
     moved[near] = moved[near] | above if adds else moved[near] & above

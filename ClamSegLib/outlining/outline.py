@@ -150,22 +150,20 @@ class _Region:
     def take_away(self, point: Index) -> None:
         """A click inside cuts off its part where the region is narrow before it; else the limit rises near it."""
         place = self._place(point)
-        if place is None or not self.mask[place]:
+        if place is None or not self.mask[place] or not self._wanted:
             return
-        first, *others = self._wanted
+        first, others = self._wanted[0], [other for other in self._wanted if other != place]
         basin = cut_at_necks(self.mask, place, self._tissue.spacing_mm, max(1.0, _NECK * self._depth_mm(place)))
         moved = None
-        if place != first and basin[first]:
+        if place != first and any(basin[other] for other in others):
             moved = moved_near(self._limits, self.mask, place, self._wanted, [*self._unwanted, place], adds=False)
         if moved is None:
-            kept = [other for other in others if not basin[other]]
-            if first != place:
-                kept.insert(0, first)
+            kept = [other for other in others if other == first or not basin[other]]
             spacing = self._tissue.spacing_mm
             part = part_of_seeds(self.mask, [place], kept, spacing) if kept else component_at(self.mask, place)
             moved = self.mask & ~part
-            self._wanted = [other for other in self._wanted if moved[other]] or [first]
         self.mask = moved
+        self._wanted = [other for other in self._wanted if moved[other]]
         self._unwanted.append(place)
 
     def _depth_mm(self, place: Index) -> float:
@@ -205,11 +203,20 @@ class _Region:
         away = distance_mm(at, both.shape, spacing)
         way = float(away[both].min()) if both.any() else np.inf
         new &= away <= _REACH * max(way, _LEAST_REACH_PX * min(spacing))
+        new = component_at(new, at)
+        # What joins keeps standing above its own limit, also where both boxes overlap.
+        fresh = (new & ~both)[theirs]
+        limits.heights[theirs][fresh], limits.limit[theirs][fresh] = other.heights[fresh], other.limit[fresh]
         moved = [side.start - wider.start for side, wider in zip(self.box, box, strict=True)]
         for clicks in (self._wanted, self._unwanted):
             clicks[:] = [(k + moved[0], j + moved[1], i + moved[2]) for k, j, i in clicks]
-        self.box, self.mask, self._limits = box, filled_but(both | new, self._unwanted), limits
+        self.box, self.mask, self._limits = (
+            box,
+            filled_but(both | new, [each for each in self._unwanted if not new[each]]),
+            limits,
+        )
         self._wanted.append(at)
+        self._unwanted = [each for each in self._unwanted if not self.mask[each]]  # what came back is wanted by now
 
 
 def _box_of_both(one: Box, other: Box) -> Box:

@@ -266,3 +266,38 @@ def test_without_the_further_clicks_the_first_outline_is_back_as_it_was(
         assert again.box == proposals[n - 1].box
         assert np.array_equal(again.mask, proposals[n - 1].mask)
     assert len({proposal.whole(shape).sum() for proposal in proposals}) > 2
+
+
+def _two_lesions(second: float, noise: float) -> tuple[Tissue, np.ndarray, np.ndarray]:
+    """A bright lesion, one of another height beside it, and normal tissue (0) with noise between; heights in spreads."""
+    bright, other = (ball((1, 80, 120), (0, 40, column), 9, (1, 1, 1)) for column in (30, 80))
+    array = 6.0 * bright + second * other + noise * np.random.default_rng(0).standard_normal(bright.shape)
+    return Tissue(array.astype(np.float32), (1.0, 1.0, 1.0), None, 0.0, 1.0), bright, other
+
+
+@pytest.mark.parametrize(("second", "noise"), [(-4.0, 0.3), (1.2, 1.0)], ids=["dark", "faint"])
+def test_a_second_click_on_a_darker_lesion_leaves_the_normal_tissue_between_out(second: float, noise: float) -> None:
+    tissue, bright, other = _two_lesions(second, noise)
+    found = outline(tissue, [Click((0, 40, 30)), Click((0, 40, 80))]).whole(bright.shape)
+    assert found[0, 40, 80]
+    assert (found & ~ndimage.binary_dilation(bright | other, iterations=4)).sum() < 100
+    assert (found & bright).sum() > 0.8 * bright.sum()
+
+
+def test_what_was_taken_away_and_added_again_is_not_taken_away_by_the_next_click() -> None:
+    tissue = two_balls_with_a_neck()
+    clicks = [Click((30, 45, 40)), Click((30, 45, 58), adds=False), Click((30, 45, 61)), Click((30, 45, 31))]
+    taken, back, after = (outline(tissue, clicks[:n]).whole(tissue.array.shape) for n in (2, 3, 4))
+    assert not taken[30, 45, 58]
+    assert back[30, 45, 58]
+    assert after[30, 45, 58]
+
+
+def test_a_click_that_takes_away_at_the_edge_of_a_second_lesion_leaves_its_middle() -> None:
+    tissue, bright, other = _two_lesions(6.0, 0.0)
+    clicks = [Click((0, 40, 30)), Click((0, 40, 80)), Click((0, 40, 88), adds=False)]
+    found = outline(tissue, clicks).whole(bright.shape)
+    assert not found[0, 40, 88]
+    assert found[0, 40, 80]
+    assert (found & other).sum() > 0.6 * other.sum()
+    assert (found & bright).sum() > 0.95 * bright.sum()
