@@ -116,7 +116,7 @@ class Worker:
         self._answers.write(json.dumps(started) + "\n")
         self._answers.flush()
         with reading_apart():
-            self._at_hand = {"clamseg": __version__, **packages_at_hand(), "models": list_models()}
+            self._at_hand = _at_hand()
             self._torch.begin()
             for line in self._requests:
                 with self._one_at_a_time:
@@ -303,6 +303,16 @@ class Worker:
             accepted=accepted,
         )
         return {"folder": str(output), "summary": result.summary(), "lesions": len(result.lesions)}
+
+
+def _at_hand() -> dict[str, Any]:
+    """For a greeting; what cannot be listed is left out, and told by the end of the `hello`: other requests need none of it."""
+    found: dict[str, Any] = {"clamseg": __version__, "models": []}
+    with suppress(Exception):
+        found |= packages_at_hand()
+    with suppress(Exception):
+        found["models"] = list_models()
+    return found
 
 
 def _options(request: dict[str, Any]) -> SegmentOptions:
