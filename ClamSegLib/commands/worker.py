@@ -284,9 +284,14 @@ class Worker:
             raise InputError("'accepted' must be a list of sentences.")
         look = first_look(request, reporter)
         options = _options(request)
-        found = self._inspection_of(request, self._known(request["model"]), options, reporter)
+        if self._torch.is_through:  # where networks cannot run no scan is read for nothing
+            self._require_torch()
+        known = self._known(request["model"])
+        found = self._inspection_of(request, known, options, reporter)
         self._require_torch()
         model = self._load(request["model"])
+        if (model.folder, model.config) != (known.folder, known.config):  # replaced meanwhile
+            found = self._inspection_of(request, model, options, reporter)
         result = segment_volume(found.volume, model, options, reporter, found, look)
         self._inspection, self._inspection_key = None, None  # a large scan is not kept in memory for nothing
         reporter.progress(0, 1, "writing")
