@@ -71,7 +71,9 @@ def torch_problem() -> str:
         if error.name == "torch":
             return "PyTorch is not installed; use Setup, Install."
         return f"PyTorch is installed only in part ({_words(error)}); use Setup, Repair."
-    except Exception as error:  # a half-installed torch fails in many ways: OSError for a missing library and more
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a half-installed torch fails in many ways: OSError, SystemExit, a panic of Rust
         return f"PyTorch is installed but does not load ({_words(error)}); use Setup, Repair."
     try:
         if float((torch.ones(2, 2) @ torch.ones(2, 2)).sum()) != 8.0:
