@@ -123,7 +123,10 @@ class Worker:
                     goes_on = not line.strip() or self._answer(line)
                 if not goes_on:
                     break
-            self._torch.end()
+            with self._one_at_a_time:
+                is_awaited = bool(self._waiting)
+            if is_awaited:
+                self._torch.end()
         return 0
 
     def _answer(self, line: str) -> bool:
@@ -180,8 +183,9 @@ class Worker:
 
     def _do(self, request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
         if request["command"] == "quit":
-            self._torch.wait()
-            self._answer_waiting()
+            if self._waiting:
+                self._torch.wait()
+                self._answer_waiting()
             return {}
         if request["command"] == "hello":
             return self._hello()

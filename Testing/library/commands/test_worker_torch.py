@@ -90,8 +90,10 @@ def test_who_waits_for_torch_is_told_also_where_loading_it_ends_the_thread(monke
 
     monkeypatch.setattr(worker_torch, "torch_problem", ends)
     told = threading.Event()
-    TorchBeside(0, told.set).begin()
+    torch = TorchBeside(0, told.set)
+    torch.begin()
     assert told.wait(30)
+    torch.end()
 
 
 def test_what_was_asked_before_the_end_is_answered_when_torch_has_come(worker, go):
@@ -102,6 +104,14 @@ def test_what_was_asked_before_the_end_is_answered_when_torch_has_come(worker, g
     events = [json.loads(line) for line in worker.process.stdout]
     assert [(event["event"], event["id"]) for event in events] == [("done", 1), ("done", 2)]
     assert worker.process.wait(30) == 0
+
+
+@pytest.mark.parametrize("last", ['{"id": 1, "command": "quit"}\n', ""])
+def test_a_worker_whose_front_is_done_ends_without_waiting_for_torch(worker, last):
+    worker.ask({"id": 0, "command": "titles", "input": "nowhere"})
+    told, noise = worker.process.communicate(last, timeout=10)  # torch would take 20 s
+    assert [json.loads(line)["event"] for line in told.splitlines()] == ["done"] * bool(last)
+    assert (worker.process.returncode, noise) == (0, "")
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="only Linux tells of processes in files")
