@@ -151,11 +151,14 @@ def _run(
 ) -> None:
     """Does the cases that are to do and adds what became of each."""
     from ClamSegLib.archive.finished_cases import finished_by_others
+    from ClamSegLib.system.installation import require_torch_files
     from ClamSegLib.system.outcome import DONE, KEPT
 
     if request is None and found.to_do and not found.to_do[0].source.is_private:
         _begin(found.to_do[0].source.bring(Path()), settings.series)
     described = _check_models(found.to_do, settings)
+    if found.to_do:
+        require_torch_files()  # before a scan is read for nothing
     models: dict[Path, LoadedModel] = {}
 
     def load(folder: Path) -> LoadedModel:
