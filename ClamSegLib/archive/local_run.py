@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,6 @@ from ClamSegLib.archive.case import Case
 from ClamSegLib.archive.case_job import CaseJob
 from ClamSegLib.archive.private_room import private_room
 from ClamSegLib.archive.settings import RunSettings
-from ClamSegLib.model.described_model import describe_model
 from ClamSegLib.segmentation.batch_of_cases import CasePipeline, PipelineOptions, Shares
 from ClamSegLib.segmentation.case_work import CaseWork
 from ClamSegLib.segmentation.segment_volume import CaseResult
@@ -21,6 +20,7 @@ from ClamSegLib.system.progress import Reporter
 
 if TYPE_CHECKING:
     from ClamSegLib.model.checkpoint import LoadedModel
+    from ClamSegLib.model.described_model import DescribedModel
 
 
 def pipeline_options(settings: RunSettings) -> PipelineOptions:
@@ -32,6 +32,7 @@ def run_here(
     cases: Sequence[Case],
     again: set[str],
     settings: RunSettings,
+    models: Mapping[Path, DescribedModel],
     load: Callable[[Path], LoadedModel],
     told: Callable[[Case, Outcome], None],
     reporter: Reporter,
@@ -42,6 +43,7 @@ def run_here(
         cases: to do; those of one model are done together.
         again: names of those whose result is replaced.
         settings: of the run.
+        models: of all cases, by their folders, which may change while the run goes on.
         load: gives the model of a folder; called while the first case of it is read.
         told: called with each case when it has come to its end.
         reporter: progress and warnings.
@@ -70,7 +72,7 @@ def run_here(
 
         for folder in dict.fromkeys(case.model for case in cases):
             works = [jobs[case.folder].work for case in cases if case.model == folder]
-            model, options = describe_model(folder), pipeline_options(settings)
-            part = CasePipeline(model, partial(load, folder), options, finished, failed, reporter).run(works)
+            options = pipeline_options(settings)
+            part = CasePipeline(models[folder], partial(load, folder), options, finished, failed, reporter).run(works)
             shares.network_s, shares.wall_s = shares.network_s + part.network_s, shares.wall_s + part.wall_s
     return shares

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ClamSegLib.archive.settings import RunSettings
     from ClamSegLib.cluster.open_cluster import ClusterRequest
     from ClamSegLib.model.checkpoint import LoadedModel
+    from ClamSegLib.model.described_model import DescribedModel
     from ClamSegLib.segmentation.options import SegmentOptions
     from ClamSegLib.system.outcome import Outcome
 
@@ -150,11 +151,14 @@ def _run(
 ) -> None:
     """Does the cases that are to do and adds what became of each."""
     from ClamSegLib.archive.finished_cases import finished_by_others
+    from ClamSegLib.system.installation import require_torch_files
     from ClamSegLib.system.outcome import DONE, KEPT
 
     if request is None and found.to_do and not found.to_do[0].source.is_private:
         _begin(found.to_do[0].source.bring(Path()), settings.series)
-    _check_models(found.to_do, settings)
+    described = _check_models(found.to_do, settings)
+    if found.to_do:
+        require_torch_files()  # before a scan is read for nothing
     models: dict[Path, LoadedModel] = {}
 
     def load(folder: Path) -> LoadedModel:
@@ -189,27 +193,28 @@ def _run(
     elif found.to_do:
         from ClamSegLib.archive.local_run import run_here
 
-        shares = run_here(found.to_do, found.again, settings, load, told, reporter)
+        shares = run_here(found.to_do, found.again, settings, described, load, told, reporter)
         if len(found.to_do) > 1 and shares.network_s:
             share = shares.network_s / shares.wall_s
             reporter.note(f"{len(found.to_do)} cases in {shares.wall_s:.0f} s, {share:.0%} of it in the network")
 
 
-def _check_models(cases: list[Case], settings: RunSettings) -> None:
-    """Refuses what the folders of the models of cases tell to be impossible, without torch.
+def _check_models(cases: list[Case], settings: RunSettings) -> dict[Path, DescribedModel]:
+    """What the folders of the models of cases tell, by these folders, without torch; what is impossible by it is refused.
 
     Raises:
         InputError: a damaged model, a level that it has not, a report of what is no lesion.
     """
     from ClamSegLib.model.described_model import describe_model
 
-    for folder in dict.fromkeys(case.model for case in cases):
-        config = describe_model(folder).config
+    models = {folder: describe_model(folder) for folder in dict.fromkeys(case.model for case in cases)}
+    for config in (model.config for model in models.values()):
         config.level_of(settings.segment.level)
         if settings.dicom_sr:
             from ClamSegLib.segmentation.dicom_report import require_lesions
 
             require_lesions(config.task, config.name)
+    return models
 
 
 def _loaded(cases: list[Case], settings: RunSettings, threads: int, runs_here: bool) -> dict[Path, LoadedModel]:

@@ -116,14 +116,17 @@ class Worker:
         self._answers.write(json.dumps(started) + "\n")
         self._answers.flush()
         with reading_apart():
-            self._at_hand = {"clamseg": __version__, **packages_at_hand(), "models": list_models()}
+            self._at_hand = _at_hand()
             self._torch.begin()
             for line in self._requests:
                 with self._one_at_a_time:
                     goes_on = not line.strip() or self._answer(line)
                 if not goes_on:
                     break
-            self._torch.end()
+            with self._one_at_a_time:
+                is_awaited = bool(self._waiting)
+            if is_awaited:
+                self._torch.end()
         return 0
 
     def _answer(self, line: str) -> bool:
@@ -180,8 +183,9 @@ class Worker:
 
     def _do(self, request: dict[str, Any], reporter: JsonReporter) -> dict[str, Any]:
         if request["command"] == "quit":
-            self._torch.wait()
-            self._answer_waiting()
+            if self._waiting:
+                self._torch.wait()
+                self._answer_waiting()
             return {}
         if request["command"] == "hello":
             return self._hello()
@@ -284,9 +288,14 @@ class Worker:
             raise InputError("'accepted' must be a list of sentences.")
         look = first_look(request, reporter)
         options = _options(request)
-        found = self._inspection_of(request, self._known(request["model"]), options, reporter)
+        if self._torch.is_through:  # where networks cannot run no scan is read for nothing
+            self._require_torch()
+        known = self._known(request["model"])
+        found = self._inspection_of(request, known, options, reporter)
         self._require_torch()
         model = self._load(request["model"])
+        if (model.folder, model.config) != (known.folder, known.config):  # replaced meanwhile
+            found = self._inspection_of(request, model, options, reporter)
         result = segment_volume(found.volume, model, options, reporter, found, look)
         self._inspection, self._inspection_key = None, None  # a large scan is not kept in memory for nothing
         reporter.progress(0, 1, "writing")
@@ -303,6 +312,16 @@ class Worker:
             accepted=accepted,
         )
         return {"folder": str(output), "summary": result.summary(), "lesions": len(result.lesions)}
+
+
+def _at_hand() -> dict[str, Any]:
+    """For a greeting; what cannot be listed is left out, and told by the end of the `hello`: other requests need none of it."""
+    found: dict[str, Any] = {"clamseg": __version__, "models": []}
+    with suppress(Exception):
+        found |= packages_at_hand()
+    with suppress(Exception):
+        found["models"] = list_models()
+    return found
 
 
 def _options(request: dict[str, Any]) -> SegmentOptions:

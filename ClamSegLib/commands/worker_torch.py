@@ -70,6 +70,6 @@ class TorchBeside:
     def _load(self) -> None:
         try:
             self._problem = torch_problem()
-        finally:
+        finally:  # whatever ends this thread, who waits is told
             self._is_through.set()
-        self._loaded()
+            self._loaded()

@@ -27,7 +27,7 @@ from ClamSegLib.imaging.read_write import check_path
 from ClamSegLib.imaging.read_write import read_volume as read_here
 from ClamSegLib.imaging.reader_child import from_json
 from ClamSegLib.imaging.volume import Volume
-from ClamSegLib.system.errors import ClamSegError, InputError
+from ClamSegLib.system.errors import Cancelled, ClamSegError, InputError
 from ClamSegLib.system.memory import cpu_memory_mb
 
 PROGRAM = (sys.executable, "-P", "-m", "ClamSegLib.imaging.reader_child")
@@ -52,6 +52,7 @@ class ScanReader:
         self._answers: queue.Queue[bytes | None] = queue.Queue()
         self._asked: tuple[object, ...] | None = None  # not answered yet
         self._ready = self._unusable = False
+        self._stops = 0
         self._folder: Path | None = None
         self._memory: int | None = None
 
@@ -133,6 +134,7 @@ class ScanReader:
 
     def stop(self) -> None:
         """Ends the process, also while it reads for another thread, and takes its files away."""
+        self._stops += 1
         process, self._process, self._asked = self._process, None, None
         self._end(process)
         folder, self._folder = self._folder, None
@@ -159,10 +161,15 @@ class ScanReader:
         self._process.stdin.flush()
 
     def _is_ready(self) -> bool:
-        """Starts it where it does not run; False where it cannot be started here."""
+        """Starts it where it does not run; False where it cannot be started here.
+
+        Raises:
+            Cancelled: it was stopped meanwhile by somebody else.
+        """
         if self._unusable:
             return False
         for _ in range(2):
+            stops = self._stops
             try:
                 self.start()
                 self._ready = self._ready or self._answers.get(timeout=_START_S) is not None
@@ -170,6 +177,8 @@ class ScanReader:
                 self._ready = False
             if self._ready:
                 return True
+            if self._stops != stops:
+                raise Cancelled("Reading was stopped.")
             self.stop()
         self._unusable = True
         return False

@@ -7,6 +7,7 @@ not depend on the overlap: what computes with torch's threads stays in the calli
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,7 +26,7 @@ from ClamSegLib.segmentation.options import SegmentOptions
 from ClamSegLib.segmentation.report import CASE, write_case
 from ClamSegLib.segmentation.segment_volume import CaseResult, segment_volume
 from ClamSegLib.system.atomic_output import refuse_existing
-from ClamSegLib.system.errors import ClamSegError, InputError
+from ClamSegLib.system.errors import Cancelled, ClamSegError, InputError
 from ClamSegLib.system.installation import drawing_problem
 from ClamSegLib.system.memory import cpu_memory_mb
 from ClamSegLib.system.progress import Reporter
@@ -89,6 +90,7 @@ class CasePipeline:
         self.finished, self.failed = finished, failed
         self.shares = Shares()
         self._writing: tuple[CaseWork, CaseResult, Future[Path]] | None = None
+        self._ended = threading.Event()  # early: who reads ahead goes no further
 
     def run(self, cases: Sequence[CaseWork]) -> Shares:
         """Does all cases; a bad one stops no other.
@@ -100,7 +102,7 @@ class CasePipeline:
         if drawing_problem():
             self.reporter.note(drawing_problem())
         # A file that ends or stops its reader costs one case, and is told.
-        with _background() as reader, _background() as writer, reading_apart(), drawing_apart():
+        with _background() as reader, _background() as writer, reading_apart(), drawing_apart(), self._told_to_reader():
             ahead: Future[_Read] | None = reader.submit(self._read, cases[0]) if cases else None
             model = self.load()
             for number, case in enumerate(cases):
@@ -132,7 +134,9 @@ class CasePipeline:
         refuse_existing(case.folder, self.options.overwrite or case.overwrite, CASE)
         if case.prepare is not None:
             case.prepare()
+        self._require_running()
         volume = read_volume(case.path, series=self.options.series)
+        self._require_running()
         begin_drawing()  # not before: while the scan is read and torch loaded, two processors are busy
         seconds = time.perf_counter() - started
         if self.options.dicom_seg and not volume.slice_files:
@@ -144,6 +148,19 @@ class CasePipeline:
         by_network = organ_needs_network(self.model.config, segment)
         inspection = None if by_network else inspect(volume, self.model, segment)
         return _Read(volume, inspection, seconds, segment)
+
+    @contextmanager
+    def _told_to_reader(self) -> Iterator[None]:
+        """Where the block ends early, the thread that reads is told before its process is stopped, so that it starts no other."""
+        try:
+            yield
+        except BaseException:
+            self._ended.set()
+            raise
+
+    def _require_running(self) -> None:
+        if self._ended.is_set():
+            raise Cancelled("The run has ended.")
 
     def _segment(self, read: _Read, model: LoadedModel) -> CaseResult:
         for message in read.inspection.warnings if read.inspection else ():

@@ -40,9 +40,12 @@ class Drawer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Starts the process where none runs, without waiting for it."""
-        with self._one_at_a_time:
-            self._running()
+        """Starts the process where none runs, without waiting for it, nor for a case that is being drawn."""
+        if self._one_at_a_time.acquire(blocking=False):  # else it runs, or is just being started
+            try:
+                self._running()
+            finally:
+                self._one_at_a_time.release()
 
     def _running(self) -> subprocess.Popen[bytes]:
         process = self._process

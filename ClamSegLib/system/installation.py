@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import platform
+import sys
 from typing import Any
 
 from ClamSegLib.system.device import has_vnni
@@ -14,6 +15,7 @@ from ClamSegLib.system.memory import cpu_memory_mb
 
 PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "safetensors", "pydicom", "highdicom")
 _NEEDED = ("numpy", "scipy", "SimpleITK", "safetensors", "pydicom")
+_NO_TORCH = "PyTorch is not installed; use Setup, Install."
 # What each further engine needs beyond PyTorch, by the names that both Python and pip know; the first one computes, the
 # others convert networks for it.
 ENGINE_PACKAGES = {"openvino": ("openvino",), "mnn": ("MNN", "onnx", "onnxscript")}
@@ -69,9 +71,11 @@ def torch_problem() -> str:
             import torch
     except ModuleNotFoundError as error:
         if error.name == "torch":
-            return "PyTorch is not installed; use Setup, Install."
+            return _NO_TORCH
         return f"PyTorch is installed only in part ({_words(error)}); use Setup, Repair."
-    except Exception as error:  # a half-installed torch fails in many ways: OSError for a missing library and more
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a half-installed torch fails in many ways: OSError, SystemExit, a panic of Rust
         return f"PyTorch is installed but does not load ({_words(error)}); use Setup, Repair."
     try:
         if float((torch.ones(2, 2) @ torch.ones(2, 2)).sum()) != 8.0:
@@ -79,6 +83,16 @@ def torch_problem() -> str:
     except Exception as error:
         return f"PyTorch loads but does not compute ({_words(error)}); use Setup, Repair."
     return ""
+
+
+def require_torch_files() -> None:
+    """Refuses where torch is not installed at all, without loading it.
+
+    Raises:
+        InstallationError: likewise.
+    """
+    if "torch" not in sys.modules and not importlib.util.find_spec("torch"):
+        raise InstallationError(_NO_TORCH)
 
 
 def require_torch() -> None:

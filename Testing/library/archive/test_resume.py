@@ -20,6 +20,7 @@ from tiny_model import tiny_model
 from ClamSegLib.cli import main
 from ClamSegLib.imaging.read_write import write_volume
 from ClamSegLib.imaging.volume import Volume
+from ClamSegLib.segmentation import batch_of_cases
 
 
 @pytest.fixture(scope="module")
@@ -293,6 +294,20 @@ def test_a_manifest_gives_each_case_its_name_model_and_organ(tmp_path, scans, mo
     write_volume(organ, Volume(organ, (1.0, 1.5, 4.0)), tmp_path / "organ.nrrd")
     assert segment(["--manifest", manifest, "--resume"], model, tmp_path / "out") == 0
     assert done_again(tmp_path / "out", before) == {"first"}, "another organ mask is another option"
+
+
+def test_a_model_that_goes_while_the_cases_of_another_run_takes_no_outcome_with_it(tmp_path, scans, model, monkeypatch):
+    other, real = tiny_model(tmp_path / "other"), batch_of_cases.segment_volume
+
+    def segmenting(*given):
+        if other.is_dir():
+            other.rename(tmp_path / "elsewhere")
+        return real(*given)
+
+    monkeypatch.setattr(batch_of_cases, "segment_volume", segmenting)
+    (tmp_path / "list.csv").write_text("path,model\nscans/s0.nrrd,\nscans/s1.nrrd,other\n")
+    segment(["--manifest", tmp_path / "list.csv"], model, tmp_path / "out")
+    assert set(table(tmp_path / "out")) == {"s0", "s1"}
 
 
 @pytest.mark.parametrize(

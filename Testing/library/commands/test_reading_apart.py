@@ -10,6 +10,7 @@ from labelled_phantoms import write_phantoms
 from tiny_model import tiny_model
 
 from ClamSegLib.cli import main
+from ClamSegLib.commands import worker
 from ClamSegLib.commands.worker import Worker
 from ClamSegLib.imaging import reader_process
 
@@ -64,3 +65,19 @@ def test_a_worker_names_the_file_that_ended_its_reader_and_answers_the_next_requ
     ends = [event for event in ends if event["event"] in ("error", "done")]
     assert [event["event"] for event in ends] == ["error", "done"]
     assert "p0_0.png ended the process that reads files" in ends[0]["message"]
+
+
+def test_models_that_may_not_be_listed_are_told_by_hello_and_stop_no_other_request(tmp_path, data, monkeypatch):
+    def refused():
+        raise PermissionError(13, "Permission denied", str(tmp_path / "models"))
+
+    monkeypatch.setattr(worker, "list_models", refused)
+    read = {"command": "read", "input": str(data / "images" / "p1_0.png"), "output": str(tmp_path / "read")}
+    requests = [{"id": 1, "command": "hello"}, {"id": 2, **read}]
+    answers = io.StringIO()
+    assert Worker(io.StringIO("".join(json.dumps(request) + "\n" for request in requests)), answers).run() == 0
+    events = [json.loads(line) for line in answers.getvalue().splitlines()]
+    ends = {event["id"]: event for event in events if event["event"] in ("error", "done")}
+    assert (ends[1]["event"], ends[2]["event"]) == ("error", "done")
+    assert str(tmp_path / "models") in ends[1]["message"]
+    assert all(event["models"] == [] for event in events if event["event"] == "greeting")

@@ -375,6 +375,7 @@ def test_an_engine_that_was_just_installed_is_tried_on_a_model(panel, model):
         ("raise ImportError('libtorch_cpu.so: cannot open shared object file')", "does not load"),
         ("import torch._C_that_is_gone", "only in part"),
         ("ones = None", "does not compute"),
+        ("raise SystemExit('no driver')", "does not load (SystemExit: no driver)"),
     ],
 )
 def test_a_half_installed_torch_is_told_and_never_a_traceback(tmp_path, model, content, words):

@@ -5,11 +5,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from test_worker import Panel, scan
 from tiny_model import tiny_model
+
+from ClamSegLib.commands import worker_torch
+from ClamSegLib.commands.worker_torch import TorchBeside
 
 # Loads until it is let go, and is damaged then.
 SLOW_AND_DAMAGED = """
@@ -70,6 +74,28 @@ def test_scans_are_read_and_looked_at_while_torch_is_loaded_and_a_damaged_one_is
     assert worker.ask({"id": 5, **read})[-1]["event"] == "done"
 
 
+def test_a_scan_is_not_read_for_a_run_that_is_known_to_be_impossible(tmp_path, worker, go):
+    go.touch()
+    assert worker.ask({"id": 1, "command": "hello"})[-1]["event"] == "done"
+    words = {"input": str(scan(tmp_path / "scans")), "model": str(tiny_model(tmp_path / "tiny"))}
+    (told,) = worker.ask({"id": 2, "command": "segment", **words, "output": str(tmp_path / "out")})
+    assert (told["event"], told["code"]) == ("error", 2)
+    assert told["message"].startswith("PyTorch is installed but does not load")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_who_waits_for_torch_is_told_also_where_loading_it_ends_the_thread(monkeypatch):
+    def ends() -> str:
+        raise SystemExit("no driver")
+
+    monkeypatch.setattr(worker_torch, "torch_problem", ends)
+    told = threading.Event()
+    torch = TorchBeside(0, told.set)
+    torch.begin()
+    assert told.wait(30)
+    torch.end()
+
+
 def test_what_was_asked_before_the_end_is_answered_when_torch_has_come(worker, go):
     worker.send(json.dumps({"id": 1, "command": "hello"}))
     assert json.loads(worker.process.stdout.readline())["event"] == "greeting"
@@ -78,6 +104,14 @@ def test_what_was_asked_before_the_end_is_answered_when_torch_has_come(worker, g
     events = [json.loads(line) for line in worker.process.stdout]
     assert [(event["event"], event["id"]) for event in events] == [("done", 1), ("done", 2)]
     assert worker.process.wait(30) == 0
+
+
+@pytest.mark.parametrize("last", ['{"id": 1, "command": "quit"}\n', ""])
+def test_a_worker_whose_front_is_done_ends_without_waiting_for_torch(worker, last):
+    worker.ask({"id": 0, "command": "titles", "input": "nowhere"})
+    told, noise = worker.process.communicate(last, timeout=10)  # torch would take 20 s
+    assert [json.loads(line)["event"] for line in told.splitlines()] == ["done"] * bool(last)
+    assert (worker.process.returncode, noise) == (0, "")
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="only Linux tells of processes in files")

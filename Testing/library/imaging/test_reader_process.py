@@ -14,7 +14,7 @@ from ClamSegLib.imaging import reader_process
 from ClamSegLib.imaging.read_write import read_volume, write_volume
 from ClamSegLib.imaging.reader_process import ScanReader, reading_apart
 from ClamSegLib.imaging.volume import Volume
-from ClamSegLib.system.errors import InputError
+from ClamSegLib.system.errors import Cancelled, InputError
 
 # A reader that does what outside software has done with damaged files, told by the file's name.
 UNRELIABLE = """
@@ -241,3 +241,25 @@ def test_a_file_that_was_begun_and_not_asked_for_is_given_up_at_the_end(tmp_path
         process = reader._process
     assert process is not None
     assert process.wait(30) != 0
+
+
+def test_a_process_that_is_stopped_while_it_starts_is_not_started_again(tmp_path):
+    starts, told = tmp_path / "starts", []
+    program = f"import time; open({str(starts)!r}, 'a').write('x'); time.sleep(600)"
+    reader = ScanReader((sys.executable, "-c", program))
+
+    def read() -> None:
+        with pytest.raises(Cancelled):
+            reader.read(scan(tmp_path / "a.nrrd"))
+        told.append("stopped")
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    try:
+        while not starts.is_file():
+            time.sleep(0.01)
+        reader.stop()
+        thread.join(20)
+        assert (told, len(starts.read_text())) == (["stopped"], 1)
+    finally:
+        reader.stop()

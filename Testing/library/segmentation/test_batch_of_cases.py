@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +121,25 @@ def test_a_model_that_cannot_be_loaded_ends_the_run_with_nothing_written(tmp_pat
     with pytest.raises(InputError, match="weights are damaged"):
         run(describe_model(model.folder), cases, loading)
     assert not any(case.folder.exists() for case in cases)
+
+
+def test_a_scan_that_is_being_brought_when_the_run_ends_is_not_read(tmp_path, model, monkeypatch):
+    (case,), begun, refused, read = scans(tmp_path / "a", 1), threading.Event(), threading.Event(), []
+
+    def bringing():
+        begun.set()
+        refused.wait(WAIT_S)
+        time.sleep(0.2)  # the run has ended then
+
+    def loading():
+        begun.wait(WAIT_S)
+        refused.set()
+        raise InputError("no such device")
+
+    monkeypatch.setattr(case_pipeline, "read_volume", lambda path, **_: read.append(path))
+    with pytest.raises(InputError, match="no such device"):
+        run(describe_model(model.folder), [replace(case, prepare=bringing)], loading)
+    assert not read
 
 
 def test_a_case_is_written_while_the_network_works_on_the_next(tmp_path, model, monkeypatch):

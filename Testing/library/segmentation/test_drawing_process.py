@@ -113,6 +113,14 @@ def test_a_process_killed_between_two_cases_is_started_anew(tmp_path, drawer, mo
     assert drawer._process is not first
 
 
+def test_who_starts_it_does_not_wait_for_a_case_that_is_being_drawn(drawer):
+    with drawer._one_at_a_time:  # as while it draws
+        begun = threading.Thread(target=drawer.start, daemon=True)
+        begun.start()
+        begun.join(30)
+        assert not begun.is_alive()
+
+
 def test_what_the_disk_refuses_is_told_as_if_it_were_written_here(tmp_path, drawer):
     with pytest.raises(OSError, match="No such file") as told:
         drawer.draw(pictured(), tmp_path / "gone")
