@@ -261,7 +261,7 @@ class SegmentSection(RunListener):
     def _apply(self, checked: bool = False) -> None:
         if not self._quick.is_second():  # which would cancel what the first one started
             self._start_or_cancel()
-        self._quick.done()
+            self._quick.done()
 
     def _start_or_cancel(self) -> None:
         if self.run.job.is_busy:
