@@ -25,7 +25,7 @@ from ClamSegWorkflow.case.kept_review import (
     snapshot_of_maps,
     snapshot_of_steps,
 )
-from ClamSegWorkflow.failure_log import log_failure
+from ClamSegWorkflow.process.failure_log import log_failure
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.words import tr as _
 

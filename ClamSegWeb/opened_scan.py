@@ -18,7 +18,7 @@ from vtk.util import numpy_support
 from ClamSegLib.imaging.read_write import readable_name
 from ClamSegLib.system.disk import words_of_the_machine
 from ClamSegWorkflow.case.apart import Beside, at_once
-from ClamSegWorkflow.failure_log import log_failure
+from ClamSegWorkflow.process.failure_log import log_failure
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.scan_facts import Reading, keep_reading
 from ClamSegWorkflow.words import tr as _

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from ClamSegWorkflow.failure_log import log_failure
+from ClamSegWorkflow.process.failure_log import log_failure
 from ClamSegWorkflow.scene import SceneError
 
 _log = logging.getLogger(__name__)

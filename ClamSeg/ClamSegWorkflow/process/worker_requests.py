@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ClamSegWorkflow.failure_log import log_failure
+from ClamSegWorkflow.process.failure_log import log_failure
 from ClamSegWorkflow.process.launcher import without_launchers_line
 from ClamSegWorkflow.process.protocol import LineBuffer
 from ClamSegWorkflow.words import tr as _
