@@ -25,6 +25,7 @@ from ClamSegWorkflow.case.kept_review import (
     snapshot_of_maps,
     snapshot_of_steps,
 )
+from ClamSegWorkflow.process.failure_log import log_failure
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.words import tr as _
 
@@ -103,7 +104,7 @@ class KeptReviews:
                     shutil.rmtree(folder, ignore_errors=True)
         except Exception as error:  # memory may run out, or no thread start: the reader knows then that nothing is kept
             if not isinstance(error, (ClamSegError, SceneError, OSError)):
-                _log.exception("a review could not be kept")
+                log_failure(_log, "a review could not be kept", error)
             self._page.failed(
                 _("The review could not be kept for a crash of the page: {error}").format(
                     error=str(error) or type(error).__name__

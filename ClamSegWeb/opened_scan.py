@@ -18,6 +18,7 @@ from vtk.util import numpy_support
 from ClamSegLib.imaging.read_write import readable_name
 from ClamSegLib.system.disk import words_of_the_machine
 from ClamSegWorkflow.case.apart import Beside, at_once
+from ClamSegWorkflow.process.failure_log import log_failure
 from ClamSegWorkflow.scene import SceneError
 from ClamSegWorkflow.scene.scan_facts import Reading, keep_reading
 from ClamSegWorkflow.words import tr as _
@@ -82,8 +83,8 @@ def open_scan(
                 raise error
             volume = add_volume(scene, name, image, event)
             scan = OpenedScan(volume, source, bool(event["is_picture"]), tuple(event["warnings"]), series)
-        except Exception:  # whatever it is, who asked gets an answer, and the next scan can be opened
-            _log.exception("a scan could not be taken into the scene")
+        except Exception as failure:  # whatever it is, who asked gets an answer, and the next scan can be opened
+            log_failure(_log, "a scan could not be taken into the scene", failure)
             on_done(None, _("The scan could not be read; open it again, or see the log."))
             return
         on_done(scan, "")

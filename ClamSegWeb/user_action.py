@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from ClamSegWorkflow.process.failure_log import log_failure
 from ClamSegWorkflow.scene import SceneError
 
 _log = logging.getLogger(__name__)
@@ -30,8 +31,8 @@ def user_action(words: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
                 return method(self, *given, **named)
             except (SceneError, ClamSegError) as error:
                 self._page.failed(str(error))
-            except Exception:
-                _log.exception("%s", words)
+            except Exception as failure:
+                log_failure(_log, words, failure)
                 self._page.failed(words)
             return None
 

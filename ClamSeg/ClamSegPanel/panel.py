@@ -76,6 +76,7 @@ class Panel:
 
     def segmentation_removed(self, segmentation: Any) -> None:
         """A result is gone: its maps follow, later, because the scene is still telling of the removal."""
+        self.review.arrivals.removed(segmentation)
         scene, ids = slicer.mrmlScene, map_ids(slicer.mrmlScene, segmentation)
         if ids:
             self.logic.later(lambda: remove_nodes(scene, ids))
@@ -100,11 +101,13 @@ class Panel:
         self.training.fill_models()
         self.setup.fill_models()
 
-    def result_arrived(self, result: Any, certificate: str) -> None:
-        """A run brought a result."""
+    def result_arrived(self, result: Any, certificate: str) -> bool:
+        """A run brought a result; whether it is shown, rather than waits in the list."""
         self.logic.keep_result(result)
-        if self.review.arrived(result, certificate):
+        is_shown = self.review.arrived(result, certificate)
+        if is_shown:
             self._soon.start()  # when the opened section has its height
+        return is_shown
 
     def run_starts(self) -> None:
         """The reader asked for results."""

@@ -9,26 +9,39 @@ import slicer
 
 
 class QuickClicks:
-    """Tells a second click, pressed within the time of a double click after the first one had been carried out.
+    """Tells a second click on one button, pressed within the time of a double click after the first had been carried out.
 
     Args:
-        buttons: a click on one of them right after another is a second one.
+        buttons: each has double clicks of its own; a click on another one is no second click.
     """
 
     def __init__(self, *buttons: Any) -> None:
-        self._done_at: float | None = None
+        self._pressed: Any = None
+        self._done: tuple[Any, float] | None = None
         self._is_second = False
         for button in buttons:
-            button.connect("pressed()", self._pressed)
+            button.connect("pressed()", self._press_of(button))
 
-    def _pressed(self) -> None:
-        limit_s = int(slicer.app.doubleClickInterval) / 1000
-        self._is_second = self._done_at is not None and time.monotonic() - self._done_at < limit_s
+    def _press_of(self, button: Any) -> Any:
+        def pressed() -> None:
+            limit_s = int(slicer.app.doubleClickInterval) / 1000
+            last, at = self._done if self._done is not None else (None, 0.0)
+            self._pressed = button
+            self._is_second = last is button and time.monotonic() - at < limit_s
+
+        return pressed
 
     def is_second(self) -> bool:
         """Whether the click that is being told of is a second one."""
         return self._is_second
 
     def done(self) -> None:
-        """A click was carried out, which may have taken long; Qt brings what was clicked meanwhile only now."""
-        self._done_at = time.monotonic()
+        """A click was carried out, which may have taken long; Qt brings what was clicked meanwhile only now.
+
+        Not told of a click that was let go by: whoever goes on clicking would never be heard again.
+        """
+        self._done = (self._pressed, time.monotonic())
+
+    def forget(self) -> None:
+        """The next click is a first one, however soon it comes."""
+        self._done = None

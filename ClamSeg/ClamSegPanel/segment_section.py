@@ -35,7 +35,7 @@ class SegmentSection(RunListener):
         self._models: list[dict[str, Any]] = []
         self._filling = False
         self._chosen_by_user = False
-        self._results = 0
+        self._results = self._waiting = 0
         self.run = panel.logic.new_run(self)
         self._ui.organSelector.addItems(
             [
@@ -261,7 +261,7 @@ class SegmentSection(RunListener):
     def _apply(self, checked: bool = False) -> None:
         if not self._quick.is_second():  # which would cancel what the first one started
             self._start_or_cancel()
-        self._quick.done()
+            self._quick.done()
 
     def _start_or_cancel(self) -> None:
         if self.run.job.is_busy:
@@ -294,7 +294,7 @@ class SegmentSection(RunListener):
             organ_node=node if step in ("segment", "roi") else None,
             organ_segment=selector.currentSegmentID() if step == "segment" else "",
         )
-        self._results = 0
+        self._results = self._waiting = 0
         self._panel.run_starts()
         self.run.start(self._panel.input.volumes(), options)
 
@@ -306,7 +306,12 @@ class SegmentSection(RunListener):
         for widget in (self._ui.modelSelector, self._ui.organSelector, self._ui.deviceSelector, self._ui.levelSlider):
             widget.enabled = not busy
         if state is State.IDLE:
-            self._ui.progressLabel.text = _("Done.") if self._results else ""
+            words = _("Done.") if self._results else ""
+            if self._waiting:  # the section that lists them may be folded
+                words = _("Done. Not shown yet, because a review is under way: {n}; choose in Review, Result.").format(
+                    n=self._waiting
+                )
+            self._ui.progressLabel.text = words
         self._panel.run_changed(state)
 
     def progressed(self, stage: str, done: int, total: int, seconds_left: float | None) -> None:
@@ -329,7 +334,8 @@ class SegmentSection(RunListener):
     def finished_case(self, result: Any, certificate: str) -> None:
         """A result is in the scene."""
         self._results += 1
-        self._panel.result_arrived(result, certificate)
+        if not self._panel.result_arrived(result, certificate):
+            self._waiting += 1
 
     def failed(self, text: str) -> None:
         """The run ended with failures."""

@@ -113,12 +113,33 @@ def test_a_double_click_starts_one_run_and_decides_on_one_lesion_and_a_later_cli
     assert states(window) == ["\u2713 accepted", "\u2713 accepted"]
     monkeypatch.setattr(python_qt.unwrap(slicer.app), "double_click_ms", 60_000)
     window.open("segmentSection")
-    window.panel.segment._quick._done_at = None  # the click that made the first result is long ago
+    window.panel.segment._quick.forget()  # the click that made the first result is long ago
     double_click(window.native("applyButton"))
     assert window.text("applyButton") == "Cancel"
     monkeypatch.setattr(python_qt.unwrap(slicer.app), "double_click_ms", 0)
     window.click("applyButton")
     assert window.text("applyButton") == "Segment"
+
+
+def test_a_click_on_another_button_counts_at_once_and_one_that_was_let_go_by_does_not_lengthen_the_wait(
+    window: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from test_review_section import segmented, states
+
+    segmented(window)
+    monkeypatch.setattr(python_qt.unwrap(slicer.app), "double_click_ms", 60_000)
+    now = [1000.0]
+    monkeypatch.setattr("ClamSegPanel.quick_clicks.time.monotonic", lambda: now[0])
+    window.click("acceptButton")
+    window.click("rejectButton")
+    assert states(window) == ["\u2713 accepted", "\u2717 rejected"]
+    now[0] += 40
+    window.click("undoButton")
+    window.click("rejectButton")  # let go by
+    assert states(window) == ["\u2713 accepted", "undecided"]
+    now[0] += 40
+    window.click("rejectButton")
+    assert states(window) == ["\u2713 accepted", "\u2717 rejected"]
 
 
 # The room there is

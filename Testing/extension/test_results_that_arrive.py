@@ -11,6 +11,9 @@ from run_bench import mr, two_lesions
 from slicer_stand_in import dialogs
 from test_review_section import red_slice, segmented, states
 
+from ClamSegWorkflow.case.result_views import slice_in_view
+from ClamSegWorkflow.scene.views import show_behind
+
 
 def two_results(window: Any) -> tuple[Any, Any]:
     """Results of two scans, the first one under review as a run shows it."""
@@ -123,3 +126,23 @@ def test_a_reader_at_work_keeps_the_review_and_reads_that_the_next_results_of_a_
     assert slicer.util.getNode(c).GetDisplayNode().GetVisibility()
     assert c not in window.text("arrivedLabel")
     assert d in window.text("arrivedLabel")
+    assert window.text("progressLabel").startswith("Done. Not shown yet, because a review is under way: 2")
+    window.scene.RemoveNode(slicer.util.getNode(d))  # e.g. in Data
+    assert not window.shown("arrivedLabel")
+
+
+def test_a_reader_who_scrolls_through_the_next_scan_while_it_is_segmented_is_shown_its_result(window: Any) -> None:
+    segmented(window, name="scan b")
+    reviewed = window.panel.review.result
+    window.press("lesionTable", "A")
+    place = slice_in_view(reviewed)
+    batch(window, "scan c")
+    show_behind(window.scene, slicer.util.getNode("scan c"))  # as Slicer does with a scan that is loaded
+    view = window.scene.GetNodeByID("vtkMRMLSliceNodeRed")
+    view.JumpSliceByOffsetting(0.0, 0.0, red_slice() + 3.0)
+    assert slice_in_view(reviewed) not in (None, place), "where the reviewed scan would have another slice"
+    next_result(window)
+    assert window.panel.review.result is not reviewed
+    assert window.panel.review.result.volume.GetName() == "scan c"
+    assert not window.shown("arrivedLabel")
+    assert window.text("progressLabel") == "Done."

@@ -240,9 +240,9 @@ def test_files_that_wait_are_opened_also_where_more_come_or_one_cannot_be_shown(
     assert not page.input.is_opening
 
 
-@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), EOFError(), MemoryError(), None])
+@pytest.mark.parametrize("error", [RuntimeError("/scans/Doe^Jane"), EOFError(), MemoryError(), None])
 def test_whatever_goes_wrong_while_a_scan_is_opened_is_told_and_the_next_one_can_be_opened(
-    error: Exception | None, tmp_path: Path
+    error: Exception | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     scene, answers = slicer.vtkMRMLScene(), []
 
@@ -257,6 +257,7 @@ def test_whatever_goes_wrong_while_a_scan_is_opened_is_told_and_the_next_one_can
     ((scan, problem),) = answers
     assert scan is None
     assert problem
+    assert "Doe" not in caplog.text
     assert scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 0
 
 

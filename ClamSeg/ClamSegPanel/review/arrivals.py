@@ -6,8 +6,8 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from ClamSegWorkflow.case.result_views import slice_in_view
-from ClamSegWorkflow.scene.views import show_segments
+from ClamSegWorkflow.case.result_views import plane_view, slice_in_view
+from ClamSegWorkflow.scene.views import show_segments, shows_behind
 
 
 class Arrivals:
@@ -36,7 +36,12 @@ class Arrivals:
         result = self._review.result
         if result is None or not result.is_alive():
             return False
-        return bool(self._clicks.is_on) or self._state() != self._at_rest
+        if self._clicks.is_on or self._at_rest is None:
+            return True
+        *work, place = self._state()
+        *work_at_rest, place_at_rest = self._at_rest
+        # In front of another scan the reader may scroll as they like: that is no work on this result.
+        return work != work_at_rest or (place is not None and place != place_at_rest)
 
     def wait(self, result: Any) -> None:
         """A result is in the list and not in the views, where the reader looks at another one."""
@@ -45,8 +50,12 @@ class Arrivals:
         self._tell()
 
     def opened(self, segmentation: Any) -> None:
-        """A result was opened, or none: it waits no more, nor does one that was removed."""
+        """A result was opened, or none: it waits no more."""
         self._at_rest = None
+        self.removed(segmentation)
+
+    def removed(self, segmentation: Any) -> None:
+        """A result was removed, e.g. in Data: it is named no more, nor is its node held."""
         self._waiting = [
             each for each in self._waiting if each is not segmentation and each.GetScene() is not None
         ]  # fmt: skip
@@ -69,6 +78,12 @@ class Arrivals:
     def _state(self) -> tuple[Any, ...]:
         result = self._review.result
         if result is None or not result.is_alive():
-            return ()
+            return (None, None)
         steps = result.lesions.steps.revision if result.lesions is not None else 0
-        return (result, steps, result.drawn_at(), self._review.chosen_number(), slice_in_view(result))
+        return (result, steps, result.drawn_at(), self._review.chosen_number(), self._place(result))
+
+    def _place(self, result: Any) -> int | None:
+        """The slice of this result that the reader sees; None where the view shows another scan, or is beside this one."""
+        if result.lesions is None or not shows_behind(result.scene, result.volume, plane_view(result)):
+            return None
+        return slice_in_view(result)

@@ -42,7 +42,7 @@ class LesionDecisions:
         def clicked(_checked: bool = False) -> None:
             if not self._quick.is_second():
                 decide()
-            self._quick.done()
+                self._quick.done()
 
         return clicked
 

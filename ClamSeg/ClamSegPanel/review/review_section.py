@@ -32,12 +32,13 @@ class ReviewSection:
 
     Attributes:
         result: `Result`, None where none is chosen.
+        arrivals: results that wait until the reader is done with this one.
     """
 
     def __init__(self, panel: Any) -> None:
         self._panel, self._ui = panel, panel.ui
         self.result: Any = None
-        self._filling = False
+        self._filling = self._has_pointed = False
         ui = self._ui
         self._editor = SegmentEditor()
         self._display = ResultDisplay(panel, self)
@@ -48,8 +49,7 @@ class ReviewSection:
         self._marks = SliceMarks(panel, self)
         self._export = ExportMenu(panel, self)
         self._layout = PictureLayout()
-        self._arrivals = Arrivals(ui, self, self._clicks)
-        self._has_pointed = False
+        self.arrivals = Arrivals(ui, self, self._clicks)
         ui.resultSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._result_chosen)
         ui.resultSelector.connect("nodeActivated(vtkMRMLNode*)", self._bring)
         ui.thresholdSlider.connect("valueIsChanging(double)", self._threshold_moves)
@@ -79,7 +79,7 @@ class ReviewSection:
         """The scene is about to go."""
         self._clicks.stop()
         self.result = None
-        self._arrivals.scene_closing()
+        self.arrivals.scene_closing()
         self._marks.close()
         self._show_nothing()
 
@@ -90,12 +90,12 @@ class ReviewSection:
 
     def run_starts(self) -> None:
         """The reader asked for a result: it is shown, unless the review is gone on with meanwhile."""
-        self._arrivals.may_come()
+        self.arrivals.may_come()
 
     def arrived(self, result: Any, certificate: str) -> bool:
         """A run brought a result; whether it is shown, because the reader is not in the middle of another review."""
-        if self._arrivals.must_wait():
-            self._arrivals.wait(result)
+        if self.arrivals.must_wait():
+            self.arrivals.wait(result)
             return False
         self.show_new(result, certificate)
         return True
@@ -110,7 +110,7 @@ class ReviewSection:
         if rows:
             self._table.choose(rows[0].number)
             self._jump(rows[0].number)
-        self._arrivals.may_come()
+        self.arrivals.may_come()
 
     def take_over_edits(self) -> None:
         """The reader comes back, perhaps from the Segment Editor: what was drawn there counts."""
@@ -173,7 +173,7 @@ class ReviewSection:
         self._clicks.stop()
         self.result = None
         self._show_nothing()
-        self._arrivals.opened(segmentation)
+        self.arrivals.opened(segmentation)
         if segmentation is None:
             return
         result = self._panel.logic.result_of(segmentation)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from ClamSegWorkflow.process.failure_log import log_failure
 from ClamSegWorkflow.process.launcher import without_launchers_line
 from ClamSegWorkflow.process.protocol import LineBuffer
 from ClamSegWorkflow.words import tr as _
@@ -105,8 +106,8 @@ class WorkerRequests:
             del self._waiting[number]
         try:
             on_event(event)
-        except Exception:  # the worker and what else waits for it go on
-            _log.exception("%s", event["event"])
+        except Exception as failure:  # the worker and what else waits for it go on
+            log_failure(_log, str(event["event"]), failure)
 
     def _keep(self, line: str) -> None:
         self.log.append(line)
