@@ -99,7 +99,7 @@ class Decisions:
             seen: number of the lesion that stood before the reader.
             clicks: that the browser counts as one, 0 for a key; the second of a double click decides nothing.
         """
-        if clicks > 1:
+        if clicks and clicks % 2 == 0:
             return
         decision, number = Decision(word), int(seen or 0)
         self.turns.take(
@@ -109,8 +109,8 @@ class Decisions:
     @user_action(_("The decision could not be saved."))
     def _decide(self, decision: Decision, seen: int) -> None:
         review = self._review
-        number = review.chosen()
-        if number is None or number != seen:
+        number = review.chosen(seen)
+        if number is None:
             return
         review.end_drawing()
         before = review.table.shown()

@@ -142,10 +142,10 @@ class InputSection:
             is_dicom = scan.source.is_dir() or is_dicom_file(scan.source)
             case = OpenCase(self._opened_cases, scan, is_dicom)
             self._cases.append(case)
-            if self.current is None or self.current is self._shown_before:
+            if self._state.question is None and self.current in (None, self._shown_before):
                 self.show(self._opened_cases)
             else:
-                self._tell()  # the reader chose another scan meanwhile and looks at that
+                self._tell()  # the reader chose another scan meanwhile, or is asked something about what stands there
             then(case)
             if is_dicom:
                 ask_titles(self._page.worker, case, self._tell)
@@ -202,6 +202,7 @@ class InputSection:
         self._cases.remove(case)
         self._page.kept.drop(case)
         self._let_go(case.scan.source)
+        case.drop_pending()
         if case.result is not None:
             case.result.remove()
         remove_node(scene, case.scan.volume)

@@ -178,6 +178,9 @@ class KeptReviews:
 
     def discard(self, review: str) -> None:
         """The reader does not want it any more, and is asked whether that is so."""
+        if self._page.state.question is not None:
+            self._page.failed(_("Answer the question first."))
+            return
         folder = self._folder_of(review)
         words = next((each["words"] for each in self._page.state.kept_reviews if each["id"] == review), "")
         if folder is not None:

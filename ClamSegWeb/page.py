@@ -54,6 +54,7 @@ class Page:
         self._on_answer: Callable[[bool], None] | None = None
         self._asked, self._told = 0, 0
         self._shown: Any = None
+        self._is_readers_own = False  # an answer, and not that of what took the question's place
         self._tasks: set[asyncio.Task[None]] = set()
         self.worker = AsyncWorkerProcess(self.log, self.state.flush)
         self.views = SceneViews(server, partial(slice_overlay, self.enlarge), partial(solid_overlay, self.enlarge))
@@ -84,6 +85,7 @@ class Page:
         self._unfold(case is not None and case.result is not None)
         self.segment.scan_changed(case)
         self.review.show(case.result if case is not None else None)
+        self._ask_pending()
 
     def result_arrived(self, result: Any, certificate: str, *, replaces: int | None = None) -> None:
         """A run, or a kept review, brought a result.
@@ -97,6 +99,7 @@ class Page:
         if case is None:
             result.remove()
             return
+        case.drop_pending()  # of a run before
         if case is self.input.current:
             self.review.stop_drawing()  # what is drawn just now counts, and before the older result of this scan goes
         earlier = case.result
@@ -104,12 +107,31 @@ class Page:
             self._take_result(result, certificate)
             return
         show_segments(result.segmentation, False)
+        case.pending = (result, certificate)
+        self._ask_pending()
+
+    def _ask_pending(self) -> None:
+        """A result that waits for a word is asked about where its scan is shown and no other question stands."""
+        case = self.input.current
+        if case is None or case.pending is None or self.state.question is not None:
+            return
+        result, certificate = case.pending
+
+        def answered(yes: bool) -> None:
+            if not yes and not self._is_readers_own:
+                return  # another question or scan came between: it goes on waiting
+            case.pending = None
+            if yes:
+                self._take_result(result, certificate)
+            else:
+                self._give_up(result)
+
         self.ask(
             _("Replace the review?"),
             _(
                 "{name}: the new result is there, and this scan was reviewed while it was made. The new result replaces that review."
             ).format(name=case.scan.volume.GetName()),
-            lambda yes: self._take_result(result, certificate) if yes else self._give_up(result),
+            answered,
             _("Replace"),
         )
 
@@ -219,7 +241,12 @@ class Page:
         """
         question = self.state.question
         if question is not None and question["id"] == question_id and clicks <= 1:
-            self.answer(yes)
+            self._is_readers_own = True
+            try:
+                self.answer(yes)
+            finally:
+                self._is_readers_own = False
+            self._ask_pending()
 
     def answer(self, yes: bool) -> None:
         """An answer to the question that stands there; none stands there after it."""

@@ -62,7 +62,7 @@ class SliceLabels:
             seen: the words on the slice that stood before the reader; while the wheel turns, another one may be here already.
             clicks: that the browser counts as one, 0 for a key; the second of a double click changes nothing.
         """
-        if clicks > 1:
+        if clicks and clicks % 2 == 0:
             return
         result = self._review.result
         index = slice_in_view(result)

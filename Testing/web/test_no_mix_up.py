@@ -62,6 +62,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Any:
     made: Any = object.__new__(Page)
     made.state = State(notices=[], log_lines=[], question=None, open_sections=[], enlarged="", kept_reviews=[])
     made._on_answer, made._asked, made._told, made._shown = None, 0, 0, None
+    made._is_readers_own = False
     nothing = SimpleNamespace
     made.views = nothing(scene=None, show=lambda *_given, **_named: None, show_nothing=lambda: None)
     made.distances, made.words = nothing(clear=lambda: None), nothing(follow=lambda _case: None)
@@ -184,6 +185,43 @@ def test_decisions_made_while_the_run_went_on_are_replaced_only_after_a_question
     page.answer_asked(yes, page.state.question["id"], 1)
     assert case.result is (newer if yes else older)
     assert (older.is_gone, newer.is_gone) == (yes, not yes)
+
+
+def test_a_result_that_waits_for_a_word_is_given_up_by_nothing_but_the_readers_own_no(page: Any) -> None:
+    case, other = add_scan(page, "scan"), add_scan(page, "other")
+    page.input.show(case.id)
+    case.result = older = FakeResult(case.scan.volume)
+    older.lesions.steps.revision = 3
+    newer = FakeResult(case.scan.volume)
+    page.result_arrived(newer, "")
+    page.input.show(other.id)
+    assert page.state.question is None, "it was about the scan before"
+    page.input.show(case.id)
+    assert page.state.question["title"] == "Replace the review?"
+    page.ask("Another question", "", lambda _yes: None)
+    assert not newer.is_gone
+    page.answer_asked(True, page.state.question["id"], 1)
+    assert page.state.question["title"] == "Replace the review?", "asked again, with nothing else to be answered"
+    page.answer_asked(False, page.state.question["id"], 1)
+    assert newer.is_gone
+    assert case.result is older
+    assert page.state.question is None
+    newest = FakeResult(case.scan.volume)
+    page.result_arrived(newest, "")
+    page.input._close(case)
+    assert newest.is_gone, "nothing of a closed scan is left"
+
+
+def test_a_scan_that_comes_while_a_question_stands_takes_its_place_from_nobody(page: Any, tmp_path: Path) -> None:
+    case = add_scan(page, "scan")
+    page.input._shown_before = case
+    answers: list[bool] = []
+    page.ask("Segment again?", "", answers.append)
+    volume = SimpleNamespace(GetName=lambda: "next")
+    page.input._opened(tmp_path, OpenedScan(volume, tmp_path / "next.nrrd", False, ()), "", lambda _case: None)
+    assert page.input.current is case
+    assert answers == []
+    assert len(page.input._cases) == 2
 
 
 def test_a_review_that_the_reader_gave_up_before_the_run_is_replaced_without_another_question(page: Any) -> None:

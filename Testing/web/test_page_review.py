@@ -147,6 +147,8 @@ def test_a_held_key_and_the_second_of_two_clicks_decide_on_no_lesion_that_was_no
     review.tab.locator("#decide-accepted").evaluate(
         "button => button.dispatchEvent(new MouseEvent('click', {bubbles: true, detail: 2}))"
     )
+    review.tab.wait_for_timeout(500)
+    assert decided(review) == {first: "accepted", second: "rejected"}
     review.tab.locator("#decide-accepted").focus()
     review.tab.keyboard.down("Enter")
     for _ in range(3):
