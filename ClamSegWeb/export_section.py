@@ -52,7 +52,9 @@ class ExportSection:
     async def _write_dicom(self, result: Any, kind: str, path: Path, folder: Path) -> Path:
         """A DICOM SEG; or an SR in one archive with the DICOM SEG that it measures."""
         case = self._page.input.case_of(result)
-        if case is None or not case.is_dicom:
+        if case is None:
+            raise SceneError(_("The scan was closed meanwhile; open it and its result again, then export."))
+        if not case.is_dicom:
             raise SceneError(
                 _("{kind} needs a scan opened from DICOM; export the segmentation as .seg.nrrd instead.").format(
                     kind=KINDS[kind][0]

@@ -179,7 +179,7 @@ class InputSection:
             return
         if case is self.current:
             self._page.review.stop_drawing()  # what is drawn just now counts as well
-        if case.result is None or not case.result.is_reviewed():
+        if case.pending is None and (case.result is None or not case.result.is_reviewed()):
             self._close(case)
             return
         text = _(

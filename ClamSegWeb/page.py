@@ -115,9 +115,11 @@ class Page:
         case = self.input.current
         if case is None or case.pending is None or self.state.question is not None:
             return
-        result, certificate = case.pending
+        waiting = result, certificate = case.pending
 
         def answered(yes: bool) -> None:
+            if case.pending is not waiting:
+                return  # a newer result came meanwhile, and this one has left the scene
             if not yes and not self._is_readers_own:
                 return  # another question or scan came between: it goes on waiting
             case.pending = None

@@ -212,6 +212,46 @@ def test_a_result_that_waits_for_a_word_is_given_up_by_nothing_but_the_readers_o
     assert newest.is_gone, "nothing of a closed scan is left"
 
 
+def waiting(page: Any) -> tuple[OpenCase, FakeResult]:
+    """A reviewed scan, and a newer result that waits for the reader's word."""
+    case = add_scan(page, "scan")
+    case.result = FakeResult(case.scan.volume)
+    case.result.lesions.steps.revision = 3
+    newer = FakeResult(case.scan.volume)
+    page.result_arrived(newer, "")
+    return case, newer
+
+
+def test_an_answer_about_a_result_that_a_newer_one_has_replaced_does_nothing(page: Any) -> None:
+    case, _newer = waiting(page)
+    newest = FakeResult(case.scan.volume)
+    page.result_arrived(newest, "", replaces=3)
+    assert case.result is newest
+    page.answer_asked(True, page.state.question["id"], 1)
+    assert case.result is newest
+    assert not newest.is_gone
+
+
+def test_of_two_results_that_wait_the_newer_one_is_asked_about(page: Any) -> None:
+    case, newer = waiting(page)
+    newest = FakeResult(case.scan.volume)
+    page.result_arrived(newest, "")
+    assert newer.is_gone
+    page.answer_asked(True, page.state.question["id"], 1)
+    assert not case.result.is_gone
+    page.answer_asked(True, page.state.question["id"], 1)
+    assert case.result is newest
+
+
+def test_a_scan_with_a_result_that_waits_is_closed_only_after_a_question(page: Any) -> None:
+    case, newer = waiting(page)
+    page.answer(False)
+    case.result.lesions.steps.revision = 0  # undone
+    page.input.close(case.id)
+    assert not newer.is_gone
+    assert page.state.question["title"] == "Close the review?"
+
+
 def test_a_scan_that_comes_while_a_question_stands_takes_its_place_from_nobody(page: Any, tmp_path: Path) -> None:
     case = add_scan(page, "scan")
     page.input._shown_before = case
