@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import slicer
@@ -10,6 +9,7 @@ from slicer.i18n import tr as _
 
 from ClamSegPanel.colours import say
 from ClamSegPanel.quick_clicks import QuickClicks
+from ClamSegPanel.run_speeds import RunSpeeds
 from ClamSegPanel.setup.faster_engine import is_offered
 from ClamSegWorkflow.case.display_names import model_titles
 from ClamSegWorkflow.case.model_figures import figures_words
@@ -36,6 +36,7 @@ class SegmentSection(RunListener):
         self._filling = False
         self._chosen_by_user = False
         self._results = self._waiting = 0
+        self._speeds = RunSpeeds(panel)
         self.run = panel.logic.new_run(self)
         self._ui.organSelector.addItems(
             [
@@ -210,17 +211,11 @@ class SegmentSection(RunListener):
 
     # Time
 
-    def _speeds(self) -> dict[str, float]:
-        try:
-            return dict(json.loads(self._panel.setting("speeds", "{}")))
-        except ValueError:
-            return {}
-
-    def _speed_key(self, model: str, device: str, level: int) -> str:
-        return f"{model}|{'cpu' if device == 'auto' and not self._has_gpu() else device}|{level}"
-
-    def _has_gpu(self) -> bool:
-        return any(name.startswith("cuda") for name in self._device_names)
+    def _computing(self, device: str) -> str:
+        """The device that a run takes: 'automatic' is a GPU where there is one."""
+        if device != "auto":
+            return device
+        return "cuda:0" if any(name.startswith("cuda") for name in self._device_names) else "cpu"
 
     def level_seconds(self, level: int) -> float | None:
         """Seconds the chosen volumes will take at a level, as the last run on this computer took; None before one."""
@@ -228,14 +223,10 @@ class SegmentSection(RunListener):
         volumes = [v for v in self._panel.input.volumes() if not problem_of_volume(v)] if entry is not None else []
         if entry is None or not volumes:
             return None
-        device = self.device()
-        if device == "auto" and self._has_gpu():
-            device = "cuda:0"
-        each = self._speeds().get(self._speed_key(entry["name"], device, level))
+        each = self._speeds.seconds_a_slice(entry["name"], self._computing(self.device()), level)
         if each is None:
             return None
-        slices = sum(facts_of(slicer.mrmlScene, volume).n_slices for volume in volumes)
-        return float(each) * slices
+        return each * sum(facts_of(slicer.mrmlScene, volume).n_slices for volume in volumes)
 
     def _show_time(self) -> None:
         entry = self.chosen_model()
@@ -344,9 +335,7 @@ class SegmentSection(RunListener):
 
     def measured(self, model: str, device: str, level: int, seconds_a_slice: float) -> None:
         """Keeps the speed for the next estimate."""
-        speeds = self._speeds()
-        speeds[self._speed_key(model, device, level)] = seconds_a_slice
-        self._panel.keep_setting("speeds", json.dumps(speeds))
+        self._speeds.keep(model, self._computing(device), level, seconds_a_slice)
         self._show_time()
 
     def confirms(self, volume: str, doubts: list[str]) -> bool:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from ClamSegLib.model.config import ModelConfig
 from ClamSegLib.model.licence import require_model
-from ClamSegLib.model.model_folder import CONFIG, NORMATIVE, WEIGHTS, read_config_and_warnings, sha256_of
-from ClamSegLib.system.errors import InputError
+from ClamSegLib.model.model_folder import NORMATIVE, WEIGHTS, read_config_and_warnings, require_intact
 
 
 @dataclass(frozen=True)
@@ -46,17 +45,7 @@ def describe_model(folder: Path) -> DescribedModel:
     config, warnings = read_config_and_warnings(folder)
     require_model(config)
     model = DescribedModel(config, Path(folder), warnings)
-    _require_intact(model.weights, config.weights_sha256)
+    require_intact(model.weights, config.weights_sha256)
     if config.normative is not None:
-        _require_intact(model.folder / NORMATIVE, config.normative.sha256)
+        require_intact(model.folder / NORMATIVE, config.normative.sha256)
     return model
-
-
-def _require_intact(path: Path, sha256: str) -> None:
-    """Refuses a model's file that is not the one that its configuration names."""
-    if not path.is_file():
-        raise InputError(f"{path.parent} holds no {path.name}; copy the whole model folder again.")
-    if sha256_of(path) != sha256:
-        raise InputError(
-            f"{path} is not the file that {CONFIG} names (its SHA-256 differs): it was changed or damaged; copy the model again."
-        )

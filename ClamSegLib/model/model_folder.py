@@ -43,6 +43,21 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def require_intact(path: Path, sha256: str) -> None:
+    """Refuses a model's file that is not the one that its configuration names.
+
+    Raises:
+        InputError: it is missing, was changed or damaged, or cannot be read.
+    """
+    if not path.is_file():
+        raise InputError(f"{path.parent} holds no {path.name}; copy the whole model folder again.")
+    if sha256_of(path) != sha256:
+        raise InputError(
+            f"{path} is not the file that {CONFIG} names (its SHA-256 differs): it was changed or damaged; copy the "
+            "model again."
+        )
+
+
 def read_config(folder: Path) -> ModelConfig:
     """The configuration of a model folder, without touching the weights; errors as for `read_config_and_warnings`."""
     return read_config_and_warnings(folder)[0]

@@ -13,7 +13,7 @@ from ClamSegLib.model.model_folder import (
     NORMATIVE,
     WEIGHTS,
     read_config,
-    sha256_of,
+    require_intact,
 )
 from ClamSegLib.system.atomic_output import whole_folder
 from ClamSegLib.system.errors import InputError, OutputError
@@ -34,19 +34,9 @@ def check_model_files(folder: Path) -> None:
         InputError: no model, a newer format, weights that are not those the configuration names.
     """
     config = read_config(folder)
-    _check_file(folder / WEIGHTS, config.weights_sha256)
+    require_intact(folder / WEIGHTS, config.weights_sha256)
     if config.normative is not None:
-        _check_file(folder / NORMATIVE, config.normative.sha256)
-
-
-def _check_file(path: Path, sha256: str) -> None:
-    if not path.is_file():
-        raise InputError(f"{path.parent} holds no {path.name}; copy the whole model folder again.")
-    if sha256_of(path) != sha256:
-        raise InputError(
-            f"{path} is not the file that {CONFIG} names (its SHA-256 differs): it was changed or damaged; copy the "
-            "model again."
-        )
+        require_intact(folder / NORMATIVE, config.normative.sha256)
 
 
 def import_model(source: Path, name: str | None = None, *, overwrite: bool = False) -> Path:

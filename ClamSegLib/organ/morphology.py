@@ -128,22 +128,10 @@ def smooth_upsample(
 def _enlarged(coarse: NDArray[np.float32], steps: tuple[int, int]) -> NDArray[np.float32]:
     """A picture (row, column) with `steps` pixels for each of its own, bilinear between their centres.
 
-    torch does the same, up to the last bit; but its threads, once they have worked for another thread than the one that
-    runs the network, wait for each other asleep from then on, and the network takes a quarter longer.
+    Not by torch, which does the same up to the last bits: its threads, once they have worked for another thread than the one
+    that runs the network, wait for each other asleep from then on, and the network takes a quarter longer.
     """
-    rows, columns = (_neighbours(n, step) for n, step in zip(coarse.shape, steps, strict=True))
-    wide = coarse[:, columns[0]] * (1 - columns[2]) + coarse[:, columns[1]] * columns[2]
-    share = rows[2][:, None]
-    return np.asarray(wide[rows[0]] * (1 - share) + wide[rows[1]] * share)
-
-
-def _neighbours(n: int, step: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """For each pixel of an enlarged side the two of `n` that it lies between, and the share of the second."""
-    place = np.maximum(
-        (np.arange(n * step, dtype=np.float32) + np.float32(0.5)) / np.float32(step) - np.float32(0.5), 0
-    )
-    first = place.astype(np.intp)
-    return first, np.minimum(first + 1, n - 1), (place - first).astype(np.float32)
+    return np.asarray(ndimage.zoom(coarse, steps, order=1, mode="nearest", grid_mode=True))
 
 
 def upsampled(mask: NDArray[np.bool_], grid: WorkingGrid, shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -152,6 +152,6 @@ def test_settings_of_before_are_followed(set_before: Any) -> None:
     window.logic.installation = {"devices": [{"name": "cpu", "description": "8 threads", "works": True}]}
     window.panel.segment.fill_devices()
     assert window.panel.segment.device() == "cpu"
-    assert window.panel.segment._speeds()["mr-flair-lesion|cpu|2"] == 0.25
+    assert window.panel.segment._speeds.seconds_a_slice("mr-flair-lesion", "cpu", 2) == 0.25
     assert window.panel.setting("exportFolder") == "/data/reader/exports"
     assert window.panel.setting("lastTraining") == "mine-2"
